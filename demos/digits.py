@@ -1,0 +1,40 @@
+"""Handwritten digits: the embedded part of MNIST, or all of it through torchvision."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import torch
+
+EMBEDDED = Path(__file__).parent / "mnist"
+MEAN, DEVIATION = 0.1307, 0.3081  # of the pixels of all of MNIST
+
+
+def load_digits(data: Path | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns images, shape (N, 1, 28, 28), normalised float32, and labels, shape (N,).
+
+    Args:
+        data: A folder with MNIST as torchvision keeps it, downloaded there if absent; the
+            embedded 6,000 training images if None.
+    """
+    if data is None:
+        pixels = _read_idx(EMBEDDED / "train-images-idx3-ubyte.gz")
+        labels = _read_idx(EMBEDDED / "train-labels-idx1-ubyte.gz")
+    else:
+        from torchvision.datasets import MNIST
+
+        whole = MNIST(data, train=True, download=True)
+        pixels, labels = whole.data.numpy(), whole.targets.numpy()
+    images = torch.from_numpy(pixels.astype(np.float32) / 255)[:, None]
+    return (images - MEAN) / DEVIATION, torch.from_numpy(labels.astype(np.int64))
+
+
+def _read_idx(path: Path) -> np.ndarray:
+    """Reads a file of the IDX format: sizes as big-endian words, then bytes."""
+    with gzip.open(path) as file:
+        content = file.read()
+    dimensions = content[3]
+    sizes = np.frombuffer(content, ">u4", dimensions, offset=4)
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(sizes)

@@ -1,0 +1,5 @@
+"""python -m gradsound."""
+
+from gradsound.cli import main
+
+main()

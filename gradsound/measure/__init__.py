@@ -1,0 +1,1 @@
+"""The torch side, the only package that imports torch: gradients to norms."""

@@ -1,0 +1,1 @@
+"""From a step to a score: pure functions, without state or torch."""

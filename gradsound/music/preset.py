@@ -1,0 +1,129 @@
+"""Presets: how a run sounds, as plain data to copy and change."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from gradsound.music.pitch import LinearPitch, LogPitch, Pitch
+from gradsound.names import unknown
+from gradsound.synth.voices import VOICES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_SHORTEST = 0.001  # seconds; less is a click whatever its pitch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preset:
+    """How steps become sound: the layers in turn, then silence.
+
+    ``dataclasses.replace(gradsound.PRESETS["notes"], rest=0.3)`` makes another.
+
+    Attributes:
+        name: What to call it.
+        pitch: From finite norms to Hz.
+        voice: What sounds them: "sine", "soft" or "harsh".
+        note: Seconds that a layer sounds, its fades included; 0.001 or more.
+        rest: Seconds of silence that end the step.
+        fade: Seconds of raised cosine at each end of a note, at most half of it.
+        level: Linear peak, above 0, at most 1.
+
+    Raises:
+        ValueError: If a value is outside its range; the message names it.
+    """
+
+    name: str
+    pitch: Pitch
+    voice: str
+    note: float
+    rest: float
+    fade: float
+    level: float
+
+    def __post_init__(self) -> None:
+        if self.voice not in VOICES:
+            raise ValueError(unknown("voice", self.voice, VOICES))
+        if not _SHORTEST <= self.note < float("inf"):
+            raise ValueError(f"note must be {_SHORTEST} s or more, got {self.note}")
+        if not 0 <= self.rest < float("inf"):
+            raise ValueError(f"rest must be 0 s or more, got {self.rest}")
+        if not 0 <= self.fade <= self.note / 2:
+            raise ValueError(
+                f"fade must be 0 to half the note ({self.note / 2} s), got {self.fade}"
+            )
+        if not 0 < self.level <= 1:
+            raise ValueError(f"level must be above 0 and at most 1, got {self.level}")
+
+
+PRESETS: Mapping[str, Preset] = {
+    preset.name: preset
+    for preset in (
+        # C. S. Perone, "Listening to the neural network gradient norms during training"
+        # (2019). His tones began and ended abruptly; 2 ms edges take the clicks away.
+        Preset(
+            name="perone2019",
+            pitch=LinearPitch(base=200.0, slope=100.0),
+            voice="sine",
+            note=0.010,
+            rest=0.020,
+            fade=0.002,
+            level=0.1,
+        ),
+        # docs/design.md gives the reason for each figure.
+        Preset(
+            name="notes",
+            pitch=LogPitch(anchor=440.0, semitones=12.0, lowest=65.4, highest=2093.0),
+            voice="soft",
+            note=0.070,
+            rest=0.140,
+            fade=0.008,
+            level=0.2,
+        ),
+    )
+}
+
+
+def find_preset(preset: str | Preset) -> Preset:
+    """Returns a preset by its name; one that is a preset already is returned as it is.
+
+    Raises:
+        ValueError: If there is none of that name; the message has the nearest.
+    """
+    if isinstance(preset, Preset):
+        return preset
+    if preset not in PRESETS:
+        raise ValueError(unknown("preset", preset, PRESETS))
+    return PRESETS[preset]
+
+
+def at_speed(preset: Preset, speed: float) -> Preset:
+    """Returns the preset with all its times divided by ``speed``; pitches stay.
+
+    Raises:
+        ValueError: If ``speed`` is not above 0, or notes would be under 0.001 s.
+    """
+    most = preset.note / _SHORTEST
+    if not 0 < speed <= most:
+        raise ValueError(
+            f"speed must be above 0 and at most {most:g} with preset {preset.name!r} "
+            f"(notes of {_SHORTEST} s), got {speed:g}"
+        )
+    note, rest, fade = preset.note / speed, preset.rest / speed, preset.fade / speed
+    return replace(preset, note=note, rest=rest, fade=min(fade, note / 2))
+
+
+def to_data(preset: Preset) -> dict[str, Any]:
+    """The preset as plain data, fit for JSON."""
+    return {
+        **asdict(preset),
+        "pitch": [type(preset.pitch).__name__, asdict(preset.pitch)],
+    }
+
+
+def from_data(data: Mapping[str, Any]) -> Preset:
+    """The preset that `to_data` was given."""
+    kind, values = data["pitch"]
+    pitches = {pitch.__name__: pitch for pitch in (LinearPitch, LogPitch)}
+    return Preset(**{**data, "pitch": pitches[kind](**values)})

@@ -1,0 +1,1 @@
+"""Where samples go. Each module imports its own library inside."""

@@ -1,0 +1,131 @@
+"""Writing samples to a sound file, through soundfile.
+
+Shapes: N frames, C channels.
+"""
+
+from __future__ import annotations
+
+import errno
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from gradsound.errors import warn
+from gradsound.out.same_bytes import remove_chance
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from gradsound.synth.render import Samples
+
+# By the file's ending: libsndfile's format, and the subtypes offered, the default first.
+FORMATS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    ".wav": ("WAV", ("PCM_16", "PCM_24", "FLOAT")),
+    ".flac": ("FLAC", ("PCM_16", "PCM_24")),
+    ".ogg": ("OGG", ("VORBIS",)),
+}
+_BYTES = {"PCM_16": 2, "PCM_24": 3, "FLOAT": 4}  # a sample
+_WAV_MAX = 2**32 - 2**12  # bytes of sound; the lengths in a WAV file have 32 bits
+_AT_ONCE = 1 << 16  # frames; libsndfile's Vorbis takes much stack for long blocks
+
+
+def check_path(path: Path, subtype: str | None = None) -> str:
+    """Returns the subtype to write ``path`` with, once it can be written.
+
+    Raises:
+        ValueError: If the ending is not that of a format offered, or the format has no
+            such subtype.
+        OSError: If no file can be made there.
+    """
+    if path.suffix.lower() not in FORMATS:
+        raise ValueError(f"{path}: a sound file ends in {', '.join(FORMATS)}")
+    name, subtypes = FORMATS[path.suffix.lower()]
+    if subtype is not None and subtype not in subtypes:
+        raise ValueError(f"{name} has subtype {', '.join(subtypes)}, got {subtype!r}")
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "Is a directory", str(path))
+    try:
+        part = _part(path)
+        part.touch()
+        part.unlink()
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(path)) from error
+    return subtype or subtypes[0]
+
+
+def write_sound(
+    path: Path, blocks: Iterable[Samples], sample_rate: int, subtype: str | None = None
+) -> None:
+    """Writes a sound file; the same blocks give the same bytes.
+
+    The file appears whole: until the end it is written beside itself, as ``*.part``. A WAV
+    file holds 4 GiB; what would pass that is left out with a warning.
+
+    Args:
+        path: Where to write; the ending tells the format. An existing file is replaced.
+        blocks: Samples in order, each of shape (N, C).
+        sample_rate: Frames a second, in Hz.
+        subtype: The samples' format, by libsndfile's name; the format's first if None.
+
+    Raises:
+        ValueError: As `check_path`.
+        OSError: As `check_path`, and if the disk is full.
+        ImportError: If soundfile cannot be loaded; the message says what to do.
+    """
+    subtype = check_path(path, subtype)
+    part = _part(path)
+    try:
+        _write(part, path, blocks, sample_rate, subtype)
+        part.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink()
+        raise
+
+
+def _write(
+    part: Path, path: Path, blocks: Iterable[Samples], sample_rate: int, subtype: str
+) -> None:
+    try:
+        import soundfile  # for whoever writes sound only
+    except OSError as error:  # its wheel for this machine brings no libsndfile
+        raise ImportError(f"install libsndfile, by apt or brew: {error}") from error
+    name = FORMATS[path.suffix.lower()][0]
+    most, frames, file = 2**63, 0, None
+    try:
+        for block in blocks:
+            if file is None:
+                channels = block.shape[1]
+                file = soundfile.SoundFile(
+                    part, "w", sample_rate, channels, subtype, format=name
+                )
+                if name == "WAV":
+                    most = _WAV_MAX // (channels * _BYTES[subtype])
+            for k in range(0, min(len(block), most - frames), _AT_ONCE):
+                file.write(block[k : min(k + _AT_ONCE, most - frames)])
+            frames += len(block)
+            if frames > most:
+                hours = most / sample_rate / 3600
+                warn(
+                    f"{path}: a WAV file holds 4 GiB, so only the first {hours:.1f} hours "
+                    "are in it: choose .flac, a higher speed or fewer layers"
+                )
+                frames = most
+                break
+        if file is None:
+            raise ValueError(f"{path}: there is nothing to write")
+        file.close()
+        if soundfile.info(part).frames != frames:  # closing may fail in silence
+            raise soundfile.SoundFileError
+    except soundfile.SoundFileError as error:  # it has no reason to tell
+        message = "Writing the sound failed (is the disk full?)"
+        raise OSError(errno.EIO, message, str(path)) from error
+    finally:
+        if file is not None:
+            with suppress(soundfile.SoundFileError):
+                file.close()
+    remove_chance(part)
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(path.name + ".part")

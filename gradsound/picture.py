@@ -1,0 +1,203 @@
+"""A picture of a run: the pitch of every layer above the spectrum of its sound.
+
+Shapes: L layers, S steps drawn, N frames, W windows, B bins, R rows of the spectrogram.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from pathlib import Path
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradsound.errors import MissingExtraError
+from gradsound.music.mapping import compose
+from gradsound.music.preset import find_preset
+from gradsound.run import Run
+from gradsound.run_file import read_run
+from gradsound.summary import Summary, summarize, tell
+from gradsound.synth.render import held, render
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gradsound.music.preset import Preset
+    from gradsound.run import Step
+
+_SAMPLE_RATE = 44_100  # Hz
+_STEPS = 1600  # drawn at most, about one a pixel; of more, the loudest of each group
+_COLUMNS = 1600  # of the spectrogram, about one a pixel
+_ROWS = np.geomspace(50.0, 20_000.0, 301)  # Hz, their edges; 35 an octave
+_WINDOWS = 4  # analysed for each column; the loudest is drawn, so no note is missed
+_BINS = 4096  # of the FFT, zero-padded: the lowest rows are 11 Hz apart
+_DECIBEL = (-50.0, 0.0)  # re the loudest; a quieter trace is a window's skirt
+_APART = 0.03  # of the width; step numbers that are nearer would overlap
+_TEXT = 150  # characters in a line about what happened
+_NAMED = 10  # layers in the legend, as many as colours that one can tell apart
+
+
+def plot(
+    run: Run | str | Path, path: str | Path, *, preset: str | Preset = "notes"
+) -> None:
+    """Draws a run: pitches over time, what happened, and the spectrum of the sound.
+
+    Args:
+        run: A run, or the path of a run file. It is read twice.
+        path: Where to write; the ending (.png, .svg, .pdf) tells the format.
+        preset: How steps sound: the name of one of ``gradsound.PRESETS``, or your own.
+
+    Raises:
+        ValueError: If the preset is unknown, the ending is, or the run has no steps.
+        RunFormatError: If the run file is not one.
+        OSError: If a file cannot be read or written.
+        MissingExtraError: If matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure  # heavy, and optional
+    except ImportError as error:
+        raise MissingExtraError("matplotlib", "plot") from error
+    path, preset = Path(path), find_preset(preset)
+    figure = Figure(figsize=(11, 7), layout="constrained", dpi=110)
+    if path.suffix[1:].lower() not in figure.canvas.get_supported_filetypes():
+        raise ValueError(f"{path}: a picture ends in .png, .svg or .pdf")
+    if not isinstance(run, Run):
+        run = read_run(run)
+    summary = summarize(run)
+    if not summary.steps:
+        raise ValueError(f"{run.name}: has no steps, so there is nothing to draw")
+    places, steps = _thin(run, summary.steps)
+    duration = compose(steps[0], preset).duration  # of every step
+    onsets = places * duration
+    upper, lower = figure.subplots(2, sharex=True, height_ratios=(3, 2), sharey=True)
+    _draw_pitches(upper, run, onsets, steps, preset)
+    _draw_spectrum(lower, onsets, steps, preset, duration)
+    _draw_events(upper, summary, onsets, steps)
+    _draw_axes(upper, lower, summary.steps * duration, duration)
+    title = f"{run.header.note or run.name}: {summary.steps} steps, preset {preset.name}"
+    told = "\n".join(line for text in tell(summary) for line in wrap(text, _TEXT))
+    figure.suptitle(title, x=0.01, ha="left", weight="bold")
+    upper.set_title(told, loc="left", fontsize=9)
+    figure.savefig(path)
+
+
+def _thin(run: Run, total: int) -> tuple[NDArray[np.float64], list[Step]]:
+    """The steps to draw and their places in the run, shape (S,); peaks survive."""
+    group = -(-total // _STEPS)
+    indices, steps, best = [], [], 0.0
+    for index, step in enumerate(run.steps):
+        peak = float(
+            np.max(np.where(step.absent, -1.0, np.nan_to_num(step.norms, nan=np.inf)))
+        )
+        if index % group == 0:
+            indices.append(index)
+            steps.append(step)
+            best = peak
+        elif peak > best:
+            indices[-1], steps[-1], best = index, step, peak
+    return np.array(indices, float), steps
+
+
+def _draw_pitches(
+    axes: Any, run: Run, onsets: NDArray[np.float64], steps: list[Step], preset: Preset
+) -> None:
+    from matplotlib import colormaps
+
+    names = run.header.layers
+    norms = np.array([step.norms for step in steps])  # (S, L)
+    finite = np.isfinite(norms)
+    hertz = preset.pitch.hertz(np.where(finite, norms, 0.0))
+    top = held(np.inf, preset.voice, _SAMPLE_RATE)
+    hertz = np.where(finite, np.minimum(hertz, top), np.nan)
+    few = len(names) <= _NAMED
+    colours = colormaps["tab10" if few else "viridis"]
+    for layer, name in enumerate(names):
+        colour = colours(layer if few else layer / (len(names) - 1))
+        named = few or layer in (0, len(names) - 1)
+        axes.plot(
+            onsets + layer * preset.note,
+            hertz[:, layer],
+            ".-",
+            color=colour,
+            markersize=3,
+            linewidth=0.6,
+            label=name if named else None,
+        )
+    bad = np.array([step.nonfinite for step in steps])
+    when, layers = np.nonzero(bad)
+    if when.size:
+        height = np.full(when.size, 0.97)
+        axes.plot(
+            onsets[when] + layers * preset.note,
+            height,
+            "|",
+            color="crimson",
+            markersize=9,
+            markeredgewidth=0.5,
+            transform=axes.get_xaxis_transform(),
+            label="NaN or infinite",
+        )
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8)
+
+
+def _draw_axes(upper: Any, lower: Any, end: float, duration: float) -> None:
+    upper.set(yscale="log", ylabel="pitch, Hz", xlim=(0, end), ylim=_ROWS[[0, -1]])
+    ticks = [50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000]
+    upper.set_yticks(ticks, [f"{tick:,}" for tick in ticks])
+    upper.minorticks_off()
+    upper.grid(alpha=0.3)
+    upper.tick_params(top=True, labeltop=False)
+    lower.set(ylabel="sound, Hz", xlabel="seconds of sound")
+    below = lower.secondary_xaxis(
+        -0.28, functions=(lambda seconds: seconds / duration, lambda step: step * duration)
+    )
+    below.set_xlabel("optimizer step")
+
+
+def _draw_events(
+    axes: Any, summary: Summary, onsets: NDArray[np.float64], steps: list[Step]
+) -> None:
+    numbers = [step.number for step in steps]
+    free = -np.inf  # where the last number ended
+    for number in sorted({event.step for event in summary.events}):
+        onset = onsets[max(bisect_right(numbers, number) - 1, 0)]
+        axes.axvline(onset, color="crimson", linewidth=0.8, linestyle=":")
+        if onset >= free:
+            where = (onset, 0.01)
+            text = f" {number}"
+            axes.annotate(text, where, xycoords=("data", "axes fraction"), fontsize=8)
+            free = onset + _APART * onsets[-1]
+
+
+def _draw_spectrum(
+    axes: Any,
+    onsets: NDArray[np.float64],
+    steps: list[Step],
+    preset: Preset,
+    duration: float,
+) -> None:
+    columns = max(_COLUMNS // len(steps), 1)  # a step
+    window = 1 << min(round(preset.note * _SAMPLE_RATE).bit_length(), 11)
+    rows = np.hstack([_spectrum(step, preset, columns, window) for step in steps])
+    level = 20 * np.log10(np.maximum(rows / max(rows.max(), 1e-30), 1e-6))
+    within = np.arange(columns) / columns * duration
+    edges = np.append((onsets[:, None] + within).ravel(), onsets[-1] + duration)
+    low, high = _DECIBEL
+    mesh = axes.pcolormesh(
+        edges, _ROWS, level, vmin=low, vmax=high, cmap="magma", rasterized=True
+    )
+    beside = axes.inset_axes((1.01, 0.0, 0.012, 1.0))
+    axes.figure.colorbar(mesh, cax=beside, label="dB")
+
+
+def _spectrum(step: Step, preset: Preset, columns: int, window: int) -> NDArray[np.float64]:
+    """Amplitudes of one step's sound, the loudest in each cell, shape (R, columns)."""
+    samples = render([compose(step, preset)], _SAMPLE_RATE)[:, 0]
+    padded = np.pad(samples, window // 2)
+    firsts = np.linspace(0, len(samples), columns * _WINDOWS, endpoint=False).astype(int)
+    pieces = np.lib.stride_tricks.sliding_window_view(padded, window)[firsts]  # (W, window)
+    bins = np.abs(np.fft.rfft(pieces * np.hanning(window), _BINS))  # (W, B)
+    loudest = bins.reshape(columns, _WINDOWS, -1).max(axis=1)  # (columns, B)
+    first = np.round(_ROWS * _BINS / _SAMPLE_RATE).astype(int)
+    return np.maximum.reduceat(loudest, first, axis=1)[:, :-1].T

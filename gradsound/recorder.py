@@ -1,0 +1,107 @@
+"""What becomes of the steps of a training: a run file, and its sound beside it.
+
+Shapes: L layers.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gradsound.errors import warn
+from gradsound.follower import Follower
+from gradsound.out.sound_file import check_path
+from gradsound.run import Header, Step
+from gradsound.run_file import RunWriter
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from gradsound.music.preset import Preset
+
+
+class Recorder:
+    """Keeps a run: its steps in a file, their sound in another.
+
+    Args:
+        header: What to write first.
+        log: The run file. If None it is kept beside the sound, as long as that is made.
+        wav: The sound file, if one is wanted.
+        preset: How steps sound.
+
+    Raises:
+        ValueError: If neither is given, or both are the same.
+        OSError: If a file cannot be written.
+    """
+
+    def __init__(
+        self,
+        header: Header,
+        log: str | Path | None,
+        wav: str | Path | None,
+        preset: Preset,
+    ) -> None:
+        if wav is not None:
+            check_path(Path(wav))
+        if log is not None:
+            self._log = Path(log)
+        elif wav is not None:
+            self._log = _beside(Path(wav))
+        else:
+            raise ValueError("log and wav are both None, so nothing is kept: give one")
+        if wav is not None and Path(wav).absolute() == self._log.absolute():
+            raise ValueError(f"log and wav must differ, got {wav} twice")
+        self._wav, self._discard = wav, log is None
+        self._writer: RunWriter | None = RunWriter(self._log, header)
+        self._follower: Follower | None = None
+        self._process, self._count = os.getpid(), 0
+        try:
+            if wav is not None:
+                self._follower = Follower(
+                    self._log, Path(wav), preset, discard=self._discard
+                )
+        except BaseException:
+            self._writer.close()
+            raise
+        self._start = time.perf_counter()
+
+    def record(self, norms: NDArray[np.float32], absent: NDArray[np.bool_]) -> None:
+        """Adds a step; what goes wrong is told once, and ends the recording alone."""
+        if self._writer is None:
+            return
+        step = Step(self._count, time.perf_counter() - self._start, norms, absent)
+        try:
+            self._writer.write(step)
+        except OSError as error:
+            self._writer.close()
+            self._writer = None
+            warn(
+                f"{self._log}: {error.strerror}; steps from {step.number} on are lost, "
+                "training goes on"
+            )
+        self._count += 1
+
+    def close(self) -> None:
+        """Finishes the files."""
+        if os.getpid() != self._process:  # a forked worker ends; the files are not its own
+            return
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        if self._follower is not None:
+            wrong = self._follower.close()
+            self._follower = None
+            if wrong:
+                kept = f"; the steps are in {self._log}" if self._log.exists() else ""
+                warn(f"{self._wav}: {wrong}{kept}")
+
+
+def _beside(wav: Path) -> Path:
+    """A new file next to the sound, for the steps that it is rendered from."""
+    handle, name = tempfile.mkstemp(".jsonl", f"{wav.name}.", wav.parent)
+    os.close(handle)
+    return Path(name)

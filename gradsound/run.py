@@ -1,0 +1,103 @@
+"""The nouns of a run: its header, and a stream of steps.
+
+Shapes: L layers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gradsound.names import choose
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """What is known before the first step.
+
+    Attributes:
+        layers: Names of the layers, all different, length L, at least one.
+        parameters: How many numbers each layer trains, length L.
+        start: When the run began, ISO 8601.
+        note: Free text of whoever made the run.
+    """
+
+    layers: tuple[str, ...]
+    parameters: tuple[int, ...]
+    start: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # == on arrays is not a bool
+class Step:
+    """What one optimizer step left behind.
+
+    Attributes:
+        number: Index of the optimizer step, from 0.
+        time: Seconds since the start of the run.
+        norms: L2 norms of the layers' gradients, shape (L,), float32; NaN and infinity
+            are kept as they are. Where ``absent``, NaN and without meaning.
+        absent: Which layers had no gradient at all, shape (L,), bool.
+    """
+
+    number: int
+    time: float
+    norms: NDArray[np.float32]
+    absent: NDArray[np.bool_]
+
+    @property
+    def nonfinite(self) -> NDArray[np.bool_]:
+        """Which layers' norms are NaN or infinite, shape (L,), bool."""
+        return ~(np.isfinite(self.norms) | self.absent)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """A run: its header and its steps.
+
+    Attributes:
+        header: What is known before the first step.
+        steps: Read in order; of a file they may be read as often as wanted.
+        name: What to call the run in messages and pictures.
+    """
+
+    header: Header
+    steps: Iterable[Step]
+    name: str = "run"
+
+    def select(self, layers: str | Iterable[str]) -> Run:
+        """Returns the run of some of the layers only.
+
+        Args:
+            layers: A glob over layer names, or several.
+
+        Raises:
+            ValueError: If a glob matches no layer.
+        """
+        chosen = choose(self.header.layers, layers)
+        header = replace(
+            self.header,
+            layers=tuple(self.header.layers[index] for index in chosen),
+            parameters=tuple(self.header.parameters[index] for index in chosen),
+        )
+        return Run(header, _Selected(self.steps, chosen), self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Selected:
+    """Steps of some layers only, as often readable as the steps they come from."""
+
+    steps: Iterable[Step]
+    chosen: tuple[int, ...]
+
+    def __iter__(self) -> Iterator[Step]:
+        chosen = list(self.chosen)
+        for step in self.steps:
+            yield replace(step, norms=step.norms[chosen], absent=step.absent[chosen])

@@ -1,0 +1,163 @@
+"""Run files: written so that a kill costs one line at most, read as a stream."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gradsound.errors import RunFormatError, warn
+from gradsound.run import Header, Run, Step
+from gradsound.stream import decode_header, decode_step, encode_header, encode_step
+
+if TYPE_CHECKING:
+    import io
+    from collections.abc import Callable, Iterator
+
+_LINE_MAX = 1 << 26  # bytes; a line of 64 MiB is no step but a file of another kind
+
+
+class RunWriter:
+    """Writes a run, line by line, each in one go and past Python's buffers.
+
+    A run that is at ``path`` already is not overwritten but kept beside it, under the
+    first free name of ``run.1.jsonl``, ``run.2.jsonl`` ...
+
+    Args:
+        path: Where to write.
+        header: The first line.
+
+    Raises:
+        OSError: If the file cannot be made or written.
+    """
+
+    def __init__(self, path: Path, header: Header) -> None:
+        if path.is_file() and path.stat().st_size > 0:
+            path.rename(_free_name(path))
+        self._file: io.FileIO = path.open("wb", buffering=0)
+        try:
+            self._write(encode_header(header))
+        except OSError:
+            self.close()
+            raise
+
+    def write(self, step: Step) -> None:
+        """Appends one step.
+
+        Raises:
+            OSError: If the disk is full, for one; the last line may then be torn, and
+                nothing must be written after it.
+        """
+        self._write(encode_step(step))
+
+    def close(self) -> None:
+        """Closes the file. A second call does nothing."""
+        self._file.close()
+
+    def _write(self, line: bytes) -> None:
+        rest = memoryview(line)
+        while rest:  # the system may take less than it is given
+            rest = rest[self._file.write(rest) :]
+
+
+def _free_name(path: Path) -> Path:
+    names = (path.with_suffix(f".{k}{path.suffix}") for k in count(1))
+    return next(name for name in names if not name.exists())
+
+
+def read_run(path: str | Path) -> Run:
+    """Opens a run file.
+
+    Only the header is read at once. The steps are read anew, in bounded memory, each
+    time that ``run.steps`` is iterated; a last line that was torn (its writer was killed)
+    is left out with a warning.
+
+    Args:
+        path: A file in the format of docs/run-format.md.
+
+    Raises:
+        OSError: If there is no such file, or it cannot be read.
+        RunFormatError: If it is not a run; the message has file, line and what was
+            expected. Iterating the steps raises it too.
+    """
+    path = Path(path)
+    with path.open("rb") as file:
+        header = _read_header(str(path), lines(file))
+    return Run(header, _FileSteps(path), str(path))
+
+
+def parse(source: str, numbered: Iterator[tuple[int, bytes]]) -> Run:
+    """Reads a run from its lines; the steps can be iterated once.
+
+    Args:
+        source: What to call the run in messages.
+        numbered: Lines with their numbers, as `lines` yields them.
+
+    Raises:
+        RunFormatError: As `read_run`.
+    """
+    header = _read_header(source, numbered)
+    return Run(header, _read_steps(source, numbered, len(header.layers)), source)
+
+
+def lines(
+    file: io.BufferedIOBase, more: Callable[[], bool] = lambda: False
+) -> Iterator[tuple[int, bytes]]:
+    r"""Yields the lines of a file with their numbers, from 1.
+
+    Args:
+        file: Where to read.
+        more: Called at the end of the file: whether to try again, for a file that grows.
+            It may take its time.
+
+    Yields:
+        Number and line, which ends in ``\n`` unless it is the last and has none.
+    """
+    number, line = 1, b""
+    while True:
+        line += file.readline(_LINE_MAX)
+        if line.endswith(b"\n") or len(line) >= _LINE_MAX:
+            yield number, line
+            number, line = number + 1, b""
+        elif not more():
+            break
+    if line:
+        yield number, line
+
+
+@dataclass(frozen=True, slots=True)
+class _FileSteps:
+    """The steps of a run file, read anew at each iteration."""
+
+    path: Path
+
+    def __iter__(self) -> Iterator[Step]:
+        with self.path.open("rb") as file:
+            yield from parse(str(self.path), lines(file)).steps
+
+
+def _read_header(source: str, numbered: Iterator[tuple[int, bytes]]) -> Header:
+    number, line = next(numbered, (0, b""))
+    if not number:
+        raise RunFormatError(f"{source}: empty, expected a run")
+    try:
+        return decode_header(line)
+    except RunFormatError as error:
+        raise RunFormatError(f"{source}, line {number}: {error}") from error
+
+
+def _read_steps(
+    source: str, numbered: Iterator[tuple[int, bytes]], layers: int
+) -> Iterator[Step]:
+    last = -1
+    for number, line in numbered:
+        try:
+            step = decode_step(line, layers, last)
+        except RunFormatError as error:
+            if not line.endswith(b"\n") and len(line) < _LINE_MAX:
+                warn(f"{source}: line {number} is torn and left out; the run ends there")
+                return
+            raise RunFormatError(f"{source}, line {number}: {error}") from error
+        last = step.number
+        yield step

@@ -1,0 +1,169 @@
+"""A run as JSON Lines: the one format of our own, read and written line by line.
+
+docs/run-format.md is its description. Shapes: L layers.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradsound.errors import RunFormatError
+from gradsound.run import Header, Step
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FORMAT = "gradsound-run"
+VERSION = (1, 0)  # a reader refuses a newer first number, ignores what it does not know
+
+_NONFINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_NORM_MAX = float(np.finfo(np.float32).max) * (1 + 2**-25)  # above, float32 rounds to inf
+_TIME_MAX = 1e12  # seconds; a number that no run lasts
+
+
+def encode_header(header: Header) -> bytes:
+    """The first line of a run, with its newline."""
+    line = {
+        "format": FORMAT,
+        "version": ".".join(map(str, VERSION)),
+        "start": header.start,
+        "note": header.note,
+        "layers": header.layers,
+        "parameters": header.parameters,
+    }
+    return json.dumps(line, ensure_ascii=False).encode() + b"\n"
+
+
+def encode_step(step: Step) -> bytes:
+    """One further line, with its newline; nine digits carry any float32 unchanged."""
+    if np.isfinite(step.norms).all():  # nearly always: one % for all of them is fast
+        norms = ("%.9g, " * len(step.norms))[:-2] % tuple(step.norms.tolist())
+    else:
+        norms = ", ".join(map(_encode_norm, step.norms.tolist(), step.absent.tolist()))
+    line = f'{{"step": {step.number}, "time": {step.time:.6f}, "norms": [{norms}]}}\n'
+    return line.encode()
+
+
+def _encode_norm(norm: float, absent: bool) -> str:
+    if absent:
+        return "null"
+    if math.isnan(norm):
+        return '"NaN"'
+    if math.isinf(norm):
+        return '"Infinity"' if norm > 0 else '"-Infinity"'
+    return f"{norm:.9g}"
+
+
+def decode_header(line: bytes) -> Header:
+    """Reads the first line of a run.
+
+    Raises:
+        RunFormatError: If it is not one, or one of a newer version.
+    """
+    expected = f'expected a run, which begins {{"format": "{FORMAT}", ...}}'
+    try:
+        found = _decode(line)
+    except RunFormatError as error:
+        raise RunFormatError(f"{expected}, got {_shown(line)}") from error
+    if found.get("format") != FORMAT:
+        raise RunFormatError(f"{expected}, got {_shown(line)}")
+    version = found.get("version")
+    major = version.partition(".")[0] if isinstance(version, str) else ""
+    if not major.isdecimal():
+        raise RunFormatError(f'expected "version" such as "1.0", got {version!r}')
+    if int(major) > VERSION[0]:
+        raise RunFormatError(
+            f"written in run format {version}; this gradsound reads up to "
+            f"{VERSION[0]}.x: install a newer one"
+        )
+    layers = _list_of(str, found.get("layers"))
+    if not layers or len({*layers}) != len(layers):
+        raise RunFormatError('expected "layers": a list of different names')
+    parameters = _list_of(int, found.get("parameters"))
+    if len(parameters) != len(layers):
+        raise RunFormatError(f'expected "parameters": a list of {len(layers)} counts')
+    start, note = found.get("start", ""), found.get("note", "")
+    if not (isinstance(start, str) and isinstance(note, str)):
+        raise RunFormatError('expected "start" and "note" to be texts')
+    return Header(
+        layers=tuple(layers), parameters=tuple(parameters), start=start, note=note
+    )
+
+
+def decode_step(line: bytes, layers: int, after: int) -> Step:
+    """Reads a further line of a run.
+
+    Args:
+        line: The line, with or without its newline.
+        layers: How many layers the header names, L.
+        after: The number of the step before, -1 if there is none.
+
+    Raises:
+        RunFormatError: If the line is not a step, or not one that may follow.
+    """
+    found = _decode(line)
+    number, norms = found.get("step"), found.get("norms")
+    time: Any = found.get("time")
+    if not (type(number) is int and number > after):
+        raise RunFormatError(
+            f'expected "step": a whole number above {after}, got {number!r}'
+        )
+    if not (_is_number(time) and 0 <= time <= _TIME_MAX):
+        raise RunFormatError(f'expected "time": seconds since the start, got {time!r}')
+    if not (isinstance(norms, list) and len(norms) == layers):
+        got = f"{len(norms)} of them" if isinstance(norms, list) else repr(norms)
+        raise RunFormatError(f'expected "norms": a list of {layers}, got {got}')
+    values, absent = _decode_norms(norms)
+    return Step(number, float(time), values, absent)
+
+
+def _decode_norms(norms: list[Any]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    for norm in norms:
+        if _is_number(norm):
+            if 0 <= norm <= _NORM_MAX:
+                continue
+        elif norm is None or (isinstance(norm, str) and norm in _NONFINITE):
+            continue
+        raise RunFormatError(
+            'expected each norm to be a float32 of 0 or more, null, "NaN", "Infinity" '
+            f'or "-Infinity", got {norm!r}'
+        )
+    absent = np.array([norm is None for norm in norms])
+    values = [_NONFINITE[n] if isinstance(n, str) else n for n in norms]
+    return np.array(values, np.float32), absent  # null becomes NaN
+
+
+def _decode(line: bytes) -> dict[str, Any]:
+    """Any JSON object; its deviations from the standard are refused."""
+    try:
+        found = json.loads(line.decode(), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise RunFormatError(f"expected a JSON object, got {_shown(line)}") from error
+    if not isinstance(found, dict):
+        raise RunFormatError(f"expected a JSON object, got {_shown(line)}")
+    return found
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _list_of(kind: type, value: object) -> list[Any]:
+    """The value if it is a list of that kind, an empty list if not."""
+    if isinstance(value, list) and all(type(item) is kind for item in value):
+        return value
+    return []
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float)  # True and False are no numbers here
+
+
+def _shown(line: bytes) -> str:
+    """The beginning of a line, fit for a message."""
+    text = line[:40].decode("utf-8", "replace").rstrip("\r\n")
+    return repr(text + "..." if len(line) > len(line[:40]) else text)

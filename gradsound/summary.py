@@ -1,0 +1,135 @@
+"""What happened in a run, found in one pass over its steps.
+
+Shapes: L layers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gradsound.run import Run
+
+_TOLD = 8  # lines about what happened; more nobody reads
+_MANY = 1e6  # times typical; above, only the power of ten matters
+SPIKE = 10.0  # times a layer's typical norm; from there on its peak is worth a word
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something worth a word.
+
+    Attributes:
+        step: Number of the step where it happened or began.
+        layer: Name of the layer.
+        text: What, in a few words.
+    """
+
+    step: int
+    layer: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Summary:
+    """A run in figures; where a layer has no finite norm, its figures are NaN.
+
+    Attributes:
+        steps: How many there are.
+        seconds: Time of the last one.
+        lowest: Each layer's smallest finite norm, shape (L,).
+        typical: Each layer's geometric mean over norms finite and above 0, shape (L,).
+        highest: Each layer's largest finite norm, shape (L,).
+        absent: In how many steps each layer had no gradient, shape (L,).
+        first_nonfinite: The first step with a NaN or infinite norm, if any.
+        events: In the order of their steps.
+    """
+
+    steps: int
+    seconds: float
+    lowest: NDArray[np.float32]
+    typical: NDArray[np.float64]
+    highest: NDArray[np.float32]
+    absent: NDArray[np.int64]
+    first_nonfinite: int | None
+    events: tuple[Event, ...]
+
+
+def summarize(run: Run) -> Summary:
+    """Reads a run once, in bounded memory.
+
+    Raises:
+        RunFormatError: If a line of the run is not a step.
+    """
+    names = run.header.layers
+    size = len(names)
+    lowest, highest = (
+        np.full(size, np.nan, np.float32),
+        np.full(size, np.nan, np.float32),
+    )
+    peak_step = np.zeros(size, np.int64)
+    log_sum, positive, absent = np.zeros(size), np.zeros(size, int), np.zeros(size, int)
+    zero_since = np.full(size, -1)  # the step from which on a layer is exactly 0
+    nonfinite: dict[int, Event] = {}  # by layer, its first
+    steps, seconds = 0, 0.0
+    for step in run.steps:
+        steps, seconds = steps + 1, step.time
+        norms = step.norms
+        for layer in np.flatnonzero(step.nonfinite).tolist():
+            if layer not in nonfinite:
+                what = "NaN" if np.isnan(norms[layer]) else "infinite"
+                nonfinite[layer] = Event(step.number, names[layer], what)
+        finite = np.where(np.isfinite(norms), norms, np.float32(np.nan))
+        higher = ~(finite <= highest) & ~np.isnan(finite)  # the first one too
+        peak_step[higher] = step.number
+        lowest, highest = np.fmin(lowest, finite), np.fmax(highest, finite)
+        above = finite > 0
+        log_sum[above] += np.log(finite[above], dtype=np.float64)
+        positive += above
+        absent += step.absent
+        zero = finite == 0
+        zero_since[zero & (zero_since < 0)] = step.number
+        zero_since[~zero] = -1
+    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN, and means: no norm above 0
+        typical = np.exp(log_sum / positive)
+    events = list(nonfinite.values())
+    for layer in np.flatnonzero(highest >= SPIKE * typical).tolist():
+        ratio = highest[layer] / typical[layer]
+        times = f"{ratio:,.0f}" if ratio < _MANY else f"{ratio:.1g}"
+        text = f"peak {highest[layer]:.3g}, {times}x typical"
+        events.append(Event(int(peak_step[layer]), names[layer], text))
+    events += [
+        Event(int(zero_since[layer]), names[layer], "0 from here on")
+        for layer in np.flatnonzero(zero_since >= 0).tolist()
+    ]
+    return Summary(
+        steps=steps,
+        seconds=seconds,
+        lowest=lowest,
+        typical=typical,
+        highest=highest,
+        absent=absent,
+        first_nonfinite=min((event.step for event in nonfinite.values()), default=None),
+        events=tuple(sorted(events, key=lambda event: event.step)),
+    )
+
+
+def tell(summary: Summary) -> list[str]:
+    """What happened in a run, a line for each step at which something did."""
+    told = []
+    for number, events in groupby(summary.events, key=lambda event: event.step):
+        by_text: dict[str, list[str]] = {}
+        for event in events:
+            by_text.setdefault(event.text, []).append(event.layer)
+        texts = (f"{', '.join(names)} {text}" for text, names in by_text.items())
+        told.append(f"step {number}: {'; '.join(texts)}")
+    if not told:
+        return ["nothing NaN or infinite, no peak, no layer that stays at 0"]
+    more = [f"... and {len(told) - _TOLD} more"] if len(told) > _TOLD else []
+    return told[:_TOLD] + more

@@ -1,0 +1,1 @@
+"""From a score to samples: pure functions, without state or torch."""
