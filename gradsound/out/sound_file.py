@@ -9,12 +9,16 @@ import errno
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from gradsound.errors import warn
 from gradsound.out.same_bytes import remove_chance
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from gradsound.synth.render import Samples
 
@@ -102,7 +106,7 @@ def _write(
                 if name == "WAV":
                     most = _WAV_MAX // (channels * _BYTES[subtype])
             for k in range(0, min(len(block), most - frames), _AT_ONCE):
-                file.write(block[k : min(k + _AT_ONCE, most - frames)])
+                file.write(_quantised(block[k : min(k + _AT_ONCE, most - frames)], subtype))
             frames += len(block)
             if frames > most:
                 hours = most / sample_rate / 3600
@@ -125,6 +129,18 @@ def _write(
             with suppress(soundfile.SoundFileError):
                 file.close()
     remove_chance(part)
+
+
+def _quantised(samples: Samples, subtype: str) -> NDArray[np.generic]:
+    """Samples as libsndfile takes them as they are; floats it would round down."""
+    if subtype not in ("PCM_16", "PCM_24"):
+        return samples
+    bits = 8 * _BYTES[subtype]
+    most = 2 ** (bits - 1)
+    whole = np.clip(np.rint(samples.astype(np.float64) * most), -most, most - 1)
+    if bits == 16:
+        return np.asarray(whole, np.int16)
+    return np.asarray(whole, np.int32) << 8  # it takes 24 bits as the upper of 32
 
 
 def _part(path: Path) -> Path:

@@ -1,0 +1,65 @@
+"""What every test may ask for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gradsound.run import Header, Run, Step
+from gradsound.run_file import RunWriter
+
+FORBID_SKIPS = "GRADSOUND_FORBID_SKIPS"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Iterator[None]:
+    """Where everything is installed, a skipped test is a failure."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get(FORBID_SKIPS):
+        report.outcome = "failed"
+        report.longrepr = f"{FORBID_SKIPS} is set, but this was skipped: {report.longrepr}"
+    return report
+
+
+def make_run(
+    norms: list[list[float | None]], layers: tuple[str, ...] | None = None, note: str = ""
+) -> Run:
+    """A run from its norms, a row a step; None where a layer has no gradient."""
+    names = layers or tuple(f"layer{k}" for k in range(len(norms[0]) if norms else 2))
+    header = Header(
+        layers=names,
+        parameters=(7,) * len(names),
+        start="2019-08-01T12:00:00+00:00",
+        note=note,
+    )
+    steps = [
+        Step(
+            number,
+            number / 3,
+            np.array(row, np.float32),
+            np.array([norm is None for norm in row]),
+        )
+        for number, row in enumerate(norms)
+    ]
+    return Run(header, steps, "made")
+
+
+@pytest.fixture
+def save(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a run made of norms to a file and returns its path."""
+
+    def write(
+        norms: list[list[float | None]], *, name: str = "run.jsonl", **kwargs
+    ) -> Path:
+        run = make_run(norms, **kwargs)
+        writer = RunWriter(tmp_path / name, run.header)
+        for step in run.steps:
+            writer.write(step)
+        writer.close()
+        return tmp_path / name
+
+    return write

@@ -1,0 +1,430 @@
+"""Layers, norms and hooks: what is measured is what the optimizer applies."""
+
+import copy
+import gc
+import weakref
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from zoo import Tied, loss_of, small, train, true_norm
+
+from gradsound.errors import GradsoundWarning
+from gradsound.measure.layers import find_layers
+from gradsound.measure.norms import gradient_norms, layer_norms
+from gradsound.measure.tap import tap
+
+
+class Ear:
+    """Keeps what a tap emits."""
+
+    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer | None = None):
+        self.norms, self.absent = [], []
+        self.layers = find_layers(model, optimizer, None)
+        self.tap = tap(self.layers, optimizer, self.hear)
+
+    def hear(self, norms: np.ndarray, absent: np.ndarray) -> None:
+        self.norms.append(norms)
+        self.absent.append(absent.tolist())
+
+
+def sgd(model: nn.Module, **changes: object) -> torch.optim.Optimizer:
+    return torch.optim.SGD(model.parameters(), lr=0.01, **changes)
+
+
+# Layers
+
+
+def names(model: nn.Module, patterns: object = None) -> list[str]:
+    return [layer.name for layer in find_layers(model, None, patterns)]
+
+
+def test_layers_are_modules_with_parameters_of_their_own() -> None:
+    """Names as named_modules, tied parameters once, frozen ones absent."""
+    model = Tied()
+    layers = find_layers(model, sgd(model), None)
+    wanted = ["Tied", "embed", "body.a", "body.norm", "head"]
+
+    assert [layer.name for layer in layers] == wanted
+    assert [layer.size for layer in layers] == [1, 20, 20, 8, 5]
+    assert set(wanted[1:]) < {name for name, _ in model.named_modules()}
+
+
+def test_globs_select_layers() -> None:
+    """One glob or several."""
+    assert names(Tied(), "body.*") == ["body.a", "body.norm"]
+    assert names(Tied(), ["head", "b*m"]) == ["body.norm", "head"]
+
+
+def test_a_module_named_as_the_model_is_told_apart() -> None:
+    """Names are different, always."""
+    model = nn.Module()
+    model.own = nn.Parameter(torch.ones(2))
+    model.Module = nn.Linear(2, 2)
+
+    assert names(model) == ["(Module)", "Module"]
+
+
+def test_only_what_the_optimizer_trains_is_a_layer() -> None:
+    """Parameters that another optimizer has are not this one's gradients."""
+    model = small()
+    layers = find_layers(model, sgd(model[2]), None)
+
+    assert [layer.name for layer in layers] == ["2"]
+
+
+@pytest.mark.parametrize(
+    ("model", "optimizer", "error", "message"),
+    [
+        (nn.ReLU(), None, ValueError, "no parameter with requires_grad"),
+        (
+            small().requires_grad_(False),
+            None,
+            ValueError,
+            "no parameter with requires_grad",
+        ),
+        (small(), sgd(small()), ValueError, "optimizer holds none of the model's"),
+        (nn.LazyLinear(3), None, ValueError, "'LazyLinear' is lazy .* run one batch"),
+        (sgd(small()), None, TypeError, "model must be a torch.nn.Module, got SGD"),
+        (small(), small(), TypeError, "torch.optim.Optimizer or None, got Sequential"),
+    ],
+)
+def test_models_without_layers_are_refused(model, optimizer, error, message) -> None:
+    """The message says what to do."""
+    with pytest.raises(error, match=message):
+        find_layers(model, optimizer, None)
+
+
+# Norms
+
+
+def test_norms_of_any_gradient() -> None:
+    """Any dtype, size and layout; beyond float32's squares; NaN apart from inf."""
+    inf, nan = float("inf"), float("nan")
+    at, values = [[0, 0, 2]], [1.0, 2.0, 4.0]  # 3 at one place
+    sparse = torch.sparse_coo_tensor(at, values, (5,), check_invariants=True)
+    cases = [
+        (torch.full((9,), 1 / 3), 1.0),
+        (torch.full((100,), 1e3, dtype=torch.float16), 1e4),  # inf if summed in half
+        (torch.full((10_000,), 3.0, dtype=torch.bfloat16), 300.0),
+        (torch.full((4,), 1e200, dtype=torch.float64), 2e200),
+        (torch.full((4,), 3j, dtype=torch.complex64), 6.0),
+        (torch.full((4,), 3e200j, dtype=torch.complex128), 6e200),
+        (torch.full((4,), 1e20), 2e20),  # its square is no float32
+        (torch.full((4,), 1e-25), 2e-25),
+        (torch.tensor(-1 / 3), 1 / 3),
+        (torch.zeros(0), 0.0),
+        (torch.zeros(3), 0.0),
+        (torch.tensor([1.0, nan]), nan),
+        (torch.tensor([1.0, -inf]), inf),
+        (torch.tensor([nan, inf]), nan),
+        (sparse, 5.0),
+        (None, nan),
+    ]
+    gradients, wanted = zip(*cases)
+
+    np.testing.assert_allclose(gradient_norms(gradients), wanted, rtol=1e-6)
+    for gradient, norm in cases:
+        np.testing.assert_allclose(gradient_norms([gradient]), [norm], rtol=1e-6)
+
+
+def test_no_gradient_has_no_norm() -> None:
+    """Not even an empty list fails."""
+    assert gradient_norms([]).shape == (0,)
+
+
+def test_parameters_gather_to_layers() -> None:
+    """A layer's norm is that of all its gradients as one vector."""
+    norms = layer_norms(np.array([3.0, 4.0, 1 / 3, np.inf, 1.0]), np.array([0, 2, 3]))
+
+    np.testing.assert_allclose(norms, [5.0, 1 / 3, np.inf])
+
+
+# Taps
+
+BOTH = pytest.mark.parametrize("with_optimizer", [True, False])
+
+
+def ear_for(
+    model: nn.Module, optimizer: torch.optim.Optimizer, with_optimizer: bool
+) -> Ear:
+    return Ear(model, optimizer if with_optimizer else None)
+
+
+@BOTH
+@pytest.mark.parametrize("make", [small, Tied])
+def test_norms_are_those_of_the_gradients(make, with_optimizer: bool) -> None:
+    """Each step emits each layer's norm, as float64 arithmetic has it."""
+    model = make()
+    optimizer = sgd(model)
+    ear = ear_for(model, optimizer, with_optimizer)
+    wanted = []
+
+    def note() -> None:
+        seen: set[nn.Parameter] = set()
+        squares = []
+        for _, module in model.named_modules():
+            own = set(module.parameters(recurse=False)) - seen
+            own = [p for p in own if p.requires_grad]
+            seen.update(own)
+            if own:
+                squares.append(sum(p.grad.double().square().sum().item() for p in own))
+        wanted.append(np.sqrt(squares))
+
+    train(model, optimizer, before_step=note)
+
+    np.testing.assert_allclose(ear.norms, wanted, rtol=1e-6)
+
+
+OPTIMIZERS = {
+    name: kind
+    for name, kind in vars(torch.optim).items()
+    if isinstance(kind, type)
+    and issubclass(kind, torch.optim.Optimizer)
+    and kind is not torch.optim.Optimizer
+}
+
+
+@BOTH
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_of_torch_is_heard(name: str, with_optimizer: bool) -> None:
+    """Whatever steps, each step is one emission of the gradients it used."""
+    torch.manual_seed(0)
+    sparse = name == "SparseAdam"
+    model = nn.Embedding(7, 3, sparse=sparse) if sparse else nn.Linear(3, 2, bias=False)
+    optimizer = OPTIMIZERS[name](model.parameters(), lr=0.01)
+    ear = ear_for(model, optimizer, with_optimizer)
+    x = torch.tensor([0, 0, 4]) if sparse else torch.rand(8, 3)
+    wanted = []
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = model(x).square().mean()
+        loss.backward()
+        return loss
+
+    for _ in range(3):
+        if name == "LBFGS":
+            optimizer.step(closure)
+        else:
+            closure()
+            optimizer.step()
+        grad = model.weight.grad
+        wanted.append([(grad.to_dense() if sparse else grad).double().norm().item()])
+
+    np.testing.assert_allclose(ear.norms, wanted, rtol=1e-6)
+
+
+@BOTH
+@pytest.mark.parametrize("keyword", [True, False])
+def test_closures_are_heard_after_they_ran(with_optimizer: bool, keyword: bool) -> None:
+    """With a closure, the gradients are those that it made during the step."""
+    model = small()
+    optimizer = sgd(model)
+    ear = ear_for(model, optimizer, with_optimizer)
+    x = torch.rand(8, 3)
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = model(x).square().mean()
+        loss.backward()
+        return loss
+
+    for _ in range(3):
+        optimizer.step(closure=closure) if keyword else optimizer.step(closure)
+
+    assert len(ear.norms) == 3
+    wanted = [true_norm(model[0]), true_norm(model[2])]
+    np.testing.assert_allclose(ear.norms[-1], wanted, rtol=1e-6)
+
+
+@BOTH
+def test_reads_before_the_step(with_optimizer: bool) -> None:
+    """Gradients that a hook after the step clears were read before."""
+    model = small()
+    optimizer = sgd(model)
+    optimizer.register_step_post_hook(lambda *_: optimizer.zero_grad())
+    ear = ear_for(model, optimizer, with_optimizer)
+    train(model, optimizer, 2)
+
+    assert (np.array(ear.norms) > 0).all()
+
+
+@BOTH
+def test_clipped_gradients_are_heard_clipped(with_optimizer: bool) -> None:
+    """The norms are those that the optimizer applies."""
+    model = small()
+    optimizer = sgd(model)
+    ear = ear_for(model, optimizer, with_optimizer)
+    clip = lambda: nn.utils.clip_grad_norm_(model.parameters(), 1e-3)  # noqa: E731
+    train(model, optimizer, 3, before_step=clip)
+
+    np.testing.assert_allclose(np.linalg.norm(ear.norms, axis=1), 1e-3, rtol=1e-3)
+
+
+@BOTH
+def test_accumulation_is_one_step(with_optimizer: bool) -> None:
+    """Several backward passes before a step are one emission, of their sum."""
+    model = small()
+    optimizer = sgd(model)
+    ear = ear_for(model, optimizer, with_optimizer)
+    data = torch.Generator().manual_seed(1)
+    for _ in range(3):
+        loss_of(model, data).backward()
+    optimizer.step()
+
+    np.testing.assert_allclose(ear.norms, [[true_norm(model[0]), true_norm(model[2])]])
+
+
+@BOTH
+def test_a_subclass_that_calls_super_steps_once(with_optimizer: bool) -> None:
+    """Torch fires the hooks of such an optimizer twice a step."""
+
+    class Nested(torch.optim.SGD):
+        def step(self, closure=None):
+            return super().step(closure)
+
+    model = small()
+    optimizer = Nested(model.parameters(), lr=0.01)
+    ear = ear_for(model, optimizer, with_optimizer)
+    train(model, optimizer, 3)
+
+    assert len(ear.norms) == 3
+
+
+@BOTH
+def test_a_step_that_failed_does_not_silence_the_next(with_optimizer: bool) -> None:
+    """After an exception in a step, later steps are heard."""
+    model = small()
+    optimizer = sgd(model)
+    ear = ear_for(model, optimizer, with_optimizer)
+
+    def fail() -> float:
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        optimizer.step(fail)
+    train(model, optimizer, 3)
+
+    assert len(ear.norms) == 3
+
+
+@BOTH
+def test_layers_without_gradient_are_absent(with_optimizer: bool) -> None:
+    """A layer that took no part has no norm, rather than 0."""
+    model = small()
+    optimizer = sgd(model)
+    ear = ear_for(model, optimizer, with_optimizer)
+    model[2](torch.rand(2, 4)).sum().backward()
+    optimizer.step()
+
+    assert ear.absent == [[True, False]]
+    assert np.isnan(ear.norms[0][0])
+
+
+def test_a_model_hears_any_optimizer_once() -> None:
+    """Without an optimizer given, a batch ends at the first step that holds parameters."""
+    model, other = small(), small()
+    first, second, foreign = sgd(model[0]), sgd(model[2]), sgd(other)
+    ear = Ear(model)
+    loss_of(model, torch.Generator()).backward()
+    foreign.step()
+    assert not ear.norms
+    first.step()
+    second.step()
+    assert ear.absent == [[False, False]]
+
+    model[2](torch.rand(2, 4)).sum().backward()
+    second.step()
+    assert ear.absent[1:] == [[True, False]]  # what is old is not heard again
+
+
+@BOTH
+def test_close_removes_every_hook(with_optimizer: bool) -> None:
+    """Afterwards nothing is emitted, and nothing is left anywhere."""
+    from torch.optim import optimizer as module
+
+    def hooks() -> list[int]:
+        places = [
+            optimizer._optimizer_step_pre_hooks,
+            optimizer._optimizer_step_post_hooks,
+            module._global_optimizer_pre_hooks,
+            module._global_optimizer_post_hooks,
+            *(p._post_accumulate_grad_hooks or () for p in model.parameters()),
+        ]
+        return [len(place) for place in places]
+
+    model = small()
+    optimizer = sgd(model)
+    before = hooks()
+    ear = ear_for(model, optimizer, with_optimizer)
+    assert sum(hooks()) > sum(before)
+    train(model, optimizer, 1)
+    ear.tap.close()
+    ear.tap.close()
+    train(model, optimizer, 1)
+
+    assert hooks() == before
+    assert len(ear.norms) == 1
+
+
+@BOTH
+def test_no_parameter_is_kept_alive(with_optimizer: bool) -> None:
+    """A tap that is still held lets model and optimizer go."""
+    model = small()
+    optimizer = sgd(model)
+    ear = ear_for(model, optimizer, with_optimizer)
+    train(model, optimizer, 1)
+    gone = [weakref.ref(model), weakref.ref(optimizer), weakref.ref(model[0].weight)]
+    ear.layers = None
+    del model, optimizer
+    gc.collect()
+
+    assert [ref() for ref in gone] == [None] * 3
+    ear.tap.close()
+
+
+@BOTH
+def test_copies_and_files_are_clean(with_optimizer: bool, tmp_path) -> None:
+    """While attached, a model is copied and saved as ever, and its copy is not heard."""
+    model = small()
+    optimizer = sgd(model)
+    ear = ear_for(model, optimizer, with_optimizer)
+    train(model, optimizer, 1)
+    twin = copy.deepcopy(model)
+    torch.save(model, tmp_path / "model.pt")
+    torch.save(optimizer.state_dict(), tmp_path / "optimizer.pt")
+    loaded = torch.load(tmp_path / "model.pt", weights_only=False)
+    for other in (twin, loaded):
+        train(other, sgd(other), 1)
+
+    assert len(ear.norms) == 1
+
+
+@BOTH
+def test_an_error_in_a_hook_stays_there(with_optimizer: bool) -> None:
+    """It ends the measuring with one warning that has the traceback; training goes on."""
+    model = small()
+    optimizer = sgd(model)
+    ear = ear_for(model, optimizer, with_optimizer)
+    ear.tap._emit = lambda *_: 1 / 0
+    with pytest.warns(
+        GradsoundWarning, match="(?s)training goes on.*ZeroDivisionError"
+    ) as told:
+        train(model, optimizer, 3)
+
+    assert len(told) == 1
+
+
+def test_warnings_as_errors_do_not_reach_training(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Where warnings are errors, as in this suite, the message goes to standard error."""
+    model = small()
+    optimizer = sgd(model)
+    ear = Ear(model, optimizer)
+    ear.tap._emit = lambda *_: 1 / 0
+    train(model, optimizer, 3)
+
+    assert capsys.readouterr().err.count("ZeroDivisionError") == 1

@@ -1,0 +1,152 @@
+"""From norms to notes, judged by laws."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import make_run
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gradsound import PRESETS, Preset
+from gradsound.music.mapping import compose
+from gradsound.music.pitch import LinearPitch, LogPitch
+from gradsound.music.preset import at_speed, find_preset, from_data, to_data
+
+FINITE = st.floats(min_value=0, width=32, allow_nan=False, allow_infinity=False)
+EACH = pytest.mark.parametrize("preset", PRESETS.values(), ids=list(PRESETS))
+
+
+def score(row: list[float | None], preset: Preset):
+    (step,) = make_run([row]).steps
+    return compose(step, preset)
+
+
+@EACH
+@given(st.tuples(FINITE, FINITE))
+def test_larger_norm_is_never_lower(preset: Preset, norms: tuple[float, float]) -> None:
+    """Pitch rises with the norm, or is held."""
+    low, high = preset.pitch.hertz(np.sort(norms))
+
+    assert low <= high
+
+
+@given(FINITE)
+def test_notes_stay_in_range(norm: float) -> None:
+    """No finite norm leaves the two bounds."""
+    pitch = PRESETS["notes"].pitch
+    (hertz,) = pitch.hertz(np.array([norm]))
+
+    assert pitch.lowest * (1 - 1e-12) <= hertz <= pitch.highest * (1 + 1e-12)
+
+
+def test_ten_times_the_norm_is_an_octave() -> None:
+    """Twelve semitones a decade, and norm 1 is A4."""
+    hertz = PRESETS["notes"].pitch.hertz(np.array([0.1, 1.0, 10.0, 100.0]))
+
+    np.testing.assert_allclose(hertz, [220.0, 440.0, 880.0, 1760.0], rtol=1e-12)
+
+
+def test_perone_is_linear() -> None:
+    """200 Hz + 100 Hz x norm, as in the post of 2019."""
+    hertz = PRESETS["perone2019"].pitch.hertz(np.array([0.0, 1 / 3, 7.0]))
+
+    np.testing.assert_allclose(hertz, [200.0, 233 + 1 / 3, 900.0], rtol=1e-12)
+
+
+@EACH
+def test_layers_sound_in_turn(preset: Preset) -> None:
+    """One note a layer, each where the one before ends, then the rest."""
+    made = score([1 / 3, 2 / 3, 5 / 3], preset)
+    onsets = [note.onset for note in made.notes]
+
+    np.testing.assert_allclose(onsets, np.arange(3) * preset.note, rtol=1e-12)
+    assert {note.duration for note in made.notes} == {preset.note}
+    assert {note.voice for note in made.notes} == {preset.voice}
+    np.testing.assert_allclose(made.duration, 3 * preset.note + preset.rest, rtol=1e-12)
+
+
+@EACH
+def test_not_finite_is_harsh(preset: Preset) -> None:
+    """NaN and infinity have a voice of their own, and two pitches of it."""
+    good, nan, infinite = score([1 / 3, np.nan, np.inf], preset).notes
+
+    assert (good.voice, nan.voice, infinite.voice) == (preset.voice, "harsh", "harsh")
+    assert infinite.hertz == 4 * nan.hertz
+
+
+@EACH
+def test_absent_is_silent_in_its_place(preset: Preset) -> None:
+    """A layer without gradient leaves its time empty, so that the others keep theirs."""
+    with_gap, whole = score([None, 1 / 3], preset), score([0.0, 1 / 3], preset)
+
+    assert with_gap.notes == whole.notes[1:]
+    assert with_gap.duration == whole.duration
+
+
+@EACH
+@pytest.mark.parametrize("speed", [1 / 3, 1.0, 7 / 3])
+def test_speed_divides_times_alone(preset: Preset, speed: float) -> None:
+    """Pitches, level and order stay."""
+    slow, fast = (
+        score([1 / 3, 2 / 3], preset),
+        score([1 / 3, 2 / 3], at_speed(preset, speed)),
+    )
+
+    np.testing.assert_allclose(fast.duration * speed, slow.duration, rtol=1e-12)
+    assert [n.hertz for n in fast.notes] == [n.hertz for n in slow.notes]
+
+
+@EACH
+@pytest.mark.parametrize("speed", [0.0, -1.0, float("nan"), float("inf"), 1e6])
+def test_impossible_speeds_are_refused(preset: Preset, speed: float) -> None:
+    """The message has the value and the most there is."""
+    with pytest.raises(ValueError, match=r"speed must be above 0 and at most \d+ .*, got"):
+        at_speed(preset, speed)
+
+
+@EACH
+def test_presets_survive_json(preset: Preset) -> None:
+    """A preset as plain data is the same preset."""
+    assert from_data(to_data(preset)) == preset
+
+
+def test_presets_can_be_copied_and_changed() -> None:
+    """A changed copy is used as it is; the one that ships stays."""
+    own = replace(PRESETS["notes"], name="slow", rest=1.0)
+
+    assert find_preset(own) is own
+    assert find_preset("notes").rest != 1.0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"voice": "sinus"}, "no voice 'sinus'; did you mean 'sine'"),
+        ({"note": 0.0}, "note must be 0.001 s or more, got 0.0"),
+        ({"rest": -0.1}, "rest must be 0 s or more, got -0.1"),
+        ({"fade": 0.05}, "fade must be 0 to half the note"),
+        ({"level": 1.5}, "level must be above 0 and at most 1, got 1.5"),
+        ({"level": float("nan")}, "got nan"),
+    ],
+)
+def test_wrong_presets_are_refused(change: dict[str, object], message: str) -> None:
+    """A preset that cannot work is not made."""
+    with pytest.raises(ValueError, match=message):
+        replace(PRESETS["notes"], **change)
+
+
+def test_wrong_pitches_are_refused() -> None:
+    """Nor a pitch."""
+    with pytest.raises(ValueError, match="need base > 0"):
+        LinearPitch(base=0.0, slope=1.0)
+    with pytest.raises(ValueError, match="need 0 < lowest < highest"):
+        LogPitch(anchor=440.0, semitones=12.0, lowest=200.0, highest=100.0)
+    with pytest.raises(ValueError, match="semitones > 0"):
+        LogPitch(anchor=440.0, semitones=0.0, lowest=100.0, highest=200.0)
+
+
+def test_unknown_presets_get_the_nearest() -> None:
+    """The message offers the name that was meant."""
+    with pytest.raises(ValueError, match="no preset 'note'; did you mean 'notes'"):
+        find_preset("note")
