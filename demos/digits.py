@@ -23,7 +23,15 @@ def load_digits(data: Path | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         pixels = _read_idx(EMBEDDED / "train-images-idx3-ubyte.gz")
         labels = _read_idx(EMBEDDED / "train-labels-idx1-ubyte.gz")
     else:
-        from torchvision.datasets import MNIST
+        try:
+            from torchvision.datasets import MNIST
+        except ImportError as error:
+            raise ImportError(
+                "--data needs torchvision: pip install torchvision"
+            ) from error
+        except RuntimeError as error:  # its operators are compiled for one torch each
+            message = f"--data needs a torchvision that fits torch {torch.__version__}"
+            raise ImportError(f"{message}: {error}") from error
 
         whole = MNIST(data, train=True, download=True)
         pixels, labels = whole.data.numpy(), whole.targets.numpy()

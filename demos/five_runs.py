@@ -69,7 +69,11 @@ class Net(nn.Module):
 def main() -> None:
     """Trains, writes, and says what there is to hear."""
     options = parse()
-    images, labels = load_digits(options.data)
+    try:
+        images, labels = load_digits(options.data)
+    except (ImportError, RuntimeError, OSError) as error:
+        sys.stderr.write(f"five_runs.py: {error}\n")
+        sys.exit(2)
     options.out.mkdir(parents=True, exist_ok=True)
     rows = [("file", "seconds", "pitch, Hz", "not finite", "listen for")]
     bar = tqdm(total=len(options.recipes) * options.steps, unit="step", disable=None)
@@ -219,4 +223,4 @@ def show(rows: list[tuple[str, ...]]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

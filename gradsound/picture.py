@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 _SAMPLE_RATE = 44_100  # Hz
 _STEPS = 1600  # drawn at most, about one a pixel; of more, the loudest of each group
 _COLUMNS = 1600  # of the spectrogram, about one a pixel
-_ROWS = np.geomspace(50.0, 20_000.0, 301)  # Hz, their edges; 35 an octave
+_ROWS = np.geomspace(50.0, 22_000.0, 306)  # Hz, their edges; 35 an octave
 _WINDOWS = 4  # analysed for each column; the loudest is drawn, so no note is missed
 _BINS = 4096  # of the FFT, zero-padded: the lowest rows are 11 Hz apart
 _DECIBEL = (-50.0, 0.0)  # re the loudest; a quieter trace is a window's skirt
 _APART = 0.03  # of the width; step numbers that are nearer would overlap
-_TEXT = 150  # characters in a line about what happened
+_TEXT = 140  # characters in a line about what happened
 _NAMED = 10  # layers in the legend, as many as colours that one can tell apart
 
 
@@ -136,7 +136,7 @@ def _draw_pitches(
             markersize=9,
             markeredgewidth=0.5,
             transform=axes.get_xaxis_transform(),
-            label="NaN or infinite",
+            label="not finite",
         )
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8)
 

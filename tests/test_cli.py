@@ -1,0 +1,190 @@
+"""The command line: its three commands, and one clear line for whatever goes wrong."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import gradsound
+from gradsound.cli import main
+
+COMMAND = [sys.executable, "-m", "gradsound"]
+
+
+def run(*arguments: object) -> int:
+    """The exit status."""
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    return ended.value.code
+
+
+def test_render_is_the_function(tmp_path: Path, save) -> None:
+    """The options are those of gradsound.render."""
+    path = save([[1 / 3, np.nan, None]] * 3)
+    assert run("render", path, "-o", tmp_path / "a.wav") == 0
+    gradsound.render(path, tmp_path / "b.wav")
+    assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
+
+    options = ("--preset", "perone2019", "--speed", 2, "--rate", 48_000)
+    more = ("--subtype", "PCM_24")
+    assert run("render", path, "-o", tmp_path / "a.flac", *options, *more) == 0
+    found = soundfile.info(tmp_path / "a.flac")
+    assert (found.samplerate, found.frames, found.subtype) == (48_000, 3600, "PCM_24")
+
+
+def test_layers_can_be_chosen(tmp_path: Path, save) -> None:
+    """A glob leaves the other layers out, and may be repeated."""
+    path = save([[1.0, 2.0, 3.0]], layers=("in", "mid", "out"))
+    chosen = ["--layers", "i*", "--layers", "out"]
+    assert run("render", path, "-o", tmp_path / "x.wav", *chosen) == 0
+
+    assert soundfile.info(tmp_path / "x.wav").frames == 12_348  # 2 notes and a rest
+
+
+def test_info_tells_what_happened(save, capsys: pytest.CaptureFixture[str]) -> None:
+    """Layers with their norms, and events by step."""
+    norms = [[1.0, 2.0, None], [100.0, 2.0, 1.0], [1.0, np.nan, 0.0], [1.0, 2.0, 0.0]]
+    assert run("info", save(norms, layers=("in", "mid", "out"), note="try 7")) == 0
+    said = capsys.readouterr().out
+
+    assert "run.jsonl: try 7\n4 steps in 1.0 s, from 2019-08-01T12:00:00+00:00\n" in said
+    assert "step 1: in peak 100, 32x typical\nstep 2: mid NaN; out 0 from here on\n" in said
+    rows = [line.split() for line in said.splitlines()[-3:]]
+    assert rows[0] == ["in", "7", "1", "3.16", "100", "0"]
+    assert rows[2] == ["out", "7", "0", "1", "1", "1"]
+
+
+def test_info_of_a_run_without_steps(save, capsys: pytest.CaptureFixture[str]) -> None:
+    """A run that has just begun is no error."""
+    assert run("info", save([])) == 0
+    assert "0 steps" in capsys.readouterr().out
+
+
+def test_plot_writes_a_picture(tmp_path: Path, save) -> None:
+    """In the format that the ending says."""
+    assert run("plot", save([[1 / 3]] * 3), "-o", tmp_path / "x.svg") == 0
+    assert b"<svg" in (tmp_path / "x.svg").read_bytes()
+
+
+@pytest.fixture
+def files(tmp_path: Path, save, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a good run, and several that are not."""
+    monkeypatch.chdir(tmp_path)
+    good = save([[1 / 3, 2 / 3]] * 3, layers=("conv", "fc")).read_text()
+    Path("empty").touch()
+    Path("folder").mkdir()
+    Path("folder.wav").mkdir()
+    Path("text").write_text("To be, or not to be\n")
+    Path("newer").write_text(good.replace('"1.0"', '"2.1"'))
+    Path("bad").write_text(good.replace('"step": 1', '"step": -1'))
+    Path("none.jsonl").write_text(good.splitlines(keepends=True)[0])
+    return tmp_path
+
+
+WRONG = {
+    "render missing -o x.wav": "missing: No such file or directory",
+    "render empty -o x.wav": "empty: empty, expected a run",
+    "render folder -o x.wav": "folder: Is a directory",
+    "render text -o x.wav": "text, line 1: expected a run, which begins",
+    "render newer -o x.wav": "newer, line 1: written in run format 2.1; this gradsound",
+    "render bad -o x.wav": 'bad, line 3: expected "step": a whole number above 0, got -1',
+    "render none.jsonl -o x.wav": "none.jsonl: has no steps",
+    "render run.jsonl -o no/x.wav": "no/x.wav: No such file or directory",
+    "render run.jsonl -o folder.wav": "folder.wav: Is a directory",
+    "render run.jsonl -o x.mp3": "x.mp3: a sound file ends in .wav, .flac, .ogg",
+    "render run.jsonl -o x.wav --preset note": "no preset 'note'; did you mean 'notes'?",
+    "render run.jsonl -o x.wav --layers cnov": "no layer matches 'cnov'; there are: conv",
+    "render run.jsonl -o x.wav --speed 0": "speed must be above 0 and at most 70",
+    "render run.jsonl -o x.wav --speed nan": "speed must be above 0",
+    "render run.jsonl -o x.wav --rate 8000": "sample rate must be 16000 to 192000 Hz, got",
+    "render run.jsonl -o x.flac --subtype FLOAT": "FLAC has subtype PCM_16, PCM_24, got",
+    "plot missing -o x.png": "missing: No such file or directory",
+    "plot none.jsonl -o x.png": "none.jsonl: has no steps",
+    "plot run.jsonl -o x.doc": "x.doc: a picture ends in .png, .svg or .pdf",
+    "plot run.jsonl -o no/x.png": "no/x.png: No such file or directory",
+    "plot run.jsonl -o x.png --preset Notes": "did you mean 'notes'?",
+    "plot run.jsonl -o x.png --layers cnov": "there are: conv, fc",
+    "info missing": "missing: No such file or directory",
+    "info folder": "folder: Is a directory",
+    "info bad": "bad, line 3",
+    "info run.jsonl --layers cnov": "there are: conv, fc",
+}
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_bad_input_is_one_clear_line(
+    files: Path, capsys: pytest.CaptureFixture[str], line: str
+) -> None:
+    """On standard error, with status 2, and no file is made or left behind."""
+    before = sorted(files.iterdir())
+    assert run(*line.split()) == 2
+    said = capsys.readouterr()
+
+    assert said.out == ""
+    assert said.err.startswith("gradsound: ")
+    assert WRONG[line] in said.err
+    assert said.err.count("\n") == 1
+    assert sorted(files.iterdir()) == before
+
+
+@pytest.mark.parametrize("line", ["render run.jsonl", "frobnicate", "render --speed x", ""])
+def test_wrong_usage_is_status_2(capsys: pytest.CaptureFixture[str], line: str) -> None:
+    """What argparse refuses."""
+    assert run(*line.split()) == 2
+    assert "usage: gradsound" in capsys.readouterr().err
+
+
+def test_a_torn_end_is_said_and_rendered(tmp_path: Path, save) -> None:
+    """As a process: status 0, one plain line, and the sound of what there is."""
+    path = save([[1 / 3]] * 3)
+    path.write_bytes(path.read_bytes()[:-9])
+    done = subprocess.run(
+        [*COMMAND, "render", path, "-o", tmp_path / "x.wav"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stderr == (
+        f"gradsound: {path}: line 4 is torn and left out; the run ends there\n"
+    )
+    assert soundfile.info(tmp_path / "x.wav").frames == 2 * 9261
+
+
+def test_output_that_nobody_reads_is_no_error(save) -> None:
+    """A reader that has seen enough, such as head, gets no traceback into its terminal."""
+    path = save([[1.0] * 20_000], layers=tuple(f"layer{k}" for k in range(20_000)))
+    with subprocess.Popen(
+        [*COMMAND, "info", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        said = process.stderr.read()
+
+    assert (process.returncode, said) == (0, b"")
+
+
+def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    """Both succeed; help names all commands."""
+    assert run("--version") == 0
+    assert run("--help") == 0
+    said = capsys.readouterr().out
+
+    assert f"gradsound {gradsound.__version__}\n" in said
+    assert all(f"  {command} " in said for command in ("render", "plot", "info"))
+
+
+def test_a_missing_library_is_named(
+    tmp_path: Path,
+    save,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Without matplotlib, plot says what to install."""
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+
+    assert run("plot", save([[1.0]]), "-o", tmp_path / "x.png") == 2
+    assert "pip install 'gradsound[plot]'" in capsys.readouterr().err

@@ -1,0 +1,101 @@
+"""What the documents say is so: every snippet runs, every link leads somewhere."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from zoo import small, train
+
+from gradsound.cli import main
+from gradsound.stream import decode_header, decode_step
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+
+
+def snippets(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def names() -> dict[str, object]:
+    """What a reader of the snippets has: a model, an optimizer, and a loop."""
+    import torch
+
+    model = small()
+    model.add_module("head", torch.nn.Sequential(torch.nn.Linear(1, 1)))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    return {"model": model, "optimizer": optimizer, "train": train}
+
+
+@pytest.mark.parametrize("code", snippets(README, "python"))
+def test_python_snippets_run(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save
+) -> None:
+    """Each stands alone, given a model, an optimizer and a loop."""
+    monkeypatch.chdir(tmp_path)
+    save([[1 / 3, 2 / 3]] * 3, layers=("0", "2"))
+
+    exec(compile(code, "README.md", "exec"), names())  # noqa: S102 (our own README)
+
+
+def test_shell_snippets_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save) -> None:
+    """Commands of gradsound run; those of make and pip name what there is."""
+    monkeypatch.chdir(tmp_path)
+    save([[1 / 3, 2 / 3]] * 3, layers=("0", "2"))
+    makefile = (ROOT / "Makefile").read_text()
+    extras = (ROOT / "setup.cfg").read_text()
+    ran = []
+    for line in "".join(snippets(README, "sh")).splitlines():
+        command, *words = shlex.split(line, comments=True)
+        ran.append(command)
+        if command == "gradsound":
+            with pytest.raises(SystemExit) as ended:
+                main(words)
+            assert ended.value.code == 0, line
+        elif command == "make":
+            assert f"\n{words[0]}: " in makefile
+        else:
+            assert (command, words[0]) == ("pip", "install")
+            for extra in re.findall(r"\[(\w+)\]", words[1]):
+                assert f"\n{extra} = " in extras
+
+    assert set(ran) == {"gradsound", "make", "pip"}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    """Every relative link is to a file that there is."""
+    links = re.findall(r"\]\(([^)]+)\)", document.read_text())
+    for link in links:
+        if not link.startswith("https://"):
+            assert (document.parent / link.partition("#")[0]).exists(), link
+
+
+def test_the_format_described_is_the_one_read() -> None:
+    """The examples of docs/run-format.md are a run."""
+    examples = snippets((ROOT / "docs" / "run-format.md").read_text(), "json")
+    first, *steps = "".join(examples).splitlines()
+    header = decode_header(first.encode())
+
+    assert set(json.loads(first)) == {
+        "format",
+        "version",
+        "start",
+        "note",
+        "layers",
+        "parameters",
+    }
+    for number, line in enumerate(steps):
+        assert decode_step(line.encode(), len(header.layers), number - 1).number == number
+
+
+def test_samples_are_small_and_complete() -> None:
+    """Each of the five has sound and picture, and together they are under 6 MB."""
+    files = list((ROOT / "samples").iterdir())
+
+    assert len({file.stem for file in files}) == 5
+    assert len(files) == 10
+    assert sum(file.stat().st_size for file in files) < 6e6
