@@ -108,7 +108,7 @@ def test_reading_is_streaming(save) -> None:
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
 
-    assert peaks[1] < 1.5 * peaks[0]
+    assert peaks[1] < peaks[0] + 100_000  # bytes; 9,000 steps kept would be over 2 million
 
 
 def test_a_growing_file_is_followed(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_a_kill_loses_a_line_at_most(tmp_path: Path) -> None:
             if int(told) == 500:
                 break
         process.kill()
-        last = int(process.stdout.read().splitlines()[-1])
+        last = int([told, *process.stdout.read().splitlines()][-1])
     steps = list(read_run(path).steps)
 
     assert process.returncode == -signal.SIGKILL
