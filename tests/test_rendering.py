@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ import soundfile
 from conftest import make_run
 
 import gradsound
+from gradsound.music.mapping import compose
+from gradsound.synth import render as synth
 
 RATE = 44_100
 PRESETS = pytest.mark.parametrize("preset", gradsound.PRESETS)
@@ -136,6 +139,18 @@ def test_speed_and_rate(tmp_path: Path, save) -> None:
 
     assert (rate, len(samples)) == (48_000, 50_400)  # 5 steps of 210 ms
     assert abs(power.argmax() - 440) <= 1
+
+
+def test_a_long_run_is_one_piece(tmp_path: Path, save) -> None:
+    """Where notes and blocks end between samples, the file is as if made at once."""
+    odd = replace(gradsound.PRESETS["perone2019"], note=0.0101, rest=0.0203)
+    run = gradsound.read_run(save([[k / 3, 2 / 3] for k in range(1000)]))
+    gradsound.render(run, tmp_path / "x.wav", preset=odd, subtype="FLOAT")
+    samples, _ = soundfile.read(tmp_path / "x.wav", dtype="float32", always_2d=True)
+    whole = synth.render([compose(step, odd) for step in run.steps], RATE)
+
+    assert len(samples) == round(1000 * 0.0405 * RATE)
+    np.testing.assert_array_equal(samples, whole)
 
 
 @pytest.mark.parametrize("rate", [15_999, 192_001, 0, -1])
