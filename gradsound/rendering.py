@@ -75,7 +75,8 @@ def sound(
         waiting.append(compose(step, preset))
         if len(waiting) * len(step.norms) >= _TOGETHER:
             yield synth.render(waiting, sample_rate, start)
-            start += sum(score.duration for score in waiting)
+            for score in waiting:  # one by one, so that it is rounded as the synth does
+                start += score.duration
             waiting = []
     if waiting:
         yield synth.render(waiting, sample_rate, start)
