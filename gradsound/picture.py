@@ -75,7 +75,8 @@ def plot(
     _draw_spectrum(lower, onsets, steps, preset, duration)
     _draw_events(upper, summary, onsets, steps)
     _draw_axes(upper, lower, summary.steps * duration, duration)
-    title = f"{run.header.note or run.name}: {summary.steps} steps, preset {preset.name}"
+    name = run.header.note or run.name
+    title = f"{name}: {summary.steps:,} steps, preset {preset.name}"
     told = "\n".join(line for text in tell(summary) for line in wrap(text, _TEXT))
     figure.suptitle(title, x=0.01, ha="left", weight="bold")
     upper.set_title(told, loc="left", fontsize=9)

@@ -95,9 +95,12 @@ class Recorder:
         if self._follower is not None:
             wrong = self._follower.close()
             self._follower = None
-            if wrong:
-                kept = f"; the steps are in {self._log}" if self._log.exists() else ""
-                warn(f"{self._wav}: {wrong}{kept}")
+            if wrong and self._count:
+                warn(f"{self._wav}: {wrong}; the steps are in {self._log}")
+        if not self._count:
+            warn(f"{self._log}: no optimizer step was seen, so there is nothing to hear")
+            if self._discard:
+                self._log.unlink(missing_ok=True)
 
 
 def _beside(wav: Path) -> Path:

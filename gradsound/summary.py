@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from gradsound.run import Run
 
+_TOGETHER = 4  # layers told of one by one
 _TOLD = 8  # lines about what happened; more nobody reads
 _MANY = 1e6  # times typical; above, only the power of ten matters
 SPIKE = 10.0  # times a layer's typical norm; from there on its peak is worth a word
@@ -127,9 +128,18 @@ def tell(summary: Summary) -> list[str]:
         by_text: dict[str, list[str]] = {}
         for event in events:
             by_text.setdefault(event.text, []).append(event.layer)
-        texts = (f"{', '.join(names)} {text}" for text, names in by_text.items())
-        told.append(f"step {number}: {'; '.join(texts)}")
+        texts = [f"{_several(names)} {text}" for text, names in by_text.items()]
+        more = f"; and {len(texts) - _TOGETHER} more" if len(texts) > _TOGETHER else ""
+        told.append(f"step {number}: {'; '.join(texts[:_TOGETHER])}{more}")
     if not told:
-        return ["nothing NaN or infinite, no peak, no layer that stays at 0"]
-    more = [f"... and {len(told) - _TOLD} more"] if len(told) > _TOLD else []
-    return told[:_TOLD] + more
+        return [
+            f"nothing NaN or infinite, no peak of {SPIKE:g}x typical, nothing stays at 0"
+        ]
+    rest = [f"... and {len(told) - _TOLD} more"] if len(told) > _TOLD else []
+    return told[:_TOLD] + rest
+
+
+def _several(names: list[str]) -> str:
+    if len(names) <= _TOGETHER:
+        return ", ".join(names)
+    return f"{names[0]} to {names[-1]} ({len(names)} layers)"

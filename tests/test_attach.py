@@ -273,12 +273,16 @@ def test_a_sound_that_cannot_be_written_is_told_at_the_end() -> None:
     assert len(norms_of("run.jsonl")) == 3
 
 
-def test_no_steps_is_told() -> None:
+@pytest.mark.parametrize("log", ["run.jsonl", None])
+def test_no_steps_is_told(log: str | None) -> None:
     """Closed before any step, there is a run without steps and no sound."""
     model = small()
-    attachment = gradsound.attach(model, wav="x.wav")
-    with pytest.warns(GradsoundWarning, match="x.wav: .* has no steps"):
+    attachment = gradsound.attach(model, log=log, wav="x.wav")
+    with pytest.warns(GradsoundWarning, match=r"jsonl: no optimizer step was seen") as told:
         attachment.close()
+
+    assert len(told) == 1
+    assert [path.name for path in Path().iterdir()] == ([] if log is None else [log])
 
 
 SCRIPT = f"""if True:

@@ -153,8 +153,20 @@ def test_nothing_to_tell() -> None:
     norms = [[1 + k % 7, 2.0] for k in range(100)]
 
     assert tell(summarize(make_run(norms))) == [
-        "nothing NaN or infinite, no peak, no layer that stays at 0"
+        "nothing NaN or infinite, no peak of 10x typical, nothing stays at 0"
     ]
+
+
+def test_many_layers_are_gathered() -> None:
+    """A deep model that does one thing is told in one line."""
+    norms = [[1.0] * 100 for _ in range(50)]
+    norms[7] = [np.nan] * 100
+    norms[9] = [20.0 + k for k in range(100)]
+    told = tell(summarize(make_run(norms)))
+
+    assert told[0] == "step 7: layer0 to layer99 (100 layers) NaN"
+    assert told[1].startswith("step 9: layer0 peak 20, 19x typical; layer1 peak 21, ")
+    assert told[1].endswith("x typical; and 96 more")
 
 
 def test_many_events_are_cut() -> None:
