@@ -72,9 +72,8 @@ class Follower:
 
     def close(self) -> str:
         """Waits until the sound file is whole; returns what went wrong, or nothing."""
-        with suppress(BrokenPipeError):  # it ended early, and says why
+        with self._stdin, suppress(BrokenPipeError):  # it ended early, and says why
             self._stdin.write(b"\n")  # a forked worker may keep the pipe open
-            self._stdin.close()
         with self._stderr:
             said = self._stderr.read().decode(errors="replace").strip()
         status = self._process.wait()

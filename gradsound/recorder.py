@@ -50,7 +50,7 @@ class Recorder:
         if log is not None:
             self._log = Path(log)
         elif wav is not None:
-            self._log = _beside(Path(wav))
+            self._log = _beside(Path(wav).absolute())  # to find it after a chdir
         else:
             raise ValueError("log and wav are both None, so nothing is kept: give one")
         if wav is not None and Path(wav).absolute() == self._log.absolute():

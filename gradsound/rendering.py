@@ -54,6 +54,8 @@ def render(
     if not isinstance(run, Run):
         run = read_run(run)
     path = Path(path)
+    if path.absolute() == Path(run.name).absolute():
+        raise ValueError(f"{path}: is the run itself; write its sound to another file")
     check_path(path, subtype)
     write_sound(path, sound(run, preset, speed, sample_rate), sample_rate, subtype)
 

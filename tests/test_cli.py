@@ -78,6 +78,7 @@ def files(tmp_path: Path, save, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("folder").mkdir()
     Path("folder.wav").mkdir()
     Path("text").write_text("To be, or not to be\n")
+    Path("odd.wav").write_text(good)
     Path("newer").write_text(good.replace('"1.0"', '"2.1"'))
     Path("bad").write_text(good.replace('"step": 1', '"step": -1'))
     Path("none.jsonl").write_text(good.splitlines(keepends=True)[0])
@@ -91,6 +92,7 @@ WRONG = {
     "render text -o x.wav": "text, line 1: expected a run, which begins",
     "render newer -o x.wav": "newer, line 1: written in run format 2.1; this gradsound",
     "render bad -o x.wav": 'bad, line 3: expected "step": a whole number above 0, got -1',
+    "render odd.wav -o odd.wav": "odd.wav: is the run itself; write its sound to another",
     "render none.jsonl -o x.wav": "none.jsonl: has no steps",
     "render run.jsonl -o no/x.wav": "no/x.wav: No such file or directory",
     "render run.jsonl -o folder.wav": "folder.wav: Is a directory",
