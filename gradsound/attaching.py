@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import nn
+    from torch.amp import GradScaler
     from torch.optim import Optimizer
 
     from gradsound.measure.tap import Tap
@@ -31,6 +32,7 @@ def attach(
     layers: str | Iterable[str] | None = None,
     preset: str | Preset = "notes",
     note: str = "",
+    scaler: GradScaler | None = None,
 ) -> Attachment:
     """Listens to the gradients of a model from here on; training stays as it is.
 
@@ -51,24 +53,28 @@ def attach(
         layers: Which layers to measure: a glob over their names, or several. All, if None.
         preset: How steps sound: the name of one of ``gradsound.PRESETS``, or your own.
         note: Free text for the run file: what to know when it is found again.
+        scaler: The GradScaler of mixed precision, if any: steps that it skips are recorded
+            as such. Without it, skips are known of fused optimizers only.
 
     Returns:
         The attachment, to close or to use in a ``with`` statement.
 
     Raises:
-        ValueError: If an argument is not what it should be, or the model is attached
+        TypeError: If model, optimizer or scaler is something else.
+        ValueError: If another argument is not what it should be, or the model is attached
             already.
         OSError: If a file cannot be written.
         MissingExtraError: If torch is not installed.
     """
     try:
+        from gradsound.measure import hooks
         from gradsound.measure import layers as finding
-        from gradsound.measure import tap as tapping
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         raise MissingExtraError("torch", "torch") from error
     chosen = find_preset(preset)
+    finding.check_types(model, optimizer, scaler)
     found = finding.find_layers(model, optimizer, layers)
     _refuse_second(model, optimizer)
     header = Header(
@@ -79,7 +85,7 @@ def attach(
     )
     recorder = Recorder(header, log, wav, chosen)
     try:
-        tap = tapping.tap(found, optimizer, recorder.record)
+        tap = hooks.tap(found, optimizer, recorder.record, scaler)
     except BaseException:
         recorder.close()
         raise

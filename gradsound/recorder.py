@@ -1,27 +1,20 @@
-"""What becomes of the steps of a training: a run file, and its sound beside it.
-
-Shapes: L layers.
-"""
+"""What becomes of the steps of a training: a run file, and its sound beside it."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradsound.errors import warn
 from gradsound.follower import Follower
 from gradsound.out.sound_file import check_path
-from gradsound.run import Header, Step
 from gradsound.run_file import RunWriter
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from gradsound.music.preset import Preset
+    from gradsound.run import Header, Step
 
 
 class Recorder:
@@ -67,13 +60,12 @@ class Recorder:
         except BaseException:
             self._writer.close()
             raise
-        self._start = time.perf_counter()
 
-    def record(self, norms: NDArray[np.float32], absent: NDArray[np.bool_]) -> None:
+    def record(self, step: Step) -> None:
         """Adds a step; what goes wrong is told once, and ends the recording alone."""
+        self._count += 1
         if self._writer is None:
             return
-        step = Step(self._count, time.perf_counter() - self._start, norms, absent)
         try:
             self._writer.write(step)
         except OSError as error:
@@ -83,7 +75,6 @@ class Recorder:
                 f"{self._log}: {error.strerror}; steps from {step.number} on are lost, "
                 "training goes on"
             )
-        self._count += 1
 
     def close(self) -> None:
         """Finishes the files."""

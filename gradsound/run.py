@@ -45,12 +45,17 @@ class Step:
         norms: L2 norms of the layers' gradients, shape (L,), float32; NaN and infinity
             are kept as they are. Where ``absent``, NaN and without meaning.
         absent: Which layers had no gradient at all, shape (L,), bool.
+        scale: What the loss was multiplied by (a GradScaler's scale); None if unknown. The
+            norms are without it.
+        skipped: Whether the scaler found infinity or NaN and left the weights alone.
     """
 
     number: int
     time: float
     norms: NDArray[np.float32]
     absent: NDArray[np.bool_]
+    scale: float | None = None
+    skipped: bool = False
 
     @property
     def nonfinite(self) -> NDArray[np.bool_]:

@@ -44,7 +44,10 @@ def encode_step(step: Step) -> bytes:
         norms = ("%.9g, " * len(step.norms))[:-2] % tuple(step.norms.tolist())
     else:
         norms = ", ".join(map(_encode_norm, step.norms.tolist(), step.absent.tolist()))
-    line = f'{{"step": {step.number}, "time": {step.time:.6f}, "norms": [{norms}]}}\n'
+    more = "" if step.scale is None else f', "scale": {step.scale!r}'
+    if step.skipped:
+        more += ', "skipped": true'
+    line = f'{{"step": {step.number}, "time": {step.time:.6f}, "norms": [{norms}]{more}}}\n'
     return line.encode()
 
 
@@ -117,8 +120,15 @@ def decode_step(line: bytes, layers: int, after: int) -> Step:
     if not (isinstance(norms, list) and len(norms) == layers):
         got = f"{len(norms)} of them" if isinstance(norms, list) else repr(norms)
         raise RunFormatError(f'expected "norms": a list of {layers}, got {got}')
+    scale: Any = found.get("scale")
+    if not (scale is None or (_is_number(scale) and 0 < scale <= _NORM_MAX)):
+        raise RunFormatError(f'expected "scale": a number above 0, got {scale!r}')
+    skipped = found.get("skipped", False)
+    if not isinstance(skipped, bool):
+        raise RunFormatError(f'expected "skipped": true or false, got {skipped!r}')
     values, absent = _decode_norms(norms)
-    return Step(number, float(time), values, absent)
+    scale = None if scale is None else float(scale)
+    return Step(number, float(time), values, absent, scale, skipped)
 
 
 def _decode_norms(norms: list[Any]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

@@ -48,7 +48,10 @@ class Summary:
         typical: Each layer's geometric mean over norms finite and above 0, shape (L,).
         highest: Each layer's largest finite norm, shape (L,).
         absent: In how many steps each layer had no gradient, shape (L,).
-        first_nonfinite: The first step with a NaN or infinite norm, if any.
+        first_nonfinite: The first step with a NaN or infinite norm that was not skipped for
+            it, if any.
+        skipped: Numbers of the first and the last step that was skipped, and how many
+            there are; None if there is none.
         events: In the order of their steps.
     """
 
@@ -59,6 +62,7 @@ class Summary:
     highest: NDArray[np.float32]
     absent: NDArray[np.int64]
     first_nonfinite: int | None
+    skipped: tuple[int, int, int] | None
     events: tuple[Event, ...]
 
 
@@ -78,10 +82,15 @@ def summarize(run: Run) -> Summary:
     log_sum, positive, absent = np.zeros(size), np.zeros(size, int), np.zeros(size, int)
     zero_since = np.full(size, -1)  # the step from which on a layer is exactly 0
     nonfinite: dict[int, Event] = {}  # by layer, its first
+    skipped: tuple[int, int, int] | None = None
     steps, seconds = 0, 0.0
     for step in run.steps:
         steps, seconds = steps + 1, step.time
         norms = step.norms
+        if step.skipped:
+            first, _, count = skipped or (step.number, 0, 0)
+            skipped = first, step.number, count + 1
+            continue  # its gradients were thrown away
         for layer in np.flatnonzero(step.nonfinite).tolist():
             if layer not in nonfinite:
                 what = "NaN" if np.isnan(norms[layer]) else "infinite"
@@ -116,6 +125,7 @@ def summarize(run: Run) -> Summary:
         typical=typical,
         highest=highest,
         absent=absent,
+        skipped=skipped,
         first_nonfinite=min((event.step for event in nonfinite.values()), default=None),
         events=tuple(sorted(events, key=lambda event: event.step)),
     )
@@ -131,6 +141,9 @@ def tell(summary: Summary) -> list[str]:
         texts = [f"{_several(names)} {text}" for text, names in by_text.items()]
         more = f"; and {len(texts) - _TOGETHER} more" if len(texts) > _TOGETHER else ""
         told.append(f"step {number}: {'; '.join(texts[:_TOGETHER])}{more}")
+    if summary.skipped:
+        first, last, count = summary.skipped
+        told.insert(0, f"skipped by the scaler: {count}, from step {first} to {last}")
     if not told:
         return [
             f"nothing NaN or infinite, no peak of {SPIKE:g}x typical, nothing stays at 0"

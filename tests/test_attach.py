@@ -96,6 +96,25 @@ def test_globs_select_what_is_measured() -> None:
     assert gradsound.read_run("run.jsonl").header.layers == ("body.a", "body.norm")
 
 
+def test_skipped_steps_are_in_the_run() -> None:
+    """A step that the scaler skips is recorded, flagged, with the scale."""
+    model = small()
+    optimizer = sgd(model)
+    scaler = torch.amp.GradScaler("cpu")
+    with gradsound.attach(model, optimizer, scaler=scaler):
+        for factor in (1.0, float("inf"), 1.0):
+            optimizer.zero_grad()
+            loss = model(torch.ones(2, 3)).square().mean() * factor
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
+    steps = list(gradsound.read_run("run.jsonl").steps)
+
+    assert [step.skipped for step in steps] == [False, True, False]
+    assert steps[1].scale == 65536.0
+    assert "step" not in vars(scaler)
+
+
 def test_a_preset_of_ones_own() -> None:
     """A changed copy of a preset is what sounds."""
     model = small()

@@ -11,22 +11,31 @@ from torch import nn
 from zoo import Tied, loss_of, small, train, true_norm
 
 from gradsound.errors import GradsoundWarning
-from gradsound.measure.layers import find_layers
+from gradsound.measure.hooks import tap
+from gradsound.measure.layers import check_types, find_layers
 from gradsound.measure.norms import gradient_norms, layer_norms
-from gradsound.measure.tap import tap
 
 
 class Ear:
     """Keeps what a tap emits."""
 
-    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer | None = None):
-        self.norms, self.absent = [], []
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer | None = None,
+        scaler: torch.amp.GradScaler | None = None,
+    ) -> None:
+        self.steps = []
         self.layers = find_layers(model, optimizer, None)
-        self.tap = tap(self.layers, optimizer, self.hear)
+        self.tap = tap(self.layers, optimizer, self.steps.append, scaler)
 
-    def hear(self, norms: np.ndarray, absent: np.ndarray) -> None:
-        self.norms.append(norms)
-        self.absent.append(absent.tolist())
+    @property
+    def norms(self) -> list[np.ndarray]:
+        return [step.norms for step in self.steps]
+
+    @property
+    def absent(self) -> list[list[bool]]:
+        return [step.absent.tolist() for step in self.steps]
 
 
 def sgd(model: nn.Module, **changes: object) -> torch.optim.Optimizer:
@@ -86,14 +95,29 @@ def test_only_what_the_optimizer_trains_is_a_layer() -> None:
         ),
         (small(), sgd(small()), ValueError, "optimizer holds none of the model's"),
         (nn.LazyLinear(3), None, ValueError, "'LazyLinear' is lazy .* run one batch"),
-        (sgd(small()), None, TypeError, "model must be a torch.nn.Module, got SGD"),
-        (small(), small(), TypeError, "torch.optim.Optimizer or None, got Sequential"),
     ],
 )
 def test_models_without_layers_are_refused(model, optimizer, error, message) -> None:
     """The message says what to do."""
     with pytest.raises(error, match=message):
         find_layers(model, optimizer, None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((sgd(small()), small(), None), "model must be a torch Module, got SGD"),
+        ((small(), small(), None), "optimizer must be a torch Optimizer or None, got Seq"),
+        (
+            (small(), None, sgd(small())),
+            "scaler must be a torch GradScaler or None, got SGD",
+        ),
+    ],
+)
+def test_arguments_in_the_wrong_order_are_refused(arguments, message: str) -> None:
+    """The message has the argument's name and what was given."""
+    with pytest.raises(TypeError, match=message):
+        check_types(*arguments)
 
 
 # Norms
@@ -428,3 +452,113 @@ def test_warnings_as_errors_do_not_reach_training(
     train(model, optimizer, 3)
 
     assert capsys.readouterr().err.count("ZeroDivisionError") == 1
+
+
+# Mixed precision
+
+
+def scaled(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    *,
+    bad: tuple[int, ...] = (),
+    unscale: bool = False,
+) -> list[list[float]]:
+    """Six steps under a scaler, some with an infinite loss; returns the true norms."""
+    data = torch.Generator().manual_seed(1)
+    wanted = []
+    for number in range(6):
+        optimizer.zero_grad()
+        loss = loss_of(model, data)
+        plain = torch.autograd.grad(loss, list(model.parameters()), retain_graph=True)
+        pairs = plain[:2], plain[2:]
+        wanted.append(
+            [torch.cat([g.flatten() for g in pair]).norm().item() for pair in pairs]
+        )
+        scaler.scale(loss * (float("inf") if number in bad else 1.0)).backward()
+        if unscale:
+            scaler.unscale_(optimizer)
+        scaler.step(optimizer)
+        scaler.update()
+    return wanted
+
+
+SCALED = pytest.mark.parametrize("fused", [True, False])
+
+
+@BOTH
+@SCALED
+@pytest.mark.parametrize("unscale", [True, False])
+def test_loss_scale_is_not_in_the_norms(with_optimizer, fused: bool, unscale: bool) -> None:
+    """Under a GradScaler the norms are the true ones, fused optimizer or not."""
+    model = small()
+    optimizer = sgd(model, fused=fused)
+    ear = ear_for(model, optimizer, with_optimizer)
+    wanted = scaled(model, optimizer, torch.amp.GradScaler("cpu"), unscale=unscale)
+
+    np.testing.assert_allclose(ear.norms, wanted, rtol=1e-5)
+    assert not any(step.skipped for step in ear.steps)
+    if fused and not unscale:
+        assert {step.scale for step in ear.steps} == {65536.0}
+
+
+@BOTH
+@SCALED
+@pytest.mark.parametrize("unscale", [True, False])
+def test_skipped_steps_are_steps(with_optimizer, fused: bool, unscale: bool) -> None:
+    """What the scaler skips is emitted in its place, flagged; its norms are not finite."""
+    model = small()
+    optimizer = sgd(model, fused=fused)
+    scaler = torch.amp.GradScaler("cpu")
+    ear = Ear(model, optimizer if with_optimizer else None, scaler)
+    wanted = scaled(model, optimizer, scaler, bad=(1, 4), unscale=unscale)
+    good = [0, 2, 3, 5]
+
+    assert [step.skipped for step in ear.steps] == [k not in good for k in range(6)]
+    assert [step.number for step in ear.steps] == list(range(6))
+    assert ear.steps[1].nonfinite.all()
+    np.testing.assert_allclose(
+        [ear.norms[k] for k in good], np.array(wanted)[good], rtol=1e-5
+    )
+    if not (fused and unscale):  # there the scaler does not tell
+        assert [ear.steps[k].scale for k in (1, 4)] == [65536.0, 32768.0]
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_closing_leaves_the_scaler_as_it_was(order: tuple[int, int]) -> None:
+    """Two attachments may end in any order: the other hears on, then nothing is left."""
+    model = small()
+    optimizers = sgd(model[0]), sgd(model[2])
+    scaler = torch.amp.GradScaler("cpu")
+    ears = [Ear(model, optimizer, scaler) for optimizer in optimizers]
+
+    def skip() -> None:
+        scaler.scale(loss_of(model, torch.Generator()) * float("inf")).backward()
+        for optimizer in optimizers:
+            scaler.step(optimizer)
+        scaler.update()
+
+    first, last = order
+    ears[first].tap.close()
+    skip()
+    ears[last].tap.close()
+    assert "step" not in vars(scaler)
+    skip()
+
+    assert len(ears[first].steps) == 0
+    assert [step.skipped for step in ears[last].steps] == [True]
+
+
+def test_two_optimizers_of_one_scaler() -> None:
+    """Each attachment hears the skips of its own optimizer alone."""
+    model = small()
+    first, second = sgd(model[0]), sgd(model[2])
+    scaler = torch.amp.GradScaler("cpu")
+    ears = Ear(model, first, scaler), Ear(model, second, scaler)
+    scaler.scale(loss_of(model, torch.Generator()) * float("inf")).backward()
+    scaler.step(first)
+    assert [len(ear.steps) for ear in ears] == [1, 0]
+    scaler.step(second)
+    assert [len(ear.steps) for ear in ears] == [1, 1]
+    assert all(ear.steps[0].skipped for ear in ears)

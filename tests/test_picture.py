@@ -1,5 +1,6 @@
 """Pictures are judged by what is drawn where, and summaries by their figures."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -146,6 +147,16 @@ def test_events_of_a_run() -> None:
         "step 9: layer1 infinite; layer0 peak 30, 26x typical",
         "step 40: layer2 0 from here on",
     ]
+
+
+def test_skipped_steps_are_counted_apart() -> None:
+    """What a scaler threw away is no NaN of the run, and no peak."""
+    run = make_run([[1.0], [np.inf], [np.nan], [2.0]])
+    steps = [replace(step, skipped=bool(step.nonfinite.any())) for step in run.steps]
+    summary = summarize(replace(run, steps=steps))
+
+    assert (summary.steps, summary.first_nonfinite) == (4, None)
+    assert tell(summary) == ["skipped by the scaler: 2, from step 1 to 2"]
 
 
 def test_nothing_to_tell() -> None:

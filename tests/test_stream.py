@@ -17,16 +17,25 @@ NORMS = st.one_of(
 )
 
 
-@given(st.lists(NORMS, min_size=1, max_size=9), st.integers(0, 2**60), st.floats(0, 1e9))
-def test_steps_round_trip(norms: list[float | None], number: int, time: float) -> None:
+@given(
+    st.lists(NORMS, min_size=1, max_size=9),
+    st.integers(0, 2**60),
+    st.floats(0, 1e9),
+    st.one_of(st.none(), st.floats(2**-40, 2**40)),
+    st.booleans(),
+)
+def test_steps_round_trip(
+    norms: list[float | None], number: int, time: float, scale: float | None, skipped: bool
+) -> None:
     """Every float32 norm, NaN, both infinities and None are read as they were written."""
     absent = np.array([norm is None for norm in norms])
-    step = Step(number, time, np.array(norms, np.float32), absent)
+    step = Step(number, time, np.array(norms, np.float32), absent, scale, skipped)
     line = encode_step(step)
     read = decode_step(line, len(norms), number - 1)
 
     assert line.endswith(b"\n")
     assert (read.number, read.norms.dtype) == (number, np.float32)
+    assert (read.scale, read.skipped) == (scale, skipped)
     assert math.isclose(read.time, time, abs_tol=5e-7, rel_tol=1e-15)  # microseconds
     np.testing.assert_array_equal(read.norms, step.norms)
     np.testing.assert_array_equal(read.absent, absent)
@@ -94,6 +103,9 @@ GOOD = {"step": 3, "time": 1 / 3, "norms": [1 / 3, None]}
         ({"norms": [1.0, 10**400]}, "got 1000"),
         ({"norms": [1.0, True]}, "got True"),
         ({"norms": [1.0, "1.0"]}, "got '1.0'"),
+        ({"scale": 0}, "a number above 0, got 0"),
+        ({"scale": "big"}, "a number above 0, got 'big'"),
+        ({"skipped": 1}, "true or false, got 1"),
         ({"norms": [1.0, [2.0]]}, r"got \[2.0\]"),
     ],
 )

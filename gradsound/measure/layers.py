@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import NoneType
 from typing import TYPE_CHECKING
 
 from torch import nn
+from torch.amp import GradScaler
 from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 
@@ -28,6 +30,24 @@ class Layer:
         return sum(parameter.numel() for parameter in self.parameters)
 
 
+def check_types(
+    model: nn.Module, optimizer: Optimizer | None, scaler: GradScaler | None
+) -> None:
+    """Refuses what is something else, such as two arguments in the wrong order.
+
+    Raises:
+        TypeError: The message has the argument's name and what was given.
+    """
+    for name, value, kinds in (
+        ("model", model, (nn.Module,)),
+        ("optimizer", optimizer, (Optimizer, NoneType)),
+        ("scaler", scaler, (GradScaler, NoneType)),
+    ):
+        if not isinstance(value, kinds):
+            wanted = f"a torch {kinds[0].__name__}" + " or None" * (len(kinds) > 1)
+            raise TypeError(f"{name} must be {wanted}, got {type(value).__name__}")
+
+
 def find_layers(
     model: nn.Module,
     optimizer: Optimizer | None,
@@ -45,14 +65,8 @@ def find_layers(
         patterns: If given, a glob over names, or several; others are left out.
 
     Raises:
-        TypeError: If ``model`` or ``optimizer`` is something else.
         ValueError: If there is no such layer, or one has no shape yet.
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
-    if not isinstance(optimizer, Optimizer | None):
-        kind = type(optimizer).__name__
-        raise TypeError(f"optimizer must be a torch.optim.Optimizer or None, got {kind}")
     trained = None
     if optimizer is not None:
         trained = {id(p) for group in optimizer.param_groups for p in group["params"]}

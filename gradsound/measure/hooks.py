@@ -1,0 +1,144 @@
+"""Where the hooks go, and which of their calls is a step."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from torch.optim.optimizer import (
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
+
+from gradsound.measure.scaler import ScalerHandle
+from gradsound.measure.tap import Tap
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+
+    import torch
+    from torch.amp import GradScaler
+    from torch.optim import Optimizer
+
+    from gradsound.measure.layers import Layer
+    from gradsound.measure.tap import Emit
+
+
+class OptimizerTap(Tap):
+    """Hears an optimizer: the gradients that each of its steps applies.
+
+    Args:
+        layers: What to measure.
+        optimizer: Whose steps to hear.
+        emit: As for `Tap`.
+    """
+
+    def __init__(self, layers: Sequence[Layer], optimizer: Optimizer, emit: Emit) -> None:
+        super().__init__(layers, emit)
+        self._running: FrameType | None = None  # the call of step() that is under way
+        self.handles = [
+            optimizer.register_step_pre_hook(self._before),
+            optimizer.register_step_post_hook(self._after),
+        ]
+
+    def _before(
+        self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        caller = sys._getframe(1)
+        if self._running is not None and _is_within(caller, self._running):
+            return  # a subclass called super().step(): hooks fire twice
+        self._running = caller
+        if not _has_closure(args, kwargs):
+            self.safely(lambda: self.measure(optimizer))
+
+    def _after(
+        self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        if sys._getframe(1) is not self._running:
+            return
+        self._running = None
+        if _has_closure(args, kwargs):  # it made the gradients during the step
+            self.safely(lambda: self.measure(optimizer))
+
+
+class ModelTap(Tap):
+    """Hears a model: gradients new since the last step of whichever optimizer has them.
+
+    Args:
+        layers: What to measure.
+        emit: As for `Tap`.
+    """
+
+    def __init__(self, layers: Sequence[Layer], emit: Emit) -> None:
+        super().__init__(layers, emit)
+        self._fresh: set[int] = set()
+        self.handles = [
+            register_optimizer_step_pre_hook(self._before),
+            register_optimizer_step_post_hook(self._after),
+        ]
+        parameters = (p for layer in layers for p in layer.parameters)
+        for index, parameter in enumerate(parameters):
+            hook = _Mark(self._fresh, index)
+            handle = parameter.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
+            self.handles.append(handle)
+
+    def _before(
+        self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        if not _has_closure(args, kwargs):
+            self.safely(lambda: self._measure_fresh(optimizer))
+
+    def _after(self, optimizer: Optimizer, *_: Any) -> None:
+        self.safely(lambda: self._measure_fresh(optimizer))  # after a closure
+
+    def measure_skipped(self, optimizer: Optimizer, scale: float) -> None:
+        """As `Tap.measure_skipped`, of the new gradients."""
+        self._measure_fresh(optimizer, scale)
+
+    def _measure_fresh(self, optimizer: Optimizer, skipped_at: float | None = None) -> None:
+        if not self._fresh:
+            return
+        ours = {id(parameter()) for parameter in self._parameters}
+        groups = optimizer.param_groups
+        if any(id(parameter) in ours for g in groups for parameter in g["params"]):
+            self.measure(optimizer, self._fresh, skipped_at)
+            self._fresh.clear()
+
+
+class _Mark:
+    """A hook that notes that a parameter has a new gradient."""
+
+    def __init__(self, fresh: set[int], index: int) -> None:
+        self._fresh, self._index = fresh, index
+
+    def __call__(self, _: torch.Tensor) -> None:
+        self._fresh.add(self._index)
+
+
+def _has_closure(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether the arguments of ``step(self, closure)`` have a closure."""
+    return (args[1] if len(args) > 1 else kwargs.get("closure")) is not None
+
+
+def _is_within(frame: FrameType | None, outer: FrameType) -> bool:
+    while frame is not None and frame is not outer:
+        frame = frame.f_back
+    return frame is outer
+
+
+def tap(
+    layers: Sequence[Layer],
+    optimizer: Optimizer | None,
+    emit: Emit,
+    scaler: GradScaler | None = None,
+) -> Tap:
+    """The tap that fits: of the optimizer if there is one, of the model if not."""
+    made: Tap
+    if optimizer is None:
+        made = ModelTap(layers, emit)
+    else:
+        made = OptimizerTap(layers, optimizer, emit)
+    if scaler is not None:
+        made.handles.append(ScalerHandle(scaler, made, optimizer))
+    return made
