@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch._dynamo.testing import CompileCounter
+from torch.utils.checkpoint import checkpoint
 from zoo import Tied, loss_of, small, train, true_norm
 
 from gradsound.errors import GradsoundWarning
@@ -452,6 +454,81 @@ def test_warnings_as_errors_do_not_reach_training(
     train(model, optimizer, 3)
 
     assert capsys.readouterr().err.count("ZeroDivisionError") == 1
+
+
+# torch.compile
+
+COMPILED = pytest.mark.parametrize("attached", ["before", "after", "without an optimizer"])
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own code
+@COMPILED
+def test_compiling_is_as_without(attached: str) -> None:
+    """A compiled model and a compiled step have as many graphs, and the same norms."""
+    torch._dynamo.reset()
+    model = small()
+    optimizer = sgd(model)
+    forward, step = CompileCounter(), CompileCounter()
+    fast = torch.compile(model, backend=forward, fullgraph=True)
+    if attached == "before":
+        ear = Ear(model, optimizer)
+    elif attached == "after":
+        ear = Ear(fast, optimizer)
+    else:
+        ear = Ear(fast)
+    optimizer.step = torch.compile(optimizer.step, backend=step)
+    train(fast, optimizer, 4)
+    plain = small()
+    other = Ear(plain, plain_optimizer := sgd(plain))
+    train(plain, plain_optimizer, 4)
+
+    assert (forward.frame_count, step.frame_count) == (1, 1)  # what torch has by itself
+    assert [layer.name for layer in ear.layers] == ["0", "2"]
+    np.testing.assert_allclose(ear.norms, other.norms, rtol=1e-5)
+
+
+def test_a_compiled_layer_has_its_own_name() -> None:
+    """What torch.compile puts into names is left out, also of parts and of the root."""
+    model = nn.Sequential(torch.compile(nn.Linear(2, 2), backend="eager"), nn.Linear(2, 2))
+
+    assert names(model) == ["0", "1"]
+    assert names(torch.compile(model, backend="eager")) == ["0", "1"]
+    assert names(torch.compile(nn.Linear(2, 2), backend="eager")) == ["Linear"]
+
+
+@BOTH
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_activation_checkpointing(with_optimizer: bool, reentrant: bool) -> None:
+    """Layers that are computed twice have one norm, the right one."""
+
+    class Checkpointed(nn.Sequential):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = x.requires_grad_()
+            return checkpoint(super().forward, x, use_reentrant=reentrant)
+
+    torch.manual_seed(0)
+    model = Checkpointed(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+    optimizer = sgd(model)
+    ear = ear_for(model, optimizer, with_optimizer)
+    train(model, optimizer, 1)
+
+    assert len(ear.norms) == 1
+    wanted = [true_norm(model[0]), true_norm(model[2])]
+    np.testing.assert_allclose(ear.norms[0], wanted, rtol=1e-6)
+
+
+def test_functional_calls_pass() -> None:
+    """torch.func on an attached model is undisturbed and not heard."""
+    model = small().requires_grad_()
+    model[1] = nn.ReLU()
+    ear = Ear(model, sgd(model)), Ear(model)
+    parameters = dict(model.named_parameters())
+    loss = lambda p, x: torch.func.functional_call(model, p, (x,)).square().mean()  # noqa: E731
+    gradients = torch.func.grad(loss)(parameters, torch.rand(8, 3))
+
+    assert set(gradients) == set(parameters)
+    assert not ear[0].norms
+    assert not ear[1].norms
 
 
 # Mixed precision

@@ -1,10 +1,15 @@
-"""Where the hooks go, and which of their calls is a step."""
+"""Where the hooks go, and which of their calls is a step.
+
+Hooks of optimizers are kept out of torch.compile: a compiled step calls them, but is not
+compiled any differently for them.
+"""
 
 from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING, Any
 
+from torch.compiler import disable
 from torch.optim.optimizer import (
     register_optimizer_step_post_hook,
     register_optimizer_step_pre_hook,
@@ -14,7 +19,7 @@ from gradsound.measure.scaler import ScalerHandle
 from gradsound.measure.tap import Tap
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import FrameType
 
     import torch
@@ -38,24 +43,24 @@ class OptimizerTap(Tap):
         super().__init__(layers, emit)
         self._running: FrameType | None = None  # the call of step() that is under way
         self.handles = [
-            optimizer.register_step_pre_hook(self._before),
-            optimizer.register_step_post_hook(self._after),
+            optimizer.register_step_pre_hook(_uncompiled(self._before)),
+            optimizer.register_step_post_hook(_uncompiled(self._after)),
         ]
 
     def _before(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
-        caller = sys._getframe(1)
-        if self._running is not None and _is_within(caller, self._running):
+        step = _frame_of_step()
+        if self._running is not None and _is_within(step, self._running):
             return  # a subclass called super().step(): hooks fire twice
-        self._running = caller
+        self._running = step
         if not _has_closure(args, kwargs):
             self.safely(lambda: self.measure(optimizer))
 
     def _after(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
-        if sys._getframe(1) is not self._running:
+        if _frame_of_step() is not self._running:
             return
         self._running = None
         if _has_closure(args, kwargs):  # it made the gradients during the step
@@ -74,8 +79,8 @@ class ModelTap(Tap):
         super().__init__(layers, emit)
         self._fresh: set[int] = set()
         self.handles = [
-            register_optimizer_step_pre_hook(self._before),
-            register_optimizer_step_post_hook(self._after),
+            register_optimizer_step_pre_hook(_uncompiled(self._before)),
+            register_optimizer_step_post_hook(_uncompiled(self._after)),
         ]
         parameters = (p for layer in layers for p in layer.parameters)
         for index, parameter in enumerate(parameters):
@@ -119,6 +124,18 @@ class _Mark:
 def _has_closure(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """Whether the arguments of ``step(self, closure)`` have a closure."""
     return (args[1] if len(args) > 1 else kwargs.get("closure")) is not None
+
+
+def _uncompiled(hook: Callable[..., None]) -> Callable[..., None]:
+    return disable(hook)  # type: ignore[no-untyped-call, no-any-return]
+
+
+def _frame_of_step() -> FrameType | None:
+    """The call of ``step`` that called the hook that called this."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and frame.f_code.co_filename.endswith("eval_frame.py"):
+        frame = frame.f_back  # that of disable()
+    return frame
 
 
 def _is_within(frame: FrameType | None, outer: FrameType) -> bool:

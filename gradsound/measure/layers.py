@@ -55,9 +55,9 @@ def find_layers(
 ) -> tuple[Layer, ...]:
     """Returns the layers of a model, in the order of ``model.named_modules()``.
 
-    A layer is a module that owns trainable parameters directly. It has the module's name;
-    the model itself, if it owns some, that of its class. A parameter that several modules
-    share belongs to the first.
+    A layer is a module that owns trainable parameters directly. It has the module's name,
+    compiled or not; the model itself, if it owns some, that of its class. A parameter that
+    several modules share belongs to the first.
 
     Args:
         model: Where to look.
@@ -71,8 +71,8 @@ def find_layers(
     if optimizer is not None:
         trained = {id(p) for group in optimizer.param_groups for p in group["params"]}
     layers, seen, trainable = [], set(), False
-    modules = dict(model.named_modules())
-    itself = type(model).__name__
+    modules = {_plain(name): module for name, module in model.named_modules()}
+    itself = type(modules[""]).__name__
     for name, module in modules.items():
         own = []
         for parameter in module.parameters(recurse=False):
@@ -101,3 +101,8 @@ def find_layers(
                 "run one batch through the model before attach()"
             )
     return tuple(layers)
+
+
+def _plain(name: str) -> str:
+    """A module's name without what ``torch.compile`` puts into it."""
+    return ".".join(part for part in name.split(".") if part != "_orig_mod")
