@@ -349,6 +349,21 @@ def test_layers_without_gradient_are_absent(with_optimizer: bool) -> None:
     assert np.isnan(ear.norms[0][0])
 
 
+def test_no_visible_gradient_is_told_once() -> None:
+    """Where a wrapper keeps gradients, or parameters were replaced, it is said in words."""
+    model = small()
+    optimizer = sgd(model)
+    ear = Ear(model, optimizer)
+    model.load_state_dict(
+        small().state_dict(), assign=True
+    )  # the optimizer has the old ones
+    with pytest.warns(GradsoundWarning, match="no gradient is visible at step 0: ") as told:
+        train(model, optimizer, 3)
+
+    assert len(told) == 1
+    assert ear.absent == [[True, True]] * 3
+
+
 def test_a_model_hears_any_optimizer_once() -> None:
     """Without an optimizer given, a batch ends at the first step that holds parameters."""
     model, other = small(), small()

@@ -44,6 +44,7 @@ class Tap:
         self._first = np.cumsum([0, *sizes[:-1]])
         self._emit, self._start = emit, time.perf_counter()
         self.steps = 0  # emitted
+        self._told = False  # that no gradient is visible
         self.handles: list[Any] = []  # each with a remove()
 
     def close(self) -> None:
@@ -74,6 +75,13 @@ class Tap:
             alive = parameter() if fresh is None or index in fresh else None
             gradients.append(None if alive is None else alive.grad)
         none = np.array([gradient is None for gradient in gradients])
+        if none.all() and not self._told:
+            self._told = True
+            warn(
+                f"no gradient is visible at step {self.steps}: .grad is None everywhere. "
+                "Either nothing was computed, or the parameters were replaced after the "
+                "optimizer was made, or a wrapper (such as DeepSpeed) keeps gradients itself"
+            )
         norms = np.where(none, 0.0, gradient_norms(gradients))
         absent = np.logical_and.reduceat(none, self._first)
         scale, skipped = skipped_at, skipped_at is not None
