@@ -471,6 +471,56 @@ def test_warnings_as_errors_do_not_reach_training(
     assert capsys.readouterr().err.count("ZeroDivisionError") == 1
 
 
+@pytest.mark.parametrize("first", ["hooks", "attach"])
+def test_optimizers_in_the_backward_pass_are_one_step(first: str) -> None:
+    """One optimizer for each parameter, stepping as gradients come: one step a pass."""
+    model, twin = small(), small()
+    optimizers = {p: torch.optim.SGD([p], lr=0.01) for p in model.parameters()}
+
+    def step(parameter: nn.Parameter) -> None:
+        optimizers[parameter].step()
+        optimizers[parameter].zero_grad()
+
+    if first == "attach":
+        ear = Ear(model)
+    for parameter in model.parameters():
+        parameter.register_post_accumulate_grad_hook(step)
+    if first == "hooks":
+        ear = Ear(model)
+    other = Ear(twin, optimizer := sgd(twin))
+    data = torch.Generator().manual_seed(1)
+    for _ in range(3):
+        loss_of(model, data).backward()
+    train(twin, optimizer, 3)
+
+    np.testing.assert_allclose(ear.norms, other.norms, rtol=1e-6)
+
+
+def test_a_backward_pass_that_fails_is_not_heard() -> None:
+    """Nor does what it left behind get into the next one."""
+    model = small()
+    optimizers = {p: torch.optim.SGD([p], lr=0.01) for p in model.parameters()}
+    fail = True
+
+    def step(parameter: nn.Parameter) -> None:
+        optimizers[parameter].step()
+        if fail and parameter is model[0].weight:
+            raise KeyError
+
+    for parameter in model.parameters():
+        parameter.register_post_accumulate_grad_hook(step)
+    ear = Ear(model)
+    data = torch.Generator().manual_seed(1)
+    with pytest.raises(KeyError):
+        loss_of(model, data).backward()
+    assert not ear.norms
+    fail = False
+    model.zero_grad()
+    model[0](torch.ones(1, 3)).sum().backward()
+
+    assert ear.absent == [[False, True]]
+
+
 # torch.compile
 
 COMPILED = pytest.mark.parametrize("attached", ["before", "after", "without an optimizer"])

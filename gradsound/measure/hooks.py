@@ -9,20 +9,22 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import torch
 from torch.compiler import disable
 from torch.optim.optimizer import (
     register_optimizer_step_post_hook,
     register_optimizer_step_pre_hook,
 )
 
+from gradsound.measure.norms import gradient_norms
 from gradsound.measure.scaler import ScalerHandle
 from gradsound.measure.tap import Tap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import FrameType
 
-    import torch
     from torch.amp import GradScaler
     from torch.optim import Optimizer
 
@@ -70,6 +72,9 @@ class OptimizerTap(Tap):
 class ModelTap(Tap):
     """Hears a model: gradients new since the last step of whichever optimizer has them.
 
+    Optimizers that step during the backward pass, one for each parameter, are heard as one
+    step at its end.
+
     Args:
         layers: What to measure.
         emit: As for `Tap`.
@@ -78,11 +83,14 @@ class ModelTap(Tap):
     def __init__(self, layers: Sequence[Layer], emit: Emit) -> None:
         super().__init__(layers, emit)
         self._fresh: set[int] = set()
+        self._held: dict[int, float] = {}  # norms of this backward pass, by parameter
+        self._backward = -1  # the pass that they are of
         self.handles = [
             register_optimizer_step_pre_hook(_uncompiled(self._before)),
             register_optimizer_step_post_hook(_uncompiled(self._after)),
         ]
-        parameters = (p for layer in layers for p in layer.parameters)
+        parameters = [p for layer in layers for p in layer.parameters]
+        self._index = {id(parameter): index for index, parameter in enumerate(parameters)}
         for index, parameter in enumerate(parameters):
             hook = _Mark(self._fresh, index)
             handle = parameter.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
@@ -92,23 +100,54 @@ class ModelTap(Tap):
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
         if not _has_closure(args, kwargs):
-            self.safely(lambda: self._measure_fresh(optimizer))
+            self.safely(lambda: self._hear(optimizer))
 
-    def _after(self, optimizer: Optimizer, *_: Any) -> None:
-        self.safely(lambda: self._measure_fresh(optimizer))  # after a closure
+    def _after(
+        self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        if _has_closure(args, kwargs):  # it made the gradients during the step
+            self.safely(lambda: self._hear(optimizer))
 
     def measure_skipped(self, optimizer: Optimizer, scale: float) -> None:
         """As `Tap.measure_skipped`, of the new gradients."""
-        self._measure_fresh(optimizer, scale)
+        self._hear(optimizer, scale)
 
-    def _measure_fresh(self, optimizer: Optimizer, skipped_at: float | None = None) -> None:
-        if not self._fresh:
-            return
-        ours = {id(parameter()) for parameter in self._parameters}
-        groups = optimizer.param_groups
-        if any(id(parameter) in ours for g in groups for parameter in g["params"]):
+    def _hear(self, optimizer: Optimizer, skipped_at: float | None = None) -> None:
+        backward = torch._C._current_graph_task_id()
+        if backward >= 0:
+            self._hold(optimizer, backward)
+        elif self._fresh and any(True for _ in self._ours(optimizer)):
             self.measure(optimizer, self._fresh, skipped_at)
             self._fresh.clear()
+
+    def _ours(self, optimizer: Optimizer) -> Iterator[tuple[int, torch.Tensor]]:
+        """The optimizer's parameters that are measured here, with their indices."""
+        for group in optimizer.param_groups:
+            parameters: list[torch.Tensor] = group["params"]
+            for parameter in parameters:
+                index = self._index.get(id(parameter))
+                if index is not None and self.parameters[index]() is parameter:
+                    yield index, parameter
+
+    def _hold(self, optimizer: Optimizer, backward: int) -> None:
+        """Takes norms during a backward pass, to be emitted at its end."""
+        for index, parameter in self._ours(optimizer):
+            if backward != self._backward:
+                self._backward = backward
+                self._held.clear()  # of a pass that failed
+                # As DistributedDataParallel does to learn of the end of a pass.
+                torch.autograd.Variable._execution_engine.queue_callback(self._flush)
+            if parameter.grad is not None:
+                (self._held[index],) = gradient_norms([parameter.grad])
+
+    def _flush(self) -> None:
+        norms = np.zeros(len(self.parameters))
+        none = np.ones(len(self.parameters), bool)
+        for index, norm in self._held.items():
+            norms[index], none[index] = norm, False
+        self._fresh.difference_update(self._held)
+        self._held.clear()
+        self.safely(lambda: self.emit(norms, none))
 
 
 class _Mark:

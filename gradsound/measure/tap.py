@@ -20,6 +20,7 @@ from gradsound.run import Step
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from numpy.typing import NDArray
     from torch.optim import Optimizer
 
     from gradsound.measure.layers import Layer
@@ -39,7 +40,7 @@ class Tap:
     """
 
     def __init__(self, layers: Sequence[Layer], emit: Emit) -> None:
-        self._parameters = [weakref.ref(p) for layer in layers for p in layer.parameters]
+        self.parameters = [weakref.ref(p) for layer in layers for p in layer.parameters]
         sizes = [len(layer.parameters) for layer in layers]
         self._first = np.cumsum([0, *sizes[:-1]])
         self._emit, self._start = emit, time.perf_counter()
@@ -62,7 +63,7 @@ class Tap:
         fresh: set[int] | None = None,
         skipped_at: float | None = None,
     ) -> None:
-        """Takes and emits a step.
+        """Takes the norms of this moment and emits them as a step.
 
         Args:
             optimizer: Which one steps. A fused one under a GradScaler unscales gradients
@@ -71,27 +72,38 @@ class Tap:
             skipped_at: If the step was skipped and its gradients are unscaled: the scale.
         """
         gradients = []
-        for index, parameter in enumerate(self._parameters):
+        for index, parameter in enumerate(self.parameters):
             alive = parameter() if fresh is None or index in fresh else None
             gradients.append(None if alive is None else alive.grad)
+        norms = gradient_norms(gradients)
         none = np.array([gradient is None for gradient in gradients])
         if none.all() and not self._told:
             self._told = True
             warn(
                 f"no gradient is visible at step {self.steps}: .grad is None everywhere. "
-                "Either nothing was computed, or the parameters were replaced after the "
-                "optimizer was made, or a wrapper (such as DeepSpeed) keeps gradients itself"
+                "Nothing was computed, or parameters were replaced after the optimizer was "
+                "made, or a wrapper (such as DeepSpeed) keeps gradients to itself"
             )
-        norms = np.where(none, 0.0, gradient_norms(gradients))
-        absent = np.logical_and.reduceat(none, self._first)
         scale, skipped = skipped_at, skipped_at is not None
         if (waiting := getattr(optimizer, "grad_scale", None)) is not None:
             scale = float(waiting)
             norms /= scale
         if (found := getattr(optimizer, "found_inf", None)) is not None:
             skipped = bool(found)
+        self.emit(norms, none, scale, skipped)
+
+    def emit(
+        self,
+        norms: NDArray[np.float64],
+        none: NDArray[np.bool_],
+        scale: float | None = None,
+        skipped: bool = False,
+    ) -> None:
+        """Emits a step from the norms of its parameters, and which have none, both (P,)."""
+        absent = np.logical_and.reduceat(none, self._first)
         with np.errstate(over="ignore"):  # float64 norms above 3.4e38 become infinite
-            values = layer_norms(norms, self._first).astype(np.float32)
+            layers = layer_norms(np.where(none, 0.0, norms), self._first)
+            values = layers.astype(np.float32)
         values[absent] = np.nan
         seconds = time.perf_counter() - self._start
         step = Step(self.steps, seconds, values, absent, scale, skipped)
