@@ -12,14 +12,13 @@ from gradsound.recorder import Recorder
 from gradsound.run import Header
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from torch import nn
     from torch.amp import GradScaler
     from torch.optim import Optimizer
 
-    from gradsound.measure.tap import Tap
     from gradsound.music.preset import Preset
 
 
@@ -40,6 +39,10 @@ def attach(
     a sound file if asked for. Both are whole once the attachment is closed: by its
     ``close()``, at the end of a ``with`` block, when the optimizer (or, without one, the
     model) is no more, or at the end of the program, however that comes.
+
+    Under torch.distributed all ranks may attach: the first records, the others do nothing,
+    and none waits for another. Its gradients are those that DistributedDataParallel has
+    reduced.
 
     Args:
         model: What is trained. A layer is a module that owns trainable parameters directly.
@@ -83,13 +86,16 @@ def attach(
         start=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         note=note,
     )
-    recorder = Recorder(header, log, wav, chosen)
-    try:
-        tap = hooks.tap(found, optimizer, recorder.record, scaler)
-    except BaseException:
-        recorder.close()
-        raise
-    attachment = Attachment(model, optimizer, tap, recorder)
+    if hooks.rank() > 0:
+        attachment = Attachment(model, optimizer)
+    else:
+        recorder = Recorder(header, log, wav, chosen)
+        try:
+            tap = hooks.tap(found, optimizer, recorder.record, scaler)
+        except BaseException:
+            recorder.close()
+            raise
+        attachment = Attachment(model, optimizer, tap.close, recorder.close)
     _attached.setdefault(model, []).append(attachment)
     return attachment
 
@@ -98,18 +104,13 @@ class Attachment:
     """A model that is listened to; made by `attach`, over once closed."""
 
     def __init__(
-        self,
-        model: nn.Module,
-        optimizer: Optimizer | None,
-        tap: Tap,
-        recorder: Recorder,
+        self, model: nn.Module, optimizer: Optimizer | None, *closing: Callable[[], None]
     ) -> None:
-        self._tap, self._recorder = tap, recorder
         self._optimizer = None if optimizer is None else weakref.ref(optimizer)
         # Nothing here refers to the model or the optimizer: both go when their owner wants,
         # and then, or at the end of the program, this finishes the files.
         owner = model if optimizer is None else optimizer
-        self._finish = weakref.finalize(owner, _finish, tap, recorder)
+        self._finish = weakref.finalize(owner, _finish, closing)
 
     def close(self) -> None:
         """Removes every hook and finishes every file. A second call does nothing.
@@ -148,6 +149,6 @@ def _refuse_second(model: nn.Module, optimizer: Optimizer | None) -> None:
     attachments[:] = [one for one in attachments if one._finish.alive]
 
 
-def _finish(tap: Tap, recorder: Recorder) -> None:
-    tap.close()
-    recorder.close()
+def _finish(closing: tuple[Callable[[], None], ...]) -> None:
+    for close in closing:
+        close()

@@ -235,24 +235,6 @@ def test_bad_arguments_are_told_at_once(changes, error, message: str) -> None:
     gradsound.attach(model).close()
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-def test_a_full_disk_costs_the_run_alone() -> None:
-    """Training goes on, and one warning says which steps are lost."""
-    model = small()
-    optimizer = sgd(model)
-    attachment = gradsound.attach(model, optimizer)
-    full = Path("/dev/full").open("wb", buffering=0)  # noqa: SIM115
-    attachment._recorder._writer._file.close()
-    attachment._recorder._writer._file = full
-    with pytest.warns(
-        GradsoundWarning, match="run.jsonl: No space left .* from 0 on"
-    ) as told:
-        train(model, optimizer, 3)
-    attachment.close()
-
-    assert len(told) == 1
-
-
 def test_a_disk_that_fills_up_costs_what_came_after() -> None:
     """What was recorded before is read, training ends, one line says what is lost."""
     code = f"""if True:

@@ -183,6 +183,13 @@ def _is_within(frame: FrameType | None, outer: FrameType) -> bool:
     return frame is outer
 
 
+def rank() -> int:
+    """Which process of a distributed training this is; 0 if it is none."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank()
+    return 0
+
+
 def tap(
     layers: Sequence[Layer],
     optimizer: Optimizer | None,

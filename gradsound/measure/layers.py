@@ -100,6 +100,11 @@ def find_layers(
                 f"layer {layer.name!r} is lazy and has no shape yet: "
                 "run one batch through the model before attach()"
             )
+        if any(hasattr(p, "device_mesh") for p in layer.parameters):  # a DTensor
+            raise ValueError(
+                f"layer {layer.name!r} is sharded (FSDP or tensor parallel): each process "
+                "has a part of its gradient, and this version cannot put them together"
+            )
     return tuple(layers)
 
 
