@@ -72,7 +72,7 @@ def test_data_parallel(tmp_path: Path, who: str, optimizer: str) -> None:
 
 
 def test_sharded_parameters_are_refused_at_once(tmp_path: Path) -> None:
-    """Rather than a hang or a part of the truth: one sentence, on any rank that attaches."""
+    """Rather than a hang or a part of the truth: one sentence, on any rank."""
     code = """
     from torch.distributed.fsdp import fully_shard
     fully_shard(model)
