@@ -71,10 +71,10 @@ def main() -> None:
     options = parse()
     try:
         images, labels = load_digits(options.data)
+        options.out.mkdir(parents=True, exist_ok=True)
     except (ImportError, RuntimeError, OSError) as error:
         sys.stderr.write(f"five_runs.py: {error}\n")
         sys.exit(2)
-    options.out.mkdir(parents=True, exist_ok=True)
     rows = [("file", "seconds", "pitch, Hz", "not finite", "listen for")]
     bar = tqdm(total=len(options.recipes) * options.steps, unit="step", disable=None)
     for number, recipe in options.recipes:
@@ -125,13 +125,22 @@ def parse() -> argparse.Namespace:
     own = parser.add_argument_group(
         "runs of your own", "any of these replaces the five, by all combinations given"
     )
-    own.add_argument("--optimizer", nargs="+", choices=("sgd", "adam"), help="(sgd)")
+    own.add_argument("--optimizer", nargs="+", choices=("sgd", "adam"), help="which (sgd)")
     own.add_argument("--lr", type=positive(float), nargs="+", help="learning rates (0.01)")
-    own.add_argument("--batch-size", type=positive(int), nargs="+", help="(10)")
-    parser.add_argument("--steps", type=positive(int), default=200, help="a run (200)")
-    parser.add_argument("--seed", type=int, default=10, help="of weights and batches (10)")
+    own.add_argument(
+        "--batch-size", type=positive(int), nargs="+", help="images a step (10)"
+    )
     parser.add_argument(
-        "--preset", choices=gradsound.PRESETS, default="perone2019", help="(perone2019)"
+        "--steps", type=positive(int), default=200, help="steps of each run (200)"
+    )
+    parser.add_argument(
+        "--seed", type=seed, default=10, help="for weights and batches (10)"
+    )
+    parser.add_argument(
+        "--preset",
+        choices=gradsound.PRESETS,
+        default="perone2019",
+        help="how it sounds (perone2019)",
     )
     parser.add_argument(
         "--data",
@@ -171,6 +180,14 @@ def positive(kind: type) -> type:
     return number
 
 
+def seed(text: str) -> int:
+    """A type of the command line: what torch takes as a seed."""
+    value = int(text)
+    if not 0 <= value < 2**63:
+        raise argparse.ArgumentTypeError(f"must be 0 to 2**63 - 1, got {text}")
+    return value
+
+
 def draw(size: int, batch_size: int, steps: int, seed: int) -> list[torch.Tensor]:
     """Indices of the images of each step, shape (batch_size,); all once, then again."""
     generator = torch.Generator().manual_seed(seed)
@@ -204,13 +221,14 @@ def listen_for(run: gradsound.Run, summary: Summary) -> str:
         last = max(event.step for event in silent)
         return f"By step {last} {names} lie still at the lowest note: no gradient, dead."
     norms = np.array([step.norms for step in run.steps], float)
+    norms = np.maximum(norms, 1e-9)  # a layer may rest at 0 for a while
     quarter = max(len(norms) // 4, 1)
     first, last = (
         np.exp(np.log(part).mean()) for part in (norms[:quarter], norms[-quarter:])
     )
     spread = np.exp(np.log(norms).std(axis=0).mean())  # a factor, as norms are heard
     trend = f"{max(first, last) / min(first, last):.1f}x {'down' if last < first else 'up'}"
-    peak = summary.highest.max() / summary.typical[summary.highest.argmax()]
+    peak = np.nanmax(summary.highest / summary.typical)
     mood = "calm" if spread < 1.7 else "lively" if spread < 2.5 else "restless"
     return f"A {mood} melody: norms {trend} from first to last quarter, peak {peak:.0f}x."
 

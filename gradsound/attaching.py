@@ -63,7 +63,7 @@ def attach(
         The attachment, to close or to use in a ``with`` statement.
 
     Raises:
-        TypeError: If model, optimizer or scaler is something else.
+        TypeError: If model, optimizer, scaler, preset or note is something else.
         ValueError: If another argument is not what it should be, or the model is attached
             already.
         OSError: If a file cannot be written.
@@ -77,6 +77,8 @@ def attach(
             raise
         raise MissingExtraError("torch", "torch") from error
     chosen = find_preset(preset)
+    if not isinstance(note, str):
+        raise TypeError(f"note must be a text, got {note!r}")
     finding.check_types(model, optimizer, scaler)
     found = finding.find_layers(model, optimizer, layers)
     _refuse_second(model, optimizer)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
+import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -26,8 +29,13 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Runs the command line and exits: 0 done, 2 bad input, 130 interrupted."""
+    """Runs the command line and exits: 0 done, 2 bad input, 130 interrupted, 143 ended."""
     show_plainly()
+    for stream in (sys.stdout, sys.stderr):  # a name may have what a terminal cannot show
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    with suppress(ValueError):  # only the main thread may
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # clears up, then ends
     options = _parser().parse_args(arguments)
     try:
         options.act(options)
@@ -140,7 +148,8 @@ def _info(options: argparse.Namespace) -> None:
     summary = summarize(run)
     header = run.header
     print(f"{run.name}: {header.note}" if header.note else run.name)
-    print(f"{summary.steps} steps in {summary.seconds:.1f} s, from {header.start}")
+    since = f", from {header.start}" if header.start else ""
+    print(f"{summary.steps} steps in {summary.seconds:.1f} s{since}")
     for line in tell(summary) if summary.steps else ():
         print(line)
     width = max(5, *(len(name) for name in header.layers))

@@ -40,7 +40,8 @@ class Follower:
     """The trainer's end.
 
     Args:
-        run: The run file, its header written.
+        run: The run file, its header written, and open for reading from its start. It is
+            given to the process open, so it may be renamed meanwhile.
         path: The sound file to write.
         preset: How steps sound.
         discard: Whether to remove the run file once it has been rendered.
@@ -49,7 +50,9 @@ class Follower:
         OSError: If the process cannot be started.
     """
 
-    def __init__(self, run: Path, path: Path, preset: Preset, *, discard: bool) -> None:
+    def __init__(
+        self, run: Path, reading: int, path: Path, preset: Preset, *, discard: bool
+    ) -> None:
         self._process = subprocess.Popen(  # noqa: S603 (our own code, no shell)
             [sys.executable, "-c", _START, str(Path(__file__).parent.parent)],
             stdin=subprocess.PIPE,
@@ -57,9 +60,11 @@ class Follower:
             stderr=subprocess.PIPE,
             bufsize=0,
             start_new_session=True,  # Ctrl-C is for the trainer alone
+            pass_fds=[reading],
         )
         job = {
             "run": str(run.absolute()),
+            "reading": reading,
             "path": str(path.absolute()),
             "preset": to_data(preset),
             "discard": discard,
@@ -95,7 +100,7 @@ def main() -> None:
 
 def _follow(job: dict[str, Any]) -> None:
     trainer = _Trainer(job["trainer"])
-    with Path(job["run"]).open("rb") as file:
+    with open(job["reading"], "rb") as file:  # noqa: PTH123 (a descriptor, no path)
         run = parse(job["run"], lines(file, trainer.may_write))
         blocks = sound(run, from_data(job["preset"]), 1.0, SAMPLE_RATE)
         write_sound(Path(job["path"]), blocks, SAMPLE_RATE)

@@ -64,6 +64,8 @@ def plot(
         raise ValueError(f"{path}: a picture ends in .png, .svg or .pdf")
     if not isinstance(run, Run):
         run = read_run(run)
+    if path.absolute() == Path(run.name).absolute():
+        raise ValueError(f"{path}: is the run itself; draw it to another file")
     summary = summarize(run)
     if not summary.steps:
         raise ValueError(f"{run.name}: has no steps, so there is nothing to draw")
@@ -76,10 +78,11 @@ def plot(
     _draw_events(upper, summary, onsets, steps)
     _draw_axes(upper, lower, summary.steps * duration, duration)
     name = run.header.note or run.name
-    title = f"{name}: {summary.steps:,} steps, preset {preset.name}"
+    count = "1 step" if summary.steps == 1 else f"{summary.steps:,} steps"
+    title = f"{name}: {count}, preset {preset.name}"
     told = "\n".join(line for text in tell(summary) for line in wrap(text, _TEXT))
-    figure.suptitle(title, x=0.01, ha="left", weight="bold")
-    upper.set_title(told, loc="left", fontsize=9)
+    figure.suptitle(title, x=0.01, ha="left", weight="bold", parse_math=False)
+    upper.set_title(told, loc="left", fontsize=9, parse_math=False)
     figure.savefig(path)
 
 
@@ -123,7 +126,7 @@ def _draw_pitches(
             color=colour,
             markersize=3,
             linewidth=0.6,
-            label=name if named else None,
+            label=f" {name}" if named else None,  # a blank, as "_x" would be left out
         )
     bad = np.array([step.nonfinite for step in steps])
     when, layers = np.nonzero(bad)
@@ -139,7 +142,9 @@ def _draw_pitches(
             transform=axes.get_xaxis_transform(),
             label="not finite",
         )
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8)
+    legend = axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8)
+    for text in legend.get_texts():
+        text.set_parse_math(False)  # a $ in a name is a $
 
 
 def _draw_axes(upper: Any, lower: Any, end: float, duration: float) -> None:
@@ -154,6 +159,7 @@ def _draw_axes(upper: Any, lower: Any, end: float, duration: float) -> None:
         -0.28, functions=(lambda seconds: seconds / duration, lambda step: step * duration)
     )
     below.set_xlabel("optimizer step")
+    below.xaxis.get_major_locator().set_params(integer=True)
 
 
 def _draw_events(

@@ -54,8 +54,9 @@ class Recorder:
         self._process, self._count = os.getpid(), 0
         try:
             if wav is not None:
+                reading = self._writer.reading.fileno()
                 self._follower = Follower(
-                    self._log, Path(wav), preset, discard=self._discard
+                    self._log, reading, Path(wav), preset, discard=self._discard
                 )
         except BaseException:
             self._writer.close()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gradsound.music.preset import Preset
 
 SAMPLE_RATES = (16_000, 192_000)  # Hz; below, the highest notes would not fit
-_TOGETHER = 256  # notes in a block; rendering fewer at a time is slower
+_BLOCK = 10.0  # seconds; rendering less at a time is slower, more takes memory
 
 
 def render(
@@ -72,14 +72,13 @@ def sound(
     if not low <= sample_rate <= high:
         raise ValueError(f"sample rate must be {low} to {high} Hz, got {sample_rate}")
     preset = at_speed(find_preset(preset), speed)
-    start, waiting = 0.0, []  # seconds; scores
+    start, end, waiting = 0.0, 0.0, []  # seconds; scores
     for step in run.steps:
         waiting.append(compose(step, preset))
-        if len(waiting) * len(step.norms) >= _TOGETHER:
+        end += waiting[-1].duration  # one by one, so that it is rounded as the synth does
+        if end - start >= _BLOCK:
             yield synth.render(waiting, sample_rate, start)
-            for score in waiting:  # one by one, so that it is rounded as the synth does
-                start += score.duration
-            waiting = []
+            start, waiting = end, []
     if waiting:
         yield synth.render(waiting, sample_rate, start)
     elif not start:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -10,6 +12,11 @@ from typing import TYPE_CHECKING
 from gradsound.errors import RunFormatError, warn
 from gradsound.run import Header, Run, Step
 from gradsound.stream import decode_header, decode_step, encode_header, encode_step
+
+try:
+    import fcntl
+except ImportError:  # not a POSIX system
+    fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     import io
@@ -28,19 +35,24 @@ class RunWriter:
         path: Where to write.
         header: The first line.
 
+    Attributes:
+        reading: The same file, open for reading from its start, whatever its name becomes.
+
     Raises:
         OSError: If the file cannot be made or written.
     """
 
     def __init__(self, path: Path, header: Header) -> None:
-        if path.is_file() and path.stat().st_size > 0:
-            path.rename(_free_name(path))
-        self._file: io.FileIO = path.open("wb", buffering=0)
-        try:
-            self._write(encode_header(header))
-        except OSError:
-            self.close()
-            raise
+        with _locked(path.parent):  # two that begin at once must not take one name
+            if path.is_file() and path.stat().st_size > 0:
+                path.rename(_free_name(path))
+            self._file: io.FileIO = path.open("wb", buffering=0)
+            try:
+                self._write(encode_header(header))
+                self.reading = path.open("rb", buffering=0)
+            except OSError:
+                self._file.close()
+                raise
 
     def write(self, step: Step) -> None:
         """Appends one step.
@@ -54,11 +66,27 @@ class RunWriter:
     def close(self) -> None:
         """Closes the file. A second call does nothing."""
         self._file.close()
+        self.reading.close()
 
     def _write(self, line: bytes) -> None:
         rest = memoryview(line)
         while rest:  # the system may take less than it is given
             rest = rest[self._file.write(rest) :]
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Lets one process or thread at a time choose names in a folder, where that works."""
+    handle = None
+    with suppress(OSError):  # no such folder, or a network file system that cannot
+        if fcntl is not None:
+            handle = os.open(folder, os.O_RDONLY)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)  # unlocks, too
 
 
 def _free_name(path: Path) -> Path:
@@ -82,6 +110,8 @@ def read_run(path: str | Path) -> Run:
             expected. Iterating the steps raises it too.
     """
     path = Path(path)
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise RunFormatError(f"{path}: a pipe or device; save the run to a file first")
     with path.open("rb") as file:
         header = _read_header(str(path), lines(file))
     return Run(header, _FileSteps(path), str(path))

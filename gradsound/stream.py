@@ -22,6 +22,7 @@ VERSION = (1, 0)  # a reader refuses a newer first number, ignores what it does 
 
 _NONFINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _NORM_MAX = float(np.finfo(np.float32).max) * (1 + 2**-25)  # above, float32 rounds to inf
+_STEP_MAX = 2**53  # any JSON reader has whole numbers up to that
 _TIME_MAX = 1e12  # seconds; a number that no run lasts
 
 
@@ -35,7 +36,8 @@ def encode_header(header: Header) -> bytes:
         "layers": header.layers,
         "parameters": header.parameters,
     }
-    return json.dumps(line, ensure_ascii=False).encode() + b"\n"
+    # A lone surrogate, which UTF-8 cannot have, becomes its JSON escape.
+    return json.dumps(line, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
 
 
 def encode_step(step: Step) -> bytes:
@@ -111,7 +113,7 @@ def decode_step(line: bytes, layers: int, after: int) -> Step:
     found = _decode(line)
     number, norms = found.get("step"), found.get("norms")
     time: Any = found.get("time")
-    if not (type(number) is int and number > after):
+    if not (type(number) is int and after < number <= _STEP_MAX):
         raise RunFormatError(
             f'expected "step": a whole number above {after}, got {number!r}'
         )

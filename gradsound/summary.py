@@ -106,9 +106,11 @@ def summarize(run: Run) -> Summary:
         zero = finite == 0
         zero_since[zero & (zero_since < 0)] = step.number
         zero_since[~zero] = -1
+    silent = np.flatnonzero((absent == steps) & (steps > 0)).tolist()
     with np.errstate(invalid="ignore"):  # 0 / 0 is NaN, and means: no norm above 0
         typical = np.exp(log_sum / positive)
     events = list(nonfinite.values())
+    events += [Event(0, names[layer], "without gradient throughout") for layer in silent]
     for layer in np.flatnonzero(highest >= SPIKE * typical).tolist():
         ratio = highest[layer] / typical[layer]
         times = f"{ratio:,.0f}" if ratio < _MANY else f"{ratio:.1g}"

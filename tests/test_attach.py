@@ -185,6 +185,18 @@ def test_two_optimizers_of_one_model() -> None:
     assert norms_of("upper.jsonl").shape == (3, 1)
 
 
+def test_each_sound_is_of_its_own_run() -> None:
+    """Two attachments that take one run file after the other keep their own sounds."""
+    one, two = small(), small()
+    with gradsound.attach(one, wav="one.wav"), gradsound.attach(two, wav="two.wav"):
+        train(one, sgd(one), 2)
+        train(two, sgd(two), 5)
+
+    assert soundfile.info("one.wav").frames == 2 * STEP
+    assert soundfile.info("two.wav").frames == 5 * STEP
+    assert [len(norms_of(f"run{k}.jsonl")) for k in (".1", "")] == [2, 5]
+
+
 @pytest.mark.parametrize("with_optimizer", [True, False])
 def test_collecting_the_model_finishes_the_files(with_optimizer: bool) -> None:
     """A forgotten attachment keeps nothing alive; its files are whole once all is gone."""
@@ -220,6 +232,8 @@ def test_a_run_that_is_there_is_kept() -> None:
         ({"wav": "none/x.wav"}, FileNotFoundError, "none/x.wav"),
         ({"log": "none/x.jsonl"}, FileNotFoundError, "none/x.jsonl"),
         ({"log": "x.wav", "wav": "x.wav"}, ValueError, "log and wav must differ"),
+        ({"preset": None}, TypeError, "preset must be a name or a Preset, got None"),
+        ({"note": 5}, TypeError, "note must be a text, got 5"),
         ({"preset": "nots"}, ValueError, "did you mean 'notes'"),
         ({"layers": "conv*"}, ValueError, r"no layer matches 'conv\*'; there are: 0, 2"),
     ],

@@ -99,8 +99,10 @@ WRONG = {
     "render run.jsonl -o x.mp3": "x.mp3: a sound file ends in .wav, .flac, .ogg",
     "render run.jsonl -o x.wav --preset note": "no preset 'note'; did you mean 'notes'?",
     "render run.jsonl -o x.wav --layers cnov": "no layer matches 'cnov'; there are: conv",
-    "render run.jsonl -o x.wav --speed 0": "speed must be above 0 and at most 70",
-    "render run.jsonl -o x.wav --speed nan": "speed must be above 0",
+    "render run.jsonl -o x.wav --speed 0": "speed must be 0.07 to 70 with preset 'notes'",
+    "render run.jsonl -o x.wav --speed 1e-9": "speed must be 0.07 to 70",
+    "render run.jsonl -o x.wav --speed nan": "speed must be 0.07 to 70",
+    "render /dev/null -o x.wav": "/dev/null: a pipe or device; save the run to a file",
     "render run.jsonl -o x.wav --rate 8000": "sample rate must be 16000 to 192000 Hz, got",
     "render run.jsonl -o x.flac --subtype FLOAT": "FLAC has subtype PCM_16, PCM_24, got",
     "plot missing -o x.png": "missing: No such file or directory",
@@ -167,6 +169,36 @@ def test_output_that_nobody_reads_is_no_error(save) -> None:
         said = process.stderr.read()
 
     assert (process.returncode, said) == (0, b"")
+
+
+def test_two_at_once_do_not_mix(tmp_path: Path, save) -> None:
+    """Two renders to one file at the same time: the file is one of the two, whole."""
+    paths = [save([[norm]] * 300, name=f"{norm}.jsonl") for norm in (1.0, 2.0)]
+    wanted = []
+    for path in paths:
+        gradsound.render(path, tmp_path / "x.wav")
+        wanted.append((tmp_path / "x.wav").read_bytes())
+    both = [
+        subprocess.Popen([*COMMAND, "render", path, "-o", tmp_path / "x.wav"])
+        for path in paths
+    ]
+
+    assert [process.wait() for process in both] == [0, 0]
+    assert (tmp_path / "x.wav").read_bytes() in wanted
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_render_that_is_ended_leaves_nothing(tmp_path: Path, save) -> None:
+    """SIGTERM, as schedulers send it, clears up first."""
+    path = save([[1.0] * 50] * 3000)
+    command = [*COMMAND, "render", path, "-o", tmp_path / "x.wav"]
+    with subprocess.Popen(command) as process:
+        while not list(tmp_path.glob("*.part")):
+            assert process.poll() is None
+        process.terminate()
+
+    assert process.returncode == 143
+    assert [found.name for found in tmp_path.iterdir()] == ["run.jsonl"]
 
 
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:

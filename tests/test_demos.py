@@ -80,6 +80,18 @@ def test_five_runs_can_be_chosen(tmp_path: Path) -> None:
     ]
 
 
+def test_five_runs_where_layers_rest(tmp_path: Path) -> None:
+    """With another seed Adam's first layers rest at 0 for a while: still a sentence."""
+    done = run(
+        *(DEMOS / "five_runs.py", "--runs", 5, "--seed", 2),
+        folder=tmp_path,
+        PYTHONWARNINGS="",
+    )
+
+    assert "inf" not in done.stdout
+    assert "Warning" not in done.stderr
+
+
 def test_five_runs_again(tmp_path: Path) -> None:
     """A second time gives the same sounds, and no heap of older runs."""
     sounds = []
@@ -102,6 +114,8 @@ def test_five_runs_again(tmp_path: Path) -> None:
         (["--optimizer", "lion"], "invalid choice: 'lion'"),
         (["--runs", 1, "--lr", 0.1], "leave it out with runs of your own"),
         (["--preset", "note"], "invalid choice: 'note'"),
+        (["--seed", 2**64], "argument --seed: must be 0 to 2**63 - 1"),
+        (["--out", "/dev/null/x"], "Not a directory: '/dev/null/x'"),
     ],
 )
 def test_five_runs_refuses(tmp_path: Path, options: list[object], message: str) -> None:

@@ -101,7 +101,7 @@ def test_speed_divides_times_alone(preset: Preset, speed: float) -> None:
 @pytest.mark.parametrize("speed", [0.0, -1.0, float("nan"), float("inf"), 1e6])
 def test_impossible_speeds_are_refused(preset: Preset, speed: float) -> None:
     """The message has the value and the most there is."""
-    with pytest.raises(ValueError, match=r"speed must be above 0 and at most \d+ .*, got"):
+    with pytest.raises(ValueError, match=r"speed must be 0.\d+ to \d+ with preset .*, got"):
         at_speed(preset, speed)
 
 
@@ -123,8 +123,8 @@ def test_presets_can_be_copied_and_changed() -> None:
     ("change", "message"),
     [
         ({"voice": "sinus"}, "no voice 'sinus'; did you mean 'sine'"),
-        ({"note": 0.0}, "note must be 0.001 s or more, got 0.0"),
-        ({"rest": -0.1}, "rest must be 0 s or more, got -0.1"),
+        ({"note": 0.0}, "note must be 0.001 to 2.0 s, got 0.0"),
+        ({"rest": -0.1}, "rest must be 0 to 2.0 s, got -0.1"),
         ({"fade": 0.05}, "fade must be 0 to half the note"),
         ({"level": 1.5}, "level must be above 0 and at most 1, got 1.5"),
         ({"level": float("nan")}, "got nan"),
@@ -144,6 +144,12 @@ def test_wrong_pitches_are_refused() -> None:
         LogPitch(anchor=440.0, semitones=12.0, lowest=200.0, highest=100.0)
     with pytest.raises(ValueError, match="semitones > 0"):
         LogPitch(anchor=440.0, semitones=0.0, lowest=100.0, highest=200.0)
+
+
+def test_no_preset_is_a_preset_or_a_name() -> None:
+    """Anything else is told as what it is."""
+    with pytest.raises(TypeError, match="preset must be a name or a Preset, got None"):
+        find_preset(None)
 
 
 def test_unknown_presets_get_the_nearest() -> None:

@@ -80,7 +80,7 @@ def test_a_spike_survives_thinning(drawn, spike: int, norm: float) -> None:
     norms[spike] = [norm]
     upper, _, text = drawn(norms)
     label = "layer0" if np.isfinite(norm) else "not finite"
-    line = next(line for line in upper.lines if line.get_label() == label)
+    line = next(line for line in upper.lines if line.get_label().strip() == label)
     x, y = line.get_data()
 
     np.testing.assert_allclose(x[np.nanargmax(y)], spike * 0.21)
@@ -102,6 +102,19 @@ def test_any_number_of_layers(drawn, layers: int) -> None:
 def test_runs_without_a_pitch(drawn, row: list[float | None]) -> None:
     """Nothing measured, only zeros, or only NaN: still a picture."""
     drawn([row] * 3)
+
+
+def test_any_name_is_in_the_legend(tmp_path: Path, monkeypatch) -> None:
+    """Names that mean something to matplotlib are names all the same."""
+    names = ("_fc", "$\\frac{1}{2$", "x")
+    figures = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, _: figures.append(figure))
+    gradsound.plot(make_run([[1.0] * 3] * 2, names, "$\\frac{1}{2$"), tmp_path / "x.png")
+    monkeypatch.undo()
+    figures[0].savefig(tmp_path / "x.png")
+    shown = [text.get_text() for text in figures[0].axes[0].get_legend().get_texts()]
+
+    assert [text.strip() for text in shown] == list(names)
 
 
 def test_one_step(drawn) -> None:
@@ -157,6 +170,13 @@ def test_skipped_steps_are_counted_apart() -> None:
 
     assert (summary.steps, summary.first_nonfinite) == (4, None)
     assert tell(summary) == ["skipped by the scaler: 2, from step 1 to 2"]
+
+
+def test_layers_that_never_had_a_gradient() -> None:
+    """All is not well where nothing was measured."""
+    assert tell(summarize(make_run([[None, 1.0], [None, 1.0]]))) == [
+        "step 0: layer0 without gradient throughout"
+    ]
 
 
 def test_nothing_to_tell() -> None:

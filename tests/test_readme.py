@@ -25,7 +25,7 @@ def names() -> dict[str, object]:
     import torch
 
     model = small()
-    model.add_module("head", torch.nn.Sequential(torch.nn.Linear(1, 1)))
+    model.add_module("encoder", torch.nn.Sequential(torch.nn.Linear(1, 1)))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     return {"model": model, "optimizer": optimizer, "train": train}
 

@@ -1,8 +1,10 @@
 """Run files: torn, killed, long, growing, selected."""
 
+import os
 import signal
 import subprocess
 import sys
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -146,6 +148,36 @@ def test_an_older_run_is_kept(tmp_path: Path) -> None:
     found = {file.name: read_run(file).header.note for file in tmp_path.iterdir()}
 
     assert found == {"run.1.jsonl": "first", "run.2.jsonl": "second", "run.jsonl": "third"}
+
+
+def test_runs_that_begin_at_once_are_all_kept(tmp_path: Path) -> None:
+    """Ten processes that take one name: ten files, each whole."""
+    code = """if True:
+        import sys, time
+        from pathlib import Path
+        from gradsound.run import Header
+        from gradsound.run_file import RunWriter
+        header = Header(layers=("a",), parameters=(1,), start="", note=sys.argv[2])
+        time.sleep(max(float(sys.argv[3]) - time.time(), 0))
+        RunWriter(Path(sys.argv[1]), header).close()
+    """
+    path, together = tmp_path / "run.jsonl", str(time.time() + 2)
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code, path, str(k), together])
+        for k in range(10)
+    ]
+    assert [process.wait() for process in processes] == [0] * 10
+
+    notes = [read_run(file).header.note for file in tmp_path.iterdir()]
+    assert sorted(notes) == [str(k) for k in range(10)]
+
+
+def test_pipes_are_refused_in_words(tmp_path: Path) -> None:
+    """A pipe cannot be read twice, nor may opening it wait for ever."""
+    os.mkfifo(tmp_path / "pipe")
+
+    with pytest.raises(RunFormatError, match="a pipe or device; save the run to a file"):
+        read_run(tmp_path / "pipe")
 
 
 def test_a_kill_loses_a_line_at_most(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ NORMS = st.one_of(
 
 @given(
     st.lists(NORMS, min_size=1, max_size=9),
-    st.integers(0, 2**60),
+    st.integers(0, 2**53),
     st.floats(0, 1e9),
     st.one_of(st.none(), st.floats(2**-40, 2**40)),
     st.booleans(),
@@ -62,11 +62,8 @@ def test_lines_are_standard_json(norms: list[float | None]) -> None:
 
 @given(st.lists(st.text(), min_size=1, max_size=5, unique=True), st.text())
 def test_headers_round_trip(layers: list[str], note: str) -> None:
-    """Names and notes may be any text, surrogates aside."""
-    layers = [layer.encode("utf-8", "replace").decode() for layer in layers]
-    if len({*layers}) < len(layers):
-        return
-    note = note.encode("utf-8", "replace").decode()
+    """Names and notes may be any text, even one that is no UTF-8."""
+    note += "\ud800"
     parameters = tuple(range(len(layers)))
     header = Header(layers=tuple(layers), parameters=parameters, start="2019", note=note)
 
@@ -93,6 +90,7 @@ GOOD = {"step": 3, "time": 1 / 3, "norms": [1 / 3, None]}
         ({"step": 3.0}, "whole number above 2, got 3.0"),
         ({"step": True}, "whole number above 2, got True"),
         ({"step": None}, "whole number above 2, got None"),
+        ({"step": 2**63}, "whole number above 2, got 9223372036854775808"),
         ({"time": -1}, "seconds since the start, got -1"),
         ({"time": "now"}, "seconds since the start, got 'now'"),
         ({"time": 10**400}, "seconds since the start, got 1000"),

@@ -45,9 +45,13 @@ def gradient_norms(gradients: Sequence[torch.Tensor | None]) -> NDArray[np.float
         indices, tensors = zip(*batch)
         taken = torch._foreach_norm(tensors, 2, dtype=sum_type)
         norms[list(indices)] = torch.stack(taken).real.tolist()
-        for index, tensor in batch:
-            if np.isinf(norms[index]) or norms[index] < _SMALLEST:
-                norms[index] = _in_float64(tensor)
+        doubtful = [
+            (index, tensor)
+            for index, tensor in batch
+            if tensor.numel() and (np.isinf(norms[index]) or norms[index] < _SMALLEST)
+        ]
+        if doubtful:
+            _take_again(doubtful, norms)
     return norms
 
 
@@ -68,12 +72,14 @@ def _dense(gradient: torch.Tensor) -> torch.Tensor:
     return gradient
 
 
-def _in_float64(tensor: torch.Tensor) -> float:
-    """The norm with its own largest element taken out, so that no square can overflow."""
-    if not tensor.numel():
-        return 0.0
-    largest = torch.linalg.vector_norm(tensor, float("inf")).double()
-    if not bool(torch.isfinite(largest)) or not bool(largest):
-        return float(largest)
-    wide = tensor.to(torch.complex128 if tensor.is_complex() else torch.float64)
-    return float(torch.linalg.vector_norm(wide / largest) * largest)
+def _take_again(
+    batch: Sequence[tuple[int, torch.Tensor]], norms: NDArray[np.float64]
+) -> None:
+    """Takes norms with the largest element taken out, so that no square can overflow."""
+    indices, tensors = zip(*batch)
+    largest = torch.stack(torch._foreach_norm(tensors, float("inf"))).double()
+    for index, tensor, most in zip(indices, tensors, largest.tolist()):
+        norms[index] = most  # right if 0, infinite or NaN; layers that rest at 0 end here
+        if 0 < most < np.inf:
+            wide = tensor.to(torch.complex128 if tensor.is_complex() else torch.float64)
+            norms[index] = float(torch.linalg.vector_norm(wide / most)) * most

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _SHORTEST = 0.001  # seconds; less is a click whatever its pitch
+_LONGEST = 2.0  # seconds; more is no rhythm any more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +26,8 @@ class Preset:
         name: What to call it.
         pitch: From finite norms to Hz.
         voice: What sounds them: "sine", "soft" or "harsh".
-        note: Seconds that a layer sounds, its fades included; 0.001 or more.
-        rest: Seconds of silence that end the step.
+        note: Seconds that a layer sounds, its fades included; 0.001 to 2.
+        rest: Seconds of silence that end the step; 0 to 2.
         fade: Seconds of raised cosine at each end of a note, at most half of it.
         level: Linear peak, above 0, at most 1.
 
@@ -45,10 +46,10 @@ class Preset:
     def __post_init__(self) -> None:
         if self.voice not in VOICES:
             raise ValueError(unknown("voice", self.voice, VOICES))
-        if not _SHORTEST <= self.note < float("inf"):
-            raise ValueError(f"note must be {_SHORTEST} s or more, got {self.note}")
-        if not 0 <= self.rest < float("inf"):
-            raise ValueError(f"rest must be 0 s or more, got {self.rest}")
+        if not _SHORTEST <= self.note <= _LONGEST:
+            raise ValueError(f"note must be {_SHORTEST} to {_LONGEST} s, got {self.note}")
+        if not 0 <= self.rest <= _LONGEST:
+            raise ValueError(f"rest must be 0 to {_LONGEST} s, got {self.rest}")
         if not 0 <= self.fade <= self.note / 2:
             raise ValueError(
                 f"fade must be 0 to half the note ({self.note / 2} s), got {self.fade}"
@@ -89,10 +90,13 @@ def find_preset(preset: str | Preset) -> Preset:
     """Returns a preset by its name; one that is a preset already is returned as it is.
 
     Raises:
+        TypeError: If it is neither a name nor a preset.
         ValueError: If there is none of that name; the message has the nearest.
     """
     if isinstance(preset, Preset):
         return preset
+    if not isinstance(preset, str):
+        raise TypeError(f"preset must be a name or a Preset, got {preset!r}")
     if preset not in PRESETS:
         raise ValueError(unknown("preset", preset, PRESETS))
     return PRESETS[preset]
@@ -102,13 +106,13 @@ def at_speed(preset: Preset, speed: float) -> Preset:
     """Returns the preset with all its times divided by ``speed``; pitches stay.
 
     Raises:
-        ValueError: If ``speed`` is not above 0, or notes would be under 0.001 s.
+        ValueError: If notes would be under 0.001 s, or notes or silence over 2 s.
     """
-    most = preset.note / _SHORTEST
-    if not 0 < speed <= most:
+    least, most = max(preset.note, preset.rest) / _LONGEST, preset.note / _SHORTEST
+    if not least <= speed <= most:
         raise ValueError(
-            f"speed must be above 0 and at most {most:g} with preset {preset.name!r} "
-            f"(notes of {_SHORTEST} s), got {speed:g}"
+            f"speed must be {least:g} to {most:g} with preset {preset.name!r}, "
+            f"got {speed:g}"
         )
     note, rest, fade = preset.note / speed, preset.rest / speed, preset.fade / speed
     return replace(preset, note=note, rest=rest, fade=min(fade, note / 2))

@@ -6,6 +6,7 @@ Shapes: N frames, C channels.
 from __future__ import annotations
 
 import errno
+import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -100,9 +101,13 @@ def _write(
         for block in blocks:
             if file is None:
                 channels = block.shape[1]
-                file = soundfile.SoundFile(
-                    part, "w", sample_rate, channels, subtype, format=name
-                )
+                try:
+                    file = soundfile.SoundFile(
+                        part, "w", sample_rate, channels, subtype, format=name
+                    )
+                except soundfile.SoundFileError as error:
+                    message = f"{path}: {name} cannot be written at {sample_rate} Hz here"
+                    raise ValueError(message) from error
                 if name == "WAV":
                     most = _WAV_MAX // (channels * _BYTES[subtype])
             for k in range(0, min(len(block), most - frames), _AT_ONCE):
@@ -144,4 +149,5 @@ def _quantised(samples: Samples, subtype: str) -> NDArray[np.generic]:
 
 
 def _part(path: Path) -> Path:
-    return path.with_name(path.name + ".part")
+    """A name beside ``path`` that no other writer of it has."""
+    return path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
