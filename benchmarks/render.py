@@ -1,0 +1,69 @@
+"""How fast finished runs become sound, and what the edges of notes are for.
+
+Each speed is the median of interleaved renders of one made-up run to a 16-bit WAV file; the
+control is the first line measured a second time.
+"""
+
+import platform
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from gradsound import PRESETS, Run, Step, render
+from gradsound.run import Header
+from gradsound.score import Note, Score
+from gradsound.synth import render as synth
+
+ROUNDS = 5
+RATE = 44_100  # Hz
+CASES = {  # steps, layers, preset
+    "200 steps x 4 layers, notes": (200, 4, "notes"),
+    "200 steps x 4 layers, notes (control)": (200, 4, "notes"),
+    "2,000 steps x 4 layers, notes": (2000, 4, "notes"),
+    "2,000 steps x 4 layers, perone2019": (2000, 4, "perone2019"),
+    "100 steps x 100 layers, notes": (100, 100, "notes"),
+}
+
+
+def make_run(steps: int, layers: int) -> Run:
+    """Norms spread as in training: log-normal around 1."""
+    norms = np.random.default_rng(0).lognormal(size=(steps, layers)).astype(np.float32)
+    names = tuple(f"layer{k}" for k in range(layers))
+    header = Header(layers=names, parameters=(1,) * layers, start="")
+    present = np.zeros(layers, bool)
+    return Run(header, [Step(k, float(k), row, present) for k, row in enumerate(norms)])
+
+
+def above(fade: float) -> float:
+    """Share above 5 kHz of a 437 Hz note of 10.8 ms, in dB."""
+    note = Note("sine", 0.0, 0.0108, 437.0, 1 / 3, fade)
+    power = np.abs(np.fft.rfft(synth.render([Score((note,), 0.5)], RATE)[:, 0])) ** 2
+    bins = np.fft.rfftfreq(RATE // 2, 1 / RATE)
+    return float(10 * np.log10(power[bins > 5000].sum() / power.sum()))
+
+
+def main() -> None:
+    """Prints the tables."""
+    print(f"{platform.machine()}, Python {platform.python_version()}, {ROUNDS} rounds")
+    speeds: dict[str, list[float]] = {case: [] for case in CASES}
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(ROUNDS):
+            for case, (steps, layers, name) in CASES.items():
+                preset = PRESETS[name]
+                begin = time.perf_counter()
+                render(make_run(steps, layers), Path(folder) / "x.wav", preset=preset)
+                seconds = steps * (layers * preset.note + preset.rest)
+                speeds[case].append(seconds / (time.perf_counter() - begin))
+    for case, measured in speeds.items():
+        print(f"{case:40} {statistics.median(measured):6.0f} x real time")
+    for fade in (0.0, 0.002):
+        print(
+            f"{'above 5 kHz, edges of ' + format(fade, 'g') + ' s':40} {above(fade):6.0f} dB"
+        )
+
+
+if __name__ == "__main__":
+    main()
