@@ -53,10 +53,12 @@ def main() -> None:
         for _ in range(ROUNDS):
             for case, (steps, layers, name) in CASES.items():
                 preset = PRESETS[name]
+                run = make_run(steps, layers)
                 begin = time.perf_counter()
-                render(make_run(steps, layers), Path(folder) / "x.wav", preset=preset)
+                render(run, Path(folder) / "x.wav", preset=preset)
                 seconds = steps * (layers * preset.note + preset.rest)
-                speeds[case].append(seconds / (time.perf_counter() - begin))
+                taken = time.perf_counter() - begin
+                speeds[case].append(seconds / taken)
     for case, measured in speeds.items():
         print(f"{case:40} {statistics.median(measured):6.0f} x real time")
     for fade in (0.0, 0.002):
