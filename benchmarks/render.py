@@ -62,9 +62,8 @@ def main() -> None:
     for case, measured in speeds.items():
         print(f"{case:40} {statistics.median(measured):6.0f} x real time")
     for fade in (0.0, 0.002):
-        print(
-            f"{'above 5 kHz, edges of ' + format(fade, 'g') + ' s':40} {above(fade):6.0f} dB"
-        )
+        what = f"above 5 kHz, edges of {fade:g} s"
+        print(f"{what:40} {above(fade):6.0f} dB")
 
 
 if __name__ == "__main__":
