@@ -15,8 +15,7 @@ import numpy as np
 from gradsound.errors import MissingExtraError
 from gradsound.music.mapping import compose
 from gradsound.music.preset import find_preset
-from gradsound.run import Run
-from gradsound.run_file import read_run
+from gradsound.run_file import run_for
 from gradsound.summary import Summary, summarize, tell
 from gradsound.synth.render import held, render
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gradsound.music.preset import Preset
-    from gradsound.run import Step
+    from gradsound.run import Run, Step
 
 _SAMPLE_RATE = 44_100  # Hz
 _STEPS = 1600  # drawn at most, about one a pixel; of more, the loudest of each group
@@ -62,10 +61,7 @@ def plot(
     figure = Figure(figsize=(11, 7), layout="constrained", dpi=110)
     if path.suffix[1:].lower() not in figure.canvas.get_supported_filetypes():
         raise ValueError(f"{path}: a picture ends in .png, .svg or .pdf")
-    if not isinstance(run, Run):
-        run = read_run(run)
-    if path.absolute() == Path(run.name).absolute():
-        raise ValueError(f"{path}: is the run itself; draw it to another file")
+    run = run_for(run, path, "draw it")
     summary = summarize(run)
     if not summary.steps:
         raise ValueError(f"{run.name}: has no steps, so there is nothing to draw")

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from gradsound.music.mapping import compose
 from gradsound.music.preset import at_speed, find_preset
 from gradsound.out.sound_file import check_path, write_sound
-from gradsound.run import Run
-from gradsound.run_file import read_run
+from gradsound.run_file import run_for
 from gradsound.synth import render as synth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gradsound.music.preset import Preset
+    from gradsound.run import Run
 
 SAMPLE_RATES = (16_000, 192_000)  # Hz; below, the highest notes would not fit
 _BLOCK = 10.0  # seconds; rendering less at a time is slower, more takes memory
@@ -51,11 +51,8 @@ def render(
         RunFormatError: If the run file is not one.
         OSError: If a file cannot be read or written.
     """
-    if not isinstance(run, Run):
-        run = read_run(run)
     path = Path(path)
-    if path.absolute() == Path(run.name).absolute():
-        raise ValueError(f"{path}: is the run itself; write its sound to another file")
+    run = run_for(run, path, "write its sound")
     check_path(path, subtype)
     write_sound(path, sound(run, preset, speed, sample_rate), sample_rate, subtype)
 

@@ -79,6 +79,7 @@ def files(tmp_path: Path, save, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("folder.wav").mkdir()
     Path("text").write_text("To be, or not to be\n")
     Path("odd.wav").write_text(good)
+    Path("odd.png").write_text(good)
     Path("newer").write_text(good.replace('"1.0"', '"2.1"'))
     Path("bad").write_text(good.replace('"step": 1', '"step": -1'))
     Path("none.jsonl").write_text(good.splitlines(keepends=True)[0])
@@ -105,6 +106,7 @@ WRONG = {
     "render /dev/null -o x.wav": "/dev/null: a pipe or device; save the run to a file",
     "render run.jsonl -o x.wav --rate 8000": "sample rate must be 16000 to 192000 Hz, got",
     "render run.jsonl -o x.flac --subtype FLOAT": "FLAC has subtype PCM_16, PCM_24, got",
+    "plot odd.png -o odd.png": "odd.png: is the run itself; draw it to another file",
     "plot missing -o x.png": "missing: No such file or directory",
     "plot none.jsonl -o x.png": "none.jsonl: has no steps",
     "plot run.jsonl -o x.doc": "x.doc: a picture ends in .png, .svg or .pdf",

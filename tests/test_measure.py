@@ -178,6 +178,13 @@ def ear_for(
     return Ear(model, optimizer if with_optimizer else None)
 
 
+def heard(with_optimizer: bool) -> tuple[nn.Module, torch.optim.Optimizer, Ear]:
+    """A small model, its optimizer, and an ear for them."""
+    model = small()
+    optimizer = sgd(model)
+    return model, optimizer, ear_for(model, optimizer, with_optimizer)
+
+
 @BOTH
 @pytest.mark.parametrize("make", [small, Tied])
 def test_norms_are_those_of_the_gradients(make, with_optimizer: bool) -> None:
@@ -246,9 +253,7 @@ def test_every_optimizer_of_torch_is_heard(name: str, with_optimizer: bool) -> N
 @pytest.mark.parametrize("keyword", [True, False])
 def test_closures_are_heard_after_they_ran(with_optimizer: bool, keyword: bool) -> None:
     """With a closure, the gradients are those that it made during the step."""
-    model = small()
-    optimizer = sgd(model)
-    ear = ear_for(model, optimizer, with_optimizer)
+    model, optimizer, ear = heard(with_optimizer)
     x = torch.rand(8, 3)
 
     def closure() -> torch.Tensor:
@@ -280,9 +285,7 @@ def test_reads_before_the_step(with_optimizer: bool) -> None:
 @BOTH
 def test_clipped_gradients_are_heard_clipped(with_optimizer: bool) -> None:
     """The norms are those that the optimizer applies."""
-    model = small()
-    optimizer = sgd(model)
-    ear = ear_for(model, optimizer, with_optimizer)
+    model, optimizer, ear = heard(with_optimizer)
     clip = lambda: nn.utils.clip_grad_norm_(model.parameters(), 1e-3)  # noqa: E731
     train(model, optimizer, 3, before_step=clip)
 
@@ -292,9 +295,7 @@ def test_clipped_gradients_are_heard_clipped(with_optimizer: bool) -> None:
 @BOTH
 def test_accumulation_is_one_step(with_optimizer: bool) -> None:
     """Several backward passes before a step are one emission, of their sum."""
-    model = small()
-    optimizer = sgd(model)
-    ear = ear_for(model, optimizer, with_optimizer)
+    model, optimizer, ear = heard(with_optimizer)
     data = torch.Generator().manual_seed(1)
     for _ in range(3):
         loss_of(model, data).backward()
@@ -322,9 +323,7 @@ def test_a_subclass_that_calls_super_steps_once(with_optimizer: bool) -> None:
 @BOTH
 def test_a_step_that_failed_does_not_silence_the_next(with_optimizer: bool) -> None:
     """After an exception in a step, later steps are heard."""
-    model = small()
-    optimizer = sgd(model)
-    ear = ear_for(model, optimizer, with_optimizer)
+    model, optimizer, ear = heard(with_optimizer)
 
     def fail() -> float:
         raise KeyError
@@ -339,9 +338,7 @@ def test_a_step_that_failed_does_not_silence_the_next(with_optimizer: bool) -> N
 @BOTH
 def test_layers_without_gradient_are_absent(with_optimizer: bool) -> None:
     """A layer that took no part has no norm, rather than 0."""
-    model = small()
-    optimizer = sgd(model)
-    ear = ear_for(model, optimizer, with_optimizer)
+    model, optimizer, ear = heard(with_optimizer)
     model[2](torch.rand(2, 4)).sum().backward()
     optimizer.step()
 
@@ -413,9 +410,7 @@ def test_close_removes_every_hook(with_optimizer: bool) -> None:
 @BOTH
 def test_no_parameter_is_kept_alive(with_optimizer: bool) -> None:
     """A tap that is still held lets model and optimizer go."""
-    model = small()
-    optimizer = sgd(model)
-    ear = ear_for(model, optimizer, with_optimizer)
+    model, optimizer, ear = heard(with_optimizer)
     train(model, optimizer, 1)
     gone = [weakref.ref(model), weakref.ref(optimizer), weakref.ref(model[0].weight)]
     ear.layers = None
@@ -429,9 +424,7 @@ def test_no_parameter_is_kept_alive(with_optimizer: bool) -> None:
 @BOTH
 def test_copies_and_files_are_clean(with_optimizer: bool, tmp_path) -> None:
     """While attached, a model is copied and saved as ever, and its copy is not heard."""
-    model = small()
-    optimizer = sgd(model)
-    ear = ear_for(model, optimizer, with_optimizer)
+    model, optimizer, ear = heard(with_optimizer)
     train(model, optimizer, 1)
     twin = copy.deepcopy(model)
     torch.save(model, tmp_path / "model.pt")
@@ -446,9 +439,7 @@ def test_copies_and_files_are_clean(with_optimizer: bool, tmp_path) -> None:
 @BOTH
 def test_an_error_in_a_hook_stays_there(with_optimizer: bool) -> None:
     """It ends the measuring with one warning that has the traceback; training goes on."""
-    model = small()
-    optimizer = sgd(model)
-    ear = ear_for(model, optimizer, with_optimizer)
+    model, optimizer, ear = heard(with_optimizer)
     ear.tap._emit = lambda *_: 1 / 0
     with pytest.warns(
         GradsoundWarning, match="(?s)training goes on.*ZeroDivisionError"

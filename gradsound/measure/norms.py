@@ -44,12 +44,10 @@ def gradient_norms(gradients: Sequence[torch.Tensor | None]) -> NDArray[np.float
     for (_, sum_type), batch in batches.items():
         indices, tensors = zip(*batch)
         taken = torch._foreach_norm(tensors, 2, dtype=sum_type)
-        norms[list(indices)] = torch.stack(taken).real.tolist()
-        doubtful = [
-            (index, tensor)
-            for index, tensor in batch
-            if tensor.numel() and (np.isinf(norms[index]) or norms[index] < _SMALLEST)
-        ]
+        batch_norms = np.array(torch.stack(taken).real.tolist())
+        norms[list(indices)] = batch_norms
+        lost = np.flatnonzero(np.isinf(batch_norms) | (batch_norms < _SMALLEST))
+        doubtful = [batch[k] for k in lost if tensors[k].numel()]
         if doubtful:
             _take_again(doubtful, norms)
     return norms
