@@ -6,7 +6,8 @@ with gradsound.attach(model, optimizer, wav="run.wav"):
     train(model, optimizer)  # your loop, unchanged
 """
 
-from gradsound.attaching import Attachment, attach
+from gradsound.attaching import attach
+from gradsound.attachment import Attachment
 from gradsound.music.preset import PRESETS, Preset
 from gradsound.picture import plot
 from gradsound.rendering import render

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import weakref
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
+from gradsound.attachment import Attachment, refuse_second
 from gradsound.errors import MissingExtraError
 from gradsound.music.preset import find_preset
 from gradsound.recorder import Recorder
 from gradsound.run import Header
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from pathlib import Path
+    from collections.abc import Iterable
 
     from torch import nn
     from torch.amp import GradScaler
     from torch.optim import Optimizer
 
     from gradsound.music.preset import Preset
+    from gradsound.run import Step
 
 
 def attach(
@@ -32,6 +33,8 @@ def attach(
     preset: str | Preset = "notes",
     note: str = "",
     scaler: GradScaler | None = None,
+    budget: float | None = None,
+    ranks: Literal["first", "each"] = "first",
 ) -> Attachment:
     """Listens to the gradients of a model from here on; training stays as it is.
 
@@ -40,9 +43,10 @@ def attach(
     ``close()``, at the end of a ``with`` block, when the optimizer (or, without one, the
     model) is no more, or at the end of the program, however that comes.
 
-    Under torch.distributed all ranks may attach: the first records, the others do nothing,
-    and none waits for another. Its gradients are those that DistributedDataParallel has
-    reduced.
+    Under torch.distributed the first rank records the gradients of all: with
+    DistributedDataParallel those that it has reduced, and the other ranks, attached or not,
+    do nothing. Of a sharded model (FSDP2, tensor parallel) each rank has a part, so all of
+    them must attach, with the same arguments, and one all-reduce a step adds the parts up.
 
     Args:
         model: What is trained. A layer is a module that owns trainable parameters directly.
@@ -58,6 +62,10 @@ def attach(
         note: Free text for the run file: what to know when it is found again.
         scaler: The GradScaler of mixed precision, if any: steps that it skips are recorded
             as such. Without it, skips are known of fused optimizers only.
+        budget: The share of training time that measuring may take, between 0 and 1, such as
+            0.01: as many steps are left out as it takes. None measures every step.
+        ranks: "each" has every rank record the gradients of its own batch, before they are
+            reduced, in files of its own (run.rank1.jsonl), so that a bad one can be heard.
 
     Returns:
         The attachment, to close or to use in a ``with`` statement.
@@ -67,90 +75,78 @@ def attach(
         ValueError: If another argument is not what it should be, or the model is attached
             already.
         OSError: If a file cannot be written.
+        RuntimeError: If the model is sharded and some rank does not attach as well.
         MissingExtraError: If torch is not installed.
     """
     try:
-        from gradsound.measure import hooks
         from gradsound.measure import layers as finding
+        from gradsound.measure import tapping
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         raise MissingExtraError("torch", "torch") from error
     chosen = find_preset(preset)
-    if not isinstance(note, str):
-        raise TypeError(f"note must be a text, got {note!r}")
+    _check(note, budget, ranks)
     finding.check_types(model, optimizer, scaler)
-    found = finding.find_layers(model, optimizer, layers)
-    _refuse_second(model, optimizer)
+    optimizer = tapping.innermost(optimizer)
+    patterns = (layers,) if isinstance(layers, str) else layers and tuple(layers)
+    found = finding.find_layers(model, optimizer, patterns)
+    refuse_second(model, optimizer)
     header = Header(
         layers=tuple(layer.name for layer in found),
         parameters=tuple(layer.size for layer in found),
         start=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         note=note,
+        budget=budget,
     )
-    if hooks.rank() > 0:
-        attachment = Attachment(model, optimizer)
-    else:
+    rank, each = tapping.rank(), ranks == "each" and tapping.ranks() > 1
+    sharded = any(finding.is_sharded(p) for layer in found for p in layer.parameters)
+    recorder, tap = None, None
+    if rank == 0 or each:
+        if each:
+            log, wav = _of_rank(log, rank), _of_rank(wav, rank)
         recorder = Recorder(header, log, wav, chosen)
-        try:
-            tap = hooks.tap(found, optimizer, recorder.record, scaler)
-        except BaseException:
-            recorder.close()
-            raise
-        attachment = Attachment(model, optimizer, tap.close, recorder.close)
-    _attached.setdefault(model, []).append(attachment)
-    return attachment
+    try:
+        if sharded:
+            from gradsound.measure.meeting import meet
+
+            meet("attach()", ", ".join(header.layers))
+        if sharded or recorder:
+            tap = tapping.tap(
+                model,
+                found,
+                optimizer,
+                _unheard if recorder is None else recorder.record,
+                patterns=patterns,
+                scaler=scaler,
+                budget=budget,
+                own=each,
+            )
+    except BaseException:
+        if recorder:
+            recorder.discard()
+        raise
+    return Attachment(model, optimizer, tap, recorder)
 
 
-class Attachment:
-    """A model that is listened to; made by `attach`, over once closed."""
-
-    def __init__(
-        self, model: nn.Module, optimizer: Optimizer | None, *closing: Callable[[], None]
-    ) -> None:
-        self._optimizer = None if optimizer is None else weakref.ref(optimizer)
-        # Nothing here refers to the model or the optimizer: both go when their owner wants,
-        # and then, or at the end of the program, this finishes the files.
-        owner = model if optimizer is None else optimizer
-        self._finish = weakref.finalize(owner, _finish, closing)
-
-    def close(self) -> None:
-        """Removes every hook and finishes every file. A second call does nothing.
-
-        What went wrong with a file is told by a `GradsoundWarning`, never raised.
-        """
-        self._finish()
-
-    def __enter__(self) -> Attachment:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _hears(self, optimizer: Optimizer | None) -> bool:
-        """Whether a second attachment with this optimizer would hear the same."""
-        if not self._finish.alive:
-            return False
-        if optimizer is None or self._optimizer is None:
-            return True
-        return self._optimizer() is optimizer
-
-
-_attached: weakref.WeakKeyDictionary[nn.Module, list[Attachment]] = (
-    weakref.WeakKeyDictionary()
-)
-
-
-def _refuse_second(model: nn.Module, optimizer: Optimizer | None) -> None:
-    attachments = _attached.get(model, [])
-    if any(attachment._hears(optimizer) for attachment in attachments):
+def _check(note: str, budget: float | None, ranks: str) -> None:
+    if not isinstance(note, str):
+        raise TypeError(f"note must be a text, got {note!r}")
+    if budget is not None and not 0 < budget < 1:
         raise ValueError(
-            f"this {type(model).__name__} is attached already: close the attachment that "
-            "attach() returned before, or use it in a with statement"
+            f"budget must be a share of time between 0 and 1, such as 0.01, got {budget!r}"
         )
-    attachments[:] = [one for one in attachments if one._finish.alive]
+    if ranks not in ("first", "each"):
+        raise ValueError(f"ranks must be 'first' or 'each', got {ranks!r}")
 
 
-def _finish(closing: tuple[Callable[[], None], ...]) -> None:
-    for close in closing:
-        close()
+def _of_rank(path: str | Path | None, rank: int) -> Path | None:
+    """The file of one rank: run.jsonl becomes run.rank1.jsonl."""
+    if path is None:
+        return None
+    path = Path(path)
+    return path.with_name(f"{path.stem}.rank{rank}{path.suffix}")
+
+
+def _unheard(step: Step) -> None:
+    """What becomes of steps on a rank that only takes part in measuring them."""

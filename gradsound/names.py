@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _SHOWN = 20  # names in a message; more than that nobody reads
+_TOGETHER = 4  # layers told of one by one
 
 
 def choose(names: Sequence[str], patterns: str | Iterable[str]) -> tuple[int, ...]:
@@ -30,11 +31,24 @@ def choose(names: Sequence[str], patterns: str | Iterable[str]) -> tuple[int, ..
             shown = ", ".join(names[:_SHOWN])
             more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
             raise ValueError(f"no layer matches {glob!r}; there are: {shown}{more}")
+    return matching(names, globs)
+
+
+def matching(names: Sequence[str], globs: Iterable[str]) -> tuple[int, ...]:
+    """As `choose`, but that nothing matches is an answer too."""
+    globs = tuple(globs)
     return tuple(
         index
         for index, name in enumerate(names)
         if any(fnmatchcase(name, glob) for glob in globs)
     )
+
+
+def several(names: Sequence[str]) -> str:
+    """Names in a row, or, of many, the first and the last and how many layers that is."""
+    if len(names) <= _TOGETHER:
+        return ", ".join(names)
+    return f"{names[0]} to {names[-1]} ({len(names)} layers)"
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:

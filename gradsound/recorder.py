@@ -77,6 +77,14 @@ class Recorder:
                 "training goes on"
             )
 
+    def discard(self) -> None:
+        """Gives up before the first step: no file remains."""
+        if self._follower is not None:
+            self._follower.close()
+        if self._writer is not None:
+            self._writer.close()
+        self._log.unlink(missing_ok=True)
+
     def close(self) -> None:
         """Finishes the files."""
         if os.getpid() != self._process:  # a forked worker ends; the files are not its own

@@ -27,12 +27,15 @@ class Header:
         parameters: How many numbers each layer trains, length L.
         start: When the run began, ISO 8601.
         note: Free text of whoever made the run.
+        budget: The share of time that measuring may take: numbers of steps that are missing
+            are those it left out. None if every step was measured.
     """
 
     layers: tuple[str, ...]
     parameters: tuple[int, ...]
     start: str
     note: str = ""
+    budget: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # == on arrays is not a bool
@@ -48,6 +51,8 @@ class Step:
         scale: What the loss was multiplied by (a GradScaler's scale); None if unknown. The
             norms are without it.
         skipped: Whether the scaler found infinity or NaN and left the weights alone.
+        raw: As ``norms``, but from before gradients were clipped; None if that was not
+            seen.
     """
 
     number: int
@@ -56,11 +61,17 @@ class Step:
     absent: NDArray[np.bool_]
     scale: float | None = None
     skipped: bool = False
+    raw: NDArray[np.float32] | None = None
 
     @property
     def nonfinite(self) -> NDArray[np.bool_]:
         """Which layers' norms are NaN or infinite, shape (L,), bool."""
         return ~(np.isfinite(self.norms) | self.absent)
+
+    @property
+    def unclipped(self) -> NDArray[np.float32]:
+        """The norms as the backward pass left them, as far as is known, shape (L,)."""
+        return self.norms if self.raw is None else self.raw
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,4 +116,7 @@ class _Selected:
     def __iter__(self) -> Iterator[Step]:
         chosen = list(self.chosen)
         for step in self.steps:
-            yield replace(step, norms=step.norms[chosen], absent=step.absent[chosen])
+            raw = None if step.raw is None else step.raw[chosen]
+            yield replace(
+                step, norms=step.norms[chosen], absent=step.absent[chosen], raw=raw
+            )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FORMAT = "gradsound-run"
-VERSION = (1, 0)  # a reader refuses a newer first number, ignores what it does not know
+VERSION = (1, 1)  # a reader refuses a newer first number, ignores what it does not know
 
 _NONFINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _NORM_MAX = float(np.finfo(np.float32).max) * (1 + 2**-25)  # above, float32 rounds to inf
@@ -28,7 +28,7 @@ _TIME_MAX = 1e12  # seconds; a number that no run lasts
 
 def encode_header(header: Header) -> bytes:
     """The first line of a run, with its newline."""
-    line = {
+    line: dict[str, object] = {
         "format": FORMAT,
         "version": ".".join(map(str, VERSION)),
         "start": header.start,
@@ -36,21 +36,28 @@ def encode_header(header: Header) -> bytes:
         "layers": header.layers,
         "parameters": header.parameters,
     }
+    if header.budget is not None:
+        line["budget"] = header.budget
     # A lone surrogate, which UTF-8 cannot have, becomes its JSON escape.
     return json.dumps(line, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
 
 
 def encode_step(step: Step) -> bytes:
     """One further line, with its newline; nine digits carry any float32 unchanged."""
-    if np.isfinite(step.norms).all():  # nearly always: one % for all of them is fast
-        norms = ("%.9g, " * len(step.norms))[:-2] % tuple(step.norms.tolist())
-    else:
-        norms = ", ".join(map(_encode_norm, step.norms.tolist(), step.absent.tolist()))
-    more = "" if step.scale is None else f', "scale": {step.scale!r}'
+    more = "" if step.raw is None else f', "raw": [{_encode_norms(step.raw, step)}]'
+    if step.scale is not None:
+        more += f', "scale": {step.scale!r}'
     if step.skipped:
         more += ', "skipped": true'
+    norms = _encode_norms(step.norms, step)
     line = f'{{"step": {step.number}, "time": {step.time:.6f}, "norms": [{norms}]{more}}}\n'
     return line.encode()
+
+
+def _encode_norms(norms: NDArray[np.float32], step: Step) -> str:
+    if np.isfinite(norms).all():  # nearly always: one % for all of them is fast
+        return ("%.9g, " * len(norms))[:-2] % tuple(norms.tolist())
+    return ", ".join(map(_encode_norm, norms.tolist(), step.absent.tolist()))
 
 
 def _encode_norm(norm: float, absent: bool) -> str:
@@ -91,11 +98,18 @@ def decode_header(line: bytes) -> Header:
     parameters = _list_of(int, found.get("parameters"))
     if len(parameters) != len(layers):
         raise RunFormatError(f'expected "parameters": a list of {len(layers)} counts')
+    budget: Any = found.get("budget")
+    if not (budget is None or (_is_number(budget) and 0 < budget < 1)):
+        raise RunFormatError(f'expected "budget": between 0 and 1, got {budget!r}')
     start, note = found.get("start", ""), found.get("note", "")
     if not (isinstance(start, str) and isinstance(note, str)):
         raise RunFormatError('expected "start" and "note" to be texts')
     return Header(
-        layers=tuple(layers), parameters=tuple(parameters), start=start, note=note
+        layers=tuple(layers),
+        parameters=tuple(parameters),
+        start=start,
+        note=note,
+        budget=None if budget is None else float(budget),
     )
 
 
@@ -111,7 +125,7 @@ def decode_step(line: bytes, layers: int, after: int) -> Step:
         RunFormatError: If the line is not a step, or not one that may follow.
     """
     found = _decode(line)
-    number, norms = found.get("step"), found.get("norms")
+    number = found.get("step")
     time: Any = found.get("time")
     if not (type(number) is int and after < number <= _STEP_MAX):
         raise RunFormatError(
@@ -119,21 +133,30 @@ def decode_step(line: bytes, layers: int, after: int) -> Step:
         )
     if not (_is_number(time) and 0 <= time <= _TIME_MAX):
         raise RunFormatError(f'expected "time": seconds since the start, got {time!r}')
-    if not (isinstance(norms, list) and len(norms) == layers):
-        got = f"{len(norms)} of them" if isinstance(norms, list) else repr(norms)
-        raise RunFormatError(f'expected "norms": a list of {layers}, got {got}')
+    values, absent = _decode_norms("norms", found.get("norms"), layers)
+    raw = None
+    if found.get("raw") is not None:
+        raw, unknown = _decode_norms("raw", found["raw"], layers)
+        if not np.array_equal(unknown, absent):
+            raise RunFormatError(
+                'expected "raw" to be null where "norms" are, and only there'
+            )
     scale: Any = found.get("scale")
     if not (scale is None or (_is_number(scale) and 0 < scale <= _NORM_MAX)):
         raise RunFormatError(f'expected "scale": a number above 0, got {scale!r}')
     skipped = found.get("skipped", False)
     if not isinstance(skipped, bool):
         raise RunFormatError(f'expected "skipped": true or false, got {skipped!r}')
-    values, absent = _decode_norms(norms)
     scale = None if scale is None else float(scale)
-    return Step(number, float(time), values, absent, scale, skipped)
+    return Step(number, float(time), values, absent, scale, skipped, raw)
 
 
-def _decode_norms(norms: list[Any]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def _decode_norms(
+    key: str, norms: object, layers: int
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    if not (isinstance(norms, list) and len(norms) == layers):
+        got = f"{len(norms)} of them" if isinstance(norms, list) else repr(norms)
+        raise RunFormatError(f'expected "{key}": a list of {layers}, got {got}')
     for norm in norms:
         if _is_number(norm):
             if 0 <= norm <= _NORM_MAX:

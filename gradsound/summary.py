@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradsound.names import several
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -91,9 +93,11 @@ def summarize(run: Run) -> Summary:
             first, _, count = skipped or (step.number, 0, 0)
             skipped = first, step.number, count + 1
             continue  # its gradients were thrown away
-        for layer in np.flatnonzero(step.nonfinite).tolist():
+        # Clipping by norm spreads the NaN of one layer to all; before, only one had it.
+        causes = step.nonfinite & ~np.isfinite(step.unclipped)
+        for layer in np.flatnonzero(causes if causes.any() else step.nonfinite).tolist():
             if layer not in nonfinite:
-                what = "NaN" if np.isnan(norms[layer]) else "infinite"
+                what = "NaN" if np.isnan(step.unclipped[layer]) else "infinite"
                 nonfinite[layer] = Event(step.number, names[layer], what)
         finite = np.where(np.isfinite(norms), norms, np.float32(np.nan))
         higher = ~(finite <= highest) & ~np.isnan(finite)  # the first one too
@@ -140,7 +144,7 @@ def tell(summary: Summary) -> list[str]:
         by_text: dict[str, list[str]] = {}
         for event in events:
             by_text.setdefault(event.text, []).append(event.layer)
-        texts = [f"{_several(names)} {text}" for text, names in by_text.items()]
+        texts = [f"{several(names)} {text}" for text, names in by_text.items()]
         more = f"; and {len(texts) - _TOGETHER} more" if len(texts) > _TOGETHER else ""
         told.append(f"step {number}: {'; '.join(texts[:_TOGETHER])}{more}")
     if summary.skipped:
@@ -152,9 +156,3 @@ def tell(summary: Summary) -> list[str]:
         ]
     rest = [f"... and {len(told) - _TOLD} more"] if len(told) > _TOLD else []
     return told[:_TOLD] + rest
-
-
-def _several(names: list[str]) -> str:
-    if len(names) <= _TOGETHER:
-        return ", ".join(names)
-    return f"{names[0]} to {names[-1]} ({len(names)} layers)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -46,6 +47,13 @@ def make_run(
         for number, row in enumerate(norms)
     ]
     return Run(header, steps, "made")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_open() -> Iterator[None]:
+    yield
+    if "ears" in sys.modules:  # not where torch is absent
+        sys.modules["ears"].close_all()
 
 
 @pytest.fixture

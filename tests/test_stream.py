@@ -23,13 +23,22 @@ NORMS = st.one_of(
     st.floats(0, 1e9),
     st.one_of(st.none(), st.floats(2**-40, 2**40)),
     st.booleans(),
+    st.booleans(),
 )
 def test_steps_round_trip(
-    norms: list[float | None], number: int, time: float, scale: float | None, skipped: bool
+    norms: list[float | None],
+    number: int,
+    time: float,
+    scale: float | None,
+    skipped: bool,
+    clipped: bool,
 ) -> None:
     """Every float32 norm, NaN, both infinities and None are read as they were written."""
     absent = np.array([norm is None for norm in norms])
-    step = Step(number, time, np.array(norms, np.float32), absent, scale, skipped)
+    values = np.array(norms, np.float32)
+    with np.errstate(over="ignore"):
+        raw = 3 * values if clipped else None
+    step = Step(number, time, values, absent, scale, skipped, raw)
     line = encode_step(step)
     read = decode_step(line, len(norms), number - 1)
 
@@ -39,6 +48,9 @@ def test_steps_round_trip(
     assert math.isclose(read.time, time, abs_tol=5e-7, rel_tol=1e-15)  # microseconds
     np.testing.assert_array_equal(read.norms, step.norms)
     np.testing.assert_array_equal(read.absent, absent)
+    assert (read.raw is None) == (raw is None)
+    if clipped:
+        np.testing.assert_array_equal(read.raw, raw)
 
 
 def test_any_bits_of_a_float32_round_trip() -> None:
@@ -60,12 +72,18 @@ def test_lines_are_standard_json(norms: list[float | None]) -> None:
     json.loads(line, parse_constant=pytest.fail)
 
 
-@given(st.lists(st.text(), min_size=1, max_size=5, unique=True), st.text())
-def test_headers_round_trip(layers: list[str], note: str) -> None:
+@given(
+    st.lists(st.text(), min_size=1, max_size=5, unique=True),
+    st.text(),
+    st.one_of(st.none(), st.floats(0, 1, exclude_min=True, exclude_max=True)),
+)
+def test_headers_round_trip(layers: list[str], note: str, budget: float | None) -> None:
     """Names and notes may be any text, even one that is no UTF-8."""
     note += "\ud800"
     parameters = tuple(range(len(layers)))
-    header = Header(layers=tuple(layers), parameters=parameters, start="2019", note=note)
+    header = Header(
+        layers=tuple(layers), parameters=parameters, start="", note=note, budget=budget
+    )
 
     assert decode_header(encode_header(header)) == header
 
@@ -105,6 +123,11 @@ GOOD = {"step": 3, "time": 1 / 3, "norms": [1 / 3, None]}
         ({"scale": "big"}, "a number above 0, got 'big'"),
         ({"skipped": 1}, "true or false, got 1"),
         ({"norms": [1.0, [2.0]]}, r"got \[2.0\]"),
+        ({"raw": [1.0]}, 'expected "raw": a list of 2, got 1 of them'),
+        ({"raw": 1.0}, 'expected "raw": a list of 2, got 1.0'),
+        ({"raw": [-1.0, None]}, "float32 of 0 or more, .* got -1.0"),
+        ({"raw": [1.0, 2.0]}, '"raw" to be null where "norms" are'),
+        ({"raw": [None, None]}, '"raw" to be null where "norms" are'),
     ],
 )
 def test_wrong_values_are_named(change: dict[str, object], message: str) -> None:

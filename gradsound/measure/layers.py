@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import NoneType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 from torch.amp import GradScaler
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A module's own trainable parameters, at least one."""
+    """A module's own parameters, at least one of them trainable."""
 
     name: str
     parameters: tuple[nn.Parameter, ...]
@@ -27,7 +27,7 @@ class Layer:
     @property
     def size(self) -> int:
         """How many numbers it trains."""
-        return sum(parameter.numel() for parameter in self.parameters)
+        return sum(p.numel() for p in self.parameters if p.requires_grad)
 
 
 def check_types(
@@ -56,8 +56,8 @@ def find_layers(
     """Returns the layers of a model, in the order of ``model.named_modules()``.
 
     A layer is a module that owns trainable parameters directly. It has the module's name,
-    compiled or not; the model itself, if it owns some, that of its class. A parameter that
-    several modules share belongs to the first.
+    compiled, parametrized or not; the model itself, if it owns some, that of its class. A
+    parameter that several modules share belongs to the first.
 
     Args:
         model: Where to look.
@@ -67,26 +67,9 @@ def find_layers(
     Raises:
         ValueError: If there is no such layer, or one has no shape yet.
     """
-    trained = None
-    if optimizer is not None:
-        trained = {id(p) for group in optimizer.param_groups for p in group["params"]}
-    layers, seen, trainable = [], set(), False
-    modules = {_plain(name): module for name, module in model.named_modules()}
-    itself = type(modules[""]).__name__
-    for name, module in modules.items():
-        own = []
-        for parameter in module.parameters(recurse=False):
-            if not parameter.requires_grad or id(parameter) in seen:
-                continue
-            seen.add(id(parameter))
-            trainable = True
-            if trained is None or id(parameter) in trained:
-                own.append(parameter)
-        if own:
-            title = name or (itself if itself not in modules else f"({itself})")
-            layers.append(Layer(title, tuple(own)))
-    if not trainable:
+    if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ValueError("model has no parameter with requires_grad, so nothing to hear")
+    layers = trained_layers(model, optimizer)
     if not layers:
         raise ValueError(
             "optimizer holds none of the model's trainable parameters: "
@@ -100,14 +83,54 @@ def find_layers(
                 f"layer {layer.name!r} is lazy and has no shape yet: "
                 "run one batch through the model before attach()"
             )
-        if any(hasattr(p, "device_mesh") for p in layer.parameters):  # a DTensor
-            raise ValueError(
-                f"layer {layer.name!r} is sharded (FSDP or tensor parallel): each process "
-                "has a part of its gradient, and this version cannot put them together"
-            )
     return tuple(layers)
 
 
+def trained_layers(model: nn.Module, optimizer: Optimizer | None) -> list[Layer]:
+    """As `find_layers`, but none is an answer too, and lazy ones are not looked for."""
+    held = held_by(optimizer)
+    layers = []
+    for name, parameters in own_parameters(model).items():
+        ours = [p for p in parameters if held is None or id(p) in held]
+        if any(p.requires_grad for p in ours):
+            layers.append(Layer(name, tuple(ours)))
+    return layers
+
+
+def held_by(optimizer: Optimizer | None) -> set[int] | None:
+    """The ids of the parameters that an optimizer has; None if there is no optimizer."""
+    if optimizer is None:
+        return None
+    return {id(p) for group in optimizer.param_groups for p in group["params"]}
+
+
+def is_sharded(tensor: object) -> bool:
+    """Whether a tensor may lie in pieces on several ranks (FSDP2, tensor parallel)."""
+    return hasattr(tensor, "device_mesh")  # only a DTensor has one
+
+
+def own_parameters(model: nn.Module) -> dict[str, list[nn.Parameter]]:
+    """Each module's own parameters by its plain name, every parameter once."""
+    found: dict[str, list[nn.Parameter]] = {}
+    seen = set()
+    for name, module in model.named_modules():
+        own = found.setdefault(_plain(name), [])
+        for parameter in module.parameters(recurse=False):
+            if id(parameter) not in seen:
+                seen.add(id(parameter))
+                own.append(parameter)
+    root, kind = found.pop(""), type(_unwrapped(model)).__name__
+    title = kind if kind not in found else f"({kind})"
+    return {name: own for name, own in {title: root, **found}.items() if own}
+
+
 def _plain(name: str) -> str:
-    """A module's name without what ``torch.compile`` puts into it."""
-    return ".".join(part for part in name.split(".") if part != "_orig_mod")
+    """A module's name without what compiling and parametrizing it put there."""
+    path = [part for part in name.split(".") if part != "_orig_mod"]
+    if "parametrizations" in path:
+        del path[path.index("parametrizations") :]
+    return ".".join(path)
+
+
+def _unwrapped(model: Any) -> Any:
+    return getattr(model, "_orig_mod", model)

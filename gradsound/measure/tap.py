@@ -7,23 +7,29 @@ from __future__ import annotations
 
 import time
 import traceback
-import weakref
+from collections import deque
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
 
 from gradsound.errors import warn
-from gradsound.measure.norms import gradient_norms, layer_norms
-from gradsound.run import Step
+from gradsound.measure.norms import Meter
+from gradsound.measure.pending import Pending, Scalars
+from gradsound.measure.taking import Alone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Container, Iterable, Sequence
 
     from numpy.typing import NDArray
     from torch.optim import Optimizer
 
-    from gradsound.measure.layers import Layer
+    from gradsound.measure.census import Census
+    from gradsound.measure.norms import Held
+    from gradsound.measure.own_gradients import OwnGradients
+    from gradsound.measure.sharding import Shards
+    from gradsound.measure.taking import Taken
+    from gradsound.run import Step
 
     Emit: TypeAlias = Callable[[Step], None]
 
@@ -35,23 +41,61 @@ class Tap:
     keeps no parameter alive.
 
     Args:
-        layers: What to measure.
+        census: What to measure.
         emit: Called in the training thread with each step.
+        budget: If given, the share of time that measuring may take: as many steps as it
+            takes are left out.
     """
 
-    def __init__(self, layers: Sequence[Layer], emit: Emit) -> None:
-        self.parameters = [weakref.ref(p) for layer in layers for p in layer.parameters]
-        sizes = [len(layer.parameters) for layer in layers]
-        self._first = np.cumsum([0, *sizes[:-1]])
+    def __init__(self, census: Census, emit: Emit, budget: float | None = None) -> None:
+        self.census = census
         self._emit, self._start = emit, time.perf_counter()
-        self.steps = 0  # emitted
+        self._meter = Meter()
+        self._shards: Shards | None = None
+        if census.sharded:
+            from gradsound.measure.sharding import Shards  # half a second, for few
+
+            self._shards = Shards()
+        self._pending: deque[Pending] = deque()
+        self._raw: list[tuple[NDArray[np.bool_], Taken]] = []  # of the step to come
+        self._budget, self._spent, self._due = budget, 0.0, 0.0  # seconds
+        self._muted, self._stays = False, False
         self._told = False  # that no gradient is visible
+        self.own: OwnGradients | None = None  # to be measured instead of the reduced ones
+        self.steps = 0  # that were seen, measured or not
         self.handles: list[Any] = []  # each with a remove()
+        self.settle()
+
+    def settle(self) -> None:
+        """Adapts to other parameters than before."""
+        alive = [reference() for reference in self.census.parameters]
+        if self._shards is not None:
+            self._shards.settle(alive)
+        if self.own is not None:
+            self.own.settle(alive)
 
     def close(self) -> None:
-        """Removes every hook. A second call does nothing."""
-        while self.handles:
+        """Emits what is under way and removes every hook. A second call does nothing."""
+        self.safely(lambda: self._emit_arrived(wait=True))
+        while self.handles and not self._stays:
             self.handles.pop().remove()
+
+    def leave(self) -> None:
+        """Makes ready to close: of a sharded model, together with the other ranks.
+
+        If they do not, this one emits nothing more, but goes on adding up with them.
+        """
+        if self._shards is None or not self.handles:
+            return
+        try:
+            from gradsound.measure.meeting import meet
+
+            meet("close()")
+        except (RuntimeError, ValueError) as error:  # ValueError: no process group any more
+            self._stays = torch.distributed.is_initialized()
+            self.safely(lambda: self._emit_arrived(wait=True))
+            self._muted = True
+            warn(f"{error}; this rank goes on adding up gradients with the others")
 
     def measure_skipped(self, optimizer: Optimizer, scale: float) -> None:
         """Takes and emits a step that a scaler of that scale skipped."""
@@ -60,55 +104,76 @@ class Tap:
     def measure(
         self,
         optimizer: Optimizer,
-        fresh: set[int] | None = None,
+        fresh: Container[int] | None = None,
         skipped_at: float | None = None,
     ) -> None:
-        """Takes the norms of this moment and emits them as a step.
+        """Takes the norms of this moment, to be emitted as a step once they are here.
 
         Args:
             optimizer: Which one steps. A fused one under a GradScaler unscales gradients
                 itself, later; until then they are scaled, and it has the scale.
-            fresh: The parameters whose gradients count; all if None.
+            fresh: The ids of the parameters whose gradients count; all if None.
             skipped_at: If the step was skipped and its gradients are unscaled: the scale.
         """
-        gradients = []
-        for index, parameter in enumerate(self.parameters):
-            alive = parameter() if fresh is None or index in fresh else None
-            gradients.append(None if alive is None else alive.grad)
-        norms = gradient_norms(gradients)
-        none = np.array([gradient is None for gradient in gradients])
-        if none.all() and not self._told:
-            self._told = True
-            warn(
-                f"no gradient is visible at step {self.steps}: .grad is None everywhere. "
-                "Nothing was computed, or parameters were replaced after the optimizer was "
-                "made, or a wrapper (such as DeepSpeed) keeps gradients to itself"
-            )
-        scale, skipped = skipped_at, skipped_at is not None
-        if (waiting := getattr(optimizer, "grad_scale", None)) is not None:
-            scale = float(waiting)
-            norms /= scale
-        if (found := getattr(optimizer, "found_inf", None)) is not None:
-            skipped = bool(found)
-        self.emit(norms, none, scale, skipped)
+        if self.own is not None:
+            self.measure_held(self.own.held, self.own.scalars(optimizer), skipped_at)
+            return
+        begin = time.perf_counter()
+        if self._begins(begin):
+            gradients = self._gradients(fresh)
+            none = np.array([gradient is None for gradient in gradients])
+            if self.census.is_due(none) and self.census.recount():
+                self.settle()
+                gradients = self._gradients(fresh)
+                none = np.array([gradient is None for gradient in gradients])
+            taken = self._take(lambda: self._meter.take(gradients), none)
+            self._ends(begin, taken, none, Scalars.of(optimizer), skipped_at)
 
-    def emit(
-        self,
-        norms: NDArray[np.float64],
-        none: NDArray[np.bool_],
-        scale: float | None = None,
-        skipped: bool = False,
+    def measure_held(
+        self, held: Held, scalars: Scalars, skipped_at: float | None = None
     ) -> None:
-        """Emits a step from the norms of its parameters, and which have none, both (P,)."""
-        absent = np.logical_and.reduceat(none, self._first)
-        with np.errstate(over="ignore"):  # float64 norms above 3.4e38 become infinite
-            layers = layer_norms(np.where(none, 0.0, norms), self._first)
-            values = layers.astype(np.float32)
-        values[absent] = np.nan
-        seconds = time.perf_counter() - self._start
-        step = Step(self.steps, seconds, values, absent, scale, skipped)
-        self.steps += 1
-        self._emit(step)
+        """As `measure`, of norms that were taken one by one, which it empties."""
+        begin = time.perf_counter()
+        if self._begins(begin):
+            size = len(self.census.parameters)
+            none = np.ones(size, bool)
+            none[[*held.norms]] = False
+            taken = self._take(lambda: held.take(size), none)
+            self._ends(begin, taken, none, scalars, skipped_at)
+        held.norms.clear()
+
+    def before_clip(self, parameters: Iterable[torch.Tensor] | None = None) -> None:
+        """Takes the norms of layers before some of their gradients are clipped.
+
+        Args:
+            parameters: Whose gradients; all if None.
+        """
+        begin = time.perf_counter()
+        if self.own is not None or begin - self._start < self._due:
+            return
+        alive = [reference() for reference in self.census.parameters]
+        clipped = np.ones(len(alive), bool)
+        if parameters is not None:
+            ids = {id(parameter) for parameter in parameters}
+            clipped = np.array([id(parameter) in ids for parameter in alive])
+        layers = np.logical_or.reduceat(clipped, self.census.first)
+        for done, _ in self._raw:
+            layers &= ~done
+        if layers.any():
+            counts = np.diff([*self.census.first, len(alive)])
+            wanted = np.repeat(layers, counts).tolist()
+            fresh = {id(p) for p, want in zip(alive, wanted) if want}
+            gradients = self._gradients(fresh)
+            none = np.array([gradient is None for gradient in gradients])
+            taken = self._take(lambda: self._meter.take(gradients), none)
+            self._raw.append((layers, taken))
+        self._spent += time.perf_counter() - begin
+
+    def part_of(self, parameter: torch.Tensor) -> torch.Tensor | None:
+        """What this rank has of a parameter's gradient, if there is one."""
+        if self._shards is None:
+            return parameter.grad
+        return self._shards.local_part(parameter)
 
     def safely(self, act: Callable[[], None]) -> None:
         """Does what a hook has to do; an exception ends the measuring, not training."""
@@ -116,8 +181,72 @@ class Tap:
             with torch.no_grad():
                 act()
         except Exception:  # noqa: BLE001 (whatever it is, training must go on)
-            self.close()
+            self._pending.clear()
+            if self._muted:
+                return
+            self._muted = True
+            if self._shards is None:
+                self.close()
             warn(
                 "an error ended the measuring; training goes on, what was recorded so far "
                 f"is kept:\n{traceback.format_exc()}"
             )
+
+    def _gradients(self, fresh: Container[int] | None) -> list[torch.Tensor | None]:
+        alive = [reference() for reference in self.census.parameters]
+        if fresh is not None:
+            alive = [p if id(p) in fresh else None for p in alive]
+        if self._shards is None:  # in one go, for there may be thousands
+            return [None if p is None else p.grad for p in alive]
+        return [None if p is None else self.part_of(p) for p in alive]
+
+    def _take(
+        self, measure: Callable[[], Sequence[torch.Tensor]], none: NDArray[np.bool_]
+    ) -> Taken:
+        """Norms of layers; where ranks do it together, this one takes part if it fails."""
+        if self._shards is None:
+            return Alone(measure(), none, self.census.first)
+        vectors = None
+        try:
+            vectors = None if self._muted else measure()
+        finally:
+            taken = self._shards.add_up(vectors, none, self.census.first)
+        return taken
+
+    def _begins(self, begin: float) -> bool:
+        """Counts a step; returns whether it is to be measured."""
+        self.steps += 1
+        if begin - self._start >= self._due:
+            return True
+        self._raw.clear()
+        return False
+
+    def _ends(
+        self,
+        begin: float,
+        taken: Taken,
+        none: NDArray[np.bool_],
+        scalars: Scalars,
+        skipped_at: float | None,
+    ) -> None:
+        if none.all() and not (self._told or self.census.told):
+            self._told = True
+            warn(
+                f"no gradient is visible at step {self.steps - 1}: .grad is None "
+                "everywhere. Nothing was computed, or a wrapper (such as DeepSpeed) keeps "
+                "gradients to itself"
+            )
+        if not self._muted:
+            number, seconds, raw = self.steps - 1, begin - self._start, tuple(self._raw)
+            self._pending.append(Pending(number, seconds, taken, raw, scalars, skipped_at))
+        self._raw.clear()
+        self._emit_arrived()
+        if self._budget is not None:
+            now = time.perf_counter()
+            self._due = now - self._start + (self._spent + now - begin) / self._budget
+            self._spent = 0.0
+
+    def _emit_arrived(self, *, wait: bool = False) -> None:
+        """Emits steps in order, as far as their figures are here."""
+        while self._pending and (wait or self._pending[0].ready):
+            self._emit(self._pending.popleft().step())

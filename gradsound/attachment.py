@@ -1,0 +1,94 @@
+"""A model that is listened to, until it is closed."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import nn
+    from torch.optim import Optimizer
+
+    from gradsound.measure.tap import Tap
+    from gradsound.recorder import Recorder
+
+
+class Attachment:
+    """A model that is listened to; made by `gradsound.attach`, over once closed."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: Optimizer | None,
+        tap: Tap | None,
+        recorder: Recorder | None,
+    ) -> None:
+        self._tap = tap
+        self._optimizer = None if optimizer is None else weakref.ref(optimizer)
+        # Nothing here refers to the model or the optimizer: both go when their owner wants,
+        # and then, or at the end of the program, this finishes the files.
+        owner = model if optimizer is None else optimizer
+        self._finish = weakref.finalize(owner, _finish, tap, recorder)
+        _attached.setdefault(model, []).append(self)
+
+    def before_clip(self) -> None:
+        """Records the norms of this moment too, as what they were before clipping.
+
+        ``torch.nn.utils.clip_grad_norm_`` and ``clip_grad_value_`` call it by themselves.
+        It is for other ways to clip, or for these if they were imported by name before
+        `gradsound.attach` was called: between the backward pass and the clipping, on all
+        ranks that are attached.
+        """
+        if self._tap is not None and self._finish.alive:
+            self._tap.safely(self._tap.before_clip)
+
+    def close(self) -> None:
+        """Removes every hook and finishes every file. A second call does nothing.
+
+        Of a sharded model all ranks must close, as they all had to attach. What went wrong
+        is told by a `GradsoundWarning`, never raised.
+        """
+        if self._tap is not None and self._finish.alive:
+            self._tap.leave()
+        self._finish()
+
+    def __enter__(self) -> Attachment:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _hears(self, optimizer: Optimizer | None) -> bool:
+        """Whether a second attachment with this optimizer would hear the same."""
+        if not self._finish.alive:
+            return False
+        if optimizer is None or self._optimizer is None:
+            return True
+        return self._optimizer() is optimizer
+
+
+_attached: weakref.WeakKeyDictionary[nn.Module, list[Attachment]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def refuse_second(model: nn.Module, optimizer: Optimizer | None) -> None:
+    """Refuses to attach where another attachment hears the same.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    attachments = _attached.get(model, [])
+    if any(attachment._hears(optimizer) for attachment in attachments):
+        raise ValueError(
+            f"this {type(model).__name__} is attached already: close the attachment that "
+            "attach() returned before, or use it in a with statement"
+        )
+    attachments[:] = [one for one in attachments if one._finish.alive]
+
+
+def _finish(tap: Tap | None, recorder: Recorder | None) -> None:
+    if tap is not None:
+        tap.close()
+    if recorder is not None:
+        recorder.close()

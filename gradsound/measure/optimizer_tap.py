@@ -1,0 +1,71 @@
+"""Steps of one optimizer."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from gradsound.measure.hooks import has_closure, uncompiled
+from gradsound.measure.tap import Tap
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from torch.optim import Optimizer
+
+    from gradsound.measure.census import Census
+    from gradsound.measure.tap import Emit
+
+
+class OptimizerTap(Tap):
+    """Hears an optimizer: the gradients that each of its steps applies.
+
+    Args:
+        census: As for `Tap`.
+        optimizer: Whose steps to hear.
+        emit: As for `Tap`.
+        budget: As for `Tap`.
+    """
+
+    def __init__(
+        self, census: Census, optimizer: Optimizer, emit: Emit, budget: float | None = None
+    ) -> None:
+        super().__init__(census, emit, budget)
+        self._running: FrameType | None = None  # the call of step() that is under way
+        self.handles += [
+            optimizer.register_step_pre_hook(uncompiled(self._before)),
+            optimizer.register_step_post_hook(uncompiled(self._after)),
+        ]
+
+    def _before(
+        self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        step = _frame_of_step()
+        if self._running is not None and _is_within(step, self._running):
+            return  # a subclass called super().step(): hooks fire twice
+        self._running = step
+        if not has_closure(args, kwargs):
+            self.safely(lambda: self.measure(optimizer))
+
+    def _after(
+        self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        if _frame_of_step() is not self._running:
+            return
+        self._running = None
+        if has_closure(args, kwargs):  # it made the gradients during the step
+            self.safely(lambda: self.measure(optimizer))
+
+
+def _frame_of_step() -> FrameType | None:
+    """The call of ``step`` that called the hook that called this."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and frame.f_code.co_filename.endswith("eval_frame.py"):
+        frame = frame.f_back  # that of disable()
+    return frame
+
+
+def _is_within(frame: FrameType | None, outer: FrameType) -> bool:
+    while frame is not None and frame is not outer:
+        frame = frame.f_back
+    return frame is outer

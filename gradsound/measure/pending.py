@@ -1,0 +1,111 @@
+"""Steps whose figures are on their way.
+
+Shapes: L layers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gradsound.measure.reading import Reading
+from gradsound.run import Step
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+    from torch.optim import Optimizer
+
+    from gradsound.measure.taking import Taken
+
+
+class Scalars:
+    """What is said of a step by figures that may be on an accelerator.
+
+    Args:
+        figures: ``scale``, what the norms are still multiplied by; ``skip``, not 0 if the
+            step changes nothing. Both may be absent.
+    """
+
+    def __init__(self, **figures: torch.Tensor) -> None:
+        self._names, self._reading = [*figures], Reading([*figures.values()])
+
+    @classmethod
+    def of(cls, optimizer: Optimizer) -> Scalars:
+        """What a GradScaler hands to a fused optimizer, which unscales and skips itself."""
+        names = {"scale": "grad_scale", "skip": "found_inf"}
+        found = {name: getattr(optimizer, key, None) for name, key in names.items()}
+        return cls(**{name: one for name, one in found.items() if one is not None})
+
+    @property
+    def ready(self) -> bool:
+        """Whether asking for them takes no waiting."""
+        return self._reading.ready
+
+    def values(self) -> tuple[float | None, bool]:
+        """The scale, if it is known, and whether the step is skipped."""
+        values = dict(zip(self._names, self._reading.values()))
+        scale = values.get("scale")
+        return None if scale is None else float(scale), bool(values.get("skip", 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A step, once its figures have arrived.
+
+    Attributes:
+        number: Index of the optimizer step.
+        time: Seconds since the start of the run.
+        taken: Its norms.
+        raw: Norms from before they were clipped: of which layers, shape (L,), and these.
+        scalars: Of the optimizer.
+        skipped_at: If a scaler skipped it and gradients are unscaled, the scale.
+    """
+
+    number: int
+    time: float
+    taken: Taken
+    raw: tuple[tuple[NDArray[np.bool_], Taken], ...]
+    scalars: Scalars
+    skipped_at: float | None
+
+    @property
+    def ready(self) -> bool:
+        """Whether making it a step takes no waiting."""
+        return (
+            self.taken.ready
+            and self.scalars.ready
+            and all(taken.ready for _, taken in self.raw)
+        )
+
+    def step(self) -> Step:
+        """The step; waits for it if need be."""
+        norms, absent = self.taken.layers()
+        scale, skipped = self.scalars.values()
+        raw = None
+        if self.raw:
+            unclipped = norms.copy()
+            for layers, taken in self.raw:
+                unclipped[layers] = taken.layers()[0][layers]
+            raw = _recorded(unclipped, scale, absent)
+        return Step(
+            number=self.number,
+            time=self.time,
+            norms=_recorded(norms, scale, absent),
+            absent=absent,
+            scale=self.skipped_at or scale,
+            skipped=skipped or self.skipped_at is not None,
+            raw=raw,
+        )
+
+
+def _recorded(
+    norms: NDArray[np.float64], scale: float | None, absent: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Norms without the scale, as a step has them."""
+    with np.errstate(over="ignore"):  # above 3.4e38 they become infinite
+        values = (norms if scale is None else norms / scale).astype(np.float32)
+    values[absent] = np.nan
+    return values

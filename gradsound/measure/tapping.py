@@ -1,0 +1,106 @@
+"""Which tap fits a training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.optim import Optimizer
+
+from gradsound.measure.census import Census
+from gradsound.measure.clipping import ClipHandle
+from gradsound.measure.model_tap import ModelTap
+from gradsound.measure.optimizer_tap import OptimizerTap
+from gradsound.measure.own_gradients import OwnGradients
+from gradsound.measure.scaler import ScalerHandle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from torch import nn
+    from torch.amp import GradScaler
+
+    from gradsound.measure.layers import Layer
+    from gradsound.measure.tap import Emit, Tap
+
+
+def rank() -> int:
+    """Which process of a distributed training this is; 0 if it is none."""
+    return torch.distributed.get_rank() if ranks() > 1 else 0
+
+
+def ranks() -> int:
+    """How many processes train together."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_world_size()
+    return 1
+
+
+def innermost(optimizer: Optimizer | None) -> Optimizer | None:
+    """The optimizer that steps, without wrappers that have no hooks.
+
+    Raises:
+        ValueError: If a wrapper does not tell which it is.
+    """
+    found: Any = optimizer
+    while found is not None and not hasattr(found, "_optimizer_step_pre_hooks"):
+        inner = getattr(found, "optimizer", None)
+        if not isinstance(inner, Optimizer):
+            raise ValueError(
+                f"optimizer {type(found).__name__} does not call Optimizer.__init__, so "
+                "its steps cannot be heard: give the optimizer inside it"
+            )
+        found = inner
+    return found  # type: ignore[no-any-return]
+
+
+def tap(
+    model: nn.Module,
+    layers: Sequence[Layer],
+    optimizer: Optimizer | None,
+    emit: Emit,
+    *,
+    patterns: Iterable[str] | None = None,
+    scaler: GradScaler | None = None,
+    budget: float | None = None,
+    own: bool = False,
+) -> Tap:
+    """The tap that fits: of the optimizer if there is one, of the model if not.
+
+    Args:
+        model: Where the layers are.
+        layers: What to measure.
+        optimizer: As for `gradsound.attach`.
+        emit: Called in the training thread with each step.
+        patterns: What the layers were chosen by, if they were.
+        scaler: As for `gradsound.attach`.
+        budget: As for `gradsound.attach`.
+        own: Whether to measure this rank's gradients before they are reduced.
+
+    Raises:
+        ValueError: If layers are sharded, and there is a budget or own is asked for.
+    """
+    census = Census(model, layers, optimizer, patterns)
+    if census.sharded and budget is not None:
+        raise ValueError(
+            f"budget must be None for a sharded model, got {budget}: all ranks have to "
+            "measure the same steps, and each has a clock of its own"
+        )
+    if census.sharded and own:
+        raise ValueError(
+            "ranks must be 'first' for a sharded model, got 'each': no rank has gradients "
+            "of its own, only its part of those of all"
+        )
+    made: Tap
+    if optimizer is None:
+        made = ModelTap(census, emit, budget)
+    else:
+        made = OptimizerTap(census, optimizer, emit, budget)
+    made.handles.append(ClipHandle(made))
+    if own:
+        made.own = OwnGradients(made.safely, scaler)
+        made.settle()
+        made.handles.append(made.own)
+    if scaler is not None:
+        made.handles.append(ScalerHandle(scaler, made, optimizer))
+    return made

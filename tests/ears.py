@@ -1,0 +1,70 @@
+"""What hears models in tests."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from zoo import small
+
+from gradsound.measure.layers import find_layers
+from gradsound.measure.tapping import tap
+
+BOTH = pytest.mark.parametrize("with_optimizer", [True, False])
+
+
+def sgd(model: nn.Module, **changes: object) -> torch.optim.Optimizer:
+    """Plain gradient descent."""
+    return torch.optim.SGD(model.parameters(), lr=0.01, **changes)
+
+
+_open = []
+
+
+def close_all() -> None:
+    """Closes what a test left open: the hooks of some are global."""
+    while _open:
+        _open.pop().close()
+
+
+class Ear:
+    """Keeps what a tap emits."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer | None = None,
+        scaler: torch.amp.GradScaler | None = None,
+        **options: object,
+    ) -> None:
+        self.steps = []
+        self.layers = find_layers(model, optimizer, None)
+        self.tap = tap(
+            model, self.layers, optimizer, self.steps.append, scaler=scaler, **options
+        )
+        _open.append(self.tap)
+
+    @property
+    def norms(self) -> list[np.ndarray]:
+        """Of the layers, a row a step."""
+        return [step.norms for step in self.steps]
+
+    @property
+    def absent(self) -> list[list[bool]]:
+        """Which layers had no gradient, a row a step."""
+        return [step.absent.tolist() for step in self.steps]
+
+
+def ear_for(
+    model: nn.Module, optimizer: torch.optim.Optimizer, with_optimizer: bool
+) -> Ear:
+    """An ear for the optimizer, or for whatever trains the model."""
+    return Ear(model, optimizer if with_optimizer else None)
+
+
+def heard(with_optimizer: bool) -> tuple[nn.Module, torch.optim.Optimizer, Ear]:
+    """A small model, its optimizer, and an ear for them."""
+    model = small()
+    optimizer = sgd(model)
+    return model, optimizer, ear_for(model, optimizer, with_optimizer)
