@@ -60,22 +60,22 @@ class Census:
         self.told: set[str] = set()
         self.sharded = any(is_sharded(p) for layer in layers for p in layer.parameters)
         self._looks = 0
-        self._had = np.zeros(len(layers), bool)  # a gradient, at any time
-        self._lacked = np.zeros(len(layers), bool)  # one, at any time since
         self._settle([[weakref.ref(p) for p in layer.parameters] for layer in layers])
 
     def _settle(self, own: list[list[weakref.ref[nn.Parameter]]]) -> None:
         self._own = own
         self.parameters = [*chain.from_iterable(own)]
         self.first = np.cumsum([0, *(len(references) for references in own[:-1])])
-        self._held = self._size()
+        self._had = np.zeros(len(self.parameters), bool)  # a gradient, at any time
+        self._lacked = np.zeros(len(self.parameters), bool)  # one, at any time since
+        self._held = self._ids()
 
-    def _size(self) -> int:
-        """How many parameters the optimizer has."""
+    def _ids(self) -> list[int]:
+        """What the optimizer has at this moment."""
         optimizer = None if self._optimizer is None else self._optimizer()
         if optimizer is None:
-            return 0
-        return sum(len(group["params"]) for group in optimizer.param_groups)
+            return []
+        return [id(p) for group in optimizer.param_groups for p in group["params"]]
 
     def is_due(self, none: NDArray[np.bool_]) -> bool:
         """Whether to look again: from time to time, or because something is unusual.
@@ -84,16 +84,13 @@ class Census:
             none: Which parameters have no gradient at this step, shape (P,).
         """
         self._looks += 1
-        absent = np.logical_and.reduceat(none, self.first)
-        ceased = absent & self._had & ~self._lacked
-        self._had |= ~absent
-        self._lacked |= ceased
-        return (
-            bool(ceased.any())
-            or (self._looks == 1 and bool(none.any()))
-            or self._looks % _EVERY == 0
-            or self._size() != self._held
-        )
+        suspicious = self._looks % _EVERY == 0 or self._ids() != self._held
+        if none.any():
+            ceased = none & self._had & ~self._lacked
+            self._lacked |= ceased
+            suspicious |= self._looks == 1 or bool(ceased.any())
+        self._had |= ~none
+        return suspicious
 
     def recount(self) -> bool:
         """Finds the layers' parameters anew; returns whether they are others than before.
