@@ -57,10 +57,13 @@ class Ear:
 
 
 def ear_for(
-    model: nn.Module, optimizer: torch.optim.Optimizer, with_optimizer: bool
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    with_optimizer: bool,
+    **options: object,
 ) -> Ear:
     """An ear for the optimizer, or for whatever trains the model."""
-    return Ear(model, optimizer if with_optimizer else None)
+    return Ear(model, optimizer if with_optimizer else None, **options)
 
 
 def heard(with_optimizer: bool) -> tuple[nn.Module, torch.optim.Optimizer, Ear]:

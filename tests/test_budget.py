@@ -1,0 +1,104 @@
+"""A budget: as many steps are left out as it takes, and which they are can be read."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+from ears import BOTH, Ear, ear_for, heard, sgd
+from torch import nn
+from zoo import small, train
+
+import gradsound
+from gradsound.measure.tap import Tap
+
+
+class Slow:
+    """A clock that only measuring moves on, and training."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 100.0
+        self.measured = 0
+        monkeypatch.setattr(time, "perf_counter", lambda: self.now)
+        take = Tap._take
+
+        def slow(*args: object) -> object:
+            self.now += 1.0
+            self.measured += 1
+            return take(*args)
+
+        monkeypatch.setattr(Tap, "_take", slow)
+
+
+@BOTH
+@pytest.mark.parametrize("clip", [False, True])
+def test_measuring_keeps_to_its_share(
+    monkeypatch, with_optimizer: bool, clip: bool
+) -> None:
+    """Of the time that passes, it takes no more than the budget; and not much less."""
+    clock = Slow(monkeypatch)
+    model = small()
+    optimizer = sgd(model)
+    ear = ear_for(model, optimizer, with_optimizer, budget=1 / 13)
+    begin = clock.now
+
+    def step() -> None:
+        clock.now += 1 / 3
+        if clip:
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+
+    clock.measured = 0
+    train(model, optimizer, 3000, before_step=step)
+    share = clock.measured / (clock.now - begin)
+
+    assert 0.8 / 13 < share <= 1 / 13
+    numbers = [step.number for step in ear.steps]
+    assert numbers == sorted(set(numbers))
+    assert len(numbers) < 3000
+    assert numbers[0] == 0
+    assert numbers[-1] > 2900
+    assert all((step.raw is not None) == clip for step in ear.steps)
+
+
+def test_without_a_budget_every_step_is_measured(monkeypatch) -> None:
+    """However long that takes."""
+    Slow(monkeypatch)
+    model, optimizer, ear = heard(with_optimizer=True)
+    train(model, optimizer, 20)
+
+    assert [step.number for step in ear.steps] == list(range(20))
+
+
+def test_the_run_says_which_steps_are_missing(tmp_path, monkeypatch) -> None:
+    """Its header has the budget, its steps their numbers."""
+    Slow(monkeypatch)
+    model = small()
+    optimizer = sgd(model)
+    with gradsound.attach(model, optimizer, log=tmp_path / "run.jsonl", budget=0.25):
+        train(model, optimizer, 9, before_step=lambda: None)
+    run = gradsound.read_run(tmp_path / "run.jsonl")
+
+    assert run.header.budget == 0.25
+    assert json.loads((tmp_path / "run.jsonl").read_text().split("\n")[0])["budget"] == 0.25
+    assert [step.number for step in run.steps] == [0]  # the clock stood still then
+    assert run.select("0").header.budget == 0.25
+
+
+@pytest.mark.parametrize("budget", [0, 1, -0.1, float("nan")])
+def test_what_is_no_share_is_refused(budget: float) -> None:
+    """With the value and an example."""
+    model = small()
+    with pytest.raises(ValueError, match="between 0 and 1, such as"):
+        gradsound.attach(model, budget=budget)
+
+
+def test_skipped_steps_count_too() -> None:
+    """A step that is not measured keeps its number."""
+    model = small()
+    optimizer = sgd(model)
+    ear = Ear(model, optimizer, budget=1e-9)
+    train(model, optimizer, 5)
+
+    assert [step.number for step in ear.steps] == [0]
+    assert ear.tap.steps == 5
+    assert np.isfinite(ear.norms).all()
