@@ -13,7 +13,7 @@ from gradsound.recorder import Recorder
 from gradsound.run import Header
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from torch import nn
     from torch.amp import GradScaler
@@ -148,5 +148,5 @@ def _of_rank(path: str | Path | None, rank: int) -> Path | None:
     return path.with_name(f"{path.stem}.rank{rank}{path.suffix}")
 
 
-def _unheard(step: Step) -> None:
+def _unheard(steps: Sequence[Step]) -> None:
     """What becomes of steps on a rank that only takes part in measuring them."""

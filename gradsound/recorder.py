@@ -13,6 +13,8 @@ from gradsound.out.sound_file import check_path
 from gradsound.run_file import RunWriter
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gradsound.music.preset import Preset
     from gradsound.run import Header, Step
 
@@ -62,18 +64,22 @@ class Recorder:
             self._writer.close()
             raise
 
-    def record(self, step: Step) -> None:
-        """Adds a step; what goes wrong is told once, and ends the recording alone."""
-        self._count += 1
+    def record(self, steps: Sequence[Step]) -> None:
+        """Adds steps; what goes wrong is told once, and ends the recording alone."""
+        if os.getpid() != self._process:  # a forked worker has copies of the last ones
+            return
+        self._count += len(steps)
         if self._writer is None:
             return
+        before = self._writer.steps
         try:
-            self._writer.write(step)
+            self._writer.write(steps)
         except OSError as error:
+            lost = steps[self._writer.steps - before].number
             self._writer.close()
             self._writer = None
             warn(
-                f"{self._log}: {error.strerror}; steps from {step.number} on are lost, "
+                f"{self._log}: {error.strerror}; steps from {lost} on are lost, "
                 "training goes on"
             )
 

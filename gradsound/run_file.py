@@ -20,13 +20,13 @@ except ImportError:  # not a POSIX system
 
 if TYPE_CHECKING:
     import io
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 _LINE_MAX = 1 << 26  # bytes; a line of 64 MiB is no step but a file of another kind
 
 
 class RunWriter:
-    """Writes a run, line by line, each in one go and past Python's buffers.
+    """Writes a run, whole lines in one go, past Python's buffers.
 
     A run that is at ``path`` already is not overwritten but kept beside it, under the
     first free name of ``run.1.jsonl``, ``run.2.jsonl`` ...
@@ -37,12 +37,14 @@ class RunWriter:
 
     Attributes:
         reading: The same file, open for reading from its start, whatever its name becomes.
+        steps: How many steps are written whole.
 
     Raises:
         OSError: If the file cannot be made or written.
     """
 
     def __init__(self, path: Path, header: Header) -> None:
+        self.steps, self._bytes = 0, 0
         with _locked(path.parent):  # two that begin at once must not take one name
             if path.is_file() and path.stat().st_size > 0:
                 path.rename(_free_name(path))
@@ -54,24 +56,31 @@ class RunWriter:
                 self._file.close()
                 raise
 
-    def write(self, step: Step) -> None:
-        """Appends one step.
+    def write(self, steps: Iterable[Step]) -> None:
+        """Appends steps, in one go.
 
         Raises:
             OSError: If the disk is full, for one; the last line may then be torn, and
                 nothing must be written after it.
         """
-        self._write(encode_step(step))
+        lines = b"".join(map(encode_step, steps))
+        before = self._bytes
+        try:
+            self._write(lines)
+        finally:
+            self.steps += lines[: self._bytes - before].count(b"\n")
 
     def close(self) -> None:
         """Closes the file. A second call does nothing."""
         self._file.close()
         self.reading.close()
 
-    def _write(self, line: bytes) -> None:
-        rest = memoryview(line)
+    def _write(self, lines: bytes) -> None:
+        rest = memoryview(lines)
         while rest:  # the system may take less than it is given
-            rest = rest[self._file.write(rest) :]
+            taken = self._file.write(rest)
+            self._bytes += taken
+            rest = rest[taken:]
 
 
 @contextmanager

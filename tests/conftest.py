@@ -65,8 +65,7 @@ def save(tmp_path: Path) -> Callable[..., Path]:
     ) -> Path:
         run = make_run(norms, **kwargs)
         writer = RunWriter(tmp_path / name, run.header)
-        for step in run.steps:
-            writer.write(step)
+        writer.write(run.steps)
         writer.close()
         return tmp_path / name
 

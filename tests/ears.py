@@ -10,6 +10,7 @@ from zoo import small
 
 from gradsound.measure.layers import find_layers
 from gradsound.measure.tapping import tap
+from gradsound.run import Step
 
 BOTH = pytest.mark.parametrize("with_optimizer", [True, False])
 
@@ -38,12 +39,18 @@ class Ear:
         scaler: torch.amp.GradScaler | None = None,
         **options: object,
     ) -> None:
-        self.steps = []
+        self._steps = []
         self.layers = find_layers(model, optimizer, None)
         self.tap = tap(
-            model, self.layers, optimizer, self.steps.append, scaler=scaler, **options
+            model, self.layers, optimizer, self._steps.extend, scaler=scaler, **options
         )
         _open.append(self.tap)
+
+    @property
+    def steps(self) -> list[Step]:
+        """What was emitted until now."""
+        self.tap.flush()
+        return self._steps
 
     @property
     def norms(self) -> list[np.ndarray]:

@@ -308,7 +308,9 @@ SCRIPT = f"""if True:
     model = small()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     gradsound.attach(model, optimizer, log="run.jsonl", wav="run.wav")
-    train(model, optimizer, 50)
+    train(model, optimizer, 49)
+    time.sleep(0.2)  # from here on, no step waits for the next
+    train(model, optimizer, 1)
 """
 ENDS = {
     "end": ("", 0),
@@ -326,7 +328,7 @@ ENDS = {
 
 @pytest.mark.parametrize("end", ENDS)
 def test_files_are_whole_however_the_program_ends(end: str) -> None:
-    """Without a close, and killed at once: the run has all steps, the sound is whole."""
+    """Without a close, and killed: the run has its steps, the sound is whole."""
     last, status = ENDS[end]
     done = subprocess.run(
         [sys.executable, "-c", f"{SCRIPT}\n    {last}\n"],
@@ -345,12 +347,24 @@ def test_files_are_whole_however_the_program_ends(end: str) -> None:
     assert sorted(path.name for path in Path().iterdir()) == ["run.jsonl", "run.wav"]
 
 
+def test_slow_steps_are_in_the_file_at_once() -> None:
+    """Only where steps come so fast that it would cost too much, some wait for others."""
+    model = small()
+    optimizer = sgd(model)
+    with gradsound.attach(model, optimizer):
+        for count in range(1, 4):
+            time.sleep(0.11)
+            train(model, optimizer, 1)
+            assert len(norms_of("run.jsonl")) == count
+
+
 def test_a_forked_child_does_not_end_the_recording() -> None:
     """A child process that exits leaves the files to its parent."""
     model = small()
     optimizer = sgd(model)
     with gradsound.attach(model, optimizer, wav="x.wav") as attachment:
         train(model, optimizer, 2)
+        assert attachment._tap._pending  # to be written by one of them
         child = os.fork()
         if not child:
             attachment.close()
@@ -359,6 +373,7 @@ def test_a_forked_child_does_not_end_the_recording() -> None:
         time.sleep(0.5)  # long enough for the sound process to end, if it were told to
         train(model, optimizer, 3)
 
+    assert len(norms_of("run.jsonl")) == 5  # none twice
     assert soundfile.info("x.wav").frames == 5 * STEP
 
 

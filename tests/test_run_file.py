@@ -122,7 +122,7 @@ def test_a_growing_file_is_followed(tmp_path: Path) -> None:
     whole = tmp_path / "whole.jsonl"
     writer = RunWriter(whole, run.header)
     for step in run.steps:
-        writer.write(step)
+        writer.write([step])
     writer.close()
     rest = whole.read_bytes()[path.stat().st_size :]
     pieces = [rest[k : k + 7] for k in range(0, len(rest), 7)]
@@ -191,7 +191,7 @@ def test_a_kill_loses_a_line_at_most(tmp_path: Path) -> None:
         header = Header(layers=("a",), parameters=(1,), start="")
         writer = RunWriter(Path(sys.argv[1]), header)
         for number in range(10**9):
-            writer.write(Step(number, 0.0, np.ones(1, np.float32), np.zeros(1, bool)))
+            writer.write([Step(number, 0.0, np.ones(1, np.float32), np.zeros(1, bool))])
             print(number, flush=True)
     """
     path = tmp_path / "run.jsonl"

@@ -18,6 +18,7 @@ from gradsound.names import matching, several
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    import torch
     from numpy.typing import NDArray
     from torch import nn
     from torch.optim import Optimizer
@@ -60,6 +61,7 @@ class Census:
         self.told: set[str] = set()
         self.sharded = any(is_sharded(p) for layer in layers for p in layer.parameters)
         self._looks = 0
+        self._all = np.ones(len(layers), bool)
         self._settle([[weakref.ref(p) for p in layer.parameters] for layer in layers])
 
     def _settle(self, own: list[list[weakref.ref[nn.Parameter]]]) -> None:
@@ -68,6 +70,7 @@ class Census:
         self.first = np.cumsum([0, *(len(references) for references in own[:-1])])
         self._had = np.zeros(len(self.parameters), bool)  # a gradient, at any time
         self._lacked = np.zeros(len(self.parameters), bool)  # one, at any time since
+        self._none: NDArray[np.bool_] | None = None  # of the last look
         self._held = self._ids()
 
     def _ids(self) -> list[int]:
@@ -85,12 +88,30 @@ class Census:
         """
         self._looks += 1
         suspicious = self._looks % _EVERY == 0 or self._ids() != self._held
-        if none.any():
+        if none is not self._none:  # to look at it costs more than all the rest
+            self._none = none
             ceased = none & self._had & ~self._lacked
             self._lacked |= ceased
-            suspicious |= self._looks == 1 or bool(ceased.any())
-        self._had |= ~none
+            self._had |= ~none
+            suspicious |= bool(ceased.any()) or (self._looks == 1 and bool(none.any()))
         return suspicious
+
+    def layers_of(self, parameters: Iterable[torch.Tensor] | None) -> NDArray[np.bool_]:
+        """Which layers have some of these parameters, shape (L,); all if None."""
+        given = None if parameters is None else {id(parameter) for parameter in parameters}
+        if given is None or all(id(reference()) in given for reference in self.parameters):
+            return self._all
+        own = np.array([id(reference()) in given for reference in self.parameters])
+        return np.logical_or.reduceat(own, self.first)
+
+    def parameters_of(self, layers: NDArray[np.bool_]) -> set[int]:
+        """The ids of the parameters of layers, shape (L,)."""
+        return {
+            id(reference())
+            for own, wanted in zip(self._own, layers.tolist())
+            for reference in own
+            if wanted
+        }
 
     def recount(self) -> bool:
         """Finds the layers' parameters anew; returns whether they are others than before.

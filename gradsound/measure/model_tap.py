@@ -12,7 +12,6 @@ from torch.optim.optimizer import (
 
 from gradsound.measure.hooks import has_closure, uncompiled
 from gradsound.measure.norms import Held
-from gradsound.measure.pending import Scalars
 from gradsound.measure.tap import Tap
 
 if TYPE_CHECKING:
@@ -119,7 +118,7 @@ class ModelTap(Tap):
                 self._fresh.discard(id(parameter))
 
     def _flush(self) -> None:
-        self.safely(lambda: self.measure_held(self._held, Scalars()))
+        self.safely(lambda: self.measure_held(self._held, None))
 
 
 class _Mark:

@@ -1,6 +1,6 @@
 """How norms are taken: many gradients in few operations, without losing any digit.
 
-Shapes: P parameters.
+What is done at each step is what cannot wait until gradients change. Shapes: P parameters.
 """
 
 from __future__ import annotations
@@ -8,15 +8,14 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from dataclasses import dataclass, field
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import torch
 from torch.linalg import vector_norm
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -28,9 +27,12 @@ _ROW = 4096
 _LARGE = 4 * _ROW  # up to here an operation more costs more, and a part in 60,000 is lost
 _ROW_LEAST = 64  # shorter ones take longer than a second operation for what is left over
 _STACKED = 4  # from so many small tensors of one shape, copying them together pays
+_SCRATCH = 2**17  # elements that are copied together at most: they stay in the cache
 # Below, squares of float32 elements may have vanished, so the sum is taken again.
 _SMALLEST = 1e-16
-_KINDS = 8  # plans kept; a model whose gradients differ in more ways is planned anew
+_ENLARGE = 2.0**100  # exact, and squares of what is under _SMALLEST stay in range
+_PATTERNS = 8  # plans kept; if more parameters come and go, it is planned anew
+_REPLAN = 100  # steps; gradients may have moved to another device, where the plan is slow
 # What sums are taken in; float32 for all others, half precision among them.
 _SUM = {
     torch.float64: torch.float64,
@@ -38,69 +40,93 @@ _SUM = {
     torch.complex64: torch.complex64,
     torch.complex128: torch.complex128,
 }
-_kind_of = attrgetter("layout", "dtype", "is_cpu")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Norms as they were taken, to be put in order when there is time.
+
+    Attributes:
+        none: Which parameters have no gradient, shape (P,).
+        order: Whose the values are, by index.
+        values: Norms of gradients in the processor's memory.
+        vectors: Norms of gradients in the memory of accelerators, a vector there for each,
+            0 elsewhere, each shape (P,).
+    """
+
+    none: NDArray[np.bool_]
+    order: Sequence[int]
+    values: Sequence[float]
+    vectors: Sequence[torch.Tensor]
+
+    def on_host(self) -> NDArray[np.float64]:
+        """Norms of those in the processor's memory, shape (P,); 0 elsewhere."""
+        norms = np.zeros(len(self.none))
+        norms[self.order] = self.values
+        return norms
 
 
 class Meter:
     """Takes the norms of the same parameters' gradients again and again.
 
-    What to do is planned once for each kind of gradients that it meets, because looking at
-    every gradient's shape each time would cost more than reading a small one.
+    What to do is planned once for each choice of parameters that have one, because looking
+    at every gradient's shape each time would cost more than reading a small one.
     """
 
     def __init__(self) -> None:
-        self._plans: dict[tuple[Any, ...], _Plan] = {}
+        self._plans: dict[tuple[bool, ...], _Plan] = {}
+        self._takes = 0
 
-    def take(self, gradients: Gradients) -> list[torch.Tensor]:
-        """Returns L2 norms, 0 where there is no gradient, without waiting for a device.
+    def take(self, gradients: Gradients) -> Sample:
+        """Takes L2 norms without waiting for a device.
 
         The gradients may differ in dtype, device and layout, and are not changed. Sums that
-        leave the range of float32 are taken in float64, so a norm is infinite or 0 only
-        where its gradient is.
-
-        Returns:
-            A vector for the processor's memory and for that of each accelerator, which has
-            the norms of the gradients there and is 0 elsewhere, each shape (P,), float64.
+        leave the range of float32 are taken again, so a norm is infinite or 0 only where
+        its gradient is.
         """
-        kinds = tuple([None if g is None else _kind_of(g) for g in gradients])
-        plan = self._plans.get(kinds)
-        if plan is None:
-            if len(self._plans) == _KINDS:
-                self._plans.clear()
-            plan = self._plans[kinds] = _planned(gradients)
-        vectors = (
-            [] if plan.devices and not len(plan.owner) else [_on_host(plan, gradients)]
-        )
-        for device, indices in plan.devices.items():
-            vectors.append(_on_device(indices, gradients, device))
-        return vectors
+        none = tuple([gradient is None for gradient in gradients])
+        if self._takes % _REPLAN == 0 or len(self._plans) > _PATTERNS:
+            self._plans.clear()
+        self._takes += 1
+        if (plan := self._plans.get(none)) is not None:
+            try:
+                return _taken(plan, gradients)
+            except (RuntimeError, TypeError):  # they are of another type now, or sparse
+                pass
+        plan = self._plans[none] = _planned(gradients)
+        return _taken(plan, gradients)
 
 
 class Held:
     """Norms taken one by one while a backward pass goes on.
 
     Attributes:
-        norms: By the parameter's index, each a float64 on the device of its gradient.
+        norms: By the parameter's index, each a number or, on an accelerator, a tensor.
     """
 
     def __init__(self) -> None:
-        self.norms: dict[int, torch.Tensor] = {}
+        self.norms: dict[int, float | torch.Tensor] = {}
 
     def put(self, index: int, gradient: torch.Tensor) -> None:
         """Takes the norm of a parameter's gradient as it is now."""
-        (vector,) = Meter().take([gradient])
-        self.norms[index] = vector[0]
+        if gradient.is_cpu:
+            self.norms[index] = _norm(gradient)
+        else:
+            self.norms[index] = _on_device([0], [gradient], gradient.device)[0]
 
-    def take(self, size: int) -> list[torch.Tensor]:
+    def sample(self, size: int) -> Sample:
         """As `Meter.take`, of P = size parameters."""
-        vectors = []
-        for device in {norm.device for norm in self.norms.values()}:
-            norms = [torch.zeros((), dtype=_sum_type(device), device=device)] * size
-            for index, norm in self.norms.items():
-                if norm.device == device:
-                    norms[index] = norm
-            vectors.append(torch.stack(norms))
-        return vectors
+        none = np.ones(size, bool)
+        none[[*self.norms]] = False
+        here = {k: norm for k, norm in self.norms.items() if isinstance(norm, float)}
+        there: dict[torch.device, list[torch.Tensor]] = {}
+        for index, norm in self.norms.items():
+            if isinstance(norm, torch.Tensor):
+                if norm.device not in there:
+                    there[norm.device] = [torch.zeros_like(norm)] * size
+                there[norm.device][index] = norm
+        vectors = [torch.stack(norms) for norms in there.values()]
+        return Sample(none, [*here], [*here.values()], vectors)
 
 
 @dataclass(slots=True)
@@ -108,101 +134,143 @@ class _Plan:
     """How to take the norms of gradients of certain kinds, by indices of parameters.
 
     Attributes:
-        stacks: Small ones of equal shape and type, measured as the rows of one matrix.
-        rows: Large ones, each measured as the rows of a matrix: the length of its rows,
-            and how many elements are left over.
-        rest: All others in the processor's memory, by what their sums are taken in.
-        owner: Whose each of these partial norms is, in the order they are taken.
+        none: Which parameters have no gradient, shape (P,).
+        stacks: Small ones of equal shape and type, measured as the rows of one matrix, with
+            the memory for it: to allocate it each time would cost more than all else.
+        singles: Small ones by what their sums are taken in.
+        rest: All others in the processor's memory.
+        order: Of all these.
         devices: Those in the memory of an accelerator.
     """
 
-    stacks: list[list[int]] = field(default_factory=list)
-    rows: list[tuple[int, int, int]] = field(default_factory=list)
-    rest: dict[torch.dtype, list[int]] = field(default_factory=dict)
-    owner: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, np.intp))
+    none: NDArray[np.bool_]
+    stacks: list[tuple[list[int], torch.Tensor]] = field(default_factory=list)
+    singles: dict[torch.dtype, list[int]] = field(default_factory=dict)
+    rest: list[int] = field(default_factory=list)
+    order: list[int] = field(default_factory=list)
     devices: dict[torch.device, list[int]] = field(default_factory=dict)
 
 
 def _planned(gradients: Gradients) -> _Plan:
-    plan = _Plan()
-    small, rest, devices = defaultdict(list), defaultdict(list), defaultdict(list)
+    plan = _Plan(np.array([gradient is None for gradient in gradients]))
+    small, devices = defaultdict(list), defaultdict(list)
+    singles: dict[torch.dtype, list[int]] = defaultdict(list)
     for index, gradient in enumerate(gradients):
         if gradient is None:
             continue
-        dtype = gradient.dtype
         if not gradient.is_cpu:
             devices[gradient.device].append(index)
-        elif gradient.layout is not torch.strided or dtype.is_complex:
-            rest[_SUM.get(dtype, torch.float32)].append(index)
-        elif gradient.numel() <= _LARGE:
-            small[gradient.shape, dtype].append(index)
+        elif (
+            gradient.layout is torch.strided
+            and not gradient.is_complex()
+            and 0 < gradient.numel() <= _LARGE
+        ):
+            small[gradient.shape, gradient.dtype].append(index)
         else:
-            plan.rows.append((index, *_cut(gradient.numel())))
-    for (_, dtype), indices in small.items():
-        if len(indices) < _STACKED or gradients[indices[0]].numel() > _ROW:  # type: ignore[union-attr]
-            rest[_SUM.get(dtype, torch.float32)] += indices
+            plan.rest.append(index)
+    for (shape, dtype), indices in small.items():
+        if len(indices) < _STACKED or shape.numel() > _ROW:
+            singles[_SUM.get(dtype, torch.float32)] += indices
         else:
-            plan.stacks.append(indices)
-    owner = [index for indices in plan.stacks for index in indices]
-    for index, row, left in plan.rows:
-        owner += [index] * (gradients[index].numel() // row + bool(left))  # type: ignore[union-attr]
-    for indices in rest.values():
-        owner += indices
-    plan.owner = np.array(owner, np.intp)
-    plan.rest, plan.devices = dict(rest), dict(devices)
+            plan.stacks += _stacks(indices, shape, dtype)
+    plan.singles, plan.devices = dict(singles), dict(devices)
+    plan.order = [k for indices, _ in plan.stacks for k in indices]
+    plan.order += [k for indices in singles.values() for k in indices] + plan.rest
     return plan
 
 
-def _on_host(plan: _Plan, gradients: Gradients) -> torch.Tensor:
-    """Norms of those in the processor's memory, shape (P,)."""
-    parts = [torch.zeros(0)]
-    for indices in plan.stacks:
-        matrix = torch.stack([gradients[k] for k in indices]).flatten(1)  # type: ignore[misc]
-        parts.append(_norms_of_rows(matrix))
-    for index, row, left in plan.rows:
-        vector = gradients[index].reshape(-1)  # type: ignore[union-attr]
-        if left:
-            parts.append(_norms_of_rows(vector[:-left].view(-1, row)))
-            parts.append(_norms_of_rows(vector[-left:][None]))
-        else:
-            parts.append(_norms_of_rows(vector.view(-1, row)))
-    for sum_type, indices in plan.rest.items():
-        dense = [_dense(gradients[k]) for k in indices]  # type: ignore[arg-type]
-        parts.append(torch.stack(torch._foreach_norm(dense, 2, dtype=sum_type)).real)
-    partial = torch.cat(parts).numpy().astype(np.float64)
-    squares = np.bincount(plan.owner, partial * partial, len(gradients))
-    norms = np.sqrt(squares)
-    if norms.min(initial=1.0) >= _SMALLEST and norms.max(initial=1.0) < np.inf:  # no NaN
-        return torch.from_numpy(norms)
-    for index in np.flatnonzero(~(norms < np.inf) | (norms < _SMALLEST)).tolist():
-        if (gradient := gradients[index]) is not None and gradient.is_cpu:
-            norms[index] = _norm_of_any_size(_dense(gradient))
-    return torch.from_numpy(norms)
+def _taken(plan: _Plan, gradients: Gradients) -> Sample:
+    vectors = [
+        _on_device(indices, gradients, device) for device, indices in plan.devices.items()
+    ]
+    return Sample(plan.none, plan.order, _on_host(plan, gradients), vectors)
 
 
-def _cut(size: int) -> tuple[int, int]:
-    """The length of rows to cut so many elements into, and how many are left over."""
-    row = math.gcd(size, _ROW)
-    return (row, 0) if row >= _ROW_LEAST else (_ROW, size % _ROW)
+def _stacks(
+    indices: list[int], shape: torch.Size, dtype: torch.dtype
+) -> Iterator[tuple[list[int], torch.Tensor]]:
+    """Cuts what would take too much memory at once."""
+    most = max(1, _SCRATCH // shape.numel())
+    for begin in range(0, len(indices), most):
+        few = indices[begin : begin + most]
+        yield few, torch.empty(len(few), *shape, dtype=dtype)
 
 
-def _norms_of_rows(matrix: torch.Tensor) -> torch.Tensor:
-    """Shape (rows,), of a matrix of shape (rows, N)."""
-    norms: torch.Tensor = vector_norm(
-        matrix, dim=1, dtype=_SUM.get(matrix.dtype, torch.float32)
-    )
+def _on_host(plan: _Plan, gradients: Gradients) -> list[float]:
+    """Norms in the order of the plan."""
+    norms: list[float] = []
+    for indices, memory in plan.stacks:
+        torch.stack([gradients[k] for k in indices], out=memory)  # type: ignore[misc]
+        norms += _norms_of_rows(memory.flatten(1))
+    for sum_type, indices in plan.singles.items():
+        taken = [
+            vector_norm(gradients[k], 2, None, False, dtype=sum_type).item()
+            for k in indices
+        ]
+        norms += [
+            norm if _SMALLEST <= norm < math.inf else _norm_of_any_size(gradients[k])  # type: ignore[arg-type]
+            for k, norm in zip(indices, taken)
+        ]
+    return norms + [_norm(gradients[k]) for k in plan.rest]  # type: ignore[arg-type]
+
+
+def _norms_of_rows(matrix: torch.Tensor) -> list[float]:
+    """Shape (rows,), of a matrix of shape (rows, N), which is changed."""
+    sum_type = _SUM.get(matrix.dtype, torch.float32)
+    norms: list[float] = vector_norm(matrix, dim=1, dtype=sum_type).tolist()
+    if any(norm < _SMALLEST for norm in norms) and matrix.dtype is not torch.float16:
+        scaled = vector_norm(matrix.mul_(_ENLARGE), dim=1, dtype=sum_type).tolist()
+        norms = [
+            norm if norm >= _SMALLEST else large / _ENLARGE
+            for norm, large in zip(norms, scaled)
+        ]
     return norms
+
+
+def _norm(gradient: torch.Tensor) -> float:
+    """Of any one gradient in the processor's memory."""
+    dense = _dense(gradient)
+    sum_type = _SUM.get(dense.dtype, torch.float32)
+    if dense.numel() > _LARGE and not dense.is_complex():
+        norm = _norm_by_rows(dense.reshape(-1), sum_type)
+    else:
+        norm = vector_norm(dense, 2, None, False, dtype=sum_type).item()
+    return norm if _SMALLEST <= norm < math.inf else _norm_of_any_size(dense)
+
+
+def _norm_by_rows(vector: torch.Tensor, sum_type: torch.dtype) -> float:
+    size = len(vector)
+    row = math.gcd(size, _ROW)
+    if row < _ROW_LEAST:
+        row = _ROW
+    left = size % row
+    matrix = vector[: size - left].view(-1, row)
+    norm: float = vector_norm(vector_norm(matrix, dim=1, dtype=sum_type)).item()
+    if left:
+        norm = math.hypot(norm, vector_norm(vector[-left:], dtype=sum_type).item())
+    return norm
+
+
+def _norm_of_any_size(gradient: torch.Tensor) -> float:
+    """Takes the largest element out first, so that no square can overflow or vanish."""
+    if not gradient.numel():
+        return 0.0
+    most: float = vector_norm(gradient, math.inf).item()
+    if not 0 < most < math.inf:
+        return most  # right if 0, infinite or NaN; layers that rest at 0 end here
+    wide = gradient.to(torch.complex128 if gradient.is_complex() else torch.float64)
+    return float(vector_norm(wide / most)) * most
 
 
 def _on_device(
     indices: list[int], gradients: Gradients, device: torch.device
 ) -> torch.Tensor:
-    """Norms of those on an accelerator, as a vector there, shape (P,), float64.
+    """Norms of those on an accelerator, as a vector there, shape (P,).
 
     Sums are taken in float64, which leaves nothing to be looked at and taken again: the
     time is that of reading the gradients all the same.
     """
-    sum_type = _sum_type(device)
+    sum_type = torch.float32 if device.type == "mps" else torch.float64  # it has no other
     norms = [torch.zeros((), dtype=sum_type, device=device)] * len(gradients)
     real: list[tuple[int, torch.Tensor]] = []
     complex_: list[tuple[int, torch.Tensor]] = []
@@ -219,23 +287,8 @@ def _on_device(
     return torch.stack(norms)
 
 
-def _sum_type(device: torch.device) -> torch.dtype:
-    return torch.float32 if device.type == "mps" else torch.float64  # it has no other
-
-
 def _dense(gradient: torch.Tensor) -> torch.Tensor:
     """A dense tensor of the same norm."""
     if gradient.is_sparse:
         return gradient.coalesce().values()
     return gradient
-
-
-def _norm_of_any_size(gradient: torch.Tensor) -> float:
-    """Takes the largest element out first, so that no square can overflow or vanish."""
-    if not gradient.numel():
-        return 0.0
-    most = float(vector_norm(gradient, float("inf")))
-    if not 0 < most < np.inf:
-        return most  # right if 0, infinite or NaN; layers that rest at 0 end here
-    wide = gradient.to(torch.complex128 if gradient.is_complex() else torch.float64)
-    return float(vector_norm(wide / most)) * most

@@ -45,14 +45,15 @@ class OwnGradients:
                 hook = _Take(self.held, index, self._safely)
                 self._handles.append(parameter.register_post_accumulate_grad_hook(hook))  # type: ignore[no-untyped-call]
 
-    def scalars(self, optimizer: Optimizer) -> Scalars:
+    def scalars(self, optimizer: Optimizer) -> Scalars | None:
         """What is said of the step of an optimizer that is about to begin."""
         scale = getattr(optimizer, "grad_scale", None)
         if self._scaler is not None and self._scaler.is_enabled() and self.held.norms:
-            device = next(iter(self.held.norms.values())).device
+            norm = next(iter(self.held.norms.values()))
+            device = norm.device if isinstance(norm, torch.Tensor) else "cpu"
             scale = self._scaler.scale(torch.ones((), device=device))
-        figures = {"scale": scale, "skip": getattr(optimizer, "found_inf", None)}
-        return Scalars(**{name: one for name, one in figures.items() if one is not None})
+        skip = getattr(optimizer, "found_inf", None)
+        return None if scale is None and skip is None else Scalars(scale=scale, skip=skip)
 
     def remove(self) -> None:
         """Takes no more, and forgets what it took."""

@@ -25,19 +25,21 @@ class Scalars:
     """What is said of a step by figures that may be on an accelerator.
 
     Args:
-        figures: ``scale``, what the norms are still multiplied by; ``skip``, not 0 if the
-            step changes nothing. Both may be absent.
+        scale: What the norms are still multiplied by, if by anything.
+        skip: Not 0 if the step changes nothing; None if that is not known.
     """
 
-    def __init__(self, **figures: torch.Tensor) -> None:
-        self._names, self._reading = [*figures], Reading([*figures.values()])
+    def __init__(self, scale: torch.Tensor | None, skip: torch.Tensor | None) -> None:
+        figures = {"scale": scale, "skip": skip}
+        found = {name: figure for name, figure in figures.items() if figure is not None}
+        self._names, self._reading = [*found], Reading([*found.values()])
 
     @classmethod
-    def of(cls, optimizer: Optimizer) -> Scalars:
+    def of(cls, optimizer: Optimizer) -> Scalars | None:
         """What a GradScaler hands to a fused optimizer, which unscales and skips itself."""
-        names = {"scale": "grad_scale", "skip": "found_inf"}
-        found = {name: getattr(optimizer, key, None) for name, key in names.items()}
-        return cls(**{name: one for name, one in found.items() if one is not None})
+        scale = getattr(optimizer, "grad_scale", None)
+        skip = getattr(optimizer, "found_inf", None)
+        return None if scale is None and skip is None else cls(scale=scale, skip=skip)
 
     @property
     def ready(self) -> bool:
@@ -60,7 +62,7 @@ class Pending:
         time: Seconds since the start of the run.
         taken: Its norms.
         raw: Norms from before they were clipped: of which layers, shape (L,), and these.
-        scalars: Of the optimizer.
+        scalars: What else is said of it, if anything.
         skipped_at: If a scaler skipped it and gradients are unscaled, the scale.
     """
 
@@ -68,7 +70,7 @@ class Pending:
     time: float
     taken: Taken
     raw: tuple[tuple[NDArray[np.bool_], Taken], ...]
-    scalars: Scalars
+    scalars: Scalars | None
     skipped_at: float | None
 
     @property
@@ -76,14 +78,14 @@ class Pending:
         """Whether making it a step takes no waiting."""
         return (
             self.taken.ready
-            and self.scalars.ready
+            and (self.scalars is None or self.scalars.ready)
             and all(taken.ready for _, taken in self.raw)
         )
 
     def step(self) -> Step:
         """The step; waits for it if need be."""
         norms, absent = self.taken.layers()
-        scale, skipped = self.scalars.values()
+        scale, skipped = (None, False) if self.scalars is None else self.scalars.values()
         raw = None
         if self.raw:
             unclipped = norms.copy()

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
+    from gradsound.measure.norms import Sample
+
 
 class Summed:
     """Norms of layers, added up over all ranks: as `taking.Taken`."""
@@ -62,34 +64,26 @@ class Shards:
             at = f":{module.current_device()}" if kind != "cpu" else ""
             self._device = torch.device(f"{kind}{at}")
 
-    def add_up(
-        self,
-        vectors: Sequence[torch.Tensor] | None,
-        none: NDArray[np.bool_],
-        first: NDArray[np.intp],
-    ) -> Summed:
-        """As `taking.Alone`, of this rank's parts; vectors are None if they are unknown."""
+    def add_up(self, sample: Sample | None, first: NDArray[np.intp]) -> Summed:
+        """As `taking.Alone`, of this rank's parts; None if they are unknown."""
         size = len(first)
         figures = np.zeros(2 * size + 1)  # squares, presence, failures
-        if vectors is None:
+        if sample is None:
             figures[-1] = 1
         else:
-            figures[size:-1] = ~np.logical_and.reduceat(none, first)
-            for vector in vectors:
-                if vector.is_cpu:
-                    squares = np.square(vector.numpy()) * self._shares
-                    figures[:size] += np.add.reduceat(squares, first)
+            squares = np.square(sample.on_host()) * self._shares
+            figures[:size] = np.add.reduceat(squares, first)
+            figures[size:-1] = ~np.logical_and.reduceat(sample.none, first)
         total = self._sent(torch.from_numpy(figures))
-        for vector in vectors or ():
-            if not vector.is_cpu:
-                if self._on_device is None:
-                    owner = np.repeat(np.arange(size), np.diff([*first, len(none)]))
-                    self._on_device = (
-                        self._sent(torch.from_numpy(self._shares)),
-                        self._sent(torch.from_numpy(owner)),
-                    )
-                shares, owners = self._on_device
-                total[:size].index_add_(0, owners, vector.square() * shares)
+        for vector in sample.vectors if sample else ():
+            if self._on_device is None:
+                owner = np.repeat(np.arange(size), np.diff([*first, len(vector)]))
+                self._on_device = (
+                    self._sent(torch.from_numpy(self._shares)),
+                    self._sent(torch.from_numpy(owner)),
+                )
+            shares, owners = self._on_device
+            total[:size].index_add_(0, owners, vector.square() * shares)
         dist.all_reduce(total)
         return Summed(total)
 

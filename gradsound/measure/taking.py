@@ -12,10 +12,9 @@ import numpy as np
 from gradsound.measure.reading import Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import torch
     from numpy.typing import NDArray
+
+    from gradsound.measure.norms import Sample
 
 
 class Taken(Protocol):
@@ -33,19 +32,13 @@ class Alone:
     """Norms of layers that are whole on this rank.
 
     Args:
-        vectors: Norms of the parameters as `norms.Meter` takes them, each shape (P,).
-        none: Which parameters have no gradient, shape (P,).
+        sample: Norms of the parameters.
         first: The index of each layer's first parameter, shape (L,).
     """
 
-    def __init__(
-        self,
-        vectors: Sequence[torch.Tensor],
-        none: NDArray[np.bool_],
-        first: NDArray[np.intp],
-    ) -> None:
-        self._reading, self._first = Reading(vectors), first
-        self._absent = np.logical_and.reduceat(none, first)
+    def __init__(self, sample: Sample, first: NDArray[np.intp]) -> None:
+        self._sample, self._first = sample, first
+        self._reading = Reading(sample.vectors)
 
     @property
     def ready(self) -> bool:
@@ -54,5 +47,8 @@ class Alone:
 
     def layers(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """As `Taken.layers`."""
-        squares = sum(np.square(vector) for vector in self._reading.values())
-        return np.sqrt(np.add.reduceat(squares, self._first)), self._absent
+        squares = np.square(self._sample.on_host())
+        for vector in self._reading.values():
+            squares += np.square(vector)
+        norms = np.sqrt(np.add.reduceat(squares, self._first))
+        return norms, np.logical_and.reduceat(self._sample.none, self._first)

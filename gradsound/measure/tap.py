@@ -10,7 +10,6 @@ import traceback
 from collections import deque
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
 import torch
 
 from gradsound.errors import warn
@@ -21,17 +20,23 @@ from gradsound.measure.taking import Alone
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
     from torch.optim import Optimizer
 
     from gradsound.measure.census import Census
-    from gradsound.measure.norms import Held
+    from gradsound.measure.norms import Held, Sample
     from gradsound.measure.own_gradients import OwnGradients
     from gradsound.measure.sharding import Shards
     from gradsound.measure.taking import Taken
     from gradsound.run import Step
 
-    Emit: TypeAlias = Callable[[Step], None]
+    Emit: TypeAlias = Callable[[Sequence[Step]], None]
+
+# Emitting a step costs more than measuring it, because whatever it needs has left the
+# caches; many at a time cost little more than one.
+_EMITTING = 0.005  # share of time that it may take; where steps are slow, each is at once
+_LAG = 0.1  # seconds that a step may wait for the next ones, at most
 
 
 class Tap:
@@ -42,7 +47,7 @@ class Tap:
 
     Args:
         census: What to measure.
-        emit: Called in the training thread with each step.
+        emit: Called in the training thread with one or several steps.
         budget: If given, the share of time that measuring may take: as many steps as it
             takes are left out.
     """
@@ -57,9 +62,11 @@ class Tap:
 
             self._shards = Shards()
         self._pending: deque[Pending] = deque()
+        self._emit_at = 0.0  # on the clock
         self._raw: list[tuple[NDArray[np.bool_], Taken]] = []  # of the step to come
         self._budget, self._spent, self._due = budget, 0.0, 0.0  # seconds
         self._muted, self._stays = False, False
+        self._none: NDArray[np.bool_] | None = None  # which had no gradient, at last
         self._told = False  # that no gradient is visible
         self.own: OwnGradients | None = None  # to be measured instead of the reduced ones
         self.steps = 0  # that were seen, measured or not
@@ -76,7 +83,7 @@ class Tap:
 
     def close(self) -> None:
         """Emits what is under way and removes every hook. A second call does nothing."""
-        self.safely(lambda: self._emit_arrived(wait=True))
+        self.flush()
         while self.handles and not self._stays:
             self.handles.pop().remove()
 
@@ -93,7 +100,7 @@ class Tap:
             meet("close()")
         except (RuntimeError, ValueError) as error:  # ValueError: no process group any more
             self._stays = torch.distributed.is_initialized()
-            self.safely(lambda: self._emit_arrived(wait=True))
+            self.flush()
             self._muted = True
             warn(f"{error}; this rank goes on adding up gradients with the others")
 
@@ -120,26 +127,17 @@ class Tap:
             return
         begin = time.perf_counter()
         if self._begins(begin):
-            gradients = self._gradients(fresh)
-            none = np.array([gradient is None for gradient in gradients])
-            if self.census.is_due(none) and self.census.recount():
-                self.settle()
-                gradients = self._gradients(fresh)
-                none = np.array([gradient is None for gradient in gradients])
-            taken = self._take(lambda: self._meter.take(gradients), none)
-            self._ends(begin, taken, none, Scalars.of(optimizer), skipped_at)
+            taken = self._take(lambda: self._sample(fresh))
+            self._ends(begin, taken, Scalars.of(optimizer), skipped_at)
 
     def measure_held(
-        self, held: Held, scalars: Scalars, skipped_at: float | None = None
+        self, held: Held, scalars: Scalars | None, skipped_at: float | None = None
     ) -> None:
         """As `measure`, of norms that were taken one by one, which it empties."""
         begin = time.perf_counter()
         if self._begins(begin):
-            size = len(self.census.parameters)
-            none = np.ones(size, bool)
-            none[[*held.norms]] = False
-            taken = self._take(lambda: held.take(size), none)
-            self._ends(begin, taken, none, scalars, skipped_at)
+            taken = self._take(lambda: held.sample(len(self.census.parameters)))
+            self._ends(begin, taken, scalars, skipped_at)
         held.norms.clear()
 
     def before_clip(self, parameters: Iterable[torch.Tensor] | None = None) -> None:
@@ -151,23 +149,18 @@ class Tap:
         begin = time.perf_counter()
         if self.own is not None or begin - self._start < self._due:
             return
-        alive = [reference() for reference in self.census.parameters]
-        clipped = np.ones(len(alive), bool)
-        if parameters is not None:
-            ids = {id(parameter) for parameter in parameters}
-            clipped = np.array([id(parameter) in ids for parameter in alive])
-        layers = np.logical_or.reduceat(clipped, self.census.first)
+        layers = self.census.layers_of(parameters)
         for done, _ in self._raw:
-            layers &= ~done
+            layers = layers & ~done
         if layers.any():
-            counts = np.diff([*self.census.first, len(alive)])
-            wanted = np.repeat(layers, counts).tolist()
-            fresh = {id(p) for p, want in zip(alive, wanted) if want}
-            gradients = self._gradients(fresh)
-            none = np.array([gradient is None for gradient in gradients])
-            taken = self._take(lambda: self._meter.take(gradients), none)
+            wanted = None if layers.all() else self.census.parameters_of(layers)
+            taken = self._take(lambda: self._meter.take(self._gradients(wanted)))
             self._raw.append((layers, taken))
         self._spent += time.perf_counter() - begin
+
+    def flush(self) -> None:
+        """Emits everything that was measured, and waits for it if need be."""
+        self.safely(lambda: self._emit_arrived(wait=True))
 
     def part_of(self, parameter: torch.Tensor) -> torch.Tensor | None:
         """What this rank has of a parameter's gradient, if there is one."""
@@ -200,17 +193,33 @@ class Tap:
             return [None if p is None else p.grad for p in alive]
         return [None if p is None else self.part_of(p) for p in alive]
 
-    def _take(
-        self, measure: Callable[[], Sequence[torch.Tensor]], none: NDArray[np.bool_]
-    ) -> Taken:
+    def _sample(self, fresh: Container[int] | None) -> Sample:
+        """Norms of parameters, after a look at whether these are still the right ones."""
+        sample = self._meter.take(self._gradients(fresh))
+        if self.census.is_due(sample.none) and self.census.recount():
+            self.settle()
+            self._meter = Meter()
+            sample = self._meter.take(self._gradients(fresh))
+        if sample.none is not self._none:  # so at the first step, and when others have none
+            self._none = sample.none
+            if self._none.all() and not (self._told or self.census.told):
+                self._told = True
+                warn(
+                    f"no gradient is visible at step {self.steps - 1}: .grad is None "
+                    "everywhere. Nothing was computed, or a wrapper (such as DeepSpeed) "
+                    "keeps gradients to itself"
+                )
+        return sample
+
+    def _take(self, sample: Callable[[], Sample]) -> Taken:
         """Norms of layers; where ranks do it together, this one takes part if it fails."""
         if self._shards is None:
-            return Alone(measure(), none, self.census.first)
-        vectors = None
+            return Alone(sample(), self.census.first)
+        own = None
         try:
-            vectors = None if self._muted else measure()
+            own = None if self._muted else sample()
         finally:
-            taken = self._shards.add_up(vectors, none, self.census.first)
+            taken = self._shards.add_up(own, self.census.first)
         return taken
 
     def _begins(self, begin: float) -> bool:
@@ -222,25 +231,17 @@ class Tap:
         return False
 
     def _ends(
-        self,
-        begin: float,
-        taken: Taken,
-        none: NDArray[np.bool_],
-        scalars: Scalars,
-        skipped_at: float | None,
+        self, begin: float, taken: Taken, scalars: Scalars | None, skipped_at: float | None
     ) -> None:
-        if none.all() and not (self._told or self.census.told):
-            self._told = True
-            warn(
-                f"no gradient is visible at step {self.steps - 1}: .grad is None "
-                "everywhere. Nothing was computed, or a wrapper (such as DeepSpeed) keeps "
-                "gradients to itself"
-            )
         if not self._muted:
             number, seconds, raw = self.steps - 1, begin - self._start, tuple(self._raw)
             self._pending.append(Pending(number, seconds, taken, raw, scalars, skipped_at))
         self._raw.clear()
-        self._emit_arrived()
+        if begin >= self._emit_at:
+            now = time.perf_counter()
+            self._emit_arrived()
+            spent = time.perf_counter() - now
+            self._emit_at = now + min(_LAG, spent / _EMITTING)
         if self._budget is not None:
             now = time.perf_counter()
             self._due = now - self._start + (self._spent + now - begin) / self._budget
@@ -248,5 +249,8 @@ class Tap:
 
     def _emit_arrived(self, *, wait: bool = False) -> None:
         """Emits steps in order, as far as their figures are here."""
+        steps = []
         while self._pending and (wait or self._pending[0].ready):
-            self._emit(self._pending.popleft().step())
+            steps.append(self._pending.popleft().step())
+        if steps:
+            self._emit(steps)

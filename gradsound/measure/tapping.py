@@ -71,7 +71,7 @@ def tap(
         model: Where the layers are.
         layers: What to measure.
         optimizer: As for `gradsound.attach`.
-        emit: Called in the training thread with each step.
+        emit: Called in the training thread with one or several steps.
         patterns: What the layers were chosen by, if they were.
         scaler: As for `gradsound.attach`.
         budget: As for `gradsound.attach`.

@@ -1,0 +1,95 @@
+"""Recording on a GPU: that the host never waits for it, and what it costs.
+
+A model of the size of GPT-2 small (12 layers of width 768) trains in bfloat16, with
+gradient clipping, under ``torch.cuda.set_sync_debug_mode("error")``, which makes any wait
+an exception. (A file named cuda.py would hide a package that torch imports.) Blocks of bare and recorded steps take turns; the control is a second bare
+block. Norms are compared with those that the host computes afterwards.
+
+    python benchmarks/gpu.py
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from models import Decoder
+from torch import nn
+
+import gradsound
+from gradsound.errors import GradsoundWarning
+
+ROUNDS, BLOCK = 30, 20  # blocks of each kind, steps of a block
+CASES = ("bare", "bare again (control)", "gradsound")
+
+
+def main() -> None:
+    """Prints the table."""
+    if not torch.cuda.is_available():
+        raise SystemExit("no CUDA device is to be had here, so nothing was measured")
+    warnings.simplefilter("error", GradsoundWarning)  # a wait would end in one
+    torch.manual_seed(0)
+    model = Decoder(depth=12, width=768, heads=12, vocabulary=50_257, context=1024).cuda()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
+    tokens = torch.randint(50_257, (4, 1025), device="cuda")
+    loss_function = nn.CrossEntropyLoss()
+
+    def step() -> None:
+        optimizer.zero_grad()
+        with torch.autocast("cuda", torch.bfloat16):
+            loss = loss_function(model(tokens[:, :-1]), tokens[:, 1:].flatten())
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+
+    for _ in range(5):
+        step()
+    seconds: dict[str, list[float]] = {case: [] for case in CASES}
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(ROUNDS):
+            for case in CASES:
+                attachment = None
+                if case == "gradsound":
+                    log = Path(folder) / f"{number}.jsonl"
+                    attachment = gradsound.attach(model, optimizer, log=log)
+                    step()  # where it makes its plans
+                torch.cuda.synchronize()
+                torch.cuda.set_sync_debug_mode("error")
+                begin = time.perf_counter()
+                for _ in range(BLOCK):
+                    step()
+                torch.cuda.set_sync_debug_mode("default")
+                torch.cuda.synchronize()
+                seconds[case].append((time.perf_counter() - begin) / BLOCK)
+                if attachment is not None:
+                    attachment.close()
+        run = gradsound.read_run(log)
+        last = [*run.steps][-1]
+    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, {ROUNDS} rounds")
+    bare = seconds["bare"]
+    print(f"{statistics.median(bare) * 1e3:.2f} ms a step")
+    for case in CASES[1:]:
+        ratio = statistics.median(one / two for one, two in zip(seconds[case], bare))
+        added = statistics.median(one - two for one, two in zip(seconds[case], bare))
+        print(f"  {case:24} {ratio:7.4f} x {added * 1e6:+8.0f} us")
+    layers = dict(model.named_modules())
+    wanted = [
+        np.sqrt(
+            sum(
+                float(p.grad.double().square().sum())
+                for p in layers[name].parameters(recurse=False)
+            )
+        )
+        for name in run.header.layers
+    ]
+    error = np.max(np.abs(last.norms / wanted - 1))
+    print(f"  largest error of a norm  {error:.1e}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""Models whose training the benchmarks slow down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+Make = Callable[[], tuple[nn.Module, torch.Tensor, torch.Tensor]]
+
+
+def cnn(batch: int) -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
+    """Two convolutions and two layers on 28 x 28, as PyTorch's MNIST example had."""
+    model = nn.Sequential(
+        nn.Conv2d(1, 10, 5),
+        nn.MaxPool2d(2),
+        nn.ReLU(),
+        nn.Conv2d(10, 20, 5),
+        nn.MaxPool2d(2),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(320, 50),
+        nn.ReLU(),
+        nn.Linear(50, 10),
+    )
+    return model, torch.randn(batch, 1, 28, 28), torch.randint(10, (batch,))
+
+
+def mlp() -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
+    """A hundred layers of width 64: 200 small tensors; so started that none vanishes."""
+    layers = [part for _ in range(99) for part in (nn.Linear(64, 64), nn.ReLU())]
+    model = nn.Sequential(*layers, nn.Linear(64, 64))
+    for part in model[::2]:
+        nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
+    return model, torch.randn(64, 64), torch.randint(64, (64,))
+
+
+class Block(nn.Module):
+    """Two convolutions and a way around them."""
+
+    def __init__(self, inside: int, outside: int, stride: int) -> None:
+        super().__init__()
+        self.main = nn.Sequential(
+            nn.Conv2d(inside, outside, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(outside),
+            nn.ReLU(),
+            nn.Conv2d(outside, outside, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(outside),
+        )
+        self.around = nn.Sequential()
+        if stride > 1 or inside != outside:
+            self.around = nn.Sequential(
+                nn.Conv2d(inside, outside, 1, stride, bias=False),
+                nn.BatchNorm2d(outside),
+            )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Shape (N, C, H, W)."""
+        return torch.relu(self.main(x) + self.around(x))
+
+
+def resnet18() -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
+    """ResNet-18 (He et al., 2015) on 32 x 32 images, with a first layer that fits them."""
+    layers = [nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU()]
+    inside = 64
+    for outside in (64, 128, 256, 512):
+        stride = 1 if outside == inside else 2
+        layers += [Block(inside, outside, stride), Block(outside, outside, 1)]
+        inside = outside
+    model = nn.Sequential(
+        *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 10)
+    )
+    return model, torch.randn(16, 3, 32, 32), torch.randint(10, (16,))
+
+
+class Decoder(nn.Module):
+    """A transformer that predicts the next of a thousand tokens.
+
+    Args:
+        depth: Layers.
+        width: Of each.
+        heads: Of its attention.
+        vocabulary: Tokens there are.
+        context: Tokens it looks back on, at most.
+    """
+
+    def __init__(
+        self, depth: int, width: int, heads: int, vocabulary: int, context: int
+    ) -> None:
+        super().__init__()
+        self.tokens = nn.Embedding(vocabulary, width)
+        self.places = nn.Embedding(context, width)
+        layer = nn.TransformerEncoderLayer(
+            width, heads, 4 * width, 0.0, "gelu", batch_first=True, norm_first=True
+        )
+        self.layers = nn.TransformerEncoder(layer, depth, enable_nested_tensor=False)
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, vocabulary, bias=False)
+        self.head.weight = self.tokens.weight
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Tokens of shape (N, T) to logits of shape (N * T, vocabulary)."""
+        length = tokens.shape[1]
+        mask = nn.Transformer.generate_square_subsequent_mask(length, tokens.device)
+        places = self.places(torch.arange(length, device=tokens.device))
+        x = self.layers(self.tokens(tokens) + places, mask, is_causal=True)
+        return self.head(self.norm(x)).flatten(0, 1)
+
+
+def transformer() -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
+    """Six layers of width 384."""
+    tokens = torch.randint(1000, (4, 129))
+    model = Decoder(depth=6, width=384, heads=6, vocabulary=1000, context=128)
+    return model, tokens[:, :-1], tokens[:, 1:].flatten()
+
+
+class Tiny(nn.Module):
+    """Ten thousand parameters of four numbers each: nothing is worse to measure."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.all = nn.ParameterList(nn.Parameter(torch.randn(4)) for _ in range(10_000))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Shape (N, 4)."""
+        return x * torch.stack(list(self.all)).sum(0)
+
+
+def tiny() -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
+    """Ten thousand tiny parameters."""
+    return Tiny(), torch.randn(8, 4), torch.randint(4, (8,))
+
+
+MODELS: dict[str, Make] = {
+    "CNN, batch 10": lambda: cnn(10),
+    "CNN, batch 64": lambda: cnn(64),
+    "MLP, 100 layers": mlp,
+    "ResNet-18": resnet18,
+    "transformer": transformer,
+    "10,000 tiny": tiny,
+}
