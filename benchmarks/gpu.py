@@ -2,8 +2,9 @@
 
 A model of the size of GPT-2 small (12 layers of width 768) trains in bfloat16, with
 gradient clipping, under ``torch.cuda.set_sync_debug_mode("error")``, which makes any wait
-an exception. (A file named cuda.py would hide a package that torch imports.) Blocks of bare and recorded steps take turns; the control is a second bare
-block. Norms are compared with those that the host computes afterwards.
+an exception. Blocks of bare and recorded steps take turns; the control is a second bare
+block. Norms are compared with those that the host computes afterwards. (A file named
+cuda.py would hide a package that torch imports.)
 
     python benchmarks/gpu.py
 """

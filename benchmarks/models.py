@@ -71,7 +71,7 @@ def resnet18() -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
     model = nn.Sequential(
         *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 10)
     )
-    return model, torch.randn(16, 3, 32, 32), torch.randint(10, (16,))
+    return model, torch.randn(4, 3, 32, 32), torch.randint(10, (4,))
 
 
 class Decoder(nn.Module):
@@ -110,7 +110,7 @@ class Decoder(nn.Module):
 
 def transformer() -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
     """Six layers of width 384."""
-    tokens = torch.randint(1000, (4, 129))
+    tokens = torch.randint(1000, (2, 65))
     model = Decoder(depth=6, width=384, heads=6, vocabulary=1000, context=128)
     return model, tokens[:, :-1], tokens[:, 1:].flatten()
 

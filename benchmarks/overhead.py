@@ -32,7 +32,7 @@ from torch import nn
 import gradsound
 from gradsound.measure.norms import Meter
 
-BLOCK = 0.25  # seconds that a case trains in a round, at least
+BLOCK = 0.15  # seconds that a case trains in a round, at least
 THREADS = 1  # two cores are there: the other is for what monitors do beside the training
 WARM = 2  # steps before that, for caches to be as in a loop of its own
 CONTROL = "bare again (control)"

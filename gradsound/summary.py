@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _TOGETHER = 4  # layers told of one by one
 _TOLD = 8  # lines about what happened; more nobody reads
+_CLIPPED = 1 + 1e-5  # times smaller; less is rounding
+_NOTHING = 1e-300  # in place of 0, to divide by
 _MANY = 1e6  # times typical; above, only the power of ten matters
 SPIKE = 10.0  # times a layer's typical norm; from there on its peak is worth a word
 
@@ -54,6 +56,9 @@ class Summary:
             it, if any.
         skipped: Numbers of the first and the last step that was skipped, and how many
             there are; None if there is none.
+        clipped: How many steps clipping made smaller, of how many that were clipped, and
+            how many times smaller at most; None if no clipping was seen.
+        left_out: How many steps were not measured, to keep to a budget.
         events: In the order of their steps.
     """
 
@@ -65,6 +70,8 @@ class Summary:
     absent: NDArray[np.int64]
     first_nonfinite: int | None
     skipped: tuple[int, int, int] | None
+    clipped: tuple[int, int, float] | None
+    left_out: int
     events: tuple[Event, ...]
 
 
@@ -85,14 +92,22 @@ def summarize(run: Run) -> Summary:
     zero_since = np.full(size, -1)  # the step from which on a layer is exactly 0
     nonfinite: dict[int, Event] = {}  # by layer, its first
     skipped: tuple[int, int, int] | None = None
-    steps, seconds = 0, 0.0
+    clipped: tuple[int, int, float] | None = None
+    steps, seconds, last = 0, 0.0, -1
     for step in run.steps:
-        steps, seconds = steps + 1, step.time
+        steps, seconds, last = steps + 1, step.time, step.number
         norms = step.norms
         if step.skipped:
             first, _, count = skipped or (step.number, 0, 0)
             skipped = first, step.number, count + 1
             continue  # its gradients were thrown away
+        if step.raw is not None:
+            count, of, most = clipped or (0, 0, 1.0)
+            present = ~step.absent
+            factor = _total(step.raw[present]) / max(_total(norms[present]), _NOTHING)
+            if _CLIPPED < factor < np.inf:  # false if NaN
+                count, most = count + 1, max(most, factor)
+            clipped = count, of + 1, most
         # Clipping by norm spreads the NaN of one layer to all; before, only one had it.
         causes = step.nonfinite & ~np.isfinite(step.unclipped)
         for layer in np.flatnonzero(causes if causes.any() else step.nonfinite).tolist():
@@ -132,6 +147,8 @@ def summarize(run: Run) -> Summary:
         highest=highest,
         absent=absent,
         skipped=skipped,
+        clipped=clipped,
+        left_out=last + 1 - steps if run.header.budget is not None else 0,
         first_nonfinite=min((event.step for event in nonfinite.values()), default=None),
         events=tuple(sorted(events, key=lambda event: event.step)),
     )
@@ -150,9 +167,20 @@ def tell(summary: Summary) -> list[str]:
     if summary.skipped:
         first, last, count = summary.skipped
         told.insert(0, f"skipped by the scaler: {count}, from step {first} to {last}")
+    if summary.clipped:
+        count, of, most = summary.clipped
+        times = f", {most:.3g} times at most" if count else ""
+        told.insert(0, f"made smaller by clipping: {count} of {of} steps{times}")
+    if summary.left_out:
+        told.insert(0, f"not measured, to keep to the budget: {summary.left_out} steps")
     if not told:
         return [
             f"nothing NaN or infinite, no peak of {SPIKE:g}x typical, nothing stays at 0"
         ]
     rest = [f"... and {len(told) - _TOLD} more"] if len(told) > _TOLD else []
     return told[:_TOLD] + rest
+
+
+def _total(norms: NDArray[np.float32]) -> float:
+    """The norm of all layers together."""
+    return float(np.sqrt(np.sum(np.square(norms, dtype=np.float64))))

@@ -172,6 +172,38 @@ def test_skipped_steps_are_counted_apart() -> None:
     assert tell(summary) == ["skipped by the scaler: 2, from step 1 to 2"]
 
 
+def test_clipping_is_told() -> None:
+    """In how many steps it did something, and how much; absent layers do not matter."""
+    run = make_run([[3.0, 4.0, None]] * 3 + [[np.nan, np.nan, None]])
+    factors = iter((1.0, 2.5, 1.5, 1.0))
+    steps = [replace(step, raw=step.norms * next(factors)) for step in run.steps]
+    told = tell(summarize(replace(run, steps=steps)))
+
+    assert told[0] == "made smaller by clipping: 2 of 4 steps, 2.5 times at most"
+    idle = [replace(step, raw=step.norms) for step in steps[:1]]
+    assert tell(summarize(replace(run, steps=idle)))[0].endswith("clipping: 0 of 1 steps")
+
+
+def test_the_layer_that_broke_is_told_from_what_clipping_broke() -> None:
+    """After clipping by norm all layers are NaN; one was before."""
+    run = make_run([[1.0, 2.0], [np.nan, np.nan]])
+    raw = [np.array([1.0, 2.0]), np.array([1.0, np.nan])]
+    steps = [replace(step, raw=one) for step, one in zip(run.steps, raw)]
+
+    assert "step 1: layer1 NaN" in tell(summarize(replace(run, steps=steps)))
+
+
+def test_steps_left_out_are_counted() -> None:
+    """Where there was a budget; else numbers that are missing say nothing of it."""
+    run = make_run([[1.0]] * 5)
+    steps = [replace(step, number=3 * step.number) for step in run.steps]
+    header = replace(run.header, budget=0.25)
+    told = tell(summarize(replace(run, header=header, steps=steps)))
+
+    assert told == ["not measured, to keep to the budget: 8 steps"]
+    assert summarize(replace(run, steps=steps)).left_out == 0
+
+
 def test_layers_that_never_had_a_gradient() -> None:
     """All is not well where nothing was measured."""
     assert tell(summarize(make_run([[None, 1.0], [None, 1.0]]))) == [
