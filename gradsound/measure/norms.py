@@ -42,7 +42,7 @@ _SUM = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sample:
     """Norms as they were taken, to be put in order when there is time.
 
@@ -203,10 +203,8 @@ def _on_host(plan: _Plan, gradients: Gradients) -> list[float]:
         torch.stack([gradients[k] for k in indices], out=memory)  # type: ignore[misc]
         norms += _norms_of_rows(memory.flatten(1))
     for sum_type, indices in plan.singles.items():
-        taken = [
-            vector_norm(gradients[k], 2, None, False, dtype=sum_type).item()
-            for k in indices
-        ]
+        few = [gradients[k] for k in indices]
+        taken = torch.stack(torch._foreach_norm(few, 2, dtype=sum_type)).tolist()
         norms += [
             norm if _SMALLEST <= norm < math.inf else _norm_of_any_size(gradients[k])  # type: ignore[arg-type]
             for k, norm in zip(indices, taken)

@@ -53,7 +53,7 @@ class Scalars:
         return None if scale is None else float(scale), bool(values.get("skip", 0))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Pending:
     """A step, once its figures have arrived.
 
@@ -103,11 +103,11 @@ class Pending:
         )
 
 
+@np.errstate(over="ignore")  # above 3.4e38 they become infinite
 def _recorded(
     norms: NDArray[np.float64], scale: float | None, absent: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
     """Norms without the scale, as a step has them."""
-    with np.errstate(over="ignore"):  # above 3.4e38 they become infinite
-        values = (norms if scale is None else norms / scale).astype(np.float32)
+    values = (norms if scale is None else norms / scale).astype(np.float32)
     values[absent] = np.nan
     return values

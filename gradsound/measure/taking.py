@@ -38,17 +38,17 @@ class Alone:
 
     def __init__(self, sample: Sample, first: NDArray[np.intp]) -> None:
         self._sample, self._first = sample, first
-        self._reading = Reading(sample.vectors)
+        self._reading = Reading(sample.vectors) if sample.vectors else None
 
     @property
     def ready(self) -> bool:
         """As `Taken.ready`."""
-        return self._reading.ready
+        return self._reading is None or self._reading.ready
 
     def layers(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """As `Taken.layers`."""
         squares = np.square(self._sample.on_host())
-        for vector in self._reading.values():
+        for vector in self._reading.values() if self._reading else ():
             squares += np.square(vector)
         norms = np.sqrt(np.add.reduceat(squares, self._first))
         return norms, np.logical_and.reduceat(self._sample.none, self._first)
