@@ -1,12 +1,13 @@
 """What recording every step costs, beside a bare loop and beside other monitors.
 
-One model is trained in one process. In every round each case is attached for a moment, in
-random order, and compared with the bare loop of that round. What is printed are medians
-over rounds; the control is a second bare loop, and tells what differences mean nothing
-here. (Processes of the same case would differ by 5 %, by where their memory happens to
-lie.)
+One model is trained in one process, and cases take turns of a few steps, in random order.
+Each turn is compared with the bare turn of its own round; what is printed are medians over
+rounds. The control is a second bare turn: differences as small as its own mean nothing.
 
-    python benchmarks/overhead.py [--rounds 40] [model ...]
+What cannot be switched on and off between steps (a sound process, wandb's hooks) takes
+turns of a tenth of a second, in fewer rounds.
+
+    python benchmarks/overhead.py [--rounds 200] [model ...]
 
 Needs ``pip install gradsound[benchmark]``.
 """
@@ -20,21 +21,26 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 from models import MODELS, Make
 from torch import nn
+from torch.nn.utils import clip_grad_norm_  # by name: what stands in is not reached
 
 import gradsound
 from gradsound.measure.norms import Meter
 
-BLOCK = 0.1  # seconds that a case trains in a round, at least
 THREADS = 1  # two cores are there: the other is for what monitors do beside the training
-WARM = 3  # steps before that, for caches to be as in a loop of its own
-CONTROL = "bare again (control)"
-Measure = Callable[[int], None]  # called before the optimizer's step, with its number
+TURN = 6  # steps of a turn; for ratios near 1, neighbours in time are what counts
+LONG = 0.1  # seconds of a long turn
+LONG_ROUNDS = 8
+WARM = 2  # steps before each turn, for caches to be as in a loop of its own
+BARE, CONTROL = "bare", "bare again (control)"
+CLIPPING = "clipping"
+TINY = "10,000 tiny"  # others than we would take minutes for it
+Measure = Callable[[int], object]  # called before the optimizer's step, with its number
 
 
 def fresh() -> str:
@@ -42,112 +48,8 @@ def fresh() -> str:
     return f"{time.monotonic_ns()}.jsonl"
 
 
-@contextmanager
-def nothing(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[Measure]:
-    """The bare loop."""
-    yield lambda _: None
-
-
-@contextmanager
-def recording(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[Measure]:
-    """Our own, a run file alone."""
-    with gradsound.attach(model, optimizer, log=fresh()):
-        yield lambda _: None
-
-
-@contextmanager
-def sounding(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[Measure]:
-    """Our own, with a sound file that another process renders meanwhile."""
-    with gradsound.attach(model, optimizer, log=fresh(), wav="run.wav"):
-        yield lambda _: None
-
-
-@contextmanager
-def lines_of_2019(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[Measure]:
-    """What Perone's script measures, without its sound: the weight of each layer."""
-    weights = [m.weight for m in model.modules() if hasattr(m, "weight")]
-
-    def measure(_: int) -> None:
-        for weight in weights:
-            200.0 + weight.grad.norm().numpy() * 100.0
-
-    yield measure
-
-
-@contextmanager
-def clipping(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[Measure]:
-    """A bare loop that clips."""
-    yield lambda _: nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-
-
-@contextmanager
-def recording_clipping(
-    model: nn.Module, optimizer: torch.optim.Optimizer
-) -> Iterator[Measure]:
-    """Our own, norms before and after clipping."""
-    with gradsound.attach(model, optimizer, log=fresh()):
-        yield lambda _: nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-
-
-@contextmanager
-def tensorboard(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[Measure]:
-    """Histograms of every gradient at every step."""
-    from torch.utils.tensorboard import SummaryWriter
-
-    with SummaryWriter("board") as writer:
-
-        def measure(step: int) -> None:
-            for name, parameter in model.named_parameters():
-                writer.add_histogram(name, parameter.grad, step)
-
-        yield measure
-
-
-@contextmanager
-def wandb_watch(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[Measure]:
-    """wandb.watch(log="gradients", log_freq=1), offline."""
-    import wandb
-
-    wandb.watch(model, log="gradients", log_freq=1)
-    yield lambda step: wandb.log({"number": step})
-    wandb.unwatch(model)
-
-
-@contextmanager
-def wandb_run(folder: str) -> Iterator[None]:
-    """One run for all blocks: to begin one takes seconds."""
-    import wandb
-
-    with wandb.init(mode="offline", dir=folder, settings=wandb.Settings(silent=True)):
-        yield
-
-
-@contextmanager
-def budgeted(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[Measure]:
-    """Our own, with a budget of one percent."""
-    with gradsound.attach(model, optimizer, log=fresh(), budget=0.01):
-        yield lambda _: None
-
-
-CASES = {
-    "bare": nothing,
-    CONTROL: nothing,
-    "gradsound": recording,
-    "gradsound, with a sound file": sounding,
-    "gradsound, budget of 1 %": budgeted,
-    "the 2019 script's lines": lines_of_2019,
-    "TensorBoard histograms": tensorboard,
-    "wandb.watch": wandb_watch,
-    "clipping": clipping,
-    "clipping, with gradsound": recording_clipping,
-}
-AGAINST = {"clipping, with gradsound": "clipping"}  # others against bare
-TINY = "10,000 tiny"
-FOR_TINY = ("bare", CONTROL, "gradsound", "gradsound, budget of 1 %")  # others take minutes
-
-
 class Loop:
-    """A training loop with one model, in which cases take turns.
+    """A training loop with one model, recorded or not.
 
     Args:
         make: Makes the model, what goes in and what should come out.
@@ -156,25 +58,136 @@ class Loop:
     def __init__(self, make: Make) -> None:
         torch.manual_seed(0)
         self.model, self._x, self._y = make()
-        self._optimizer = torch.optim.SGD(self.model.parameters(), lr=1e-4)
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=1e-4)
         self._loss_function = nn.CrossEntropyLoss()
         self._number = 0
 
-    def train(self, case: str, steps: int) -> float:
-        """Seconds a step takes."""
-        with CASES[case](self.model, self._optimizer) as measure:
-            for step in range(-WARM, steps):
-                if step == 0:
-                    begin = time.perf_counter()
-                self._optimizer.zero_grad()
-                self._loss_function(self.model(self._x), self._y).backward()
-                measure(self._number)
-                self._optimizer.step()
-                self._number += 1
-            seconds = (time.perf_counter() - begin) / steps
-        if case == "wandb.watch":
-            time.sleep(0.1)  # its service has work left, which is not for the next case
-        return seconds
+    def turn(self, measure: Measure, steps: int) -> float:
+        """Seconds that a step takes."""
+        for step in range(-WARM, steps):
+            if step == 0:
+                begin = time.perf_counter()
+            self.optimizer.zero_grad()
+            self._loss_function(self.model(self._x), self._y).backward()
+            measure(self._number)
+            self.optimizer.step()
+            self._number += 1
+        return (time.perf_counter() - begin) / steps
+
+
+def short_turns(loop: Loop, rounds: int) -> dict[str, list[float]]:
+    """Seconds a step, of what can be switched on and off: we are attached throughout."""
+    model, optimizer = loop.model, loop.optimizer
+    weights = [m.weight for m in model.modules() if hasattr(m, "weight")]
+
+    def nothing(_: int) -> None:
+        pass
+
+    def lines_of_2019(_: int) -> None:
+        """What Perone's script measures, without its sound: the weight of each layer."""
+        for weight in weights:
+            200.0 + weight.grad.norm().numpy() * 100.0
+
+    cases: dict[str, tuple[Measure, bool]] = {  # and whether we are heard
+        BARE: (nothing, False),
+        CONTROL: (nothing, False),
+        "gradsound": (nothing, True),
+        "the 2019 script's lines": (lines_of_2019, False),
+        CLIPPING: (lambda _: clip_grad_norm_(model.parameters(), 1.0), False),
+        "clipping, with gradsound": (
+            lambda _: nn.utils.clip_grad_norm_(model.parameters(), 1.0),
+            True,
+        ),
+    }
+    if len(weights) < 1:  # nothing that the old lines would find
+        del cases["the 2019 script's lines"]
+    taken: dict[str, list[float]] = {case: [] for case in cases}
+    with gradsound.attach(model, optimizer, log=fresh()):
+        hooks = optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks
+        ours = [dict(place) for place in hooks]
+        for _ in range(rounds):
+            for case in random.sample([*cases], len(cases)):
+                measure, heard = cases[case]
+                for place, kept in zip(hooks, ours):
+                    place.clear()
+                    place.update(kept if heard else {})
+                taken[case].append(loop.turn(measure, TURN))
+        for place, kept in zip(hooks, ours):
+            place.update(kept)
+    return taken
+
+
+@contextmanager
+def bare(loop: Loop) -> Iterator[Measure]:
+    """The bare loop."""
+    yield lambda _: None
+
+
+@contextmanager
+def sounding(loop: Loop) -> Iterator[Measure]:
+    """Our own, with a sound file that another process renders meanwhile."""
+    with gradsound.attach(loop.model, loop.optimizer, log=fresh(), wav="run.wav"):
+        yield lambda _: None
+
+
+@contextmanager
+def budgeted(loop: Loop) -> Iterator[Measure]:
+    """Our own, with a budget of one percent."""
+    with gradsound.attach(loop.model, loop.optimizer, log=fresh(), budget=0.01):
+        yield lambda _: None
+
+
+@contextmanager
+def tensorboard(loop: Loop) -> Iterator[Measure]:
+    """Histograms of every gradient at every step."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter("board") as writer:
+
+        def measure(step: int) -> None:
+            for name, parameter in loop.model.named_parameters():
+                writer.add_histogram(name, parameter.grad, step)
+
+        yield measure
+
+
+@contextmanager
+def wandb_watch(loop: Loop) -> Iterator[Measure]:
+    """wandb.watch(log="gradients", log_freq=1), offline."""
+    import wandb
+
+    wandb.watch(loop.model, log="gradients", log_freq=1)
+    yield lambda step: wandb.log({"number": step})
+    wandb.unwatch(loop.model)
+    time.sleep(0.1)  # its service has work left, which is not for the next
+
+
+@contextmanager
+def wandb_run(folder: str) -> Iterator[None]:
+    """One run for all turns: to begin one takes seconds."""
+    import wandb
+
+    with wandb.init(mode="offline", dir=folder, settings=wandb.Settings(silent=True)):
+        yield
+
+
+LONG_CASES = {
+    BARE: bare,
+    "gradsound, with a sound file": sounding,
+    "gradsound, budget of 1 %": budgeted,
+    "TensorBoard histograms": tensorboard,
+    "wandb.watch": wandb_watch,
+}
+
+
+def long_turns(loop: Loop, steps: int, cases: Sequence[str]) -> dict[str, list[float]]:
+    """Seconds a step, of what must be begun and ended."""
+    taken: dict[str, list[float]] = {case: [] for case in cases}
+    for _ in range(LONG_ROUNDS):
+        for case in random.sample(cases, len(cases)):
+            with LONG_CASES[case](loop) as measure:
+                taken[case].append(loop.turn(measure, steps))
+    return taken
 
 
 def reading(model: nn.Module) -> dict[str, float]:
@@ -182,48 +195,52 @@ def reading(model: nn.Module) -> dict[str, float]:
     gradients = [parameter.grad for parameter in model.parameters()]
     buffer = torch.randn(sum(g.numel() for g in gradients) // 4096 + 1, 4096)
     meter = Meter()
-    seconds: dict[str, list[float]] = {"norms": [], "read": []}
-    for _ in range(5):
-        begin = time.perf_counter()
-        meter.take(gradients)
-        seconds["norms"].append(time.perf_counter() - begin)
-        begin = time.perf_counter()
-        torch.linalg.vector_norm(buffer, dim=1)
-        seconds["read"].append(time.perf_counter() - begin)
+    acts = {
+        "norms alone": lambda: meter.take(gradients),
+        "reading as much memory": lambda: torch.linalg.vector_norm(buffer, dim=1),
+    }
+    seconds: dict[str, list[float]] = {what: [] for what in acts}
+    for _ in range(50):
+        for what, act in acts.items():
+            begin = time.perf_counter()
+            act()
+            seconds[what].append(time.perf_counter() - begin)
     return {what: statistics.median(taken) for what, taken in seconds.items()}
+
+
+def show(taken: dict[str, list[float]]) -> None:
+    """Prints all cases against the bare one, clipping ones against clipping."""
+    for case, seconds in taken.items():
+        if case == BARE:
+            continue
+        against = CLIPPING if case.startswith(f"{CLIPPING},") else BARE
+        pairs = [*zip(seconds, taken[against])]
+        ratio = statistics.median(one / other for one, other in pairs)
+        added = statistics.median(one - other for one, other in pairs)
+        print(f"  {case:30} {ratio:7.3f} x {added * 1e6:+9.0f} us")
 
 
 def compare(name: str, rounds: int) -> None:
     """Prints the table of one model."""
     loop = Loop(MODELS[name])
-    loop.train("bare", 5)
-    steps = max(3, round(BLOCK / loop.train("bare", 5)))
-    cases = [case for case in CASES if name != TINY or case in FOR_TINY]
-    for case in cases:
-        loop.train(case, 2)
-    taken: dict[str, list[float]] = {case: [] for case in cases}
-    alone: dict[str, list[float]] = {"norms": [], "read": []}
-    for _ in range(rounds):
-        for case in random.sample(cases, len(cases)):
-            taken[case].append(loop.train(case, steps))
-        for what, seconds in reading(loop.model).items():
-            alone[what].append(seconds)
-    bare = statistics.median(taken["bare"])
-    print(f"\n{name}: {bare * 1e3:.2f} ms a step, {steps} steps a block")
-    for case in cases[1:]:
-        pairs = [*zip(taken[case], taken[AGAINST.get(case, "bare")])]
-        ratio = statistics.median(one / other for one, other in pairs)
-        added = statistics.median(one - other for one, other in pairs)
-        print(f"  {case:30} {ratio:7.3f} x {added * 1e6:+9.0f} us")
-    for what, label in (("norms", "norms alone"), ("read", "reading as much memory")):
-        print(f"  {label:30} {'':9} {statistics.median(alone[what]) * 1e6:+9.0f} us")
+    loop.turn(lambda _: None, 5)
+    once = loop.turn(lambda _: None, 5)
+    most = max(10, round(60 / (once * 6 * (TURN + WARM))))  # a minute at most
+    taken = short_turns(loop, min(rounds, most))
+    step = statistics.median(taken[BARE])
+    print(f"\n{name}: {step * 1e3:.2f} ms a step, {len(taken[BARE])} rounds")
+    show(taken)
+    cases = [*LONG_CASES][:3] if name == TINY else [*LONG_CASES]
+    show(long_turns(loop, max(3, round(LONG / once)), cases))
+    for what, seconds in reading(loop.model).items():
+        print(f"  {what:30} {'':9} {seconds * 1e6:+9.0f} us", flush=True)
 
 
 def main() -> None:
     """Prints the tables."""
     parser = argparse.ArgumentParser(description="What recording every step costs.")
     parser.add_argument("models", nargs="*", default=[*MODELS], metavar="model")
-    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--rounds", type=int, default=200)
     arguments = parser.parse_args()
     for model in arguments.models:
         if model not in MODELS:
@@ -232,7 +249,7 @@ def main() -> None:
     print(
         f"{platform.machine()}, {os.cpu_count()} cores, Python "
         f"{platform.python_version()}, torch {torch.__version__}, "
-        f"{THREADS} thread, {arguments.rounds} rounds"
+        f"{THREADS} thread"
     )
     with tempfile.TemporaryDirectory() as folder, wandb_run(folder):
         os.chdir(folder)

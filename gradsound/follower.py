@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SAMPLE_RATE = 44_100  # Hz; a finished run can be rendered at any other
 _LOOK = 0.1  # seconds between looks at the file; a file is not heard before it is whole
-_NICE = 10  # training comes first
+_NICE = 19  # training comes first
 # The trainer's folder must not shadow the standard library (a user's wave.py would), so it
 # leaves the path; the package's own folder comes last.
 _START = (

@@ -49,9 +49,11 @@ def test_data_parallel(tmp_path: Path, who: str, optimizer: str) -> None:
     optimizer = torch.optim.SGD(ddp.parameters(), lr=0.0)
     if {who}:
         gradsound.attach(ddp, {optimizer}, wav="run.wav")
-    for _ in range(3):
+    for k in range(4):
         optimizer.zero_grad()
         ddp(x).square().mean().backward()
+        if k == 3:
+            torch.nn.utils.clip_grad_norm_(ddp.parameters(), 1.0)
         optimizer.step()
 """
     done = torchrun(code, tmp_path)
@@ -69,7 +71,10 @@ def test_data_parallel(tmp_path: Path, who: str, optimizer: str) -> None:
         "run.jsonl",
         "run.wav",
     }
-    np.testing.assert_allclose([step.norms for step in run.steps], [wanted] * 3, rtol=1e-5)
+    *plain, clipped = run.steps
+    np.testing.assert_allclose([step.norms for step in plain], [wanted] * 3, rtol=1e-5)
+    np.testing.assert_allclose(clipped.raw, wanted, rtol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(clipped.norms), 1.0, rtol=1e-5)
 
 
 PLAIN = {  # ways to shard, over 2 ranks
@@ -231,6 +236,7 @@ def test_a_rank_that_fails_to_measure_holds_nobody_up(tmp_path: Path) -> None:
     [
         ("budget=0.01", "budget must be None for a sharded model, got 0.01"),
         ("ranks='each'", "ranks must be 'first' for a sharded model, got 'each'"),
+        ("ranks='each', budget=0.5", "budget must be None with ranks='each', got 0.5"),
     ],
 )
 def test_what_sharded_models_cannot_have(tmp_path: Path, options: str, message) -> None:
@@ -246,6 +252,22 @@ def test_what_sharded_models_cannot_have(tmp_path: Path, options: str, message) 
     assert done.returncode == 0, done.stderr
     assert done.stdout.count(f"refused: {message}") == 2
     assert {path.name for path in tmp_path.iterdir()} == {"script.py"}
+
+
+def test_flat_parameters_are_refused(tmp_path: Path) -> None:
+    """FSDP1 has no layers to hear; what to use instead is said."""
+    code = """
+    from torch.distributed.fsdp import FullyShardedDataParallel
+    model = FullyShardedDataParallel(model, device_id=torch.device("cpu"))
+    try:
+        gradsound.attach(model)
+    except ValueError as error:
+        print("refused:", error)
+"""
+    done = torchrun(code, tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("shard it with fully_shard() instead") == 2
 
 
 @pytest.mark.parametrize("optimizer", ["optimizer", "None"])

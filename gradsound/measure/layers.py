@@ -69,6 +69,11 @@ def find_layers(
     """
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ValueError("model has no parameter with requires_grad, so nothing to hear")
+    if any(type(part).__name__ == "FullyShardedDataParallel" for part in model.modules()):
+        raise ValueError(
+            "model is wrapped in FullyShardedDataParallel, which hides its layers in flat "
+            "parameters: shard it with fully_shard() instead"
+        )
     layers = trained_layers(model, optimizer)
     if not layers:
         raise ValueError(

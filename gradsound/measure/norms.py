@@ -204,7 +204,7 @@ def _on_host(plan: _Plan, gradients: Gradients) -> list[float]:
         norms += _norms_of_rows(memory.flatten(1))
     for sum_type, indices in plan.singles.items():
         few = [gradients[k] for k in indices]
-        taken = torch.stack(torch._foreach_norm(few, 2, dtype=sum_type)).tolist()
+        taken = torch.stack(torch._foreach_norm(few, 2, dtype=sum_type)).tolist()  # type: ignore[arg-type]
         norms += [
             norm if _SMALLEST <= norm < math.inf else _norm_of_any_size(gradients[k])  # type: ignore[arg-type]
             for k, norm in zip(indices, taken)

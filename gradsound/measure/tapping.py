@@ -78,13 +78,19 @@ def tap(
         own: Whether to measure this rank's gradients before they are reduced.
 
     Raises:
-        ValueError: If layers are sharded, and there is a budget or own is asked for.
+        ValueError: If there is a budget and layers are sharded, or own is asked for and
+            either.
     """
     census = Census(model, layers, optimizer, patterns)
-    if census.sharded and budget is not None:
+    if census.sharded and budget is not None and not own:
         raise ValueError(
             f"budget must be None for a sharded model, got {budget}: all ranks have to "
             "measure the same steps, and each has a clock of its own"
+        )
+    if own and budget is not None:
+        raise ValueError(
+            f"budget must be None with ranks='each', got {budget}: a rank's own gradients "
+            "are measured as they come, before it is known whether the step is left out"
         )
     if census.sharded and own:
         raise ValueError(

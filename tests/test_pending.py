@@ -1,0 +1,65 @@
+"""Steps whose figures are still on an accelerator: emitted when they arrive, in order."""
+
+import numpy as np
+import pytest
+from ears import Ear, sgd
+from torch import nn
+from zoo import small, train
+
+from gradsound.measure import tap as module
+from gradsound.measure.taking import Alone
+
+
+class Late(Alone):
+    """Norms that take their time, as those of a busy accelerator do."""
+
+    arrived = False
+    waited = 0
+
+    @property
+    def ready(self) -> bool:
+        return Late.arrived
+
+    def layers(self):
+        Late.waited += not Late.arrived
+        return super().layers()
+
+
+@pytest.fixture
+def ear(monkeypatch: pytest.MonkeyPatch) -> tuple[nn.Module, object, Ear]:
+    monkeypatch.setattr(module, "Alone", Late)
+    monkeypatch.setattr(module, "_LAG", 0.0)  # emit whatever is there at each step
+    Late.arrived, Late.waited = False, 0
+    model = small()
+    optimizer = sgd(model)
+    return model, optimizer, Ear(model, optimizer)
+
+
+def test_nothing_waits_for_figures(ear) -> None:
+    """Training goes on; once they are there, all steps come, as they were measured."""
+    model, optimizer, ear = ear
+    clip = lambda: nn.utils.clip_grad_norm_(model.parameters(), 1 / 13)  # noqa: E731
+    train(model, optimizer, 4, before_step=clip)
+    assert not ear._steps
+    assert not Late.waited
+    Late.arrived = True
+    train(model, optimizer, 1, before_step=clip)
+
+    twin = small()
+    other = Ear(twin, twin_optimizer := sgd(twin))
+    other_clip = lambda: nn.utils.clip_grad_norm_(twin.parameters(), 1 / 13)  # noqa: E731
+    for steps in (4, 1):
+        train(twin, twin_optimizer, steps, before_step=other_clip)
+    assert [step.number for step in ear._steps] == list(range(5))
+    np.testing.assert_array_equal([s.norms for s in ear._steps], other.norms)
+    np.testing.assert_array_equal([s.raw for s in ear._steps], [s.raw for s in other.steps])
+
+
+def test_closing_waits_for_them(ear) -> None:
+    """The last steps are not lost."""
+    model, optimizer, ear = ear
+    train(model, optimizer, 3)
+    ear.tap.close()
+
+    assert [step.number for step in ear._steps] == [0, 1, 2]
+    assert Late.waited == 3
