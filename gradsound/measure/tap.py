@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 # Emitting a step costs more than measuring it, because whatever it needs has left the
 # caches; many at a time cost little more than one.
 _EMITTING = 0.005  # share of time that it may take; where steps are slow, each is at once
+_UNSEEN = 1.1  # times what is timed: a hook costs something before it looks at the clock
 _LAG = 0.1  # seconds that a step may wait for the next ones, at most
 
 
@@ -244,7 +245,8 @@ class Tap:
             self._emit_at = now + min(_LAG, spent / _EMITTING)
         if self._budget is not None:
             now = time.perf_counter()
-            self._due = now - self._start + (self._spent + now - begin) / self._budget
+            spent = _UNSEEN * (self._spent + now - begin)
+            self._due = now - self._start + spent / self._budget
             self._spent = 0.0
 
     def _emit_arrived(self, *, wait: bool = False) -> None:
