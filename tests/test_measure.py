@@ -111,6 +111,9 @@ def test_norms_of_any_gradient() -> None:
         (torch.full((9,), 1 / 3), 1.0),
         (torch.full((100,), 1e3, dtype=torch.float16), 1e4),  # inf if summed in half
         (torch.full((10_001,), 3.0, dtype=torch.bfloat16), 300.014999625),
+        (torch.full((1_000_000,), 1e3, dtype=torch.float16), 1e6),  # many equal ones
+        (torch.full((1_000_003,), 1 / 3), np.sqrt(1_000_003) / 3),  # and a few left over
+        (torch.full((1000, 1000), 1 / 3).t()[::2], np.sqrt(500_000) / 3),  # not in a row
         (torch.full((4,), 1e200, dtype=torch.float64), 2e200),
         (torch.full((4,), 3j, dtype=torch.complex64), 6.0),
         (torch.full((4,), 3e200j, dtype=torch.complex128), 6e200),
@@ -125,11 +128,28 @@ def test_norms_of_any_gradient() -> None:
         (sparse, 5.0),
         (None, 0.0),
     ]
-    gradients, wanted = zip(*cases)
+    gradients, wanted = zip(*cases)  # a sum of 2048 equal floats is good to 2e-6
 
-    np.testing.assert_allclose(gradient_norms(gradients), wanted, rtol=1e-6)
+    np.testing.assert_allclose(gradient_norms(gradients), wanted, rtol=2e-6)
     for gradient, norm in cases:
-        np.testing.assert_allclose(gradient_norms([gradient]), [norm], rtol=1e-6)
+        np.testing.assert_allclose(gradient_norms([gradient]), [norm], rtol=2e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_many_small_gradients_of_one_shape(dtype: torch.dtype) -> None:
+    """Of any size beside one another; and again, when others have none."""
+    sizes = [1e-30, 1e-25, 1e-10, 1.0, 1e10, 1e20, 1e30, 0.0, float("inf"), float("nan")]
+    gradients = [torch.full((3, 3), size, dtype=dtype) for size in sizes] * 5
+    meter = Meter()
+    for absent in ((), (1, 7, 12), ()):
+        given = [None if k in absent else g for k, g in enumerate(gradients)]
+        wanted = [0.0 if g is None else 3 * float(g[0, 0]) for g in given]
+        taken = meter.take(given).on_host()
+        np.testing.assert_allclose(taken, wanted, rtol=1e-6)
+    before = [gradient.clone() for gradient in gradients]
+    meter.take(gradients)
+    for gradient, was in zip(gradients, before):
+        torch.testing.assert_close(gradient, was, rtol=0, atol=0, equal_nan=True)
 
 
 def test_no_gradient_has_no_norm() -> None:
