@@ -426,6 +426,19 @@ def test_an_error_in_a_hook_stays_there(with_optimizer: bool) -> None:
     assert len(told) == 1
 
 
+def test_an_error_loses_no_step_before_it() -> None:
+    """What was measured and waits to be emitted is emitted."""
+    model, optimizer, ear = heard(with_optimizer=True)
+    train(model, optimizer, 1)
+    ear.tap._emit_at = float("inf")  # as where steps come fast
+    train(model, optimizer, 4)
+    ear.tap._meter = None
+    with pytest.warns(GradsoundWarning, match="an error ended the measuring"):
+        train(model, optimizer, 2)
+
+    assert [step.number for step in ear._steps] == [0, 1, 2, 3, 4]
+
+
 def test_warnings_as_errors_do_not_reach_training(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

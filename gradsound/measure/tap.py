@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
@@ -175,6 +176,8 @@ class Tap:
             with torch.no_grad():
                 act()
         except Exception:  # noqa: BLE001 (whatever it is, training must go on)
+            with suppress(Exception):  # it may be what ended the measuring
+                self._emit_arrived(wait=True)
             self._pending.clear()
             if self._muted:
                 return
@@ -251,8 +254,10 @@ class Tap:
 
     def _emit_arrived(self, *, wait: bool = False) -> None:
         """Emits steps in order, as far as their figures are here."""
-        steps = []
-        while self._pending and (wait or self._pending[0].ready):
-            steps.append(self._pending.popleft().step())
-        if steps:
-            self._emit(steps)
+        steps: list[Step] = []
+        try:
+            while self._pending and (wait or self._pending[0].ready):
+                steps.append(self._pending.popleft().step())
+        finally:  # those before one that failed are good
+            if steps:
+                self._emit(steps)
