@@ -100,7 +100,7 @@ def attach(
         budget=budget,
     )
     rank, each = tapping.rank(), ranks == "each" and tapping.ranks() > 1
-    sharded = any(finding.is_sharded(p) for layer in found for p in layer.parameters)
+    sharded = any(layer.sharded for layer in found)
     recorder, tap = None, None
     if rank == 0 or each:
         if each:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from gradsound.run import Run
 
-_TOGETHER = 4  # layers told of one by one
+_TOGETHER = 4  # events of one step that are told
 _TOLD = 8  # lines about what happened; more nobody reads
 _CLIPPED = 1 + 1e-5  # times smaller; less is rounding
 _NOTHING = 1e-300  # in place of 0, to divide by

@@ -59,7 +59,7 @@ class Census:
         self._names = [layer.name for layer in layers]
         self._known = {*self._names}
         self.told: set[str] = set()
-        self.sharded = any(is_sharded(p) for layer in layers for p in layer.parameters)
+        self.sharded = any(layer.sharded for layer in layers)
         self._looks = 0
         self._all = np.ones(len(layers), bool)
         self._settle([[weakref.ref(p) for p in layer.parameters] for layer in layers])
@@ -71,14 +71,10 @@ class Census:
         self._had = np.zeros(len(self.parameters), bool)  # a gradient, at any time
         self._lacked = np.zeros(len(self.parameters), bool)  # one, at any time since
         self._none: NDArray[np.bool_] | None = None  # of the last look
-        self._held = self._ids()
+        self._held = held_by(self._trainer())
 
-    def _ids(self) -> list[int]:
-        """What the optimizer has at this moment."""
-        optimizer = None if self._optimizer is None else self._optimizer()
-        if optimizer is None:
-            return []
-        return [id(p) for group in optimizer.param_groups for p in group["params"]]
+    def _trainer(self) -> Optimizer | None:
+        return None if self._optimizer is None else self._optimizer()
 
     def is_due(self, none: NDArray[np.bool_]) -> bool:
         """Whether to look again: from time to time, or because something is unusual.
@@ -87,7 +83,7 @@ class Census:
             none: Which parameters have no gradient at this step, shape (P,).
         """
         self._looks += 1
-        suspicious = self._looks % _EVERY == 0 or self._ids() != self._held
+        suspicious = self._looks % _EVERY == 0 or held_by(self._trainer()) != self._held
         if none is not self._none:  # to look at it costs more than all the rest
             self._none = none
             ceased = none & self._had & ~self._lacked
@@ -122,7 +118,7 @@ class Census:
         model = self._model()
         if model is None:
             return False
-        optimizer = None if self._optimizer is None else self._optimizer()
+        optimizer = self._trainer()
         held, today = held_by(optimizer), own_parameters(model)
         own: list[list[weakref.ref[nn.Parameter]]] = []
         lost: list[str] = []

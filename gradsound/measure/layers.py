@@ -29,6 +29,11 @@ class Layer:
         """How many numbers it trains."""
         return sum(p.numel() for p in self.parameters if p.requires_grad)
 
+    @property
+    def sharded(self) -> bool:
+        """Whether some of it may lie in pieces on several ranks."""
+        return any(is_sharded(p) for p in self.parameters)
+
 
 def check_types(
     model: nn.Module, optimizer: Optimizer | None, scaler: GradScaler | None

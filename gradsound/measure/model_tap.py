@@ -88,11 +88,12 @@ class ModelTap(Tap):
         backward = torch._C._current_graph_task_id()
         if backward >= 0:
             self._hold(optimizer, backward)
-        elif not self._fresh:
+            return
+        if not self._fresh:
             if self._idle % _IDLE == 0 and self.census.recount():
                 self.settle()
             self._idle += 1
-        if backward < 0 and self._fresh and any(True for _ in self._ours(optimizer)):
+        if self._fresh and any(True for _ in self._ours(optimizer)):
             self.measure(optimizer, self._fresh, skipped_at)
             self._fresh.clear()
 

@@ -47,13 +47,12 @@ class OwnGradients:
 
     def scalars(self, optimizer: Optimizer) -> Scalars | None:
         """What is said of the step of an optimizer that is about to begin."""
-        scale = getattr(optimizer, "grad_scale", None)
+        scale = None
         if self._scaler is not None and self._scaler.is_enabled() and self.held.norms:
             norm = next(iter(self.held.norms.values()))
             device = norm.device if isinstance(norm, torch.Tensor) else "cpu"
             scale = self._scaler.scale(torch.ones((), device=device))
-        skip = getattr(optimizer, "found_inf", None)
-        return None if scale is None and skip is None else Scalars(scale=scale, skip=skip)
+        return Scalars.of(optimizer, scale)
 
     def remove(self) -> None:
         """Takes no more, and forgets what it took."""

@@ -35,9 +35,15 @@ class Scalars:
         self._names, self._reading = [*found], Reading([*found.values()])
 
     @classmethod
-    def of(cls, optimizer: Optimizer) -> Scalars | None:
-        """What a GradScaler hands to a fused optimizer, which unscales and skips itself."""
-        scale = getattr(optimizer, "grad_scale", None)
+    def of(cls, optimizer: Optimizer, scale: torch.Tensor | None = None) -> Scalars | None:
+        """What a GradScaler hands to a fused optimizer, which unscales and skips itself.
+
+        Args:
+            optimizer: The one that is about to step.
+            scale: If known, what the norms are multiplied by; else what it was given.
+        """
+        if scale is None:
+            scale = getattr(optimizer, "grad_scale", None)
         skip = getattr(optimizer, "found_inf", None)
         return None if scale is None and skip is None else cls(scale=scale, skip=skip)
 
