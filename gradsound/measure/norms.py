@@ -139,7 +139,7 @@ class _Plan:
         none: Which parameters have no gradient, shape (P,).
         stacks: Small ones of equal shape and type, measured as the rows of one matrix, with
             the memory for it: to allocate it each time would cost more than all else.
-        singles: Small ones by what their sums are taken in.
+        singles: Other small ones, each with what its sum is taken in.
         rest: All others in the processor's memory.
         order: Of all these.
         devices: Those in the memory of an accelerator.
@@ -147,7 +147,7 @@ class _Plan:
 
     none: NDArray[np.bool_]
     stacks: list[tuple[list[int], torch.Tensor]] = field(default_factory=list)
-    singles: dict[torch.dtype, list[int]] = field(default_factory=dict)
+    singles: list[tuple[int, torch.dtype]] = field(default_factory=list)
     rest: list[int] = field(default_factory=list)
     order: list[int] = field(default_factory=list)
     devices: dict[torch.device, list[int]] = field(default_factory=dict)
@@ -156,7 +156,6 @@ class _Plan:
 def _planned(gradients: Gradients) -> _Plan:
     plan = _Plan(np.array([gradient is None for gradient in gradients]))
     small, devices = defaultdict(list), defaultdict(list)
-    singles: dict[torch.dtype, list[int]] = defaultdict(list)
     for index, gradient in enumerate(gradients):
         if gradient is None:
             continue
@@ -172,12 +171,12 @@ def _planned(gradients: Gradients) -> _Plan:
             plan.rest.append(index)
     for (shape, dtype), indices in small.items():
         if len(indices) < _STACKED or shape.numel() > _SMALL:
-            singles[_SUM.get(dtype, torch.float32)] += indices
+            plan.singles += [(k, _SUM.get(dtype, torch.float32)) for k in indices]
         else:
             plan.stacks += _stacks(indices, shape, dtype)
-    plan.singles, plan.devices = dict(singles), dict(devices)
+    plan.devices = dict(devices)
     plan.order = [k for indices, _ in plan.stacks for k in indices]
-    plan.order += [k for indices in singles.values() for k in indices] + plan.rest
+    plan.order += [k for k, _ in plan.singles] + plan.rest
     return plan
 
 
@@ -204,13 +203,11 @@ def _on_host(plan: _Plan, gradients: Gradients) -> list[float]:
     for indices, memory in plan.stacks:
         torch.stack([gradients[k] for k in indices], out=memory)  # type: ignore[misc]
         norms += _norms_of_rows(memory.flatten(1))
-    for sum_type, indices in plan.singles.items():
-        few = [gradients[k] for k in indices]
-        taken = torch.stack(torch._foreach_norm(few, 2, dtype=sum_type)).tolist()  # type: ignore[arg-type]
-        norms += [
-            norm if _SMALLEST <= norm < math.inf else _norm_of_any_size(gradients[k])  # type: ignore[arg-type]
-            for k, norm in zip(indices, taken)
-        ]
+    for k, sum_type in plan.singles:  # one by one: torch has nothing faster for a few
+        norm = vector_norm(gradients[k], 2, None, False, dtype=sum_type).item()  # type: ignore[arg-type]
+        if not _SMALLEST <= norm < math.inf:
+            norm = _norm_of_any_size(gradients[k])  # type: ignore[arg-type]
+        norms.append(norm)
     return norms + [_norm(gradients[k]) for k in plan.rest]  # type: ignore[arg-type]
 
 

@@ -31,26 +31,33 @@ class OptimizerTap(Tap):
         self, census: Census, optimizer: Optimizer, emit: Emit, budget: float | None = None
     ) -> None:
         super().__init__(census, emit, budget)
-        self._running: FrameType | None = None  # the call of step() that is under way
-        self.handles += [
-            optimizer.register_step_pre_hook(uncompiled(self._before)),
-            optimizer.register_step_post_hook(uncompiled(self._after)),
-        ]
+        steps = sum("step" in vars(kind) for kind in type(optimizer).__mro__)
+        self._nests = steps > 2  # a subclass of a subclass may call super().step()
+        self._running: FrameType | None = None  # then, the call that is under way
+        self._hears_ends = False
+        hook = uncompiled(self._before)
+        self.handles.append(optimizer.register_step_pre_hook(hook))
 
     def _before(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
-        step = _frame_of_step()
-        if self._running is not None and _is_within(step, self._running):
-            return  # a subclass called super().step(): hooks fire twice
-        self._running = step
-        if not has_closure(args, kwargs):
+        if self._nests:
+            step = _frame_of_step()
+            if self._running is not None and _is_within(step, self._running):
+                return  # super().step(): hooks fire twice
+            self._running = step
+        has = has_closure(args, kwargs)
+        if (has or self._nests) and not self._hears_ends:  # a hook less is time saved
+            self._hears_ends = True
+            hook = uncompiled(self._after)
+            self.handles.append(optimizer.register_step_post_hook(hook))
+        if not has:
             self.safely(lambda: self.measure(optimizer))
 
     def _after(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
-        if _frame_of_step() is not self._running:
+        if self._nests and _frame_of_step() is not self._running:
             return
         self._running = None
         if has_closure(args, kwargs):  # it made the gradients during the step

@@ -172,9 +172,10 @@ class Tap:
 
     def safely(self, act: Callable[[], None]) -> None:
         """Does what a hook has to do; an exception ends the measuring, not training."""
+        differentiating = torch.is_grad_enabled()
+        torch._C._set_grad_enabled(False)  # as no_grad(), for a third of its time
         try:
-            with torch.no_grad():
-                act()
+            act()
         except Exception:  # noqa: BLE001 (whatever it is, training must go on)
             with suppress(Exception):  # it may be what ended the measuring
                 self._emit_arrived(wait=True)
@@ -188,6 +189,8 @@ class Tap:
                 "an error ended the measuring; training goes on, what was recorded so far "
                 f"is kept:\n{traceback.format_exc()}"
             )
+        finally:
+            torch._C._set_grad_enabled(differentiating)
 
     def _gradients(self, fresh: Container[int] | None) -> list[torch.Tensor | None]:
         alive = [reference() for reference in self.census.parameters]
