@@ -7,7 +7,11 @@ rounds. The control is a second bare turn: differences as small as its own mean 
 What cannot be switched on and off between steps (a sound process, wandb's hooks) takes
 turns of a tenth of a second, in fewer rounds.
 
-    python benchmarks/overhead.py [--rounds 200] [model ...]
+The C library is told to keep the memory it has. Left alone it gives some back and asks for
+it again at every step, or does not, as chance has laid out the heap; that moves a loop of a
+few milliseconds by more than a tenth, up or down, whoever allocates something in it.
+
+    python benchmarks/overhead.py [--rounds 400] [model ...]
 
 Needs ``pip install gradsound[benchmark]``.
 """
@@ -19,6 +23,7 @@ import os
 import platform
 import random
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -33,11 +38,11 @@ import gradsound
 from gradsound.measure.norms import Meter
 
 THREADS = 1  # two cores are there: the other is for what monitors do beside the training
-TURN = 6  # steps of a turn; for ratios near 1, neighbours in time are what counts
+MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
+MINUTES = 3  # for the short turns of one model, at most
 LONG = 0.1  # seconds of a long turn
 LONG_ROUNDS = 8
 BUDGETED = 30.0  # seconds
-WARM = 2  # steps before each turn, for caches to be as in a loop of its own
 BARE, CONTROL = "bare", "bare again (control)"
 CLIPPING = "clipping"
 TINY = "10,000 tiny"  # others than we would take minutes for it
@@ -61,11 +66,16 @@ class Loop:
         self.model, self._x, self._y = make()
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=1e-4)
         self._loss_function = nn.CrossEntropyLoss()
-        self._number = 0
+        self._number, self.warm = 0, 2
+        self.turn(lambda _: None, 5)
+        self.seconds = self.turn(lambda _: None, 5)
+        # Steps of a turn, and before it for caches to be as in a loop of its own. For
+        # ratios near 1, neighbours in time are what counts.
+        self.steps, self.warm = (6, 2) if self.seconds < 0.03 else (2, 1)
 
     def turn(self, measure: Measure, steps: int) -> float:
         """Seconds that a step takes."""
-        for step in range(-WARM, steps):
+        for step in range(-self.warm, steps):
             if step == 0:
                 begin = time.perf_counter()
             self.optimizer.zero_grad()
@@ -112,7 +122,7 @@ def short_turns(loop: Loop, rounds: int) -> dict[str, list[float]]:
                 for place, kept in zip(hooks, ours):
                     place.clear()
                     place.update(kept if heard else {})
-                taken[case].append(loop.turn(measure, TURN))
+                taken[case].append(loop.turn(measure, loop.steps))
         for place, kept in zip(hooks, ours):
             place.update(kept)
     return taken
@@ -207,8 +217,8 @@ def budgeted(loop: Loop, seconds: float) -> str:
                 place[key] = timed(hook)
         begin = time.perf_counter()
         while (passed := time.perf_counter() - begin) < seconds:
-            loop.turn(lambda _: None, TURN)
-            steps += WARM + TURN
+            loop.turn(lambda _: None, loop.steps)
+            steps += loop.warm + loop.steps
     measured = len([*gradsound.read_run(log).steps])
     return f"{inside / passed:.2%} of the time, {measured} of {steps} steps measured"
 
@@ -246,26 +256,26 @@ def show(taken: dict[str, list[float]]) -> None:
 def compare(name: str, rounds: int) -> None:
     """Prints the table of one model."""
     loop = Loop(MODELS[name])
-    loop.turn(lambda _: None, 5)
-    once = loop.turn(lambda _: None, 5)
-    most = max(10, round(60 / (once * 6 * (TURN + WARM))))  # a minute at most
-    taken = short_turns(loop, min(rounds, most))
+    a_round = 6 * (loop.steps + loop.warm) * loop.seconds
+    taken = short_turns(loop, min(rounds, max(10, round(MINUTES * 60 / a_round))))
     step = statistics.median(taken[BARE])
     print(f"\n{name}: {step * 1e3:.2f} ms a step, {len(taken[BARE])} rounds")
     show(taken)
     if name == TINY:
         print(f"  {'gradsound, budget of 1 %':30} {budgeted(loop, BUDGETED)}")
     else:
-        show(long_turns(loop, max(3, round(LONG / once))))
+        show(long_turns(loop, max(3, round(LONG / loop.seconds))))
     for what, seconds in reading(loop.model).items():
         print(f"  {what:30} {'':9} {seconds * 1e6:+9.0f} us", flush=True)
 
 
 def main() -> None:
     """Prints the tables."""
+    if MALLOC.items() - os.environ.items():  # it is read when a process begins
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **MALLOC})
     parser = argparse.ArgumentParser(description="What recording every step costs.")
     parser.add_argument("models", nargs="*", default=[*MODELS], metavar="model")
-    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=400)
     arguments = parser.parse_args()
     for model in arguments.models:
         if model not in MODELS:

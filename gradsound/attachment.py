@@ -91,4 +91,4 @@ def _finish(tap: Tap | None, recorder: Recorder | None) -> None:
     if tap is not None:
         tap.close()
     if recorder is not None:
-        recorder.close()
+        recorder.close(0 if tap is None else tap.steps)

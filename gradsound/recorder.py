@@ -54,6 +54,7 @@ class Recorder:
         self._writer: RunWriter | None = RunWriter(self._log, header)
         self._follower: Follower | None = None
         self._process, self._count = os.getpid(), 0
+        self._budget = header.budget
         try:
             if wav is not None:
                 reading = self._writer.reading.fileno()
@@ -91,8 +92,12 @@ class Recorder:
             self._writer.close()
         self._log.unlink(missing_ok=True)
 
-    def close(self) -> None:
-        """Finishes the files."""
+    def close(self, seen: int = 0) -> None:
+        """Finishes the files.
+
+        Args:
+            seen: How many steps there were, recorded or not.
+        """
         if os.getpid() != self._process:  # a forked worker ends; the files are not its own
             return
         if self._writer is not None:
@@ -104,7 +109,12 @@ class Recorder:
             if wrong and self._count:
                 warn(f"{self._wav}: {wrong}; the steps are in {self._log}")
         if not self._count:
-            warn(f"{self._log}: no optimizer step was seen, so there is nothing to hear")
+            why = "no optimizer step was seen"
+            if seen:
+                why = f"none of {seen} steps was measured"
+                if self._budget is not None:
+                    why += f" within the budget of {self._budget:g}"
+            warn(f"{self._log}: {why}, so there is nothing to hear")
             if self._discard:
                 self._log.unlink(missing_ok=True)
 

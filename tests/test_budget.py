@@ -3,13 +3,13 @@
 import json
 import time
 
-import numpy as np
 import pytest
 from ears import BOTH, Ear, ear_for, heard, sgd
 from torch import nn
 from zoo import small, train
 
 import gradsound
+from gradsound.errors import GradsoundWarning
 from gradsound.measure.tap import Tap
 
 
@@ -71,16 +71,20 @@ def test_without_a_budget_every_step_is_measured(monkeypatch) -> None:
 
 def test_the_run_says_which_steps_are_missing(tmp_path, monkeypatch) -> None:
     """Its header has the budget, its steps their numbers."""
-    Slow(monkeypatch)
+    clock = Slow(monkeypatch)
     model = small()
     optimizer = sgd(model)
+
+    def step() -> None:
+        clock.now += 0.01
+
     with gradsound.attach(model, optimizer, log=tmp_path / "run.jsonl", budget=0.25):
-        train(model, optimizer, 9, before_step=lambda: None)
+        train(model, optimizer, 9, before_step=step)
     run = gradsound.read_run(tmp_path / "run.jsonl")
 
     assert run.header.budget == 0.25
     assert json.loads((tmp_path / "run.jsonl").read_text().split("\n")[0])["budget"] == 0.25
-    assert [step.number for step in run.steps] == [0]  # the clock stood still then
+    assert [step.number for step in run.steps] == [0]  # to be paid for four seconds
     assert run.select("0").header.budget == 0.25
 
 
@@ -92,13 +96,24 @@ def test_what_is_no_share_is_refused(budget: float) -> None:
         gradsound.attach(model, budget=budget)
 
 
-def test_skipped_steps_count_too() -> None:
-    """A step that is not measured keeps its number."""
+def test_the_first_measurement_is_paid_for_before() -> None:
+    """So a short run keeps to the budget too; steps that are left out are counted."""
     model = small()
     optimizer = sgd(model)
     ear = Ear(model, optimizer, budget=1e-9)
     train(model, optimizer, 5)
 
-    assert [step.number for step in ear.steps] == [0]
+    assert not ear.steps
     assert ear.tap.steps == 5
-    assert np.isfinite(ear.norms).all()
+
+
+def test_a_run_without_any_step_says_why(tmp_path) -> None:
+    """A budget too small for the time there was is not a run without steps."""
+    model = small()
+    optimizer = sgd(model)
+    attachment = gradsound.attach(model, optimizer, log=tmp_path / "run.jsonl", budget=1e-9)
+    train(model, optimizer, 5)
+    with pytest.warns(
+        GradsoundWarning, match="none of 5 steps was measured within the budget"
+    ):
+        attachment.close()

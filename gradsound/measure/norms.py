@@ -204,7 +204,7 @@ def _on_host(plan: _Plan, gradients: Gradients) -> list[float]:
         torch.stack([gradients[k] for k in indices], out=memory)  # type: ignore[misc]
         norms += _norms_of_rows(memory.flatten(1))
     for k, sum_type in plan.singles:  # one by one: torch has nothing faster for a few
-        norm = vector_norm(gradients[k], 2, None, False, dtype=sum_type).item()  # type: ignore[arg-type]
+        norm = vector_norm(gradients[k], 2, None, False, dtype=sum_type).item()
         if not _SMALLEST <= norm < math.inf:
             norm = _norm_of_any_size(gradients[k])  # type: ignore[arg-type]
         norms.append(norm)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 _EMITTING = 0.005  # share of time that it may take; where steps are slow, each is at once
 _UNSEEN = 1.1  # times what is timed: a hook costs something before it looks at the clock
 _LAG = 0.1  # seconds that a step may wait for the next ones, at most
+_FIRST = 15e-6  # seconds a parameter that the first measurement takes, or somewhat less
 
 
 class Tap:
@@ -66,7 +67,9 @@ class Tap:
         self._pending: deque[Pending] = deque()
         self._emit_at = 0.0  # on the clock
         self._raw: list[tuple[NDArray[np.bool_], Taken]] = []  # of the step to come
-        self._budget, self._spent, self._due = budget, 0.0, 0.0  # seconds
+        self._budget, self._spent = budget, 0.0  # seconds
+        # Each measurement is paid for after it was taken, but the first before.
+        self._due = 0.0 if budget is None else _FIRST * len(census.parameters) / budget
         self._muted, self._stays = False, False
         self._none: NDArray[np.bool_] | None = None  # which had no gradient, at last
         self._told = False  # that no gradient is visible
