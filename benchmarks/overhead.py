@@ -272,7 +272,8 @@ def compare(name: str, rounds: int) -> None:
 def main() -> None:
     """Prints the tables."""
     if MALLOC.items() - os.environ.items():  # it is read when a process begins
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **MALLOC})
+        again = [sys.executable, *sys.argv]
+        os.execve(sys.executable, again, {**os.environ, **MALLOC})  # noqa: S606 (itself)
     parser = argparse.ArgumentParser(description="What recording every step costs.")
     parser.add_argument("models", nargs="*", default=[*MODELS], metavar="model")
     parser.add_argument("--rounds", type=int, default=400)
