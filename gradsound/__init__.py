@@ -2,17 +2,21 @@
 
 import gradsound
 
-with gradsound.attach(model, optimizer, wav="run.wav"):
+with gradsound.listen(model, optimizer):
     train(model, optimizer)  # your loop, unchanged
 """
 
-from gradsound.attaching import attach
-from gradsound.attachment import Attachment
-from gradsound.music.preset import PRESETS, Preset
-from gradsound.picture import plot
-from gradsound.rendering import render
-from gradsound.run import Run, Step
-from gradsound.run_file import read_run
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gradsound.attaching import attach, listen
+    from gradsound.attachment import Attachment
+    from gradsound.music.preset import PRESETS, Preset
+    from gradsound.picture import plot
+    from gradsound.rendering import render
+    from gradsound.run import Run, Step
+    from gradsound.run_file import read_run
 
 __all__ = [
     "PRESETS",
@@ -21,8 +25,34 @@ __all__ = [
     "Run",
     "Step",
     "attach",
+    "listen",
     "plot",
     "read_run",
     "render",
 ]
 __version__ = "0.1.0.dev0"
+
+# Each is loaded when it is asked for: the process that has the sound device is up before
+# numpy is.
+_HOMES = {
+    "PRESETS": "music.preset",
+    "Attachment": "attachment",
+    "Preset": "music.preset",
+    "Run": "run",
+    "Step": "run",
+    "attach": "attaching",
+    "listen": "attaching",
+    "plot": "picture",
+    "read_run": "run_file",
+    "render": "rendering",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,14 +1,15 @@
-"""attach(): joins a model in training to a run file, and that to a sound file."""
+"""attach() and listen(): join a model in training to a run file, and that to its sound."""
 
 from __future__ import annotations
 
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from gradsound.attachment import Attachment, refuse_second
 from gradsound.errors import MissingExtraError
 from gradsound.music.preset import find_preset
+from gradsound.player import Live
 from gradsound.recorder import Recorder
 from gradsound.run import Header
 
@@ -35,6 +36,7 @@ def attach(
     scaler: GradScaler | None = None,
     budget: float | None = None,
     ranks: Literal["first", "each"] = "first",
+    live: bool | Live = False,
 ) -> Attachment:
     """Listens to the gradients of a model from here on; training stays as it is.
 
@@ -66,6 +68,8 @@ def attach(
             0.01: as many steps are left out as it takes. None measures every step.
         ranks: "each" has every rank record the gradients of its own batch, before they are
             reduced, in files of its own (run.rank1.jsonl), so that a bad one can be heard.
+        live: Whether to play steps as they come, on the sound device of this machine; on
+            which and how loud, `gradsound.listen` takes. Of several ranks the first plays.
 
     Returns:
         The attachment, to close or to use in a ``with`` statement.
@@ -76,7 +80,7 @@ def attach(
             already.
         OSError: If a file cannot be written.
         RuntimeError: If the model is sharded and some rank does not attach as well.
-        MissingExtraError: If torch is not installed.
+        MissingExtraError: If torch is not installed, or PyAudio and live is asked for.
     """
     try:
         from gradsound.measure import layers as finding
@@ -87,6 +91,7 @@ def attach(
         raise MissingExtraError("torch", "torch") from error
     chosen = find_preset(preset)
     _check(note, budget, ranks)
+    heard = live if isinstance(live, Live) else Live() if live else None
     finding.check_types(model, optimizer, scaler)
     optimizer = tapping.innermost(optimizer)
     patterns = (layers,) if isinstance(layers, str) else layers and tuple(layers)
@@ -105,7 +110,7 @@ def attach(
     if rank == 0 or each:
         if each:
             log, wav = _of_rank(log, rank), _of_rank(wav, rank)
-        recorder = Recorder(header, log, wav, chosen)
+        recorder = Recorder(header, log, wav, chosen, None if rank else heard)
     try:
         if sharded:
             from gradsound.measure.meeting import meet
@@ -127,6 +132,42 @@ def attach(
             recorder.discard()
         raise
     return Attachment(model, optimizer, tap, recorder)
+
+
+def listen(
+    model: nn.Module,
+    optimizer: Optimizer | None = None,
+    *,
+    device: int | str | None = None,
+    latency: Literal["safe", "low"] = "safe",
+    volume: float = 1.0,
+    **options: Any,
+) -> Attachment:
+    """Attaches to a model and plays its steps as they come, on the sound device.
+
+    Steps that come faster than the ear can follow sound as one, which has each layer's
+    greatest norm; where they come slower, there is silence between. Training never waits
+    for the sound, and goes on without: if there is no device, or it is lost, one warning
+    says so, and it sounds again when the device is back.
+
+    Args:
+        model: As for `gradsound.attach`.
+        optimizer: As for `gradsound.attach`.
+        device: Index of an output device, or part of its name, as ``gradsound devices``
+            lists them; the default one if None.
+        latency: "safe", or "low" for a machine that is not busy: 12 or 6 ms a block.
+        volume: Linear gain, 0 to 1; the attachment's ``volume`` changes it later.
+        **options: As for `gradsound.attach`.
+
+    Returns:
+        The attachment, to close or to use in a ``with`` statement.
+
+    Raises:
+        ValueError: If latency or volume is outside its range; and as `gradsound.attach`.
+        MissingExtraError: If PyAudio is not installed.
+    """
+    live = Live(device=device, latency=latency, volume=volume)
+    return attach(model, optimizer, live=live, **options)
 
 
 def _check(note: str, budget: float | None, ranks: str) -> None:

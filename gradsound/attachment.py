@@ -5,6 +5,8 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING
 
+from gradsound.player import check_volume
+
 if TYPE_CHECKING:
     from torch import nn
     from torch.optim import Optimizer
@@ -23,7 +25,7 @@ class Attachment:
         tap: Tap | None,
         recorder: Recorder | None,
     ) -> None:
-        self._tap = tap
+        self._tap, self._recorder = tap, recorder
         self._optimizer = None if optimizer is None else weakref.ref(optimizer)
         # Nothing here refers to the model or the optimizer: both go when their owner wants,
         # and then, or at the end of the program, this finishes the files.
@@ -42,8 +44,26 @@ class Attachment:
         if self._tap is not None and self._finish.alive:
             self._tap.safely(self._tap.before_clip)
 
+    @property
+    def volume(self) -> float:
+        """Linear gain of what is heard live, 0 to 1; may be set while it plays.
+
+        Raises:
+            ValueError: If it is set to something else.
+        """
+        player = None if self._recorder is None else self._recorder.player
+        return 0.0 if player is None else player.volume
+
+    @volume.setter
+    def volume(self, volume: float) -> None:
+        check_volume(volume)
+        if self._recorder is not None and self._recorder.player is not None:
+            self._recorder.player.volume = volume
+
     def close(self) -> None:
         """Removes every hook and finishes every file. A second call does nothing.
+
+        The sound file is waited for; what is heard live ends within two seconds.
 
         Of a sharded model all ranks must close, as they all had to attach. What went wrong
         is told by a `GradsoundWarning`, never raised.

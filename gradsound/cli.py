@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 
 import gradsound
+from gradsound.console import play
 from gradsound.errors import show_plainly
 from gradsound.music.preset import PRESETS
+from gradsound.out.loudspeaker import FRAMES, NoDeviceError, devices
 from gradsound.out.sound_file import FORMATS
 from gradsound.picture import plot
+from gradsound.player import Live
 from gradsound.rendering import SAMPLE_RATES, render
 from gradsound.run_file import read_run
 from gradsound.summary import summarize, tell
@@ -42,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.stdout.flush()
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError, ImportError, NoDeviceError) as error:
         sys.exit(_complain(error))
     except KeyboardInterrupt:
         sys.exit(130)
@@ -63,7 +66,7 @@ def _complain(error: Exception) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        "gradsound", description="Hear your network train: the sound of finished runs."
+        "gradsound", description="Hear your network train: the sound of runs."
     )
     version = f"gradsound {gradsound.__version__}"
     parser.add_argument("--version", action="version", version=version)
@@ -72,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     command = _add(commands, "render", "write the sound of a run to a file", _render)
     _add_output(command, f"sound file to write, ending in {', '.join(FORMATS)}")
     _add_preset(command)
-    command.add_argument("--speed", type=float, default=1.0, help="times faster (1)")
+    _add_speed(command)
     low, high = SAMPLE_RATES
     command.add_argument(
         "--rate",
@@ -88,6 +91,23 @@ def _parser() -> argparse.ArgumentParser:
         help="format of the samples (PCM_16, in Ogg VORBIS)",
     )
 
+    command = _add(commands, "play", "play a run on the sound device", _play, "or -")
+    _add_preset(command)
+    _add_speed(command)
+    command.add_argument(
+        "--follow",
+        action="store_true",
+        help="play steps as they are added, from now on: fast ones together",
+    )
+    command.add_argument("--device", help="index or part of a name, from 'devices'")
+    command.add_argument("--latency", default="safe", help=f"{' or '.join(FRAMES)} (safe)")
+    command.add_argument("--volume", type=float, default=1.0, help="0 to 1 (1)")
+
+    command = commands.add_parser(
+        "devices", help="list sound devices", description="List sound devices."
+    )
+    command.set_defaults(act=_devices)
+
     command = _add(commands, "plot", "draw a run: pitches, events, spectrum", _plot)
     _add_output(command, "picture to write, ending in .png, .svg or .pdf")
     _add_preset(command)
@@ -101,10 +121,12 @@ def _add(
     name: str,
     does: str,
     act: Callable[[argparse.Namespace], None],
+    instead: str = "",
 ) -> argparse.ArgumentParser:
     command = commands.add_parser(name, help=does, description=does.capitalize() + ".")
     command.set_defaults(act=act)
-    command.add_argument("run", type=Path, metavar="run.jsonl", help="a run file")
+    what = f"a run file{instead and f', {instead} for standard input'}"
+    command.add_argument("run", type=Path, metavar="run.jsonl", help=what)
     command.add_argument(
         "--layers",
         action="append",
@@ -116,6 +138,10 @@ def _add(
 
 def _add_output(command: argparse.ArgumentParser, what: str) -> None:
     command.add_argument("-o", "--output", type=Path, required=True, help=what)
+
+
+def _add_speed(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--speed", type=float, default=1.0, help="times faster (1)")
 
 
 def _add_preset(command: argparse.ArgumentParser) -> None:
@@ -137,6 +163,23 @@ def _render(options: argparse.Namespace) -> None:
         sample_rate=options.rate,
         subtype=options.subtype,
     )
+
+
+def _play(options: argparse.Namespace) -> None:
+    play(
+        options.run,
+        layers=options.layers,
+        preset=options.preset,
+        speed=options.speed,
+        follow=options.follow,
+        live=Live(device=options.device, latency=options.latency, volume=options.volume),
+    )
+
+
+def _devices(_: argparse.Namespace) -> None:
+    for device in devices():
+        mark = "*" if device["default"] else " "
+        print(f"{mark} {device['index']:3} {device['name']}")
 
 
 def _plot(options: argparse.Namespace) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gradsound.music.preset import Preset
     from gradsound.run import Run
 
+SAMPLE_RATE = 44_100  # Hz, unless another is asked for
 SAMPLE_RATES = (16_000, 192_000)  # Hz; below, the highest notes would not fit
 _BLOCK = 10.0  # seconds; rendering less at a time is slower, more takes memory
 
@@ -30,7 +31,7 @@ def render(
     *,
     preset: str | Preset = "notes",
     speed: float = 1.0,
-    sample_rate: int = 44_100,
+    sample_rate: int = SAMPLE_RATE,
     subtype: str | None = None,
 ) -> None:
     """Writes the sound of a run to a file; the same run gives the same bytes.

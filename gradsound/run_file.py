@@ -34,16 +34,18 @@ class RunWriter:
     Args:
         path: Where to write.
         header: The first line.
+        readers: How many will read it meanwhile.
 
     Attributes:
-        reading: The same file, open for reading from its start, whatever its name becomes.
+        readings: The same file for each of them, open from its start, whatever its name
+            becomes.
         steps: How many steps are written whole.
 
     Raises:
         OSError: If the file cannot be made or written.
     """
 
-    def __init__(self, path: Path, header: Header) -> None:
+    def __init__(self, path: Path, header: Header, readers: int = 0) -> None:
         self.steps, self._bytes = 0, 0
         with _locked(path.parent):  # two that begin at once must not take one name
             if path.is_file() and path.stat().st_size > 0:
@@ -51,7 +53,7 @@ class RunWriter:
             self._file: io.FileIO = path.open("wb", buffering=0)
             try:
                 self._write(encode_header(header))
-                self.reading = path.open("rb", buffering=0)
+                self.readings = [path.open("rb", buffering=0) for _ in range(readers)]
             except OSError:
                 self._file.close()
                 raise
@@ -73,7 +75,8 @@ class RunWriter:
     def close(self) -> None:
         """Closes the file. A second call does nothing."""
         self._file.close()
-        self.reading.close()
+        for reading in self.readings:
+            reading.close()
 
     def _write(self, lines: bytes) -> None:
         rest = memoryview(lines)

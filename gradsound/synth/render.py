@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from gradsound.synth.voices import VOICES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
     from gradsound.score import Note, Score
 
@@ -41,23 +41,38 @@ def render(scores: Iterable[Score], sample_rate: int, start: float = 0.0) -> Sam
         The samples, shape (N, C); N frames reach from ``start`` to the end of the last
         score.
     """
-    origin, now = _frame(start, sample_rate), start
+    origin, now = frame(start, sample_rate), start
     alike = defaultdict(list)  # notes that share one matrix
     for score in scores:
-        for note in score.notes:
-            first = _frame(now + note.onset, sample_rate) - origin
-            last = _frame(now + note.onset + note.duration, sample_rate) - origin
-            alike[note.voice, note.fade, last - first].append((first, note))
+        for first, frames, note in placed(score, now, sample_rate):
+            alike[note.voice, note.fade, frames].append((first - origin, note))
         now += score.duration
-    samples = np.zeros((_frame(now, sample_rate) - origin, CHANNELS), np.float32)
-    for (voice, fade, frames), placed in alike.items():
-        edges = _edges(frames, round(fade * sample_rate))
-        for k in range(0, len(placed), _TOGETHER):
-            firsts, notes = zip(*placed[k : k + _TOGETHER])
-            tones = _tones(voice, notes, frames, sample_rate) * edges  # (K, frames)
-            for first, tone in zip(firsts, tones.astype(np.float32)):
+    samples = np.zeros((frame(now, sample_rate) - origin, CHANNELS), np.float32)
+    for (voice, fade, frames), found in alike.items():
+        for k in range(0, len(found), _TOGETHER):
+            firsts, notes = zip(*found[k : k + _TOGETHER])
+            for first, tone in zip(firsts, tones(voice, fade, notes, frames, sample_rate)):
                 samples[first : first + frames, 0] += tone
     return samples
+
+
+def placed(score: Score, start: float, sample_rate: int) -> Iterator[tuple[int, int, Note]]:
+    """Yields the notes of a score that begins at ``start`` s: first frame, frames, note."""
+    for note in score.notes:
+        first = frame(start + note.onset, sample_rate)
+        last = frame(start + note.onset + note.duration, sample_rate)
+        yield first, last - first, note
+
+
+def tones(
+    voice: str, fade: float, notes: Sequence[Note], frames: int, sample_rate: int
+) -> Samples:
+    """Notes of one voice, fade and length, shape (K, frames)."""
+    hertz = np.array([held(note.hertz, voice, sample_rate) for note in notes])
+    level = np.array([note.level for note in notes])
+    phase = hertz[:, None] / sample_rate * np.arange(frames)  # turns
+    edges = _edges(frames, frame(fade, sample_rate))
+    return (level[:, None] * VOICES[voice].wave(phase) * edges).astype(np.float32)
 
 
 def held(hertz: float, voice: str, sample_rate: int) -> float:
@@ -65,18 +80,9 @@ def held(hertz: float, voice: str, sample_rate: int) -> float:
     return min(hertz, LIMIT * sample_rate / VOICES[voice].bandwidth)
 
 
-def _frame(seconds: float, sample_rate: int) -> int:
+def frame(seconds: float, sample_rate: int) -> int:
+    """The frame at a moment."""
     return round(seconds * sample_rate)
-
-
-def _tones(
-    voice: str, notes: Iterable[Note], frames: int, sample_rate: int
-) -> NDArray[np.float64]:
-    """Notes of one voice and length without their edges, shape (K, frames)."""
-    hertz = np.array([held(note.hertz, voice, sample_rate) for note in notes])
-    level = np.array([note.level for note in notes])
-    phase = hertz[:, None] / sample_rate * np.arange(frames)  # turns
-    return level[:, None] * VOICES[voice].wave(phase)
 
 
 def _edges(frames: int, fade: int) -> NDArray[np.float64]:

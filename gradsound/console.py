@@ -1,0 +1,205 @@
+"""gradsound play: a run on the loudspeaker, and keys to make it softer or end it."""
+
+from __future__ import annotations
+
+import io
+import os
+import select
+import sys
+import threading
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from gradsound.errors import warn
+from gradsound.music.preset import at_speed, find_preset
+from gradsound.out.loudspeaker import FRAMES, Loudspeaker, NoDeviceError
+from gradsound.playing import Playing
+from gradsound.rendering import SAMPLE_RATE
+from gradsound.run_file import lines, parse
+
+try:
+    import termios
+    import tty
+except ImportError:  # not a POSIX system: no keys
+    termios = None  # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from gradsound.player import Live
+    from gradsound.run import Run
+
+_LOOK = 0.05  # seconds between looks at what grows, and at keys
+_KEY = 2**0.5  # times louder or softer: 3 dB
+_SOFTEST = 2**-8
+_HELP = "+ louder  - softer  m mute  q quit"
+
+
+def play(
+    path: Path,
+    *,
+    layers: Sequence[str] | None,
+    preset: str,
+    speed: float,
+    follow: bool,
+    live: Live,
+) -> None:
+    """Plays a run until it is over, or a key or Ctrl-C ends it.
+
+    Args:
+        path: A run file; ``-`` for standard input.
+        layers: Globs over layers; all if None.
+        preset: Name of a preset.
+        speed: Times faster.
+        follow: Whether steps sound as they come, several that come too fast as one. Those
+            that are in a file already are left out, and more are waited for.
+        live: On what, how fast and how loud.
+
+    Raises:
+        OSError: If the file cannot be read.
+        ValueError: If it is no run, or an argument is outside its range.
+        NoDeviceError: If there is no sound device to begin with.
+    """
+    sounding = at_speed(find_preset(preset), speed)
+    piped = str(path) == "-"
+    with _Source(0 if piped else os.open(path, os.O_RDONLY)) as source:
+        name = "standard input" if piped else str(path)
+        run = source.run(name, growing=follow and not piped)
+        if layers is not None:
+            run = run.select(layers)
+        speaker = _speaker(live)
+        playing = Playing(
+            run, sounding, speaker, SAMPLE_RATE, live=follow, volume=live.volume
+        )
+        with _terminal(playing):
+            playing.play()
+    if playing.failure is not None:
+        raise playing.failure
+    if playing.number < 0 and not playing.ended:
+        raise ValueError(f"{name}: has no steps, so there is nothing to hear")
+
+
+class _Source(io.RawIOBase):
+    """A file that one thread reads, and that ends when another closes it.
+
+    A thread that waits in a file of Python's own would keep the program from ending.
+
+    Args:
+        descriptor: Of a file that is open for reading.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor, self._over = descriptor, False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]
+        while not self._over:
+            if select.select([self._descriptor], [], [], _LOOK)[0]:
+                return os.readv(self._descriptor, [buffer])
+        return 0
+
+    def close(self) -> None:
+        self._over = True
+        super().close()
+
+    def run(self, name: str, *, growing: bool) -> Run:
+        """The run in it; of one that grows, the steps that are added from now on."""
+        file, at_end = io.BufferedReader(self), False
+
+        def more() -> bool:
+            nonlocal at_end
+            at_end = True
+            time.sleep(_LOOK)
+            return not self._over
+
+        def added() -> Iterator[tuple[int, bytes]]:
+            for number, line in lines(file, more):
+                if number == 1 or at_end:
+                    yield number, line
+
+        return parse(name, added() if growing else lines(file))
+
+
+def _speaker(live: Live) -> Loudspeaker:
+    """The loudspeaker, once it has a device; if that is lost later, it is waited for."""
+
+    def none(reason: str) -> None:
+        raise NoDeviceError(f"{reason}; 'gradsound render' writes a file instead")
+
+    def lost(reason: str) -> None:
+        warn(f"{reason}; it goes on when there is one again, Ctrl-C ends it")
+
+    device = None if live.device is None else str(live.device)
+    speaker = Loudspeaker(device, FRAMES[live.latency], SAMPLE_RATE, none)
+    try:
+        while speaker.name is None:
+            speaker.wants(_LOOK)
+    except BaseException:
+        speaker.close()
+        raise
+    speaker.lost = lost
+    return speaker
+
+
+@contextmanager
+def _terminal(playing: Playing) -> Iterator[None]:
+    """Shows what is played, and listens to keys, where there is a terminal for it."""
+    keyboard, over = _keyboard(), threading.Event()
+    if keyboard is not None:
+        before = termios.tcgetattr(keyboard)
+        tty.setcbreak(keyboard)
+    thread = threading.Thread(target=_attend, args=(playing, keyboard, over), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        if keyboard is not None:
+            termios.tcsetattr(keyboard, termios.TCSADRAIN, before)
+            os.close(keyboard)
+
+
+def _keyboard() -> int | None:
+    """The terminal, if there is one and we are in its foreground."""
+    with suppress(OSError):
+        if termios is not None:
+            terminal = os.open("/dev/tty", os.O_RDONLY)
+            if os.tcgetpgrp(terminal) == os.getpgrp():
+                return terminal
+            os.close(terminal)
+    return None
+
+
+def _attend(playing: Playing, keyboard: int | None, over: threading.Event) -> None:
+    shown = ""
+    show: Callable[[str], object] = sys.stderr.write if sys.stderr.isatty() else len
+    while not over.is_set():
+        if keyboard is None:
+            over.wait(_LOOK)
+        elif select.select([keyboard], [], [], _LOOK)[0]:
+            for key in os.read(keyboard, 64).decode(errors="replace"):
+                _press(playing, key)
+        volume = "muted" if playing.muted else f"volume {playing.volume:.0%}"
+        step = "waiting" if playing.number < 0 else f"step {playing.number}"
+        now = f"{step}  {volume}" + (f"   {_HELP}" if keyboard is not None else "")
+        if now != shown:
+            show(f"\r{now}\x1b[K")
+            sys.stderr.flush()
+            shown = now
+    show("\r\x1b[K")
+
+
+def _press(playing: Playing, key: str) -> None:
+    if key in "+=":
+        playing.volume = min(1.0, playing.volume * _KEY)
+    elif key in "-_":
+        playing.volume = max(_SOFTEST, playing.volume / _KEY)
+    elif key == "m":
+        playing.muted = not playing.muted
+    elif key == "q":
+        playing.ended = True

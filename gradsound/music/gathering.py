@@ -1,0 +1,47 @@
+"""Steps that come faster than the ear can follow, as one.
+
+Shapes: L layers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gradsound.run import Step
+
+
+def gather(earlier: Step, later: Step) -> Step:
+    """Returns a step that has what is remarkable of two.
+
+    Of each layer it has the greater norm; NaN is greater than infinity, and anything than
+    no gradient. So a layer that is out of line for one step of thousands is heard.
+    """
+    absent = earlier.absent & later.absent
+    raw = None
+    if earlier.raw is not None or later.raw is not None:
+        raw = _greater(earlier, earlier.unclipped, later, later.unclipped)
+    return replace(
+        later,
+        norms=_greater(earlier, earlier.norms, later, later.norms),
+        absent=absent,
+        skipped=earlier.skipped or later.skipped,
+        raw=raw,
+    )
+
+
+def _greater(
+    earlier: Step, one: NDArray[np.float32], later: Step, other: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """The greater of two norms of each layer, shape (L,); NaN where both are absent."""
+    below = np.float32(-1)  # any norm
+    norms = np.maximum(  # which passes NaN on
+        np.where(earlier.absent, below, one), np.where(later.absent, below, other)
+    )
+    norms[norms < 0] = np.nan
+    return norms

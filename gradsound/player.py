@@ -1,0 +1,112 @@
+"""Listening live: the trainer's end of the process that plays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gradsound.beside import Beside
+from gradsound.music.preset import to_data
+from gradsound.out.loudspeaker import FRAMES, check_installed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gradsound.music.preset import Preset
+
+_ENDS = 1.8  # seconds that it may take to play what came last; then it is ended
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """How to listen live.
+
+    Attributes:
+        device: Index of an output device, or part of its name; the default one if None.
+        latency: "safe", or "low" for a machine that is not busy.
+        volume: Linear gain, 0 to 1.
+
+    Raises:
+        ValueError: If a value is outside its range.
+        MissingExtraError: If PyAudio is not installed.
+    """
+
+    device: int | str | None = None
+    latency: str = "safe"
+    volume: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_latency(self.latency)
+        check_volume(self.volume)
+        check_installed()
+
+
+class Player:
+    """The trainer's end.
+
+    Args:
+        run: The run file, its header written.
+        reading: The same, open for reading from its start.
+        preset: How steps sound.
+        live: On what, how fast and how loud.
+
+    Raises:
+        OSError: If the process cannot be started.
+    """
+
+    def __init__(self, run: Path, reading: int, preset: Preset, live: Live) -> None:
+        job = {
+            "run": str(run),
+            "preset": to_data(preset),
+            "device": None if live.device is None else str(live.device),
+            "frames": FRAMES[live.latency],
+            "volume": live.volume,
+        }
+        self._process = Beside("sounding", job, reading)
+        self._volume, self._untold = live.volume, ""
+
+    @property
+    def volume(self) -> float:
+        """Linear gain, 0 to 1."""
+        return self._volume
+
+    @volume.setter
+    def volume(self, volume: float) -> None:
+        check_volume(volume)
+        self._volume, self._untold = volume, f"volume {volume!r}"
+        self.ring()
+
+    def ring(self) -> None:
+        """Tells it that the file has grown; never waits."""
+        if self._process.tell(self._untold):
+            self._untold = ""
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended before it was told to."""
+        return self._process.status() is not None
+
+    def said(self) -> str:
+        """What it has to say, if anything; does not wait."""
+        said = self._process.said()
+        if self.ended and not said:
+            said = f"the process that plays ended with status {self._process.status()}"
+        return said
+
+    def close(self) -> str:
+        """Ends it, within two seconds; returns what went wrong, or nothing."""
+        return self._process.close(_ENDS)
+
+
+def check_latency(latency: str) -> None:
+    """Raises ValueError if there is no such latency."""
+    if latency not in FRAMES:
+        raise ValueError(
+            f"latency must be {' or '.join(map(repr, FRAMES))}, got {latency!r}"
+        )
+
+
+def check_volume(volume: float) -> None:
+    """Raises ValueError if it is no gain."""
+    if not 0 <= volume <= 1:
+        raise ValueError(f"volume must be 0 to 1, got {volume!r}")

@@ -1,0 +1,51 @@
+"""The process that plays a run file while it grows, beside the training."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from gradsound.beside import Trainer, serve
+from gradsound.out.loudspeaker import Loudspeaker
+
+_PLAYS_ON = 0.5  # seconds that the last sound may take after the end of the training
+_SAMPLE_RATE = 44_100  # Hz
+
+
+def main() -> None:
+    """What the process does."""
+    serve(_play)
+
+
+def _play(job: dict[str, Any]) -> None:
+    speaker = Loudspeaker(job["device"], job["frames"], _SAMPLE_RATE, _Lost())
+    # While the device opens; to load these takes about as long.
+    from gradsound.music.preset import from_data
+    from gradsound.playing import Playing
+    from gradsound.run_file import lines, parse
+
+    def told(line: str) -> None:
+        name, _, value = line.partition(" ")
+        if name == "volume":
+            playing.volume = float(value)
+
+    with open(job["reading"], "rb") as file:  # noqa: PTH123 (a descriptor, no path)
+        trainer = Trainer(job["trainer"], told)
+        run = parse(job["run"], lines(file, trainer.may_write))
+        preset, volume = from_data(job["preset"]), job["volume"]
+        playing = Playing(run, preset, speaker, _SAMPLE_RATE, live=True, volume=volume)
+        playing.play(_PLAYS_ON)
+    if playing.failure is not None:
+        raise playing.failure
+
+
+class _Lost:
+    """Says once that there is no device; it goes on trying."""
+
+    def __init__(self) -> None:
+        self._told = False
+
+    def __call__(self, reason: str) -> None:
+        if not self._told:
+            sys.stderr.write(f"{reason}\n")
+        self._told = True

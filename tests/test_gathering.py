@@ -1,0 +1,80 @@
+"""What is remarkable of two steps is in what they become."""
+
+from functools import reduce
+
+import numpy as np
+import pytest
+from conftest import make_run
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gradsound.music.gathering import gather
+from gradsound.run import Step
+
+INF, NAN = float("inf"), float("nan")
+
+
+def step(*norms: float | None, number: int = 0, **more: object) -> Step:
+    """A step of layers' norms; None is no gradient."""
+    absent = np.array([norm is None for norm in norms])
+    return Step(number, 0.1 * number, np.array(norms, np.float32), absent, **more)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "both"),
+    [
+        (1.0, 2.0, 2.0),
+        (2.0, 1.0, 2.0),
+        (INF, 1.0, INF),
+        (1.0, INF, INF),
+        (NAN, INF, NAN),
+        (INF, NAN, NAN),
+        (NAN, 1.0, NAN),
+        (None, 0.0, 0.0),
+        (NAN, None, NAN),
+        (None, None, None),
+    ],
+)
+def test_the_greater_of_two(
+    one: float | None, other: float | None, both: float | None
+) -> None:
+    """NaN over infinity over numbers over nothing."""
+    found = gather(step(one, 5.0, number=3), step(other, 4.0, number=4))
+
+    assert found.absent.tolist() == [both is None, False]
+    np.testing.assert_array_equal(found.norms, np.array([both, 5.0], np.float32))
+    assert (found.number, found.time) == (4, pytest.approx(0.4))
+
+
+def test_raw_norms_and_skips_are_kept() -> None:
+    """Where one step was clipped and the other not, its norms are its raw ones too."""
+    clipped = step(1.0, None, raw=np.array([7.0, NAN], np.float32), skipped=True, scale=2.0)
+    plain = step(3.0, 4.0, scale=8.0)
+
+    for found in gather(clipped, plain), gather(plain, clipped):
+        assert found.skipped
+        assert found.norms.tolist() == [3.0, 4.0]
+        assert found.raw is not None
+        assert found.raw.tolist() == [7.0, 4.0]
+    assert gather(clipped, plain).scale == 8.0
+    assert gather(plain, plain).raw is None
+
+
+norm = st.one_of(st.none(), st.floats(0, width=32), st.just(NAN))
+
+
+@given(st.lists(st.tuples(norm, norm, norm), min_size=1, max_size=20))
+def test_the_order_does_not_matter(rows: list[tuple[float | None, ...]]) -> None:
+    """Of thousands, one is heard wherever it was."""
+    steps = [*make_run([list(row) for row in rows]).steps]
+    forward, backward = reduce(gather, steps), reduce(gather, steps[::-1])
+
+    np.testing.assert_array_equal(forward.norms, backward.norms)
+    np.testing.assert_array_equal(forward.absent, backward.absent)
+    columns = zip(*rows)
+    for found, column in zip(forward.norms, columns):
+        there = [norm for norm in column if norm is not None]
+        wanted = max((NAN if np.isnan(n) else n for n in there), default=NAN)
+        if any(np.isnan(n) for n in there):
+            wanted = NAN
+        np.testing.assert_equal(found, np.float32(wanted))
