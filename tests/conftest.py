@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from sound_server import MARK, SoundServer, missing, processes, until
 
 from gradsound.run import Header, Run, Step
 from gradsound.run_file import RunWriter
@@ -54,6 +56,29 @@ def _nothing_left_open() -> Iterator[None]:
     yield
     if "ears" in sys.modules:  # not where torch is absent
         sys.modules["ears"].close_all()
+
+
+@pytest.fixture(scope="session")
+def _sound_server() -> Iterator[SoundServer]:
+    if (absent := missing()) is not None:
+        pytest.skip(f"there is no sound server: {absent}")
+    server = SoundServer()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def server(
+    _sound_server: SoundServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[SoundServer]:
+    """A sound server, found by whatever a test starts, in a folder of its own."""
+    for name, value in _sound_server.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv(MARK, uuid.uuid4().hex)
+    monkeypatch.chdir(tmp_path)
+    yield _sound_server
+    until(lambda: not processes(), "a process is left")
+    until(lambda: not _sound_server.playing(), "a stream is left")
 
 
 @pytest.fixture

@@ -12,14 +12,38 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 RATE = 44_100
+MARK = "GRADSOUND_TEST"  # in the environment of whatever a test starts
 _UP = 10.0  # seconds that it may take to begin
+
+
+def until(done: Callable[[], object], otherwise: str, seconds: float = 15) -> None:
+    """Waits until something is so."""
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(0.01)
+
+
+def processes(name: str = "gradsound") -> list[int]:
+    """Processes of this test whose command has that in it, ended ones not."""
+    found = []
+    mark = f"{MARK}={os.environ[MARK]}".encode()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            ours = mark in (folder / "environ").read_bytes()
+            command = (folder / "cmdline").read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        if ours and name in command and int(folder.name) != os.getpid():
+            found.append(int(folder.name))
+    return found
 
 
 def missing() -> str | None:

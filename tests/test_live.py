@@ -9,19 +9,16 @@ import subprocess
 import sys
 import tempfile
 import time
-import uuid
 import warnings
-from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-import sound_server
 import soundfile
 import torch
 from ears import sgd
-from sound_server import RATE, SoundServer
+from sound_server import RATE, SoundServer, processes, until
 from torch import nn
 from zoo import small, train
 
@@ -34,53 +31,6 @@ from gradsound.synth.render import render
 TESTS = Path(__file__).parent
 GRADSOUND = [sys.executable, "-m", "gradsound"]
 FADE_IN = 600  # frames; the first block
-MARK = "GRADSOUND_TEST"
-
-pytestmark = pytest.mark.skipif(
-    sound_server.missing() is not None, reason=f"{sound_server.missing()} is missing"
-)
-
-
-@pytest.fixture(scope="module")
-def _up() -> Iterator[SoundServer]:
-    server = SoundServer()
-    yield server
-    server.remove()
-
-
-@pytest.fixture
-def server(_up: SoundServer, monkeypatch, tmp_path: Path) -> Iterator[SoundServer]:
-    """A sound server, found by whatever a test starts, in a folder of its own."""
-    for name, value in _up.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv(MARK, uuid.uuid4().hex)
-    monkeypatch.chdir(tmp_path)
-    yield _up
-    until(lambda: not processes(), "a process is left")
-    until(lambda: not _up.playing(), "a stream is left")
-
-
-def until(done: Callable[[], object], otherwise: str, seconds: float = 15) -> None:
-    """Waits until something is so."""
-    deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline, otherwise
-        time.sleep(0.01)
-
-
-def processes(name: str = "gradsound") -> list[int]:
-    """Processes of this test whose command has that in it, dead ones not reaped too."""
-    found = []
-    mark = f"{MARK}={os.environ[MARK]}".encode()
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            ours = mark in (folder / "environ").read_bytes()
-            command = (folder / "cmdline").read_bytes().decode(errors="replace")
-        except OSError:
-            continue
-        if ours and name in command and int(folder.name) != os.getpid():
-            found.append(int(folder.name))
-    return found
 
 
 def zombies() -> list[int]:

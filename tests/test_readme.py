@@ -32,15 +32,18 @@ def names() -> dict[str, object]:
 
 @pytest.mark.parametrize("code", snippets(README, "python"))
 def test_python_snippets_run(
-    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save, request
 ) -> None:
     """Each stands alone, given a model, an optimizer and a loop."""
+    if "listen" in code:
+        request.getfixturevalue("server")
     monkeypatch.chdir(tmp_path)
     save([[1 / 3, 2 / 3]] * 3, layers=("0", "2"))
 
     exec(compile(code, "README.md", "exec"), names())  # noqa: S102 (our own README)
 
 
+@pytest.mark.usefixtures("server")
 def test_shell_snippets_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save) -> None:
     """Commands of gradsound run; those of make and pip name what there is."""
     monkeypatch.chdir(tmp_path)

@@ -1,0 +1,387 @@
+"""What listening live costs, what is lost of the sound, and how late it is.
+
+Played on a sound server of its own without hardware (PulseAudio's null sink), of which a
+monitor hears every sample. Two loads keep both cores busy: a CNN in training, and the same
+with calls of 50 to 100 ms that hold Python's lock. Beside ``gradsound.listen``: writing to
+the device in the loop, which is the shape of the script of 2019, and in a thread.
+
+    python benchmarks/live.py [--seconds 60] [--soak 3600]
+
+Needs ``pip install gradsound[live]``, pulseaudio and pulseaudio-utils.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import queue
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from models import cnn
+
+import gradsound
+from gradsound.music.preset import PRESETS
+from gradsound.out.loudspeaker import FRAMES
+from gradsound.player import Live, Player
+from gradsound.run import Header, Step
+from gradsound.run_file import RunWriter
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+from sound_server import RATE, SoundServer
+
+TURN = 1.0  # seconds
+GAP = 32  # zeros that follow each other; a tone has fewer
+# Notes without pauses or edges: what is silent then was lost.
+DENSE = replace(PRESETS["notes"], voice="sine", note=0.05, rest=0.0, fade=0.0)
+# A note that is over before the next step comes, at twenty a second.
+SHORT = replace(PRESETS["notes"], note=0.02, rest=0.015, fade=0.002)
+Act = Callable[[], object]
+
+
+class Monitor:
+    """Hears what the server plays.
+
+    Attributes:
+        onsets: When sound began after 10 ms of silence, in seconds of the clock.
+        frames: How many were heard from the first sound to the last.
+        lost: How many of them were silent.
+        gaps: How often.
+    """
+
+    def __init__(self, server: SoundServer) -> None:
+        self.onsets: list[float] = []
+        self.frames = self.lost = self.gaps = 0
+        self._silent = RATE  # frames, up to now
+        options = "--device=gs.monitor --raw --latency-msec=1 --format=float32le"
+        self._process = subprocess.Popen(
+            ["/usr/bin/env", "parec", *options.split(), f"--rate={RATE}", "--channels=1"],
+            env=os.environ | server.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
+
+    def _listen(self) -> None:
+        left = b""
+        while data := os.read(self._process.stdout.fileno(), 1 << 16):
+            now = time.monotonic()
+            left += data
+            whole = len(left) // 4 * 4
+            samples, left = np.frombuffer(left[:whole], np.float32), left[whole:]
+            self._hear(samples, now)
+
+    def _hear(self, samples: np.ndarray, now: float) -> None:
+        loud = np.flatnonzero(samples)
+        begin = 0
+        for first, last in _runs(loud):
+            silent = self._silent + first - begin
+            if silent > RATE // 100:
+                self.onsets.append(now - (len(samples) - first) / RATE)
+            if self.frames:
+                self.frames += silent
+                if silent >= GAP:
+                    self.lost += silent
+                    self.gaps += 1
+            self.frames += last + 1 - first
+            begin, self._silent = last + 1, 0
+        self._silent += len(samples) - begin
+
+    def end(self) -> None:
+        """Hears no more."""
+        time.sleep(0.3)
+        self._process.kill()
+        self._process.wait()
+        self._thread.join()
+
+
+def _runs(indices: np.ndarray) -> Iterator[tuple[int, int]]:
+    """First and last of numbers that follow each other."""
+    cuts = np.flatnonzero(np.diff(indices) > 1) + 1
+    for part in np.split(indices, cuts):
+        if len(part):
+            yield int(part[0]), int(part[-1])
+
+
+class Load:
+    """A CNN in training on all cores.
+
+    Args:
+        nasty: Whether Python's lock is held between its steps.
+    """
+
+    def __init__(self, *, nasty: bool) -> None:
+        torch.manual_seed(0)
+        self.model, self._x, self._y = cnn(64)
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.0)
+        self._loss_function, self._nasty = torch.nn.CrossEntropyLoss(), nasty
+        self._numbers = [random.random() for _ in range(150_000)]
+
+    def step(self, measure: Act) -> None:
+        """One step of the optimizer."""
+        self.optimizer.zero_grad()
+        self._loss_function(self.model(self._x), self._y).backward()
+        measure()
+        self.optimizer.step()
+        if self._nasty:
+            sum(k * k for k in range(50_000))
+            sorted(self._numbers)  # holds the lock from beginning to end
+
+    def turn(self, measure: Act, seconds: float) -> float:
+        """Seconds that a step takes."""
+        steps, begin = 0, time.perf_counter()
+        while (passed := time.perf_counter() - begin) < seconds:
+            self.step(measure)
+            steps += 1
+        return passed / steps
+
+
+@contextmanager
+def bare(_: Load, frames: int) -> Iterator[Act]:
+    """Nothing is played."""
+    yield lambda: None
+
+
+@contextmanager
+def listening(load: Load, frames: int) -> Iterator[Act]:
+    """Our own."""
+    latency = next(name for name, size in FRAMES.items() if size == frames)
+    with gradsound.listen(
+        load.model, load.optimizer, log=fresh(), preset=DENSE, latency=latency
+    ):
+        time.sleep(1.0)
+        yield lambda: None
+
+
+def tones(load: Load) -> Iterator[bytes]:
+    """What the script of 2019 plays for a step: 10 ms for each weight."""
+    for module in load.model.modules():
+        if hasattr(module, "weight"):
+            hertz = 200.0 + 100.0 * module.weight.grad.norm().item()
+            turn = 2 * np.pi * hertz / RATE * np.arange(441)
+            yield np.cos(turn).astype(np.float32).tobytes()
+
+
+@contextmanager
+def stream(frames: int) -> Iterator[object]:
+    """The device, in this process."""
+    import pyaudio
+
+    audio = pyaudio.PyAudio()
+    opened = audio.open(RATE, 1, pyaudio.paFloat32, output=True, frames_per_buffer=frames)
+    yield opened
+    opened.close()
+    audio.terminate()
+
+
+@contextmanager
+def in_the_loop(load: Load, frames: int) -> Iterator[Act]:
+    """Each tone is written to the device by the loop, which waits."""
+    with stream(frames) as device:
+
+        def measure() -> None:
+            for tone in tones(load):
+                device.write(tone)
+
+        yield measure
+
+
+@contextmanager
+def in_a_thread(load: Load, frames: int) -> Iterator[Act]:
+    """A thread plays a tone, block by block, whose pitch the loop sets."""
+    hertz: queue.Queue[float | None] = queue.Queue()
+
+    def play(device: object) -> None:
+        phase, pitch = 0.0, 440.0
+        while True:
+            while not hertz.empty():
+                if (pitch := hertz.get()) is None:
+                    return
+            turns = phase + pitch / RATE * np.arange(1, frames + 1)
+            phase = turns[-1] % 1
+            device.write(np.cos(2 * np.pi * turns).astype(np.float32).tobytes())
+
+    with stream(frames) as device:
+        thread = threading.Thread(target=play, args=(device,))
+        thread.start()
+        weight = load.model[0].weight
+        yield lambda: hertz.put(200.0 + 100.0 * weight.grad.norm().item())
+        hertz.put(None)
+        thread.join()
+
+
+CASES = {
+    "bare": bare,
+    "bare again (control)": bare,
+    "gradsound.listen": listening,
+    "written in the loop": in_the_loop,
+    "a thread": in_a_thread,
+}
+
+
+def fresh() -> str:
+    """A name for a run file."""
+    return f"{time.monotonic_ns()}.jsonl"
+
+
+def step_times(load: Load, rounds: int) -> None:
+    """Prints what a step takes, against a bare one."""
+    taken: dict[str, list[float]] = {case: [] for case in CASES}
+    for _ in range(rounds):
+        for case in random.sample([*CASES], len(CASES)):
+            with CASES[case](load, FRAMES["safe"]) as measure:
+                taken[case].append(load.turn(measure, TURN))
+    print(f"  a bare step takes {statistics.median(taken['bare']) * 1e3:.1f} ms")
+    for case, seconds in taken.items():
+        ratios = [one / other for one, other in zip(seconds, taken["bare"])]
+        if case != "bare":
+            print(f"  {case:28} {statistics.median(ratios):6.3f} x", flush=True)
+
+
+def gaps(load: Load, server: SoundServer, seconds: float) -> None:
+    """Prints what is lost of a sound without pauses."""
+    for case in [*CASES][2:]:
+        for frames in FRAMES.values():
+            with CASES[case](load, frames) as measure:
+                load.turn(measure, 1.0)
+                monitor = Monitor(server)
+                load.turn(measure, seconds)
+                monitor.end()
+            share = monitor.lost / max(1, monitor.frames)
+            print(
+                f"  {case:28} {frames:4} frames: {monitor.gaps:5} gaps in "
+                f"{monitor.frames / RATE:.0f} s, {share:7.2%} lost",
+                flush=True,
+            )
+
+
+def latencies(server: SoundServer, frames: int, seconds: float) -> list[float]:
+    """Milliseconds from step to sound, of steps at random moments."""
+    FRAMES[str(frames)] = frames
+    monitor, begun = Monitor(server), []
+    with feeding(str(frames)) as (writer, player):
+        for number in range(round(seconds / 0.1)):
+            time.sleep(random.uniform(0.06, 0.14))
+            begun.append(time.monotonic())
+            tell(writer, player, number)
+    monitor.end()
+    return late(begun, monitor.onsets)
+
+
+@contextmanager
+def feeding(latency: str) -> Iterator[tuple[RunWriter, Player]]:
+    """A player, and the file that it plays."""
+    path = Path(fresh())
+    writer = RunWriter(path, Header(layers=("layer",), parameters=(1,), start=""), 1)
+    reading = writer.readings[0].fileno()
+    player = Player(path, reading, SHORT, Live(latency=latency))
+    time.sleep(1.5)
+    yield writer, player
+    time.sleep(0.5)
+    print(player.close(), end="")
+    writer.close()
+
+
+def tell(writer: RunWriter, player: Player, number: int) -> None:
+    """Emits a step, as the training does."""
+    norms, absent = np.array([1.0], np.float32), np.array([False])
+    writer.write([Step(number, 0.1 * number, norms, absent)])
+    player.ring()
+
+
+def late(begun: list[float], onsets: list[float]) -> list[float]:
+    """Milliseconds from each step to the first sound after it."""
+    found = np.searchsorted(onsets, begun)
+    return [
+        1e3 * (onsets[index] - begin)
+        for begin, index in zip(begun, found.tolist())
+        if index < len(onsets)
+    ]
+
+
+def soak(server: SoundServer, seconds: float) -> None:
+    """Prints what becomes of memory and delay, at twenty steps a second."""
+    monitor, begun = Monitor(server), []
+    minute, start = 0, time.monotonic()
+    with feeding("safe") as (writer, player):
+        first = time.monotonic()
+        while time.monotonic() - start < seconds:
+            begun.append(time.monotonic())
+            tell(writer, player, len(begun))
+            time.sleep(max(0.0, first + 0.05 * len(begun) - time.monotonic()))
+            if time.monotonic() - first > 60 * minute:
+                recent = late(begun[-600:-20], monitor.onsets)
+                delay = statistics.median(recent) if recent else float("nan")
+                print(
+                    f"  {minute:3} min: {len(begun):6} steps, {len(monitor.onsets):6} "
+                    f"heard, {delay:5.1f} ms late, {resident(player):6.1f} MB resident",
+                    flush=True,
+                )
+                minute += 1
+    monitor.end()
+
+
+def resident(player: Player) -> float:
+    """Megabytes of the process that plays and of that which has the device."""
+    total, found = 0, [player._process._process.pid]
+    while found:
+        process = Path(f"/proc/{found.pop()}")
+        pages = int((process / "statm").read_text().split()[1])
+        total += pages * os.sysconf("SC_PAGE_SIZE")
+        for task in (process / "task").iterdir():
+            found += map(int, (task / "children").read_text().split())
+    return total / 1e6
+
+
+def main() -> None:
+    """Prints the tables."""
+    parser = argparse.ArgumentParser(description="What listening live costs.")
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--seconds", type=float, default=60.0, help="for gaps and delays")
+    parser.add_argument("--soak", type=float, metavar="SECONDS", help="only that")
+    arguments = parser.parse_args()
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, Python "
+        f"{platform.python_version()}, torch {torch.__version__}, "
+        f"{torch.get_num_threads()} threads"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        server = SoundServer()
+        os.environ.update(server.environment)
+        try:
+            if arguments.soak:
+                print("\nTwenty steps a second")
+                soak(server, arguments.soak)
+                return
+            for name, nasty in {"CNN": False, "CNN and Python's lock": True}.items():
+                load = Load(nasty=nasty)
+                print(f"\n{name}: time of a step")
+                step_times(load, arguments.rounds)
+                print(f"\n{name}: sound lost")
+                gaps(load, server, arguments.seconds)
+            print("\nFrom step to sound")
+            for frames in (128, 256, 512):
+                found = latencies(server, frames, arguments.seconds)
+                p50, p99 = np.percentile(found, [50, 99])
+                print(f"  {frames} frames: p50 {p50:.1f} ms, p99 {p99:.1f} ms")
+        finally:
+            server.remove()
+            os.chdir("/")
+
+
+if __name__ == "__main__":
+    main()
