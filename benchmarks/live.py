@@ -5,7 +5,8 @@ monitor hears every sample. Two loads keep both cores busy: a CNN in training, a
 with calls of 50 to 100 ms that hold Python's lock. Beside ``gradsound.listen``: writing to
 the device in the loop, which is the shape of the script of 2019, and in a thread.
 
-    python benchmarks/live.py [--seconds 60] [--soak 3600]
+    python benchmarks/live.py [--seconds 60] [times gaps delays start]
+    python benchmarks/live.py --seconds 3600 soak
 
 Needs ``pip install gradsound[live]``, pulseaudio and pulseaudio-utils.
 """
@@ -30,7 +31,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from models import cnn
+from models import cnn, mlp
 
 import gradsound
 from gradsound.music.preset import PRESETS
@@ -346,13 +347,53 @@ def resident(player: Player) -> float:
     return total / 1e6
 
 
+def start(server: SoundServer) -> None:
+    """Prints how long it takes to begin, and what a step of 100 layers costs the loop."""
+    begun, heard = [], []
+    load = Load(nasty=False)
+    for _ in range(10):
+        monitor, begin = Monitor(server), time.monotonic()
+        with gradsound.listen(load.model, load.optimizer, log=fresh(), preset=SHORT):
+            begun.append(1e3 * (time.monotonic() - begin))
+            while not monitor.onsets:
+                load.step(lambda: None)
+            heard.append(1e3 * (monitor.onsets[0] - begin))
+        monitor.end()
+    print(f"  listen() takes {statistics.median(begun):.0f} ms, {max(begun):.0f} at most")
+    first = statistics.median(heard)
+    print(f"  the first sound comes after {first:.0f} ms, {max(heard):.0f} at most")
+    model, x, y = mlp()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    spent, steps = 0.0, 0
+    with gradsound.listen(model, optimizer, log=fresh()) as attachment:
+        record = attachment._tap._emit
+
+        def timed(emitted: list[Step]) -> None:
+            nonlocal spent, steps
+            begin = time.perf_counter()
+            record(emitted)
+            spent += time.perf_counter() - begin
+            steps += len(emitted)
+
+        attachment._tap._emit = timed
+        for _ in range(2000):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(model(x), y).backward()
+            optimizer.step()
+    print(f"  telling it of a step of 100 layers takes {1e6 * spent / steps:.0f} us")
+
+
 def main() -> None:
     """Prints the tables."""
     parser = argparse.ArgumentParser(description="What listening live costs.")
+    parts = ["times", "gaps", "delays", "start", "soak"]
+    parser.add_argument("parts", nargs="*", metavar="part", help=", ".join(parts))
     parser.add_argument("--rounds", type=int, default=12)
-    parser.add_argument("--seconds", type=float, default=60.0, help="for gaps and delays")
-    parser.add_argument("--soak", type=float, metavar="SECONDS", help="only that")
+    parser.add_argument("--seconds", type=float, default=60.0)
     arguments = parser.parse_args()
+    wanted = arguments.parts or parts[:-1]
+    if unknown := {*wanted} - {*parts}:
+        parser.error(f"no part {', '.join(unknown)}; there are: {', '.join(parts)}")
     print(
         f"{platform.machine()}, {os.cpu_count()} cores, Python "
         f"{platform.python_version()}, torch {torch.__version__}, "
@@ -363,21 +404,26 @@ def main() -> None:
         server = SoundServer()
         os.environ.update(server.environment)
         try:
-            if arguments.soak:
-                print("\nTwenty steps a second")
-                soak(server, arguments.soak)
-                return
             for name, nasty in {"CNN": False, "CNN and Python's lock": True}.items():
                 load = Load(nasty=nasty)
-                print(f"\n{name}: time of a step")
-                step_times(load, arguments.rounds)
-                print(f"\n{name}: sound lost")
-                gaps(load, server, arguments.seconds)
-            print("\nFrom step to sound")
-            for frames in (128, 256, 512):
-                found = latencies(server, frames, arguments.seconds)
-                p50, p99 = np.percentile(found, [50, 99])
-                print(f"  {frames} frames: p50 {p50:.1f} ms, p99 {p99:.1f} ms")
+                if "times" in wanted:
+                    print(f"\n{name}: time of a step")
+                    step_times(load, arguments.rounds)
+                if "gaps" in wanted:
+                    print(f"\n{name}: sound lost")
+                    gaps(load, server, arguments.seconds)
+            if "delays" in wanted:
+                print("\nFrom step to sound")
+                for frames in (128, 256, 512):
+                    found = latencies(server, frames, arguments.seconds)
+                    p50, p99 = np.percentile(found, [50, 99])
+                    print(f"  {frames} frames: p50 {p50:.1f} ms, p99 {p99:.1f} ms")
+            if "start" in wanted:
+                print("\nTo begin with")
+                start(server)
+            if "soak" in wanted:
+                print("\nTwenty steps a second")
+                soak(server, arguments.seconds)
         finally:
             server.remove()
             os.chdir("/")

@@ -330,6 +330,20 @@ def test_nothing_is_left_however_the_program_ends(end: str) -> None:
     assert soundfile.info("run.wav").frames == 12 * len(sound_of(steps_of()[0]))
 
 
+@pytest.mark.usefixtures("server")
+def test_a_program_without_a_file_is_heard_too() -> None:
+    """As in a notebook: nothing that another process could run again."""
+    done = subprocess.run(
+        [sys.executable, "-"],
+        input=f"{SCRIPT}\nattachment.close()\n".encode(),
+        capture_output=True,
+        check=True,
+    )
+
+    assert not done.stderr
+    assert len(steps_of()) == 12
+
+
 def test_workers_of_a_loader_change_nothing(server) -> None:
     """Forked while it plays, and alive after it was closed."""
     model, optimizer, attachment = listened(server)
