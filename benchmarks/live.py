@@ -55,6 +55,10 @@ Act = Callable[[], object]
 class Monitor:
     """Hears what the server plays.
 
+    Args:
+        server: Where to listen.
+        exact: Milliseconds that come together; fewer keep the machine busy.
+
     Attributes:
         onsets: When sound began after 10 ms of silence, in seconds of the clock.
         frames: How many were heard from the first sound to the last.
@@ -62,11 +66,11 @@ class Monitor:
         gaps: How often.
     """
 
-    def __init__(self, server: SoundServer) -> None:
+    def __init__(self, server: SoundServer, exact: float = 50) -> None:
         self.onsets: list[float] = []
         self.frames = self.lost = self.gaps = 0
         self._silent = RATE  # frames, up to now
-        options = "--device=gs.monitor --raw --latency-msec=1 --format=float32le"
+        options = f"--device=gs.monitor --raw --latency-msec={exact} --format=float32le"
         self._process = subprocess.Popen(
             ["/usr/bin/env", "parec", *options.split(), f"--rate={RATE}", "--channels=1"],
             env=os.environ | server.environment,
@@ -181,11 +185,20 @@ def stream(frames: int) -> Iterator[object]:
     """The device, in this process."""
     import pyaudio
 
-    audio = pyaudio.PyAudio()
-    opened = audio.open(RATE, 1, pyaudio.paFloat32, output=True, frames_per_buffer=frames)
-    yield opened
-    opened.close()
-    audio.terminate()
+    errors = os.dup(2)
+    with Path(os.devnull).open("w") as nothing:  # PortAudio prints what it misses
+        os.dup2(nothing.fileno(), 2)
+    try:
+        audio = pyaudio.PyAudio()
+        opened = audio.open(
+            RATE, 1, pyaudio.paFloat32, output=True, frames_per_buffer=frames
+        )
+        yield opened
+        opened.close()
+        audio.terminate()
+    finally:
+        os.dup2(errors, 2)
+        os.close(errors)
 
 
 @contextmanager
@@ -272,7 +285,7 @@ def gaps(load: Load, server: SoundServer, seconds: float) -> None:
 def latencies(server: SoundServer, frames: int, seconds: float) -> list[float]:
     """Milliseconds from step to sound, of steps at random moments."""
     FRAMES[str(frames)] = frames
-    monitor, begun = Monitor(server), []
+    monitor, begun = Monitor(server, 1), []
     with feeding(str(frames)) as (writer, player):
         for number in range(round(seconds / 0.1)):
             time.sleep(random.uniform(0.06, 0.14))
@@ -315,7 +328,7 @@ def late(begun: list[float], onsets: list[float]) -> list[float]:
 
 def soak(server: SoundServer, seconds: float) -> None:
     """Prints what becomes of memory and delay, at twenty steps a second."""
-    monitor, begun = Monitor(server), []
+    monitor, begun = Monitor(server, 10), []
     minute, start = 0, time.monotonic()
     with feeding("safe") as (writer, player):
         first = time.monotonic()
@@ -352,7 +365,7 @@ def start(server: SoundServer) -> None:
     begun, heard = [], []
     load = Load(nasty=False)
     for _ in range(10):
-        monitor, begin = Monitor(server), time.monotonic()
+        monitor, begin = Monitor(server, 10), time.monotonic()
         with gradsound.listen(load.model, load.optimizer, log=fresh(), preset=SHORT):
             begun.append(1e3 * (time.monotonic() - begin))
             while not monitor.onsets:

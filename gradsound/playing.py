@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _FASTEST = 1 / 15  # seconds from step to step; faster ones the ear does not follow
 _READ_AHEAD = 16  # steps
+_READ_BEFORE = 0.03  # seconds; to read steps takes less
 _LOOK = 0.1  # seconds between looks at whether to go on, while no device asks
 _SWITCH = 0.0005  # seconds; a block must not wait for the thread that reads
 
@@ -125,6 +126,11 @@ class Playing:
         self.ended = False
         self.failure: Exception | None = None
 
+    @property
+    def spare(self) -> float:
+        """Seconds until the next step is wanted, at least."""
+        return max(0.0, self._mixer.ahead - _READ_BEFORE)
+
     def play(self, most: float = np.inf) -> None:
         """Plays until the run is over and everything was heard.
 
@@ -173,7 +179,8 @@ class Playing:
         """The next block, shape (N, C)."""
         self._begin_next()
         block = self._mixer.read(self._speaker.frames)
-        gain = 0.0 if self.muted else self.volume
-        ramp = np.linspace(self._gain, gain, len(block) + 1, dtype=np.float32)[1:]
-        self._gain = gain
-        return block * ramp[:, None]
+        before, self._gain = self._gain, 0.0 if self.muted else self.volume
+        if self._gain != before:
+            ramp = np.linspace(before, self._gain, len(block) + 1, dtype=np.float32)[1:]
+            return block * ramp[:, None]
+        return block if self._gain == 1.0 else block * np.float32(self._gain)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import Any
 
 from gradsound.beside import Trainer, serve
@@ -10,6 +11,7 @@ from gradsound.out.loudspeaker import Loudspeaker
 
 _PLAYS_ON = 0.5  # seconds that the last sound may take after the end of the training
 _SAMPLE_RATE = 44_100  # Hz
+_LOOK = 0.1  # seconds between looks at the file, at most
 
 
 def main() -> None:
@@ -29,9 +31,14 @@ def _play(job: dict[str, Any]) -> None:
         if name == "volume":
             playing.volume = float(value)
 
+    def more() -> bool:
+        # To wake up for every step, while one sounds, would take time from the training.
+        time.sleep(min(playing.spare, _LOOK))
+        return trainer.may_write()
+
     with open(job["reading"], "rb") as file:  # noqa: PTH123 (a descriptor, no path)
         trainer = Trainer(job["trainer"], told)
-        run = parse(job["run"], lines(file, trainer.may_write))
+        run = parse(job["run"], lines(file, more))
         preset, volume = from_data(job["preset"]), job["volume"]
         playing = Playing(run, preset, speaker, _SAMPLE_RATE, live=True, volume=volume)
         playing.play(_PLAYS_ON)

@@ -17,16 +17,16 @@ from __future__ import annotations
 
 import json
 import os
-import queue
 import sys
 import threading
+import time
 from typing import Any
 
 # The folder of this file must not shadow anything, as it would for a script.
 sys.path[:] = [path for path in sys.path if path != os.path.dirname(__file__)]  # noqa: PTH120
 
 _BYTES = 4  # a sample, float32
-_DRAINED = 1.0  # seconds to play what is under way, at most
+_LOOK = 1.0  # seconds between looks at whether anybody is there
 
 
 def main() -> None:
@@ -48,36 +48,36 @@ def main() -> None:
         _answer(answers, {"error": _reason(error)})
         return
     _answer(answers, device)
-    blocks: queue.Queue[bytes] = queue.Queue(1)
-    size = wanted["frames"] * device["channels"] * _BYTES
-    # Stopping drops what the device has not yet played: let that be silence.
-    latency = stream.get_output_latency() * wanted["rate"] / wanted["frames"]
-    silence = [bytes(size)] * (2 + int(latency))
-    arguments = (stream, blocks, answers, silence)
-    player = threading.Thread(target=_play, args=arguments, daemon=True)
-    player.start()
-    while len(block := _read(size)) == size and player.is_alive():
-        blocks.put(block)
-    if player.is_alive():
-        blocks.put(b"")
-        player.join(_DRAINED)
-    os._exit(0)  # PortAudio may hang, and whoever has the other end of the pipe is gone
-
-
-def _play(
-    stream: Any, blocks: queue.Queue[bytes], answers: int, silence: list[bytes]
-) -> None:
+    # Whoever started this ends it when it hangs, unless that was killed.
+    watch = threading.Thread(target=_watch, args=(os.getppid(),), daemon=True)
+    watch.start()
     try:
-        os.write(answers, b".")
-        while block := blocks.get():
-            stream.write(block)
-            os.write(answers, b".")
-        for block in silence:
-            stream.write(block)
+        _play(stream, answers, wanted["frames"] * device["channels"] * _BYTES)
+        # Stopping drops what the device has not yet played: let that be silence.
+        latency = stream.get_output_latency() * wanted["rate"] / wanted["frames"]
+        for _ in range(2 + int(latency)):
+            stream.write(bytes(wanted["frames"] * device["channels"] * _BYTES))
         stream.stop_stream()
     except OSError as error:
         _answer(answers, {"error": _reason(error)})
-        os._exit(0)
+
+
+def _play(stream: Any, answers: int, size: int) -> None:
+    """Plays blocks of that many bytes until there are no more."""
+    while True:
+        os.write(answers, b".")
+        block = os.read(0, size)
+        while 0 < len(block) < size and (more := os.read(0, size - len(block))):
+            block += more
+        if len(block) < size:
+            return
+        stream.write(block)
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_LOOK)
+    os._exit(0)
 
 
 def _outputs(audio: Any) -> list[dict[str, Any]]:
@@ -138,14 +138,6 @@ def _reason(error: Exception) -> str:
 
 def _answer(answers: int, what: object) -> None:
     os.write(answers, json.dumps(what).encode() + b"\n")
-
-
-def _read(size: int) -> bytes:
-    """That many bytes of standard input; fewer at its end."""
-    found = b""
-    while len(found) < size and (more := os.read(0, size - len(found))):
-        found += more
-    return found
 
 
 if __name__ == "__main__":

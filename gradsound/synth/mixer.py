@@ -66,6 +66,10 @@ class Mixer:
                 longer = first + length - len(self._begun)
                 self._begun = np.pad(self._begun, ((0, longer), (0, 0)))
             self._begun[first : first + length, 0] += tone
-        block, self._begun = self._begun[:frames], self._begun[frames:]
         self._frame += frames
-        return np.pad(block, ((0, frames - len(block)), (0, 0)))
+        if not len(self._begun):
+            return np.zeros((frames, CHANNELS), np.float32)
+        block, self._begun = self._begun[:frames], self._begun[frames:]
+        if len(block) < frames:
+            block = np.pad(block, ((0, frames - len(block)), (0, 0)))
+        return block
