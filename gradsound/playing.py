@@ -137,6 +137,7 @@ class Playing:
         Args:
             most: Seconds that may pass between these two.
         """
+        switch = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH)
         reader = threading.Thread(target=self._read, daemon=True)
         reader.start()
@@ -154,6 +155,7 @@ class Playing:
             if self._speaker.wants(_LOOK):
                 self._speaker.play(self._next())  # ends without a click
             self._speaker.close()
+            sys.setswitchinterval(switch)
 
     def _read(self) -> None:
         try:

@@ -9,7 +9,7 @@ from typing import Any
 from gradsound.beside import Trainer, serve
 from gradsound.out.loudspeaker import Loudspeaker
 
-_PLAYS_ON = 0.5  # seconds that the last sound may take after the end of the training
+_PLAYS_ON = 1.2  # seconds that the last sounds may take after the end of the training
 _SAMPLE_RATE = 44_100  # Hz
 _LOOK = 0.1  # seconds between looks at the file, at most
 

@@ -164,6 +164,20 @@ def test_a_spike_is_never_lost(server) -> None:
         assert sum(found) == 1, size
 
 
+def test_what_came_last_is_heard_to_its_end(server) -> None:
+    """Though the training is over while the sound before it still lasts."""
+    with server.recording() as recording:
+        model, optimizer, attachment = listened(server)
+        train(model, optimizer, 1)
+        time.sleep(0.15)
+        train(model, optimizer, 1)
+        attachment.close()
+    heard = sounds(recording.heard())
+
+    assert len(heard) == 2
+    assert same(heard[1], sound_of(steps_of()[1]))
+
+
 def test_volume_and_silence(server) -> None:
     """What is set while it plays is heard from the next step on."""
     with server.recording() as recording:
@@ -480,6 +494,17 @@ def test_devices_are_listed_without_noise() -> None:
     )
     assert re.search(r"^\* +\d+ default$", done.stdout, re.MULTILINE)
     assert not done.stderr
+
+
+@pytest.mark.usefixtures("server")
+def test_no_device_to_list(monkeypatch) -> None:
+    """Is said in a line."""
+    monkeypatch.setenv("PULSE_SERVER", "unix:/nowhere")
+    done = subprocess.run(
+        [*GRADSOUND, "devices"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr == "gradsound: there is no output device\n"
 
 
 def test_keys(server, save) -> None:

@@ -35,6 +35,9 @@ def main() -> None:
     answers = os.dup(1)
     for descriptor in (1, 2):  # PortAudio's libraries print what they miss, to either
         os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+    # Whoever started this ends it when it hangs, unless that was killed.
+    watch = threading.Thread(target=_watch, args=(os.getppid(),), daemon=True)
+    watch.start()
     try:
         import pyaudio
 
@@ -48,9 +51,6 @@ def main() -> None:
         _answer(answers, {"error": _reason(error)})
         return
     _answer(answers, device)
-    # Whoever started this ends it when it hangs, unless that was killed.
-    watch = threading.Thread(target=_watch, args=(os.getppid(),), daemon=True)
-    watch.start()
     try:
         _play(stream, answers, wanted["frames"] * device["channels"] * _BYTES)
         # Stopping drops what the device has not yet played: let that be silence.

@@ -148,7 +148,7 @@ def devices() -> list[dict[str, Any]]:
     """Output devices: index, name, channels (1 or 2) and whether it is the default.
 
     Raises:
-        NoDeviceError: If they cannot be listed.
+        NoDeviceError: If there is none, or they cannot be listed.
         MissingExtraError: If PyAudio is not installed.
     """
     check_installed()
@@ -163,6 +163,8 @@ def devices() -> list[dict[str, Any]]:
     found = json.loads(said or b'{"error": "the process that lists devices died"}')
     if isinstance(found, dict):
         raise NoDeviceError(found["error"])
+    if not found:
+        raise NoDeviceError("there is no output device")
     return list(found)
 
 
