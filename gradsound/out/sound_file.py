@@ -49,12 +49,14 @@ def check_path(path: Path, subtype: str | None = None) -> str:
         raise ValueError(f"{name} has subtype {', '.join(subtypes)}, got {subtype!r}")
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "Is a directory", str(path))
+    part = _part(path)
     try:
-        part = _part(path)
         part.touch()
-        part.unlink()
     except OSError as error:
         raise type(error)(error.errno, error.strerror, str(path)) from error
+    finally:  # also if a signal ends us in between
+        with suppress(OSError):
+            part.unlink()
     return subtype or subtypes[0]
 
 
