@@ -64,7 +64,8 @@ def play(
     """
     sounding = at_speed(find_preset(preset), speed)
     piped = str(path) == "-"
-    with _Source(0 if piped else os.open(path, os.O_RDONLY)) as source:
+    opened = open(0 if piped else path, "rb", buffering=0, closefd=not piped)  # noqa: SIM115
+    with _Source(opened) as source:
         name = "standard input" if piped else str(path)
         run = source.run(name, growing=follow and not piped)
         if layers is not None:
@@ -75,9 +76,11 @@ def play(
         )
         with _terminal(playing):
             playing.play()
+    if playing.ended:
+        return
     if playing.failure is not None:
         raise playing.failure
-    if playing.number < 0 and not playing.ended:
+    if playing.number < 0:
         raise ValueError(f"{name}: has no steps, so there is nothing to hear")
 
 
@@ -87,23 +90,25 @@ class _Source(io.RawIOBase):
     A thread that waits in a file of Python's own would keep the program from ending.
 
     Args:
-        descriptor: Of a file that is open for reading.
+        file: Open for reading; closed with this.
     """
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor, self._over = descriptor, False
+    def __init__(self, file: io.FileIO) -> None:
+        self._file, self._over = file, False
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]
-        while not self._over:
-            if select.select([self._descriptor], [], [], _LOOK)[0]:
-                return os.readv(self._descriptor, [buffer])
+        with suppress(ValueError):  # closed meanwhile
+            while not self._over:
+                if select.select([self._file], [], [], _LOOK)[0]:
+                    return self._file.readinto(buffer)
         return 0
 
     def close(self) -> None:
         self._over = True
+        self._file.close()
         super().close()
 
     def run(self, name: str, *, growing: bool) -> Run:
