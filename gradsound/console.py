@@ -138,8 +138,7 @@ def _speaker(live: Live) -> Loudspeaker:
     def lost(reason: str) -> None:
         warn(f"{reason}; it goes on when there is one again, Ctrl-C ends it")
 
-    device = None if live.device is None else str(live.device)
-    speaker = Loudspeaker(device, FRAMES[live.latency], SAMPLE_RATE, none)
+    speaker = Loudspeaker(live.device, FRAMES[live.latency], SAMPLE_RATE, none)
     try:
         while speaker.name is None:
             speaker.wants(_LOOK)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gradsound.beside import Beside
 from gradsound.music.preset import to_data
 from gradsound.out.loudspeaker import FRAMES, check_installed
+from gradsound.rendering import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,7 +59,8 @@ class Player:
         job = {
             "run": str(run),
             "preset": to_data(preset),
-            "device": None if live.device is None else str(live.device),
+            "device": live.device,
+            "rate": SAMPLE_RATE,
             "frames": FRAMES[live.latency],
             "volume": live.volume,
         }

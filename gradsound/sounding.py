@@ -10,7 +10,6 @@ from gradsound.beside import Trainer, serve
 from gradsound.out.loudspeaker import Loudspeaker
 
 _PLAYS_ON = 1.2  # seconds that the last sounds may take after the end of the training
-_SAMPLE_RATE = 44_100  # Hz
 _LOOK = 0.1  # seconds between looks at the file, at most
 
 
@@ -20,7 +19,8 @@ def main() -> None:
 
 
 def _play(job: dict[str, Any]) -> None:
-    speaker = Loudspeaker(job["device"], job["frames"], _SAMPLE_RATE, _Lost())
+    rate = job["rate"]
+    speaker = Loudspeaker(job["device"], job["frames"], rate, _lost)
     # While the device opens; to load these takes about as long.
     from gradsound.music.preset import from_data
     from gradsound.playing import Playing
@@ -40,19 +40,11 @@ def _play(job: dict[str, Any]) -> None:
         trainer = Trainer(job["trainer"], told)
         run = parse(job["run"], lines(file, more))
         preset, volume = from_data(job["preset"]), job["volume"]
-        playing = Playing(run, preset, speaker, _SAMPLE_RATE, live=True, volume=volume)
+        playing = Playing(run, preset, speaker, rate, live=True, volume=volume)
         playing.play(_PLAYS_ON)
     if playing.failure is not None:
         raise playing.failure
 
 
-class _Lost:
-    """Says once that there is no device; it goes on trying."""
-
-    def __init__(self) -> None:
-        self._told = False
-
-    def __call__(self, reason: str) -> None:
-        if not self._told:
-            sys.stderr.write(f"{reason}\n")
-        self._told = True
+def _lost(reason: str) -> None:
+    sys.stderr.write(f"{reason}\n")

@@ -101,17 +101,17 @@ def _outputs(audio: Any) -> list[dict[str, Any]]:
     return found
 
 
-def _find(outputs: list[dict[str, Any]], wanted: str | None) -> dict[str, Any]:
+def _find(outputs: list[dict[str, Any]], wanted: int | str | None) -> dict[str, Any]:
     """The device of that index, or of a name that has that in it; the default if None."""
     if not outputs:
         raise LookupError("there is no output device")
     if wanted is None:
         return next((one for one in outputs if one["default"]), outputs[0])
     for one in outputs:
-        if wanted == str(one["index"]):
+        if str(wanted) == str(one["index"]):
             return one
     for one in outputs:
-        if wanted.lower() in one["name"].lower():
+        if str(wanted).lower() in one["name"].lower():
             return one
     names = ", ".join(f"{one['index']} {one['name']}" for one in outputs)
     raise LookupError(f"no output device is called {wanted!r}; there are: {names}")

@@ -40,7 +40,8 @@ class Loudspeaker:
         device: Index of an output device, or part of its name; the default one if None.
         frames: Size of a block.
         sample_rate: Frames a second, in Hz.
-        lost: Called with the reason, each time that there is no device or none any more.
+        lost: Called with the reason when there is no device or none any more, once until
+            there is one again.
 
     Attributes:
         frames: As given.
@@ -52,7 +53,7 @@ class Loudspeaker:
 
     def __init__(
         self,
-        device: str | None,
+        device: int | str | None,
         frames: int,
         sample_rate: int,
         lost: Callable[[str], None],
@@ -125,7 +126,8 @@ class Loudspeaker:
         wait = _AGAIN[min(self._failures, len(_AGAIN) - 1)]
         self._failures += 1
         self._until = time.monotonic() + wait
-        self.lost(reason)
+        if self._failures == 1:
+            self.lost(reason)
 
     def _end(self) -> None:
         if self._process is not None:
