@@ -14,8 +14,9 @@ import numpy as np
 
 from gradsound import PRESETS, Run, Step, render
 from gradsound.run import Header
-from gradsound.score import Note, Score
-from gradsound.synth import render as synth
+from gradsound.synth import mixer
+from gradsound.synth.score import NOTE, Score
+from gradsound.synth.voices import find_voice
 
 ROUNDS = 5
 RATE = 44_100  # Hz
@@ -39,8 +40,11 @@ def make_run(steps: int, layers: int) -> Run:
 
 def above(fade: float) -> float:
     """Share above 5 kHz of a 437 Hz note of 10.8 ms, in dB."""
-    note = Note("sine", 0.0, 0.0108, 437.0, 1 / 3, fade)
-    power = np.abs(np.fft.rfft(synth.render([Score((note,), 0.5)], RATE)[:, 0])) ** 2
+    note = np.zeros(1, NOTE)
+    note["duration"], note["hertz"], note["level"] = 0.0108, 437.0, 1 / 3
+    note["fade"] = fade
+    score = Score((find_voice("sine"),), note, np.array([0.5]))
+    power = np.abs(np.fft.rfft(mixer.render(score, RATE)[:, 0])) ** 2
     bins = np.fft.rfftfreq(RATE // 2, 1 / RATE)
     return float(10 * np.log10(power[bins > 5000].sum() / power.sum()))
 

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 import gradsound
 from gradsound.summary import Summary, summarize
-from gradsound.synth.render import held
+from gradsound.synth.mixer import LIMIT
 
 SAMPLE_RATE = 44_100  # Hz
 
@@ -202,7 +202,7 @@ def describe(stem: Path, preset: gradsound.Preset) -> tuple[str, ...]:
     summary = summarize(run)
     seconds = soundfile.info(f"{stem}.wav").duration
     bounds = np.array([np.nanmin(summary.lowest), np.nanmax(summary.highest)])
-    low, high = (held(hz, preset.voice, SAMPLE_RATE) for hz in preset.pitch.hertz(bounds))
+    low, high = np.minimum(preset.pitch.hertz(bounds), LIMIT * SAMPLE_RATE)
     bad = "-" if summary.first_nonfinite is None else f"step {summary.first_nonfinite}"
     pitches = f"{low:.0f} to {high:.0f}"
     return f"{stem}.wav", f"{seconds:.1f}", pitches, bad, listen_for(run, summary)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from gradsound.music.preset import Preset
     from gradsound.run import Step
+    from gradsound.synth.voices import Voice
 
 
 def attach(
@@ -32,6 +33,7 @@ def attach(
     wav: str | Path | None = None,
     layers: str | Iterable[str] | None = None,
     preset: str | Preset = "notes",
+    voice: Voice | None = None,
     note: str = "",
     scaler: GradScaler | None = None,
     budget: float | None = None,
@@ -61,6 +63,8 @@ def attach(
             replaced at the end.
         layers: Which layers to measure: a glob over their names, or several. All, if None.
         preset: How steps sound: the name of one of ``gradsound.PRESETS``, or your own.
+        voice: What sounds instead of the preset's voice: a name that ``gradsound voices``
+            lists, or a function or module of your own (docs/voices.md).
         note: Free text for the run file: what to know when it is found again.
         scaler: The GradScaler of mixed precision, if any: steps that it skips are recorded
             as such. Without it, skips are known of fused optimizers only.
@@ -75,7 +79,8 @@ def attach(
         The attachment, to close or to use in a ``with`` statement.
 
     Raises:
-        TypeError: If model, optimizer, scaler, preset or note is something else.
+        TypeError: If model, optimizer, scaler, preset, voice or note is something else.
+        VoiceError: If the voice cannot be compiled; the message has the line.
         ValueError: If another argument is not what it should be, or the model is attached
             already.
         OSError: If a file cannot be written.
@@ -89,7 +94,7 @@ def attach(
         if error.name != "torch":
             raise
         raise MissingExtraError("torch", "torch") from error
-    chosen = find_preset(preset)
+    chosen = find_preset(preset, voice)
     _check(note, budget, ranks)
     heard = live if isinstance(live, Live) else Live() if live else None
     finding.check_types(model, optimizer, scaler)

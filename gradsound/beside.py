@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from gradsound.errors import show_plainly
+from gradsound.errors import WARNS, show_plainly, warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,8 +69,14 @@ class Beside:
             return False
 
     def said(self) -> str:
-        """What it has complained of since the last call; does not wait."""
-        return (self._stderr.read() or b"").decode(errors="replace").strip()
+        """What went wrong since the last call; does not wait. Warnings are passed on."""
+        wrong = []
+        for line in (self._stderr.read() or b"").decode(errors="replace").splitlines():
+            if line.startswith(WARNS):
+                warn(line.removeprefix(WARNS))
+            else:
+                wrong.append(line)
+        return "\n".join(wrong).strip()
 
     def status(self) -> int | None:
         """Its exit status if it has ended."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 
 import gradsound
+from gradsound.audition import audition, described, listed, named
 from gradsound.console import play
 from gradsound.errors import show_plainly
 from gradsound.music.preset import PRESETS
@@ -24,11 +25,15 @@ from gradsound.player import Live
 from gradsound.rendering import SAMPLE_RATES, render
 from gradsound.run_file import read_run
 from gradsound.summary import summarize, tell
+from gradsound.synth.events import renderer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gradsound.run import Run
+    from gradsound.synth.voices import Voice
+
+_VOICE = "a name that 'voices' lists, or module:function of your own"
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -75,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     command = _add(commands, "render", "write the sound of a run to a file", _render)
     _add_output(command, f"sound file to write, ending in {', '.join(FORMATS)}")
     _add_preset(command)
+    _add_voice(command)
     _add_speed(command)
     low, high = SAMPLE_RATES
     command.add_argument(
@@ -93,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = _add(commands, "play", "play a run on the sound device", _play, "or -")
     _add_preset(command)
+    _add_voice(command)
     _add_speed(command)
     command.add_argument(
         "--follow",
@@ -108,9 +115,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.set_defaults(act=_devices)
 
+    command = commands.add_parser(
+        "voices",
+        help="list voices, or hear one",
+        description="List voices, or write how one sounds from C2 to C7.",
+    )
+    command.set_defaults(act=_voices)
+    command.add_argument("voice", nargs="?", metavar="VOICE", help=_VOICE)
+    command.add_argument("-o", "--output", type=Path, help="sound file to write")
+
     command = _add(commands, "plot", "draw a run: pitches, events, spectrum", _plot)
     _add_output(command, "picture to write, ending in .png, .svg or .pdf")
     _add_preset(command)
+    _add_voice(command)
 
     _add(commands, "info", "say what is in a run and what happened", _info)
     return parser
@@ -149,6 +166,10 @@ def _add_preset(command: argparse.ArgumentParser) -> None:
     command.add_argument("--preset", default="notes", help=f"{names} (notes)")
 
 
+def _add_voice(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--voice", metavar="VOICE", help=f"{_VOICE} (the preset's)")
+
+
 def _run(options: argparse.Namespace) -> Run:
     run = read_run(options.run)
     return run if options.layers is None else run.select(options.layers)
@@ -159,6 +180,7 @@ def _render(options: argparse.Namespace) -> None:
         _run(options),
         options.output,
         preset=options.preset,
+        voice=_voice(options),
         speed=options.speed,
         sample_rate=options.rate,
         subtype=options.subtype,
@@ -170,10 +192,27 @@ def _play(options: argparse.Namespace) -> None:
         options.run,
         layers=options.layers,
         preset=options.preset,
+        voice=_voice(options),
         speed=options.speed,
         follow=options.follow,
         live=Live(device=options.device, latency=options.latency, volume=options.volume),
     )
+
+
+def _voice(options: argparse.Namespace) -> Voice | None:
+    return None if options.voice is None else named(options.voice)
+
+
+def _voices(options: argparse.Namespace) -> None:
+    voice = _voice(options)
+    if voice is None:
+        for name, what in listed():
+            print(f"{name:8} {what}")
+        print(f"\n{renderer()}")
+    elif options.output is None:
+        print(described(voice))
+    else:
+        audition(voice, options.output)
 
 
 def _devices(_: argparse.Namespace) -> None:
@@ -183,7 +222,7 @@ def _devices(_: argparse.Namespace) -> None:
 
 
 def _plot(options: argparse.Namespace) -> None:
-    plot(_run(options), options.output, preset=options.preset)
+    plot(_run(options), options.output, preset=options.preset, voice=_voice(options))
 
 
 def _info(options: argparse.Namespace) -> None:

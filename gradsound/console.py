@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from gradsound.player import Live
     from gradsound.run import Run
+    from gradsound.synth.voices import Voice
 
 _LOOK = 0.05  # seconds between looks at what grows, and at keys
 _KEY = 2**0.5  # times louder or softer: 3 dB
@@ -42,6 +43,7 @@ def play(
     *,
     layers: Sequence[str] | None,
     preset: str,
+    voice: Voice | None,
     speed: float,
     follow: bool,
     live: Live,
@@ -52,6 +54,7 @@ def play(
         path: A run file; ``-`` for standard input.
         layers: Globs over layers; all if None.
         preset: Name of a preset.
+        voice: What sounds instead of its voice.
         speed: Times faster.
         follow: Whether steps sound as they come, several that come too fast as one. Those
             that are in a file already are left out, and more are waited for.
@@ -62,7 +65,7 @@ def play(
         ValueError: If it is no run, or an argument is outside its range.
         NoDeviceError: If there is no sound device to begin with.
     """
-    sounding = at_speed(find_preset(preset), speed)
+    sounding = at_speed(find_preset(preset, voice), speed)
     piped = str(path) == "-"
     opened = open(0 if piped else path, "rb", buffering=0, closefd=not piped)  # noqa: SIM115
     with _Source(opened) as source:

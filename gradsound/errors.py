@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import warnings
 
+WARNS = "gradsound: "  # how a warning begins that a process of ours prints
+
 
 class GradsoundError(Exception):
     """Base class of what gradsound raises on its own account."""
@@ -24,6 +26,10 @@ class MissingExtraError(GradsoundError, ImportError):
         )
 
 
+class VoiceError(GradsoundError, ValueError):
+    """A voice cannot be compiled; the message has the operation, its line, and a remedy."""
+
+
 class GradsoundWarning(RuntimeWarning):
     """Something was lost or left out; work goes on without it."""
 
@@ -39,4 +45,4 @@ def warn(message: str) -> None:
 def show_plainly() -> None:
     """Prints warnings of this process as one line each, as a command line should."""
     warnings.simplefilter("always", GradsoundWarning)
-    warnings.formatwarning = lambda message, *_, **__: f"gradsound: {message}\n"
+    warnings.formatwarning = lambda message, *_, **__: f"{WARNS}{message}\n"

@@ -51,7 +51,7 @@ def _follow(job: dict[str, Any]) -> None:
     trainer = Trainer(job["trainer"])
     with open(job["reading"], "rb") as file:  # noqa: PTH123 (a descriptor, no path)
         run = parse(job["run"], lines(file, trainer.may_write))
-        blocks = sound(run, from_data(job["preset"]), 1.0, SAMPLE_RATE)
+        blocks = sound(run, from_data(job["preset"]), SAMPLE_RATE)
         write_sound(Path(job["path"]), blocks, SAMPLE_RATE)
     if job["discard"]:
         Path(job["run"]).unlink()

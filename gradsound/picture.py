@@ -13,17 +13,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradsound.errors import MissingExtraError
-from gradsound.music.mapping import compose
+from gradsound.music.mapping import compose, duration
 from gradsound.music.preset import find_preset
+from gradsound.music.usual import Usual
 from gradsound.run_file import run_for
 from gradsound.summary import Summary, summarize, tell
-from gradsound.synth.render import held, render
+from gradsound.synth.mixer import LIMIT, render
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gradsound.music.preset import Preset
     from gradsound.run import Run, Step
+    from gradsound.synth.score import Score
+    from gradsound.synth.voices import Voice
 
 _SAMPLE_RATE = 44_100  # Hz
 _STEPS = 1600  # drawn at most, about one a pixel; of more, the loudest of each group
@@ -38,7 +41,11 @@ _NAMED = 10  # layers in the legend, as many as colours that one can tell apart
 
 
 def plot(
-    run: Run | str | Path, path: str | Path, *, preset: str | Preset = "notes"
+    run: Run | str | Path,
+    path: str | Path,
+    *,
+    preset: str | Preset = "notes",
+    voice: Voice | None = None,
 ) -> None:
     """Draws a run: pitches over time, what happened, and the spectrum of the sound.
 
@@ -46,6 +53,7 @@ def plot(
         run: A run, or the path of a run file. It is read twice.
         path: Where to write; the ending (.png, .svg, .pdf) tells the format.
         preset: How steps sound: the name of one of ``gradsound.PRESETS``, or your own.
+        voice: What sounds instead of the preset's voice, as for `gradsound.render`.
 
     Raises:
         ValueError: If the preset is unknown, the ending is, or the run has no steps.
@@ -57,7 +65,7 @@ def plot(
         from matplotlib.figure import Figure  # heavy, and optional
     except ImportError as error:
         raise MissingExtraError("matplotlib", "plot") from error
-    path, preset = Path(path), find_preset(preset)
+    path, preset = Path(path), find_preset(preset, voice)
     figure = Figure(figsize=(11, 7), layout="constrained", dpi=110)
     if path.suffix[1:].lower() not in figure.canvas.get_supported_filetypes():
         raise ValueError(f"{path}: a picture ends in .png, .svg or .pdf")
@@ -66,13 +74,13 @@ def plot(
     if not summary.steps:
         raise ValueError(f"{run.name}: has no steps, so there is nothing to draw")
     places, steps = _thin(run, summary.steps)
-    duration = compose(steps[0], preset).duration  # of every step
-    onsets = places * duration
+    seconds = duration(len(run.header.layers), preset)  # of every step
+    onsets = places * seconds
     upper, lower = figure.subplots(2, sharex=True, height_ratios=(3, 2), sharey=True)
     _draw_pitches(upper, run, onsets, steps, preset)
-    _draw_spectrum(lower, onsets, steps, preset, duration)
+    _draw_spectrum(lower, onsets, steps, preset, seconds)
     _draw_events(upper, summary, onsets, steps)
-    _draw_axes(upper, lower, summary.steps * duration, duration)
+    _draw_axes(upper, lower, summary.steps * seconds, seconds)
     name = run.header.note or run.name
     count = "1 step" if summary.steps == 1 else f"{summary.steps:,} steps"
     title = f"{name}: {count}, preset {preset.name}"
@@ -108,8 +116,7 @@ def _draw_pitches(
     norms = np.array([step.norms for step in steps])  # (S, L)
     finite = np.isfinite(norms)
     hertz = preset.pitch.hertz(np.where(finite, norms, 0.0))
-    top = held(np.inf, preset.voice, _SAMPLE_RATE)
-    hertz = np.where(finite, np.minimum(hertz, top), np.nan)
+    hertz = np.where(finite, np.minimum(hertz, LIMIT * _SAMPLE_RATE), np.nan)
     few = len(names) <= _NAMED
     colours = colormaps["tab10" if few else "viridis"]
     for layer, name in enumerate(names):
@@ -182,7 +189,9 @@ def _draw_spectrum(
 ) -> None:
     columns = max(_COLUMNS // len(steps), 1)  # a step
     window = 1 << min(round(preset.note * _SAMPLE_RATE).bit_length(), 11)
-    rows = np.hstack([_spectrum(step, preset, columns, window) for step in steps])
+    usual = Usual()
+    scores = (compose([step], preset, usual) for step in steps)
+    rows = np.hstack([_spectrum(score, columns, window) for score in scores])
     level = 20 * np.log10(np.maximum(rows / max(rows.max(), 1e-30), 1e-6))
     within = np.arange(columns) / columns * duration
     edges = np.append((onsets[:, None] + within).ravel(), onsets[-1] + duration)
@@ -194,9 +203,9 @@ def _draw_spectrum(
     axes.figure.colorbar(mesh, cax=beside, label="dB")
 
 
-def _spectrum(step: Step, preset: Preset, columns: int, window: int) -> NDArray[np.float64]:
+def _spectrum(score: Score, columns: int, window: int) -> NDArray[np.float64]:
     """Amplitudes of one step's sound, the loudest in each cell, shape (R, columns)."""
-    samples = render([compose(step, preset)], _SAMPLE_RATE)[:, 0]
+    samples = render(score, _SAMPLE_RATE)[:, 0]
     padded = np.pad(samples, window // 2)
     firsts = np.linspace(0, len(samples), columns * _WINDOWS, endpoint=False).astype(int)
     pieces = np.lib.stride_tricks.sliding_window_view(padded, window)[firsts]  # (W, window)

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from gradsound.music.gathering import gather
-from gradsound.music.mapping import compose
+from gradsound.music.mapping import compose, voices
+from gradsound.music.usual import Usual
 from gradsound.synth.mixer import Mixer
 
 if TYPE_CHECKING:
     from gradsound.music.preset import Preset
     from gradsound.out.loudspeaker import Loudspeaker
     from gradsound.run import Run, Step
-    from gradsound.synth.render import Samples
+    from gradsound.synth.mixer import Samples
 
 _FASTEST = 1 / 15  # seconds from step to step; faster ones the ear does not follow
 _READ_AHEAD = 16  # steps
@@ -118,7 +119,8 @@ class Playing:
         volume: float = 1.0,
     ) -> None:
         self._run, self._preset, self._speaker = run, preset, speaker
-        self._mixer, self._live = Mixer(sample_rate), live
+        self._mixer, self._live = Mixer(sample_rate, preset.channels), live
+        self._usual, self._sample_rate = Usual(), sample_rate
         self._waiting: Waiting = Gathered() if live else InTurn()
         self._block = speaker.frames / sample_rate  # seconds
         self._gain, self._begun = 0.0, -_FASTEST  # at present; seconds
@@ -129,7 +131,7 @@ class Playing:
     @property
     def spare(self) -> float:
         """Seconds until the next step is wanted, at least."""
-        return max(0.0, self._mixer.ahead - _READ_BEFORE)
+        return max(0.0, self._mixer.left / self._sample_rate - _READ_BEFORE)
 
     def play(self, most: float = np.inf) -> None:
         """Plays until the run is over and everything was heard.
@@ -137,6 +139,7 @@ class Playing:
         Args:
             most: Seconds that may pass between these two.
         """
+        self._mixer.warm(voices(self._preset))
         switch = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH)
         reader = threading.Thread(target=self._read, daemon=True)
@@ -165,17 +168,17 @@ class Playing:
             self.failure = error
 
     def _over(self) -> bool:
-        return self._waiting.empty() and self._mixer.ahead <= 0
+        return self._waiting.empty() and not self._mixer.left
 
     def _begin_next(self) -> None:
         """Begins the next step, if there is one and its time has come."""
         early = self._live and self._mixer.now - self._begun < _FASTEST
-        if self._mixer.ahead >= self._block or early:
+        if self._mixer.left >= self._speaker.frames or early:
             return
         step = self._waiting.take()
         if step is not None:
             self._begun, self.number = self._mixer.now, step.number
-            self._mixer.add(compose(step, self._preset))
+            self._mixer.add(compose([step], self._preset, self._usual))
 
     def _next(self) -> Samples:
         """The next block, shape (N, C)."""

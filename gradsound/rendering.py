@@ -5,20 +5,25 @@ Shapes: N frames, C channels.
 
 from __future__ import annotations
 
+from itertools import islice
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gradsound.music.mapping import compose
+from gradsound.music.mapping import compose, duration
 from gradsound.music.preset import at_speed, find_preset
+from gradsound.music.usual import Usual
 from gradsound.out.sound_file import check_path, write_sound
 from gradsound.run_file import run_for
-from gradsound.synth import render as synth
+from gradsound.synth.mixer import Mixer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gradsound.music.preset import Preset
     from gradsound.run import Run
+    from gradsound.synth.mixer import Samples
+    from gradsound.synth.voices import Voice
 
 SAMPLE_RATE = 44_100  # Hz, unless another is asked for
 SAMPLE_RATES = (16_000, 192_000)  # Hz; below, the highest notes would not fit
@@ -30,6 +35,7 @@ def render(
     path: str | Path,
     *,
     preset: str | Preset = "notes",
+    voice: Voice | None = None,
     speed: float = 1.0,
     sample_rate: int = SAMPLE_RATE,
     subtype: str | None = None,
@@ -42,6 +48,8 @@ def render(
             once the new one is whole.
         preset: How steps sound: the name of one of ``gradsound.PRESETS``, or a preset of
             your own.
+        voice: What sounds instead of the preset's voice: a name that ``gradsound voices``
+            lists, or a function or module of your own (docs/voices.md).
         speed: How many times faster than the preset says; pitches stay.
         sample_rate: Frames a second, 16,000 to 192,000 Hz.
         subtype: The samples' format by libsndfile's name: PCM_16 (default), PCM_24 or
@@ -49,35 +57,32 @@ def render(
 
     Raises:
         ValueError: If an argument is outside its range, or the run has no steps.
+        VoiceError: If the voice cannot be compiled; the message has the line.
         RunFormatError: If the run file is not one.
         OSError: If a file cannot be read or written.
     """
     path = Path(path)
     run = run_for(run, path, "write its sound")
     check_path(path, subtype)
-    write_sound(path, sound(run, preset, speed, sample_rate), sample_rate, subtype)
+    sounding = at_speed(find_preset(preset, voice), speed)
+    write_sound(path, sound(run, sounding, sample_rate), sample_rate, subtype)
 
 
-def sound(
-    run: Run, preset: str | Preset, speed: float, sample_rate: int
-) -> Iterator[synth.Samples]:
+def sound(run: Run, preset: Preset, sample_rate: int) -> Iterator[Samples]:
     """Yields the samples of a run in blocks of shape (N, C), many steps at a time.
 
     Raises:
-        ValueError: As `render`, at the first block.
+        ValueError: If the sample rate is outside its range, or the run has no steps.
     """
     low, high = SAMPLE_RATES
     if not low <= sample_rate <= high:
         raise ValueError(f"sample rate must be {low} to {high} Hz, got {sample_rate}")
-    preset = at_speed(find_preset(preset), speed)
-    start, end, waiting = 0.0, 0.0, []  # seconds; scores
-    for step in run.steps:
-        waiting.append(compose(step, preset))
-        end += waiting[-1].duration  # one by one, so that it is rounded as the synth does
-        if end - start >= _BLOCK:
-            yield synth.render(waiting, sample_rate, start)
-            start, waiting = end, []
-    if waiting:
-        yield synth.render(waiting, sample_rate, start)
-    elif not start:
+    mixer, usual = Mixer(sample_rate, preset.channels), Usual()
+    together = ceil(_BLOCK / duration(len(run.header.layers), preset))
+    steps, some = iter(run.steps), True
+    while waiting := list(islice(steps, together)):
+        some = False
+        mixer.add(compose(waiting, preset, usual))
+        yield mixer.read(mixer.left)
+    if some:
         raise ValueError(f"{run.name}: has no steps, so there is nothing to hear")

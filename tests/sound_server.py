@@ -172,14 +172,18 @@ class Recording:
 
     def end(self) -> None:
         """Keeps what there is."""
-        self._all = self.samples()
+        self._all = self.both()
 
-    def samples(self) -> np.ndarray:
-        """The left channel, shape (frames,)."""
+    def both(self) -> np.ndarray:
+        """The left and the right channel, shape (frames, 2)."""
         if self._all is not None:
             return self._all
         data = os.pread(self._file.fileno(), os.fstat(self._file.fileno()).st_size, 0)
-        return np.frombuffer(data[: len(data) // 8 * 8], np.float32)[::2]
+        return np.frombuffer(data[: len(data) // 8 * 8], np.float32).reshape(-1, 2)
+
+    def samples(self) -> np.ndarray:
+        """The left channel, shape (frames,)."""
+        return self.both()[:, 0]
 
     def heard(self) -> np.ndarray:
         """The same without the silence around it."""

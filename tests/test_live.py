@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 import warnings
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +27,7 @@ import gradsound
 from gradsound.errors import GradsoundWarning, MissingExtraError
 from gradsound.music.mapping import compose
 from gradsound.music.preset import PRESETS
-from gradsound.synth.render import render
+from gradsound.synth.mixer import render
 
 TESTS = Path(__file__).parent
 GRADSOUND = [sys.executable, "-m", "gradsound"]
@@ -76,7 +77,7 @@ def steps_of(path: str = "run.jsonl") -> list[gradsound.Step]:
 
 
 def sound_of(step: gradsound.Step) -> np.ndarray:
-    return render([compose(step, PRESETS["notes"])], RATE)[:, 0]
+    return render(compose([step], PRESETS["notes"]), RATE)[:, 0]
 
 
 def slowly(model: nn.Module, optimizer: torch.optim.Optimizer, steps: int) -> None:
@@ -114,6 +115,37 @@ def test_a_finished_run_sounds_as_it_is_rendered(server, save) -> None:
 
     assert (done.stdout, done.stderr) == (b"", b"")
     assert same(recording.heard(), soundfile.read("run.wav", dtype="float32")[0])
+
+
+def test_a_voice_of_ones_own(server, save) -> None:
+    """Of a module in the folder, as it is rendered."""
+    run = save([[1.0, 2.0, 0.5], [float("nan"), 3.0, 1.0]])
+    own = "import numpy as np\n\n\ndef fifth(phase):\n    return np.sin(9 * phase) ** 3\n"
+    Path("mine.py").write_text(own)
+    with server.recording() as recording:
+        subprocess.run([*GRADSOUND, "play", run, "--voice", "mine:fifth"], check=True)
+    options = ["--voice", "mine:fifth", "--subtype", "FLOAT"]
+    subprocess.run([*GRADSOUND, "render", run, "-o", "run.wav", *options], check=True)
+
+    assert same(recording.heard(), soundfile.read("run.wav", dtype="float32")[0])
+
+
+@pytest.mark.parametrize("spread", [0.0, 1.0])
+def test_live_it_is_on_two_channels(server, spread: float) -> None:
+    """Equal ones, unless the preset spreads the layers from left to right."""
+    model = small()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    preset = replace(PRESETS["notes"], spread=spread, voice="bell")
+    with server.recording() as recording:
+        attachment = gradsound.listen(model, optimizer, preset=preset)
+        until(server.playing, "nothing plays")
+        slowly(model, optimizer, 2)
+        attachment.close()
+    left, right = recording.both().T
+
+    assert np.abs(left).max() > 0.1
+    assert np.array_equal(left, right) == (not spread)
+    assert np.array_equal(left != 0, right != 0) == (not spread)
 
 
 @pytest.mark.parametrize("latency", ["safe", "low"])

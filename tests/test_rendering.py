@@ -12,7 +12,7 @@ from conftest import make_run
 
 import gradsound
 from gradsound.music.mapping import compose
-from gradsound.synth import render as synth
+from gradsound.synth.mixer import render
 
 RATE = 44_100
 PRESETS = pytest.mark.parametrize("preset", gradsound.PRESETS)
@@ -147,7 +147,7 @@ def test_a_long_run_is_one_piece(tmp_path: Path, save) -> None:
     run = gradsound.read_run(save([[k / 3, 2 / 3] for k in range(1000)]))
     gradsound.render(run, tmp_path / "x.wav", preset=odd, subtype="FLOAT")
     samples, _ = soundfile.read(tmp_path / "x.wav", dtype="float32", always_2d=True)
-    whole = synth.render([compose(step, odd) for step in run.steps], RATE)
+    whole = render(compose(list(run.steps), odd), RATE)
 
     assert len(samples) == round(1000 * 0.0405 * RATE)
     np.testing.assert_array_equal(samples, whole)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from gradsound.music.pitch import LinearPitch, LogPitch, Pitch
 from gradsound.names import unknown
-from gradsound.synth.voices import VOICES
+from gradsound.synth.program import Program
+from gradsound.synth.voices import Voice, find_voice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,27 +26,33 @@ class Preset:
     Attributes:
         name: What to call it.
         pitch: From finite norms to Hz.
-        voice: What sounds them: "sine", "soft" or "harsh".
+        voice: What sounds them: a name that ``gradsound voices`` lists, or a function or
+            module of your own (docs/voices.md), kept as its program.
         note: Seconds that a layer sounds, its fades included; 0.001 to 2.
         rest: Seconds of silence that end the step; 0 to 2.
         fade: Seconds of raised cosine at each end of a note, at most half of it.
         level: Linear peak, above 0, at most 1.
+        spread: How far the layers are apart: 0, the same on one channel; up to 1, from the
+            left to the right of two.
 
     Raises:
         ValueError: If a value is outside its range; the message names it.
+        VoiceError: If the voice cannot be compiled; the message has the line.
     """
 
     name: str
     pitch: Pitch
-    voice: str
+    voice: Voice
     note: float
     rest: float
     fade: float
     level: float
+    spread: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.voice not in VOICES:
-            raise ValueError(unknown("voice", self.voice, VOICES))
+        program = find_voice(self.voice)
+        if not isinstance(self.voice, str):
+            object.__setattr__(self, "voice", program)  # plain data, to pass on
         if not _SHORTEST <= self.note <= _LONGEST:
             raise ValueError(f"note must be {_SHORTEST} to {_LONGEST} s, got {self.note}")
         if not 0 <= self.rest <= _LONGEST:
@@ -56,6 +63,13 @@ class Preset:
             )
         if not 0 < self.level <= 1:
             raise ValueError(f"level must be above 0 and at most 1, got {self.level}")
+        if not 0 <= self.spread <= 1:
+            raise ValueError(f"spread must be 0 to 1, got {self.spread}")
+
+    @property
+    def channels(self) -> int:
+        """1, or 2 if its layers are spread."""
+        return 2 if self.spread else 1
 
 
 PRESETS: Mapping[str, Preset] = {
@@ -86,20 +100,21 @@ PRESETS: Mapping[str, Preset] = {
 }
 
 
-def find_preset(preset: str | Preset) -> Preset:
-    """Returns a preset by its name; one that is a preset already is returned as it is.
+def find_preset(preset: str | Preset, voice: Voice | None = None) -> Preset:
+    """Returns a preset by its name, or as it is; with another voice if one is given.
 
     Raises:
         TypeError: If it is neither a name nor a preset.
         ValueError: If there is none of that name; the message has the nearest.
+        VoiceError: If the voice cannot be compiled.
     """
-    if isinstance(preset, Preset):
-        return preset
-    if not isinstance(preset, str):
+    if isinstance(preset, str):
+        if preset not in PRESETS:
+            raise ValueError(unknown("preset", preset, PRESETS))
+        preset = PRESETS[preset]
+    if not isinstance(preset, Preset):
         raise TypeError(f"preset must be a name or a Preset, got {preset!r}")
-    if preset not in PRESETS:
-        raise ValueError(unknown("preset", preset, PRESETS))
-    return PRESETS[preset]
+    return preset if voice is None else replace(preset, voice=voice)
 
 
 def at_speed(preset: Preset, speed: float) -> Preset:
@@ -120,9 +135,11 @@ def at_speed(preset: Preset, speed: float) -> Preset:
 
 def to_data(preset: Preset) -> dict[str, Any]:
     """The preset as plain data, fit for JSON."""
+    voice = preset.voice
     return {
         **asdict(preset),
         "pitch": [type(preset.pitch).__name__, asdict(preset.pitch)],
+        "voice": voice.to_data() if isinstance(voice, Program) else voice,
     }
 
 
@@ -130,4 +147,7 @@ def from_data(data: Mapping[str, Any]) -> Preset:
     """The preset that `to_data` was given."""
     kind, values = data["pitch"]
     pitches = {pitch.__name__: pitch for pitch in (LinearPitch, LogPitch)}
-    return Preset(**{**data, "pitch": pitches[kind](**values)})
+    voice = data["voice"]
+    if not isinstance(voice, str):
+        voice = Program.from_data(voice)
+    return Preset(**{**data, "pitch": pitches[kind](**values), "voice": voice})

@@ -20,7 +20,7 @@ from gradsound.errors import MissingExtraError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gradsound.synth.render import Samples
+    from gradsound.synth.mixer import Samples
 
 FRAMES = {"safe": 512, "low": 256}  # of a block, by latency
 _BEGINS = 5.0  # seconds that a device may take to open
@@ -104,13 +104,17 @@ class Loudspeaker:
         return False
 
     def play(self, samples: Samples) -> None:
-        """Plays the block that was wanted, of shape (N = frames, C = 1)."""
+        """Plays the block that was wanted, of shape (N = frames, C = 1 or 2)."""
         if self._device is None:
             return
-        both = samples.repeat(self._device["channels"], axis=1)
+        channels = self._device["channels"]
+        if samples.shape[1] == 1:
+            samples = samples.repeat(channels, axis=1)
+        elif channels == 1:
+            samples = samples.mean(axis=1, keepdims=True)
         self._until = time.monotonic() + _ANSWERS
         with suppress(BrokenPipeError):  # wants() will say why
-            self._input.write(both.tobytes())
+            self._input.write(samples.tobytes())
 
     def close(self) -> None:
         """Plays what the device has, and gives it back; in two seconds, come what may."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from gradsound.synth.render import Samples
+    from gradsound.synth.mixer import Samples
 
 # By the file's ending: libsndfile's format, and the subtypes offered, the default first.
 FORMATS: Mapping[str, tuple[str, tuple[str, ...]]] = {
@@ -144,7 +144,8 @@ def _quantised(samples: Samples, subtype: str) -> NDArray[np.generic]:
         return samples
     bits = 8 * _BYTES[subtype]
     most = 2 ** (bits - 1)
-    whole = np.clip(np.rint(samples.astype(np.float64) * most), -most, most - 1)
+    whole = np.rint(samples * np.float32(most))  # exact: a power of two
+    whole = np.clip(whole, -most, most - 1)
     if bits == 16:
         return np.asarray(whole, np.int16)
     return np.asarray(whole, np.int32) << 8  # it takes 24 bits as the upper of 32

@@ -1,38 +1,49 @@
-"""Scores played block by block: each note is rendered as it begins.
+"""From scores to samples: notes become events, and kernels render them block by block.
 
-Shapes: N frames, C channels.
+Shapes: N frames, C channels, K notes.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gradsound.synth.render import CHANNELS, frame, placed, tones
+from gradsound.synth.events import EVENT, ROOM, TURN, kernel
 
 if TYPE_CHECKING:
-    from gradsound.score import Note, Score
-    from gradsound.synth.render import Samples
+    from collections.abc import Iterable
+
+    from gradsound.synth.program import Program
+    from gradsound.synth.score import Score
+
+Samples: TypeAlias = NDArray[np.float32]  # (N, C), within -1..1, never 1-D
+
+LIMIT = 0.45  # of the sample rate: no pitch is above
+_KNEE = 0.8  # linear; what is below leaves the limiter as it is
+# Of a turn: start phases are as far from each other as can be, however many there are, so
+# that many notes at once do not add up to one peak.
+_GOLDEN = 0x9E3779B9
 
 
 class Mixer:
     """Plays scores one after the other, and silence between them if they come late.
 
-    Scores that are added in time give the samples that `gradsound.synth.render.render`
-    gives for them, whatever the size of the blocks.
+    The samples are the same whatever the blocks that they are read in, and whether scores
+    are added one by one or together, as long as each comes in time.
 
     Args:
         sample_rate: Frames a second, in Hz.
+        channels: 1, or 2 for left and right.
     """
 
-    def __init__(self, sample_rate: int) -> None:
-        self._sample_rate = sample_rate
+    def __init__(self, sample_rate: int, channels: int) -> None:
+        self._sample_rate, self._channels = sample_rate, channels
         self._frame = 0  # how many have been read
         self._end = 0.0  # seconds; of the last score
-        self._waiting: deque[tuple[int, int, Note]] = deque()  # by first frame
-        self._begun = np.zeros((0, CHANNELS), np.float32)  # what is left of begun notes
+        self._phases = np.zeros(0, np.uint32)  # by slot, where one that continues begins
+        self._events: dict[Program, NDArray[np.void]] = {}
 
     @property
     def now(self) -> float:
@@ -40,36 +51,104 @@ class Mixer:
         return self._frame / self._sample_rate
 
     @property
-    def ahead(self) -> float:
-        """Seconds until everything that was added has been read."""
-        return max(0, self._end_frame - self._frame) / self._sample_rate
+    def left(self) -> int:
+        """Frames until everything that was added has been read."""
+        return max(0, round(self._end * self._sample_rate) - self._frame)
 
-    @property
-    def _end_frame(self) -> int:
-        return frame(self._end, self._sample_rate)
+    def warm(self, voices: Iterable[Program]) -> None:
+        """Compiles voices now, so that none is waited for when it is to be heard."""
+        for voice in voices:
+            kernel(voice, self._channels)
 
     def add(self, score: Score) -> None:
         """Plays a score, after those before it or, if they are over, at once."""
-        start = self._end if self._end_frame >= self._frame else self.now
-        self._waiting += sorted(
-            placed(score, start, self._sample_rate), key=lambda entry: entry[0]
-        )
-        self._end = start + score.duration
+        late = round(self._end * self._sample_rate) < self._frame
+        # One after the other, as if the steps were added one by one, so that they are
+        # rounded to the same frames.
+        starts = np.add.accumulate([self.now if late else self._end, *score.durations])
+        self._end = float(starts[-1])
+        events = self._placed(score, starts)
+        for number, voice in enumerate(score.voices):
+            before = self._events.get(voice, events[:0])
+            new = events[score.notes["voice"] == number]
+            self._events[voice] = np.concatenate([before, new]) if len(before) else new
 
     def read(self, frames: int) -> Samples:
         """Returns the next samples, shape (N = frames, C)."""
-        while self._waiting and self._waiting[0][0] < self._frame + frames:
-            first, length, note = self._waiting.popleft()
-            tone = tones(note.voice, note.fade, [note], length, self._sample_rate)[0]
-            first -= self._frame
-            if len(self._begun) < first + length:
-                longer = first + length - len(self._begun)
-                self._begun = np.pad(self._begun, ((0, longer), (0, 0)))
-            self._begun[first : first + length, 0] += tone
+        block = np.zeros((self._channels, frames + ROOM), np.float32)[:, :frames]
+        for voice, events in self._events.items():
+            if len(events):
+                render = kernel(voice, self._channels)
+                render(block, self._frame, 1 / self._sample_rate, events)
         self._frame += frames
-        if not len(self._begun):
-            return np.zeros((frames, CHANNELS), np.float32)
-        block, self._begun = self._begun[:frames], self._begun[frames:]
-        if len(block) < frames:
-            block = np.pad(block, ((0, frames - len(block)), (0, 0)))
-        return block
+        for voice, events in self._events.items():
+            self._events[voice] = events[events["first"] + events["count"] > self._frame]
+        return np.ascontiguousarray(limited(block).T)
+
+    def _placed(self, score: Score, starts: NDArray[np.float64]) -> NDArray[np.void]:
+        """The events of a score whose steps begin at ``starts`` seconds, shape (K,)."""
+        notes, rate = score.notes, self._sample_rate
+        begin = starts[notes["step"]] + notes["onset"]
+        first = np.rint(begin * rate).astype(np.int64)
+        last = np.rint((begin + notes["duration"]) * rate).astype(np.int64)
+        count = np.maximum(last - first, 1)
+        steps = np.minimum(notes["hertz"] / rate, LIMIT) * TURN  # (K, 2)
+        events = np.zeros(len(notes), EVENT)
+        events["first"], events["count"], events["slot"] = first, count, notes["slot"]
+        events["step"] = steps[:, 0]
+        events["glide"] = np.floor((steps[:, 1] - steps[:, 0]) / (2 * count))
+        events["fade"] = np.rint(notes["fade"] * rate)
+        events["gain"] = notes["level"] / np.sqrt(score.polyphony)
+        angle = (notes["pan"] + 1) * (np.pi / 4)
+        if self._channels == 1:
+            events["pan"] = 1.0
+        else:  # constant power, the middle as loud as one channel would be
+            events["pan"] = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        events["controls"] = notes["controls"]
+        events["phase"] = events["slot"] * np.uint32(_GOLDEN)
+        continues = notes["continues"]
+        if continues.any():
+            events["phase"][continues] = self._continued(events[continues])
+        return events
+
+    def _continued(self, events: NDArray[np.void]) -> NDArray[np.uint32]:
+        """The phase that each event begins at, after those before in its slot, (K,)."""
+        slots = events["slot"]
+        known, wanted = len(self._phases), int(slots.max(initial=0)) + 1
+        if wanted > known:
+            new = np.arange(known, wanted, dtype=np.uint32) * np.uint32(_GOLDEN)
+            self._phases = np.concatenate([self._phases, new])
+        count = events["count"].astype(np.uint32)
+        glide = events["glide"].view(np.uint32)
+        gone = count * (events["step"] + glide * (count - np.uint32(1)))
+        order = np.argsort(slots, kind="stable")
+        sums = np.cumsum(gone[order], dtype=np.uint32)
+        before = sums - gone[order]
+        firsts = np.flatnonzero(np.diff(slots[order], prepend=-1))
+        sizes = np.diff(firsts, append=len(slots))
+        begun = np.empty_like(gone)
+        begun[order] = (
+            self._phases[slots[order]] + before - np.repeat(before[firsts], sizes)
+        )
+        np.add.at(self._phases, slots, gone)
+        return np.asarray(begun)
+
+
+def limited(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Samples of any shape, bent to within -1..1 where they are beyond the knee.
+
+    What is not a number, as a user's voice may make, is silence.
+    """
+    if samples.size and max(samples.max(), -samples.min()) <= _KNEE:
+        return samples
+    size = np.abs(np.nan_to_num(samples, posinf=1e30, neginf=-1e30))
+    over = (size - np.float32(_KNEE)) / np.float32(1 - _KNEE)
+    bent = np.float32(_KNEE) + np.float32(1 - _KNEE) * (over / (1 + over))
+    return np.copysign(np.where(size > _KNEE, bent, size), samples).astype(np.float32)
+
+
+def render(score: Score, sample_rate: int, channels: int = 1) -> Samples:
+    """The samples of a score by itself, shape (N, C)."""
+    mixer = Mixer(sample_rate, channels)
+    mixer.add(score)
+    return mixer.read(mixer.left)

@@ -1,0 +1,102 @@
+"""gradsound voices: what there is to play with, and how each sounds."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import sys
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from gradsound.errors import VoiceError
+from gradsound.out.sound_file import write_sound
+from gradsound.rendering import SAMPLE_RATE
+from gradsound.synth.mixer import render
+from gradsound.synth.program import CONTROLS
+from gradsound.synth.score import NOTE, Score
+from gradsound.synth.voices import VOICES, find_voice
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from gradsound.synth.program import Program
+    from gradsound.synth.voices import Voice
+
+_LOWEST, _HIGHEST = 65.4, 2093.0  # Hz, C2 to C7: what the preset `notes` reaches
+_STEPS, _STEP = 11, 0.25  # notes half an octave apart, and seconds of each
+_SWEEP = 5.0  # seconds
+_LEVEL, _FADE = 0.25, 0.008  # linear; seconds
+
+
+def named(voice: str) -> Voice:
+    """What a command line calls a voice: one of ours, or ``module:function``.
+
+    Modules are looked for in the working directory first. A class of torch modules is made
+    one.
+
+    Raises:
+        VoiceError: If there is no such module, or nothing in it that can be a voice.
+    """
+    module, colon, name = voice.partition(":")
+    if not colon:
+        return voice
+    if os.getcwd() not in sys.path:  # noqa: PTH109 (an entry of sys.path is a string)
+        sys.path.insert(0, os.getcwd())  # noqa: PTH109
+    try:
+        found: Any = importlib.import_module(module)
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}"
+        raise VoiceError(f"voice {voice!r}: {module} cannot be imported: {what}") from error
+    try:
+        found = attrgetter(name)(found)
+    except AttributeError:
+        raise VoiceError(f"voice {voice!r}: {module} has no {name!r}") from None
+    if not callable(found):
+        raise VoiceError(f"voice {voice!r}: {name} is no function or module, but {found!r}")
+    return cast("Voice", found() if inspect.isclass(found) else found)
+
+
+def listed() -> Iterator[tuple[str, str]]:
+    """Yields the name of every voice of ours, and what it is."""
+    for name, voice in VOICES.items():
+        yield name, (inspect.getdoc(voice) or "").split("\n")[0]
+
+
+def described(voice: Voice) -> str:
+    """A line about a voice: what it is made of."""
+    program = find_voice(voice)
+    what = dict(listed()).get(program.name, "a voice of your own")
+    inputs = ", ".join(program.inputs)
+    return f"{program.name}: {what}\n{len(program.operations)} operations on {inputs}"
+
+
+def audition(voice: Voice, path: Path) -> None:
+    """Writes how a voice sounds: notes from C2 to C7, then a sweep over the same.
+
+    From the first note to the last its controls go from their lowest to their highest.
+
+    Raises:
+        As `gradsound.render`.
+    """
+    score = sweep(find_voice(voice))
+    write_sound(path, [render(score, SAMPLE_RATE)], SAMPLE_RATE)
+
+
+def sweep(voice: Program) -> Score:
+    """What is played to hear a voice."""
+    notes = np.zeros(_STEPS + 1, NOTE)
+    ends = np.linspace(0, 1, _STEPS)
+    hertz = _LOWEST * (_HIGHEST / _LOWEST) ** ends
+    notes["onset"] = np.arange(_STEPS + 1) * _STEP
+    notes["duration"], notes["fade"], notes["level"] = 0.8 * _STEP, _FADE, _LEVEL
+    notes["duration"][-1] = _SWEEP
+    notes["hertz"][:-1], notes["hertz"][-1] = hertz[:, None], (_LOWEST, _HIGHEST)
+    least = np.array([-1.0 if name == "deviation" else 0.0 for name in CONTROLS])
+    for share, controls in zip(ends, notes["controls"]):
+        controls[:] = (least + (1 - least) * share)[:, None]
+    notes["controls"][-1] = np.stack([least, np.ones(len(CONTROLS))], axis=1)
+    return Score((voice,), notes, np.array([_STEPS * _STEP + _SWEEP]))
