@@ -5,6 +5,7 @@ Shapes: N frames, C channels.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from math import ceil
 from pathlib import Path
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 SAMPLE_RATE = 44_100  # Hz, unless another is asked for
 SAMPLE_RATES = (16_000, 192_000)  # Hz; below, the highest notes would not fit
-_BLOCK = 10.0  # seconds; rendering less at a time is slower, more takes memory
+_BLOCK = 20.0  # seconds; rendering less at a time is slower, more takes memory
 
 
 def render(
@@ -65,7 +66,8 @@ def render(
     run = run_for(run, path, "write its sound")
     check_path(path, subtype)
     sounding = at_speed(find_preset(preset, voice), speed)
-    write_sound(path, sound(run, sounding, sample_rate), sample_rate, subtype)
+    blocks = _ahead(sound(run, sounding, sample_rate))
+    write_sound(path, blocks, sample_rate, subtype)
 
 
 def sound(run: Run, preset: Preset, sample_rate: int) -> Iterator[Samples]:
@@ -86,3 +88,12 @@ def sound(run: Run, preset: Preset, sample_rate: int) -> Iterator[Samples]:
         yield mixer.read(mixer.left)
     if some:
         raise ValueError(f"{run.name}: has no steps, so there is nothing to hear")
+
+
+def _ahead(blocks: Iterator[Samples]) -> Iterator[Samples]:
+    """Has each block made in another thread, while the one before it is written."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, blocks, None)
+        while (block := coming.result()) is not None:
+            coming = thread.submit(next, blocks, None)
+            yield block

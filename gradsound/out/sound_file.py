@@ -144,8 +144,9 @@ def _quantised(samples: Samples, subtype: str) -> NDArray[np.generic]:
         return samples
     bits = 8 * _BYTES[subtype]
     most = 2 ** (bits - 1)
-    whole = np.rint(samples * np.float32(most))  # exact: a power of two
-    whole = np.clip(whole, -most, most - 1)
+    whole = samples * np.float32(most)  # exact: a power of two
+    np.rint(whole, out=whole)
+    np.clip(whole, -most, most - 1, out=whole)
     if bits == 16:
         return np.asarray(whole, np.int16)
     return np.asarray(whole, np.int32) << 8  # it takes 24 bits as the upper of 32

@@ -1,10 +1,9 @@
 """What the kernels render: notes as figures of frames, phases and gains.
 
 A kernel is a function ``kernel(out, start, period, events)``: it adds events to ``out``,
-float32 of shape (C, N), which holds the frames from ``start`` on; behind each of its rows
-there is `ROOM`. ``period`` is a frame in seconds. Each sample of an event is a
-function of its frame alone, so a block may begin and end anywhere, and a live block and a
-whole run have the same samples.
+float32 of shape (C, N + ROOM), which holds the N frames from ``start`` on; ``period`` is a
+frame in seconds. Each sample of an event is a function of its frame alone, so a block may
+begin and end anywhere, and a live block and a whole run have the same samples.
 
 Shapes: C channels, N frames, K events.
 """
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
     from gradsound.synth.program import Program
 
-ROOM = 16  # frames beyond a block that a kernel may read and write, adding nothing
 TURN = 2.0**32  # a turn of phase: it wraps by itself, and exactly
 
 # Pairs are the values at the event's beginning and end; between, they are on a line.

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from gradsound.synth.events import EVENT, ROOM, TURN, kernel
+from gradsound.synth.events import EVENT, TURN, kernel
+from gradsound.synth.program import ROOM
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,7 +44,9 @@ class Mixer:
         self._frame = 0  # how many have been read
         self._end = 0.0  # seconds; of the last score
         self._phases = np.zeros(0, np.uint32)  # by slot, where one that continues begins
-        self._events: dict[Program, NDArray[np.void]] = {}
+        # By voice, those whose time is to come and those that sound, each in order.
+        self._coming: dict[Program, NDArray[np.void]] = {}
+        self._sounding: dict[Program, NDArray[np.void]] = {}
 
     @property
     def now(self) -> float:
@@ -69,21 +72,27 @@ class Mixer:
         self._end = float(starts[-1])
         events = self._placed(score, starts)
         for number, voice in enumerate(score.voices):
-            before = self._events.get(voice, events[:0])
-            new = events[score.notes["voice"] == number]
-            self._events[voice] = np.concatenate([before, new]) if len(before) else new
+            before = self._coming.get(voice, events[:0])
+            new = np.concatenate([before, events[score.notes["voice"] == number]])
+            self._coming[voice] = new[np.argsort(new["first"], kind="stable")]
+            self._sounding.setdefault(voice, events[:0])
 
     def read(self, frames: int) -> Samples:
         """Returns the next samples, shape (N = frames, C)."""
-        block = np.zeros((self._channels, frames + ROOM), np.float32)[:, :frames]
-        for voice, events in self._events.items():
+        block = np.zeros((self._channels, frames + ROOM), np.float32)
+        end = self._frame + frames
+        for voice, coming in self._coming.items():
+            events, now = self._sounding[voice], np.searchsorted(coming["first"], end)
+            if now:
+                events = np.concatenate([events, coming[:now]])
+                self._coming[voice] = coming[now:]
             if len(events):
                 render = kernel(voice, self._channels)
                 render(block, self._frame, 1 / self._sample_rate, events)
-        self._frame += frames
-        for voice, events in self._events.items():
-            self._events[voice] = events[events["first"] + events["count"] > self._frame]
-        return np.ascontiguousarray(limited(block).T)
+            goes_on = events["first"] + events["count"] > end
+            self._sounding[voice] = events if goes_on.all() else events[goes_on]
+        self._frame = end
+        return np.ascontiguousarray(limited(block[:, :frames]).T)
 
     def _placed(self, score: Score, starts: NDArray[np.float64]) -> NDArray[np.void]:
         """The events of a score whose steps begin at ``starts`` seconds, shape (K,)."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import llvmlite.binding as llvm
 
 from gradsound.synth import intermediate
+from gradsound.synth.program import ROOM
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,27 +47,36 @@ def kernel(program: Program, channels: int, cpu: str | None = None) -> Kernel:
         RuntimeError: If LLVM cannot compile it.
     """
     name = next(_names)
-    machine, engine = _machine(cpu)
-    engine.add_module(optimised(intermediate.kernel(program, channels, name), machine))
+    engine = _engine(cpu)
+    engine.add_module(parsed(intermediate.kernel(program, channels, name)))
     engine.finalize_object()
     call = _SIGNATURE(engine.get_function_address(name))
+
+    known: NDArray[np.void] | None = None
+    address = 0  # of those; to ask for it takes as long as to render a small block
 
     def render(
         out: NDArray[np.float32], start: int, period: float, events: NDArray[np.void]
     ) -> None:
-        frames, stride = out.shape[1], out.strides[0] // out.itemsize
-        data = out.ctypes.data, events.ctypes.data
-        call(data[0], stride, frames, start, period, len(events), data[1])
+        nonlocal known, address
+        if events is not known:
+            known, address = events, events.ctypes.data
+        stride = out.shape[1]
+        row = ctypes.addressof(ctypes.c_char.from_buffer(out.data))
+        call(row, stride, stride - ROOM, start, period, len(events), address)
 
     return render
 
 
-def optimised(code: str, machine: Any) -> Any:
-    """A module of LLVM's, optimised for a machine."""
+def parsed(code: str) -> Any:
+    """A module of LLVM's.
+
+    It is not optimised: it says what vectors to work on and repeats nothing, so LLVM's
+    passes over it take longer than all the rest and make it no faster. Those of the
+    processor, which choose instructions and registers, come when it becomes machine code.
+    """
     module = llvm.parse_assembly(code)
     module.verify()
-    passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(2))
-    passes.getModulePassManager().run(module, passes)
     return module
 
 
@@ -76,10 +86,10 @@ def processor() -> str:
 
 
 @lru_cache(maxsize=8)
-def _machine(cpu: str | None) -> tuple[Any, Any]:
-    """A processor, and what runs code on it.
+def _engine(cpu: str | None) -> Any:
+    """What runs code on a processor.
 
-    The engine is kept for good: it owns the machine, and a second engine that was given the
+    It is kept for good: it owns the machine that it is given, and a second engine with the
     same would free it twice.
     """
     llvm.initialize_native_target()
@@ -88,4 +98,4 @@ def _machine(cpu: str | None) -> tuple[Any, Any]:
     machine = llvm.Target.from_default_triple().create_target_machine(
         cpu or processor(), features
     )
-    return machine, llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    return llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)

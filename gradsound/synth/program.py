@@ -23,6 +23,8 @@ Operation: TypeAlias = tuple[str | Argument, ...]  # its name, then its argument
 CONTROLS = ("norm", "deviation", "depth")  # given with a note, and ramped through it
 INPUTS = ("phase", "dt", "time", "noise", *CONTROLS)
 
+ROOM = 16  # frames beyond a block that a kernel may read and write, adding nothing
+
 
 @dataclass(frozen=True, slots=True)
 class Program:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradsound.synth.functions import EDGE, polynomial
-from gradsound.synth.program import CONTROLS, evaluate
+from gradsound.synth.program import CONTROLS, ROOM, evaluate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,7 +29,8 @@ def kernel(program: Program, channels: int) -> Kernel:
     def render(
         out: NDArray[np.float32], start: int, period: float, events: NDArray[np.void]
     ) -> None:
-        last = np.minimum(events["count"], start + out.shape[1] - events["first"])
+        end = start + out.shape[1] - ROOM
+        last = np.minimum(events["count"], end - events["first"])
         first = np.maximum(0, start - events["first"])
         heard = np.flatnonzero(first < last)
         begin = 0
