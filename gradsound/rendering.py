@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 SAMPLE_RATE = 44_100  # Hz, unless another is asked for
 SAMPLE_RATES = (16_000, 192_000)  # Hz; below, the highest notes would not fit
-_BLOCK = 20.0  # seconds; rendering less at a time is slower, more takes memory
+_BLOCK = 1 << 21  # frames; rendering less at a time is slower, more takes memory
 
 
 def render(
@@ -80,7 +80,8 @@ def sound(run: Run, preset: Preset, sample_rate: int) -> Iterator[Samples]:
     if not low <= sample_rate <= high:
         raise ValueError(f"sample rate must be {low} to {high} Hz, got {sample_rate}")
     mixer, usual = Mixer(sample_rate, preset.channels), Usual()
-    together = ceil(_BLOCK / duration(len(run.header.layers), preset))
+    step = duration(len(run.header.layers), preset) * sample_rate  # frames
+    together = ceil(_BLOCK / step)
     steps, some = iter(run.steps), True
     while waiting := list(islice(steps, together)):
         some = False

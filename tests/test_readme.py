@@ -10,6 +10,10 @@ from zoo import small, train
 
 from gradsound.cli import main
 from gradsound.stream import decode_header, decode_step
+from gradsound.synth.functions import FUNCTIONS
+from gradsound.synth.intermediate import kernel
+from gradsound.synth.program import INPUTS
+from gradsound.synth.tracing import BRIGHT, trace
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -43,6 +47,37 @@ def test_python_snippets_run(
     exec(compile(code, "README.md", "exec"), names())  # noqa: S102 (our own README)
 
 
+def test_voices_are_as_described(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save, capsys
+) -> None:
+    """The snippets of docs/voices.md run one after the other; what they print is there."""
+    text = (ROOT / "docs/voices.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    save([[1 / 3, 2 / 3]] * 3, layers=("0", "2"))
+    known = names()
+    for code in snippets(text, "python"):
+        exec(compile(code, "voices.md", "exec"), known)  # noqa: S102 (our own document)
+    printed = capsys.readouterr().out
+    graph, program = snippets(text, "text")
+    (loop,) = snippets(text, "llvm")
+
+    assert printed == graph + program
+    assert loop.rstrip() in kernel(trace(known["reed"]), 1, "kernel")
+    for line in "".join(snippets(text, "sh")).splitlines():
+        if " play " not in line:
+            with pytest.raises(SystemExit) as ended:
+                main(shlex.split(line, comments=True)[1:])
+            assert ended.value.code == 0, line
+    table = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
+    assert sorted(table) == sorted([*INPUTS, BRIGHT])
+    listed = re.search(r"functions or methods: `([^`]*)`", text)[1].split()
+    assert set(listed) <= FUNCTIONS.keys()
+    signs = {"add", "sub", "rsub", "mul", "div", "rdiv", "floordiv", "mod", "pow", "neg"}
+    signs |= {"pos", "lt", "le", "gt", "ge", "eq", "ne", "and", "or", "invert"}
+    told = {FUNCTIONS[name] for name in signs.union(listed)}
+    assert told == {*FUNCTIONS.values()}
+
+
 @pytest.mark.usefixtures("server")
 def test_shell_snippets_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save) -> None:
     """Commands of gradsound run; those of make and pip name what there is."""
@@ -71,7 +106,8 @@ def test_shell_snippets_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sav
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_links_lead_somewhere(document: Path) -> None:
     """Every relative link is to a file that there is."""
-    links = re.findall(r"\]\(([^)]+)\)", document.read_text())
+    prose = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
+    links = re.findall(r"\]\(([^)]+)\)", prose)
     for link in links:
         if not link.startswith("https://"):
             assert (document.parent / link.partition("#")[0]).exists(), link

@@ -31,7 +31,7 @@ FORMATS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }
 _BYTES = {"PCM_16": 2, "PCM_24": 3, "FLOAT": 4}  # a sample
 _WAV_MAX = 2**32 - 2**12  # bytes of sound; the lengths in a WAV file have 32 bits
-_AT_ONCE = 1 << 16  # frames; libsndfile's Vorbis takes much stack for long blocks
+_VORBIS = 1 << 16  # frames at once; libsndfile's Vorbis takes much stack for more
 
 
 def check_path(path: Path, subtype: str | None = None) -> str:
@@ -112,8 +112,10 @@ def _write(
                     raise ValueError(message) from error
                 if name == "WAV":
                     most = _WAV_MAX // (channels * _BYTES[subtype])
-            for k in range(0, min(len(block), most - frames), _AT_ONCE):
-                file.write(_quantised(block[k : min(k + _AT_ONCE, most - frames)], subtype))
+            wanted = block[: most - frames]
+            at_once = _VORBIS if subtype == "VORBIS" else max(1, len(wanted))
+            for k in range(0, len(wanted), at_once):
+                file.write(_quantised(wanted[k : k + at_once], subtype))
             frames += len(block)
             if frames > most:
                 hours = most / sample_rate / 3600
