@@ -206,6 +206,8 @@ def _voice(options: argparse.Namespace) -> Voice | None:
 def _voices(options: argparse.Namespace) -> None:
     voice = _voice(options)
     if voice is None:
+        if options.output is not None:
+            raise ValueError(f"which voice is to be written to {options.output}?")
         for name, what in listed():
             print(f"{name:8} {what}")
         print(f"\n{renderer()}")

@@ -93,6 +93,17 @@ def test_a_voice_is_heard(voice: str, capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().err == ""
 
 
+def test_a_voice_must_be_named_to_be_written(capsys: pytest.CaptureFixture[str]) -> None:
+    """A file without a voice is no list."""
+    assert run("voices", "-o", "x.wav") == 2
+
+    assert capsys.readouterr() == (
+        "",
+        "gradsound: which voice is to be written to x.wav?\n",
+    )
+    assert not Path("x.wav").exists()
+
+
 def test_a_voice_is_described(capsys: pytest.CaptureFixture[str]) -> None:
     """What it is, how long its program, and what it uses."""
     assert run("voices", "mine:buzz") == 0

@@ -61,7 +61,8 @@ def kernel(program: Program, channels: int) -> Kernel:
     try:
         return native.kernel(program, channels)
     except (RuntimeError, OSError) as error:
-        warn(f"voice {program.name!r} cannot be compiled, numpy plays it instead: {error}")
+        why = str(error).partition("\n")[0]
+        warn(f"voice {program.name!r} cannot be compiled, numpy plays it instead: {why}")
         return reference.kernel(program, channels)
 
 

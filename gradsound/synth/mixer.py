@@ -16,6 +16,7 @@ from gradsound.synth.program import ROOM
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from gradsound.synth.events import Kernel
     from gradsound.synth.program import Program
     from gradsound.synth.score import Score
 
@@ -44,9 +45,7 @@ class Mixer:
         self._frame = 0  # how many have been read
         self._end = 0.0  # seconds; of the last score
         self._phases = np.zeros(0, np.uint32)  # by slot, where one that continues begins
-        # By voice, those whose time is to come and those that sound, each in order.
-        self._coming: dict[Program, NDArray[np.void]] = {}
-        self._sounding: dict[Program, NDArray[np.void]] = {}
+        self._voices: dict[Program, _Voice] = {}
 
     @property
     def now(self) -> float:
@@ -60,8 +59,8 @@ class Mixer:
 
     def warm(self, voices: Iterable[Program]) -> None:
         """Compiles voices now, so that none is waited for when it is to be heard."""
-        for voice in voices:
-            kernel(voice, self._channels)
+        for program in voices:
+            kernel(program, self._channels)
 
     def add(self, score: Score) -> None:
         """Plays a score, after those before it or, if they are over, at once."""
@@ -71,27 +70,17 @@ class Mixer:
         starts = np.add.accumulate([self.now if late else self._end, *score.durations])
         self._end = float(starts[-1])
         events = self._placed(score, starts)
-        for number, voice in enumerate(score.voices):
-            before = self._coming.get(voice, events[:0])
-            new = np.concatenate([before, events[score.notes["voice"] == number]])
-            self._coming[voice] = new[np.argsort(new["first"], kind="stable")]
-            self._sounding.setdefault(voice, events[:0])
+        for number, program in enumerate(score.voices):
+            if program not in self._voices:
+                self._voices[program] = _Voice(program, self._channels)
+            self._voices[program].add(events[score.notes["voice"] == number])
 
     def read(self, frames: int) -> Samples:
         """Returns the next samples, shape (N = frames, C)."""
         block = np.zeros((self._channels, frames + ROOM), np.float32)
-        end = self._frame + frames
-        for voice, coming in self._coming.items():
-            events, now = self._sounding[voice], np.searchsorted(coming["first"], end)
-            if now:
-                events = np.concatenate([events, coming[:now]])
-                self._coming[voice] = coming[now:]
-            if len(events):
-                render = kernel(voice, self._channels)
-                render(block, self._frame, 1 / self._sample_rate, events)
-            goes_on = events["first"] + events["count"] > end
-            self._sounding[voice] = events if goes_on.all() else events[goes_on]
-        self._frame = end
+        for voice in self._voices.values():
+            voice.play(block, self._frame, 1 / self._sample_rate)
+        self._frame += frames
         return np.ascontiguousarray(limited(block[:, :frames]).T)
 
     def _placed(self, score: Score, starts: NDArray[np.float64]) -> NDArray[np.void]:
@@ -141,6 +130,36 @@ class Mixer:
         )
         np.add.at(self._phases, slots, gone)
         return np.asarray(begun)
+
+
+class _Voice:
+    """The events of one voice, and what renders them."""
+
+    def __init__(self, program: Program, channels: int) -> None:
+        self._program, self._channels = program, channels
+        self._render: Kernel | None = None  # until there is something to render
+        self._coming = self._sounding = np.zeros(0, EVENT)  # each by first frame
+
+    def add(self, events: NDArray[np.void]) -> None:
+        """Adds events whose time is to come, in any order."""
+        new = np.concatenate([self._coming, events])
+        self._coming = new[np.argsort(new["first"], kind="stable")]
+
+    def play(self, block: NDArray[np.float32], start: int, period: float) -> None:
+        """Adds what sounds from a frame on to a block, shape (C, N + ROOM)."""
+        end = start + block.shape[1] - ROOM
+        begun = np.searchsorted(self._coming["first"], end)
+        if begun:
+            self._sounding = np.concatenate([self._sounding, self._coming[:begun]])
+            self._coming = self._coming[begun:]
+        if not len(self._sounding):
+            return
+        if self._render is None:
+            self._render = kernel(self._program, self._channels)
+        self._render(block, start, period, self._sounding)
+        goes_on = self._sounding["first"] + self._sounding["count"] > end
+        if not goes_on.all():
+            self._sounding = self._sounding[goes_on]
 
 
 def limited(samples: NDArray[np.float32]) -> NDArray[np.float32]:

