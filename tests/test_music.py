@@ -12,6 +12,7 @@ from gradsound import PRESETS, Preset
 from gradsound.music.mapping import compose
 from gradsound.music.pitch import LinearPitch, LogPitch
 from gradsound.music.preset import at_speed, find_preset, from_data, to_data
+from gradsound.music.usual import Usual
 
 FINITE = st.floats(min_value=0, width=32, allow_nan=False, allow_infinity=False)
 EACH = pytest.mark.parametrize("preset", PRESETS.values(), ids=list(PRESETS))
@@ -132,6 +133,7 @@ def test_presets_can_be_copied_and_changed() -> None:
         ({"fade": 0.05}, "fade must be 0 to half the note"),
         ({"level": 1.5}, "level must be above 0 and at most 1, got 1.5"),
         ({"level": float("nan")}, "got nan"),
+        ({"spread": -0.5}, "spread must be 0 to 1, got -0.5"),
     ],
 )
 def test_wrong_presets_are_refused(change: dict[str, object], message: str) -> None:
@@ -160,3 +162,33 @@ def test_unknown_presets_get_the_nearest() -> None:
     """The message offers the name that was meant."""
     with pytest.raises(ValueError, match="no preset 'note'; did you mean 'notes'"):
         find_preset("note")
+
+
+def test_what_lasts_becomes_usual() -> None:
+    """Ten times the norm, for good: a decade at first, and less by a twentieth a step."""
+    norms = np.array([[1.0]] * 5 + [[10.0]] * 60, np.float32)
+    far = Usual().deviations(norms)[:, 0]
+
+    np.testing.assert_allclose(far[:5], 0, atol=1e-6)
+    np.testing.assert_allclose(far[5:], 0.95 ** np.arange(60), rtol=1e-5)
+
+
+def test_what_is_usual_does_not_depend_on_blocks() -> None:
+    """Steps one by one or together, to the last bit."""
+    norms = np.random.default_rng(0).lognormal(size=(50, 3)).astype(np.float32)
+    together, one_by_one = Usual().deviations(norms), Usual()
+
+    np.testing.assert_array_equal(
+        np.concatenate([one_by_one.deviations(row[None]) for row in norms]), together
+    )
+    assert np.abs(together).max() > 0.5
+
+
+def test_what_is_no_number_is_not_usual() -> None:
+    """NaN, infinity and zero change nothing; infinity is far above, zero far below."""
+    row = [1.0, 1.0, np.nan, np.inf, 0.0, 1.0]
+    far = Usual().deviations(np.array([row], np.float32).T)[:, 0]
+
+    np.testing.assert_array_equal(far, [0, 0, 0, 1, -1, 0])
+    later = Usual().deviations(np.array([[np.nan], [2.0], [20.0]], np.float32))[:, 0]
+    np.testing.assert_allclose(later, [0, 0, 1], atol=1e-6)
