@@ -139,11 +139,11 @@ class Playing:
         Args:
             most: Seconds that may pass between these two.
         """
-        self._mixer.warm(voices(self._preset))
         switch = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH)
         reader = threading.Thread(target=self._read, daemon=True)
         reader.start()
+        compiler = self._mixer.warm(voices(self._preset))
         left = most
         try:
             while left > 0 and (reader.is_alive() or not self._over()) and not self.ended:
@@ -158,6 +158,7 @@ class Playing:
             if self._speaker.wants(_LOOK):
                 self._speaker.play(self._next())  # ends without a click
             self._speaker.close()
+            compiler.join()
             sys.setswitchinterval(switch)
 
     def _read(self) -> None:

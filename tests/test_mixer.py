@@ -1,5 +1,6 @@
 """What is played block by block is what is rendered whole."""
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,8 @@ from scores import note, score
 from gradsound.music.mapping import compose
 from gradsound.music.preset import PRESETS, at_speed
 from gradsound.music.usual import Usual
+from gradsound.synth import mixer as mixing
+from gradsound.synth import native
 from gradsound.synth.mixer import Mixer, render
 
 RATE = 44_100
@@ -43,6 +46,34 @@ def test_blocks_of_any_size_are_the_whole(
     assert len(played) - len(whole) in range(frames)
     assert np.array_equal(played[: len(whole)], whole)
     assert not played[len(whole) :].any()
+
+
+def test_numpy_plays_until_voices_are_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing waits for that, and where one takes over from the other nobody hears."""
+    wait, made = threading.Event(), []
+
+    def slowly(program, channels: int):
+        assert wait.wait(10)
+        made.append(native.kernel(program, channels))
+        return made[-1]
+
+    monkeypatch.setattr(mixing, "kernel", slowly)
+    preset = replace(PRESETS["notes"], voice="organ")
+    scored = compose(list(RUN.steps), preset)
+    mixer = Mixer(RATE, 1)
+    compiler = mixer.warm(scored.voices)
+    mixer.add(scored)
+    blocks = [mixer.read(1000)]
+    assert not made
+    wait.set()
+    compiler.join()
+    while mixer.left:
+        blocks.append(mixer.read(1000))
+    monkeypatch.undo()
+    played = np.concatenate(blocks)
+
+    assert len(made) == 2
+    np.testing.assert_array_equal(played[: len(render(scored, RATE))], render(scored, RATE))
 
 
 def test_a_score_that_comes_late_begins_at_once() -> None:

@@ -5,11 +5,13 @@ Shapes: N frames, C channels, K notes.
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gradsound.synth import reference
 from gradsound.synth.events import EVENT, TURN, kernel
 from gradsound.synth.program import ROOM
 
@@ -57,10 +59,22 @@ class Mixer:
         """Frames until everything that was added has been read."""
         return max(0, round(self._end * self._sample_rate) - self._frame)
 
-    def warm(self, voices: Iterable[Program]) -> None:
-        """Compiles voices now, so that none is waited for when it is to be heard."""
-        for program in voices:
-            kernel(program, self._channels)
+    def warm(self, programs: Iterable[Program]) -> threading.Thread:
+        """Has numpy render voices until they are compiled, by the thread that it returns.
+
+        So nothing waits for that; and nobody hears when it is done, as the samples are the
+        same.
+        """
+        for program in programs:
+            voice = self._voices[program] = _Voice(program, self._channels)
+            voice.render = reference.kernel(program, self._channels)
+        thread = threading.Thread(target=self._compile)
+        thread.start()
+        return thread
+
+    def _compile(self) -> None:
+        for program, voice in [*self._voices.items()]:
+            voice.render = kernel(program, self._channels)
 
     def add(self, score: Score) -> None:
         """Plays a score, after those before it or, if they are over, at once."""
@@ -133,11 +147,15 @@ class Mixer:
 
 
 class _Voice:
-    """The events of one voice, and what renders them."""
+    """The events of one voice, and what renders them.
+
+    Attributes:
+        render: Its kernel; None until it is needed.
+    """
 
     def __init__(self, program: Program, channels: int) -> None:
         self._program, self._channels = program, channels
-        self._render: Kernel | None = None  # until there is something to render
+        self.render: Kernel | None = None
         self._coming = self._sounding = np.zeros(0, EVENT)  # each by first frame
 
     def add(self, events: NDArray[np.void]) -> None:
@@ -154,9 +172,9 @@ class _Voice:
             self._coming = self._coming[begun:]
         if not len(self._sounding):
             return
-        if self._render is None:
-            self._render = kernel(self._program, self._channels)
-        self._render(block, start, period, self._sounding)
+        if self.render is None:
+            self.render = kernel(self._program, self._channels)
+        self.render(block, start, period, self._sounding)
         goes_on = self._sounding["first"] + self._sounding["count"] > end
         if not goes_on.all():
             self._sounding = self._sounding[goes_on]
