@@ -44,20 +44,32 @@ def named(voice: str) -> Voice:
     module, colon, name = voice.partition(":")
     if not colon:
         return voice
+    if not module or module.endswith(".py"):
+        raise VoiceError(f"voice {voice!r}: write module:function, without .py")
     if os.getcwd() not in sys.path:  # noqa: PTH109 (an entry of sys.path is a string)
         sys.path.insert(0, os.getcwd())  # noqa: PTH109
     try:
         found: Any = importlib.import_module(module)
-    except Exception as error:
-        what = f"{type(error).__name__}: {error}"
-        raise VoiceError(f"voice {voice!r}: {module} cannot be imported: {what}") from error
+    except (Exception, SystemExit) as error:
+        what = f"{module} cannot be imported: {_told(error)}"
+        raise VoiceError(f"voice {voice!r}: {what}") from error
     try:
         found = attrgetter(name)(found)
     except AttributeError:
         raise VoiceError(f"voice {voice!r}: {module} has no {name!r}") from None
+    if inspect.isclass(found):
+        try:
+            found = found()
+        except (Exception, SystemExit) as error:
+            what = f"{name} cannot be made: {_told(error)}"
+            raise VoiceError(f"voice {voice!r}: {what}") from error
     if not callable(found):
         raise VoiceError(f"voice {voice!r}: {name} is no function or module, but {found!r}")
-    return cast("Voice", found() if inspect.isclass(found) else found)
+    return cast("Voice", found)
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".partition("\n")[0]
 
 
 def listed() -> Iterator[tuple[str, str]]:

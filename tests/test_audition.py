@@ -36,6 +36,10 @@ def broken(phase):
     return torch.erfinv(phase)
 
 number = 3
+
+class Faulty:
+    def __init__(self, argument):
+        pass
 """
 
 
@@ -49,6 +53,7 @@ def _a_module_in_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "mine", raising=False)
     Path("mine.py").write_text(OWN)
+    Path("leaves.py").write_text("import sys\n\nsys.exit(0)\n")
     Path("faulty.py").write_text("import nothing_of_that_name\n")
 
 
@@ -123,6 +128,9 @@ def test_a_voice_is_described(capsys: pytest.CaptureFixture[str]) -> None:
         ("mine:nothing", "voice 'mine:nothing': mine has no 'nothing'"),
         ("mine:", "mine has no ''"),
         ("mine:broken", "line 18: return torch.erfinv(phase)): erfinv cannot be compiled"),
+        ("mine.py:buzz", "voice 'mine.py:buzz': write module:function, without .py"),
+        ("mine:Faulty", "mine:Faulty': Faulty cannot be made: TypeError"),
+        ("leaves:voice", "leaves cannot be imported: SystemExit: 0"),
         ("mine:number", "voice 'mine:number': number is no function or module, but 3"),
     ],
 )
@@ -172,6 +180,12 @@ def test_a_training_is_heard_with_a_voice() -> None:
     gradsound.render("run.jsonl", "y.wav", voice=third)
 
     assert Path("x.wav").read_bytes() == Path("y.wav").read_bytes()
+
+
+def test_modules_are_for_the_command_line() -> None:
+    """In Python the function itself is given."""
+    with pytest.raises(ValueError, match="import the function, and give that"):
+        gradsound.attach(small(), voice="mine:buzz")
 
 
 def test_attach_refuses_what_cannot_be_compiled() -> None:

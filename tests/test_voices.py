@@ -2,7 +2,9 @@
 
 import json
 import math
+import sys
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -74,6 +76,29 @@ def numpys(phase, time):
     return np.clip(x, 0, 0.5) + np.maximum(np.abs(x), 0.2) + np.arctan(np.exp(-time) * x)
 
 
+def aliases(phase, time):
+    other = phase
+    other *= 2
+    total = 0
+    for k in range(3):
+        total += torch.sin(k * other)
+    total += functional.relu(time - 0.5, inplace=True)
+    return total + phase * torch.pow(2.0, -8 * time)
+
+
+def truths(phase):
+    inside = (phase < 0) * (phase > -0.3)
+    either = (phase < 0) + (phase < 0.25)
+    odd = (phase < 0) ^ (phase < 0.3)
+    tone = torch.where(inside, 1.0, phase) + either * 1.0 + odd * 0.5
+    return torch.where(torch.tensor(True), tone, -tone) * (either & torch.tensor(True))
+
+
+def limits(phase, dt):
+    high = torch.minimum(torch.tensor(8.0), 0.45 / dt)
+    return torch.clamp(torch.sin(TAU * 64 * phase), max=0.5) / high
+
+
 def constants(phase, level=0.3, *, bend=2.0):
     with torch.no_grad():
         return torch.tanh(bend * torch.sin(phase * torch.tensor(TAU))) * level
@@ -91,6 +116,10 @@ def constants(phase, level=0.3, *, bend=2.0):
         functions,
         numpys,
         constants,
+        aliases,
+        truths,
+        limits,
+        partial(bell, bright=0.1),
     ],
     ids=lambda voice: getattr(voice, "__name__", "module"),
 )
@@ -106,7 +135,8 @@ def test_a_program_is_its_voice(voice) -> None:
     if voice in (by_numpy, numpys):
         right = voice(**{name: value.numpy() for name, value in given.items()})
     else:
-        right = voice(**given).detach().numpy()
+        copies = {name: value.clone() for name, value in given.items()}
+        right = voice(**copies).detach().numpy()
     made = evaluate(program, {name: value.numpy() for name, value in inputs.items()})
 
     # Where a step function jumps, float32 may be on the other side.
@@ -179,9 +209,18 @@ def in_place(phase):
     return tone
 
 
+def positional(phase, /):
+    return torch.sin(phase)
+
+
+def leaving(phase):
+    sys.exit(phase is None)
+
+
 REFUSED = {
     "erfinv cannot be compiled; write it with .*atan.*tanh": lambda phase: phase.erfinv(),
     "torch.erfinv": lambda phase: torch.erfinv(phase),
+    "powers of a value are 0.5 or whole": lambda phase, norm: phase**norm,
     r"test_voices.py, line \d+: if phase > 0:\): .*write torch.where": branching,
     "instead of if, and, or, not, min, max": lambda phase: max(phase, 0.0),
     "it must have no state and no random numbers": Counting(),
@@ -192,10 +231,19 @@ REFUSED = {
     "parameter 'foo' is unknown and has no default; there are phase": lambda phase, foo: (
         foo
     ),
-    "it needs a parameter called phase": lambda norm: norm,
-    "it returns float, which is the same for every phase": lambda phase: 0.3,
-    "it returns NoneType": lambda phase: None,
-    "it gives -inf at phase -0.49.*, norm 0": lambda phase, norm: torch.sin(phase) / norm,
+    r"needs a parameter called phase .*, and has \(norm\)": lambda norm: norm,
+    "its parameters are given by name: take the / out": positional,
+    "it is a class: give what it makes, such as Organ\\(\\)": Organ,
+    "what its parameters are cannot be found out": torch.sin,
+    "the constant 1e\\+39 is none that float32 has": lambda phase: torch.tanh(1e39 * phase),
+    "the constant nan is none": lambda phase: phase * float("nan"),
+    "mul is given complex, which is no real number": lambda phase: phase * 1j,
+    "it fails when it is traced: SystemExit": leaving,
+    "it returns 0.3, whatever the phase: that is silence": lambda phase: 0.3,
+    "it returns NoneType: return one number": lambda phase: None,
+    "it returns tuple: return one number": lambda phase: (phase, phase),
+    "it does not depend on its phase": lambda phase, norm: norm,
+    "it gives inf at phase .*, norm 0": lambda phase, norm: torch.sin(phase) / norm,
     "it is .*0 whatever the phase": lambda phase: phase * 0,
     f"more than {MOST} operations": endless,
     r"a plain number is made of a value.*math module": lambda phase: math.sin(phase),
@@ -205,7 +253,7 @@ REFUSED = {
     "dropout cannot be compiled": lambda phase: functional.dropout(phase, 0.5),
     "cumsum cannot be compiled": lambda phase: np.cumsum(phase),
     "add.reduce cannot be compiled": lambda phase: np.add.reduce(phase),
-    r"powers are 0.5 or whole numbers from 1 to 16": lambda phase: phase**-1.5,
+    r"whole numbers from 1 to 16: write others": lambda phase: phase**-1.5,
     "where needs a comparison": lambda phase: torch.where(phase, 1.0, 0.0),
     "NameError: name 'sine' is not defined": lambda phase: sine(phase),  # noqa: F821
     "its parameter 'input' is unknown": nn.Linear(2, 2),

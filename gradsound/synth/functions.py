@@ -11,6 +11,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from gradsound.errors import VoiceError
+from gradsound.synth.program import INPUTS
 from gradsound.synth.value import Value, emit, number
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 TAU = 2 * math.pi
 _HIGHEST_POWER = 16
+_PHASE = INPUTS.index("phase")  # the value that it is
 
 # sin(2 pi t) = t (1/4 - t^2) P(t^2) for t within -1/2..1/2, to 1.1e-7; zeros are exact
 SIN = (25.13273038, -64.83468111, 67.04389802, -38.12319671, 12.23330104)
@@ -47,16 +49,22 @@ def polynomial(x: Any, coefficients: Sequence[Any]) -> Any:
 
 
 def _where(condition: Any, then: Any, otherwise: Any) -> Any:
-    if not (isinstance(condition, Value) and condition.truth):
+    if not isinstance(condition, Value):  # a constant: what it says is known now
+        return then if condition else otherwise
+    if not condition.truth:
         raise VoiceError("where needs a comparison as its condition, such as phase < 0")
     return emit("select", condition, then, otherwise)
 
 
 def _minimum(a: Any, b: Any) -> Any:
+    if not isinstance(a, Value) and not isinstance(b, Value):
+        return min(a, b)
     return emit("select", emit("lt", a, b), a, b)
 
 
 def _maximum(a: Any, b: Any) -> Any:
+    if not isinstance(a, Value) and not isinstance(b, Value):
+        return max(a, b)
     return emit("select", emit("lt", b, a), a, b)
 
 
@@ -78,7 +86,7 @@ def _turns(x: Any) -> tuple[Any, bool]:
             turns = made[2] / TAU
             y: Any = Value(x.tape, int(made[1]))
             if abs(turns - 1) < 2**-24:  # float32's 1, whatever precision TAU was given in
-                return y, y.index == x.tape.values["phase"].index
+                return y, y.index == _PHASE
             return y * turns, False
     return x * (1 / TAU), False
 
@@ -119,12 +127,14 @@ def _arctan(x: Any) -> Any:
 
 
 def _power(x: Any, exponent: Any) -> Any:
-    if exponent == 0.5:
+    if isinstance(exponent, Value) and not isinstance(x, Value) and x > 0:
+        return _exp2(_mul(exponent, math.log2(x)))
+    if not isinstance(exponent, Value) and exponent == 0.5:
         return emit("sqrt", x)
     if isinstance(exponent, Value) or exponent not in range(1, _HIGHEST_POWER + 1):
         raise VoiceError(
-            f"powers are 0.5 or whole numbers from 1 to {_HIGHEST_POWER}: write others "
-            "with exp, sqrt or /"
+            f"powers of a value are 0.5 or whole numbers from 1 to {_HIGHEST_POWER}: write "
+            "others with exp, sqrt or /"
         )
     result = x
     for _ in range(int(exponent) - 1):
@@ -136,13 +146,27 @@ def _remainder(a: Any, b: Any) -> Any:
     return a - b * emit("floor", a / b)
 
 
+def _truths(*values: Any) -> bool:
+    return all(isinstance(value, Value) and value.truth for value in values)
+
+
 def _logical(name: str) -> Callable[..., Any]:
     def function(*truths: Any) -> Any:
-        if not all(isinstance(truth, Value) and truth.truth for truth in truths):
+        constants = [truth for truth in truths if not isinstance(truth, Value)]
+        if len(truths) == 2 and len(constants) == 1 and constants[0] in (0, 1):
+            (value,) = (truth for truth in truths if isinstance(truth, Value))
+            return value if bool(constants[0]) == (name == "and") else name == "or"
+        if not _truths(*truths):
             raise VoiceError(f"{name} needs comparisons, such as phase < 0")
         return emit(name, *truths)
 
     return function
+
+
+def _xor(a: Any, b: Any) -> Any:
+    if not _truths(a, b):
+        raise VoiceError("xor needs comparisons, such as phase < 0")
+    return emit("or", emit("and", a, emit("not", b)), emit("and", emit("not", a), b))
 
 
 def _primitive(name: str) -> Callable[..., Any]:
@@ -155,8 +179,17 @@ def _primitive(name: str) -> Callable[..., Any]:
 
 
 _ARGUMENTS = {"abs": 1, "sqrt": 1, "floor": 1, "rint": 1, "trunc": 1}
-_add, _sub, _mul, _div = map(_primitive, ("add", "sub", "mul", "div"))
+_sub, _div = map(_primitive, ("sub", "div"))
 _abs, _sqrt, _floor, _rint, _trunc = map(_primitive, _ARGUMENTS)
+
+
+def _add(a: Any, b: Any) -> Any:
+    return emit("or" if _truths(a, b) else "add", a, b)  # as torch and numpy have it
+
+
+def _mul(a: Any, b: Any) -> Any:
+    return emit("and" if _truths(a, b) else "mul", a, b)
+
 
 # torch, numpy and Python have several names for the same.
 _SEVERAL: Mapping[tuple[str, ...], Callable[..., Any]] = {
@@ -189,6 +222,7 @@ _SEVERAL: Mapping[tuple[str, ...], Callable[..., Any]] = {
     ("ne", "not_equal"): lambda a, b: emit("not", emit("eq", a, b)),
     ("and", "logical_and", "bitwise_and"): _logical("and"),
     ("or", "logical_or", "bitwise_or"): _logical("or"),
+    ("xor", "logical_xor", "bitwise_xor"): _xor,
     ("invert", "logical_not", "bitwise_not"): _logical("not"),
     ("where",): _where,
     ("minimum", "fmin"): _minimum,

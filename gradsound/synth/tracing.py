@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import linecache
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 BRIGHT = "bright"  # a control made of another
 _OURS = ("gradsound", "torch", "numpy", "functools")  # in whose lines no user looks
 _PHASES, _NOISES = 64, (-0.9, 0.1, 0.8)
+_GOLDEN = (5**0.5 - 1) / 2  # of a turn: phases that no partial has as its zeros
+_LONGEST = 5.0  # seconds; no preset has longer notes
 _PROBES = (0.0, 0.5, 1.0)  # of the controls; deviation is 2 x that - 1
 
 
@@ -37,9 +40,10 @@ def trace(voice: Callable[..., Any]) -> Program:
         TypeError: If it cannot be called.
         VoiceError: If it cannot be compiled; the message has the operation and its line.
     """
-    name = _name(voice)
     if not callable(voice):
         raise TypeError(f"a voice is a name, a function or a module, got {voice!r}")
+    voice = getattr(voice, "_orig_mod", voice)  # of a module that torch has compiled
+    name = _name(voice)
     try:
         wanted = _wanted(voice)
         first, second = (_operations(voice, wanted) for _ in range(2))
@@ -57,16 +61,36 @@ def trace(voice: Callable[..., Any]) -> Program:
 
 
 def _name(voice: object) -> str:
+    while isinstance(voice, partial):
+        voice = voice.func
     return str(getattr(voice, "__name__", type(voice).__name__))
 
 
 def _wanted(voice: Callable[..., Any]) -> tuple[str, ...]:
     """The parameters of a voice that are to be given."""
-    forward = getattr(voice, "forward", voice)  # a module's own signature says nothing
+    if inspect.isclass(voice):
+        raise VoiceError(f"it is a class: give what it makes, such as {voice.__name__}()")
+    bound: set[str] = set()  # what a partial has given already
+    forward = voice
+    while isinstance(forward, partial):
+        bound |= forward.keywords.keys()
+        forward = forward.func
+    # A module's own signature says nothing; a partial's lacks what was given by place.
+    forward = getattr(forward, "forward", voice)
+    try:
+        signature = inspect.signature(forward)
+    except (TypeError, ValueError) as error:
+        raise VoiceError(
+            "what its parameters are cannot be found out: wrap it in a function of phase"
+        ) from error
     names = []
-    for parameter in inspect.signature(forward).parameters.values():
+    for parameter in signature.parameters.values():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
+        if parameter.name in bound:
+            continue
+        if parameter.kind == parameter.POSITIONAL_ONLY:
+            raise VoiceError("its parameters are given by name: take the / out of them")
         if parameter.name in (*INPUTS, BRIGHT):
             names.append(parameter.name)
         elif parameter.default is parameter.empty:
@@ -75,7 +99,9 @@ def _wanted(voice: Callable[..., Any]) -> tuple[str, ...]:
                 f"are {', '.join(INPUTS)}, {BRIGHT}"
             )
     if "phase" not in names:
-        raise VoiceError("it needs a parameter called phase: turns, -0.5 to 0.5")
+        raise VoiceError(
+            f"it needs a parameter called phase (turns, -0.5 to 0.5), and has {signature}"
+        )
     return tuple(names)
 
 
@@ -91,12 +117,13 @@ def _operations(
         result = voice(**{name: values[name] for name in wanted})
     except VoiceError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         message = f"it fails when it is traced: {type(error).__name__}: {error}"
         raise VoiceError(message).with_traceback(error.__traceback__) from error
+    if isinstance(result, (int, float)):
+        raise VoiceError(f"it returns {result}, whatever the phase: that is silence")
     if not isinstance(result, Value):
-        what = f"{type(result).__name__}, which is the same for every phase"
-        raise VoiceError(f"it returns {what}: that is silence")
+        raise VoiceError(f"it returns {type(result).__name__}: return one number")
     if result.tape is not tape:
         raise VoiceError("it returns a value of an earlier call: it must not have state")
     result = cast("Value", number(result))
@@ -127,9 +154,9 @@ def _used(name: str, operations: list[Operation], result: int) -> Program:
 def _check(program: Program) -> None:
     """Refuses a voice that is silent, or makes what is not a number."""
     grids = {
-        "phase": (np.arange(_PHASES) + 0.5) / _PHASES - 0.5,
+        "phase": np.arange(1, _PHASES + 1) * _GOLDEN % 1 - 0.5,
         "dt": np.array([1e-3, 0.05, 0.45]),
-        "time": np.array([0.0, 0.01, 1.0]),
+        "time": np.array([0.0, 0.01, _LONGEST]),
         "noise": np.array(_NOISES),
         "norm": np.array(_PROBES),
         "deviation": np.array(_PROBES) * 2 - 1,
@@ -143,6 +170,8 @@ def _check(program: Program) -> None:
     if len(wrong):
         where = ", ".join(f"{n} {axis[tuple(wrong[0])]:g}" for n, axis in inputs.items())
         raise VoiceError(f"it gives {result[tuple(wrong[0])]} at {where}")
+    if not {"phase", "noise"} & {*program.inputs}:
+        raise VoiceError("it does not depend on its phase: that is silence")
     if np.ptp(result) == 0:
         raise VoiceError(f"it is {result.flat[0]:g} whatever the phase: that is silence")
 

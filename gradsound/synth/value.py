@@ -6,6 +6,7 @@ protocols that these two have for it; neither is imported.
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from gradsound.synth.program import Operation
 
 MOST = 1000  # operations of a voice; that many are compiled in a tenth of a second
-_BINARY = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or")
+_LARGEST = (2 - 2**-23) * 2.0**127  # that float32 has
+_BINARY = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor")
 _COMPARING = ("lt", "le", "gt", "ge", "eq", "ne")
 _UNARY = ("neg", "pos", "abs", "invert")
 _OPERATORS = (*_BINARY, *_COMPARING, *_UNARY, "div", "rsub", "rdiv")  # written as signs
@@ -38,7 +40,7 @@ class Tape:
         self.operations: list[Operation] = []
         self._functions = functions
         self._first = len(inputs)
-        self._known: dict[str, Value] = {}
+        self._known: dict[str, int] = {}
         self.values = {name: Value(self, k) for k, name in enumerate(inputs)}
 
     def emit(self, name: str, *arguments: Value | float) -> Value:
@@ -50,16 +52,15 @@ class Tape:
             arguments = arguments[::-1]  # constants come second
         operation: Operation = (
             name,
-            *(a.index if isinstance(a, Value) else float(a) for a in arguments),
+            *(a.index if isinstance(a, Value) else _single(a) for a in arguments),
         )
         key = repr(operation)  # the value 1 and the constant 1.0 are equal to Python
         if key not in self._known:
             if len(self.operations) == MOST:
                 raise VoiceError(f"it takes more than {MOST} operations: make it shorter")
-            index = self._first + len(self.operations)
-            self._known[key] = Value(self, index, truth=name in _LOGICAL)
+            self._known[key] = self._first + len(self.operations)
             self.operations.append(operation)
-        return self._known[key]
+        return Value(self, self._known[key], truth=name in _LOGICAL)
 
     def source(self, value: Value) -> Operation | None:
         """The operation that made a value; None of an input."""
@@ -75,16 +76,18 @@ class Tape:
         if name.startswith("__"):
             name = name.strip("_")
         self.check(name)
+        in_place = options.pop("inplace", False)
         given = [self._plain(name, argument) for argument in arguments]
         named = {
             key: self._plain(name, option)
             for key, option in options.items()
-            if option is not None and option is not False  # dtype=None, inplace=False ...
+            if option is not None and option is not False  # dtype=None and the like
         }
         try:
-            return self._functions[name](*given, **named)
+            result = self._functions[name](*given, **named)
         except TypeError as error:
             raise VoiceError(f"{name} cannot be compiled with these arguments") from error
+        return arguments[0].become(result) if in_place else result
 
     def check(self, name: str) -> None:
         """Raises VoiceError if a voice may not use a function of that name."""
@@ -95,7 +98,7 @@ class Tape:
             names = sorted(name for name in first.values() if name not in _OPERATORS)
             raise VoiceError(
                 f"{name} cannot be compiled; write it with + - * / // % ** < <= > >= == != "
-                f"& | ~, {', '.join(names)}"
+                f"& | ^ ~, {', '.join(names)}"
             )
 
     def _plain(self, name: str, argument: Any) -> Value | float | None:
@@ -112,10 +115,12 @@ class Tape:
             return float(argument.item())  # a scalar of numpy, a tensor of one element
         except (AttributeError, TypeError, ValueError, RuntimeError):
             shape = getattr(argument, "shape", None)
-            what = type(argument).__name__ if shape is None else f"shape {tuple(shape)}"
+        if shape is None:
+            kind = type(argument).__name__
+            raise VoiceError(f"{name} is given {kind}, which is no real number")
         raise VoiceError(
-            f"{name} is given {what}: a voice computes one number at a time, so take the "
-            "elements one by one"
+            f"{name} is given shape {tuple(shape)}: a voice computes one number at a time, "
+            "so take the elements one by one"
         )
 
 
@@ -147,6 +152,11 @@ class Value:
         """What numpy calls instead of one of its other functions."""
         return self.tape.call(function.__name__, *arguments, **options)
 
+    def become(self, other: Any) -> Value:
+        """Takes the place of another value, as a tensor does that is changed in place."""
+        self.index, self.truth = other.index, other.truth
+        return self
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
@@ -176,6 +186,10 @@ def _operator(name: str) -> Callable[[Value, Any], Any]:
     return lambda self, other: self.tape.call(name, self, other)
 
 
+def _in_place(name: str) -> Callable[[Value, Any], Any]:
+    return lambda self, other: self.become(self.tape.call(name, self, other))
+
+
 def _reflected(name: str) -> Callable[[Value, Any], Any]:
     return lambda self, other: self.tape.call(name, other, self)
 
@@ -183,10 +197,18 @@ def _reflected(name: str) -> Callable[[Value, Any], Any]:
 for _name in _BINARY:
     setattr(Value, f"__{_name}__", _operator(_name))
     setattr(Value, f"__r{_name}__", _reflected(_name))
+    setattr(Value, f"__i{_name}__", _in_place(_name))
 for _name in _COMPARING:
     setattr(Value, f"__{_name}__", _operator(_name))
 for _name in _UNARY:
     setattr(Value, f"__{_name}__", lambda self, name=_name: self.tape.call(name, self))
+
+
+def _single(constant: float) -> float:
+    """A constant, once it is one in float32 too; infinity is."""
+    if math.isnan(constant) or _LARGEST < abs(constant) < math.inf:
+        raise VoiceError(f"the constant {constant} is none that float32 has")
+    return float(constant)
 
 
 def number(value: Any) -> Any:

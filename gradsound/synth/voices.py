@@ -126,6 +126,11 @@ def find_voice(voice: Voice) -> Program:
     if isinstance(voice, Program):
         return voice
     if isinstance(voice, str):
+        if ":" in voice:
+            raise ValueError(
+                f"no voice {voice!r}: module:function is for the command line; import the "
+                "function, and give that"
+            )
         if voice not in VOICES:
             raise ValueError(unknown("voice", voice, VOICES))
         return program_of(VOICES[voice])
