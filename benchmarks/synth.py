@@ -4,7 +4,7 @@
 
 Times are of one thread, pinned to one core, but for runs. What is compared is interleaved,
 round by round, and given as the least of the rounds; ratios are medians of the rounds' own.
-`numba` is compared with where it is installed.
+Needs ``pip install gradsound[benchmark]``; without numba its lines are left out.
 """
 
 import os
