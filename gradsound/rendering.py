@@ -82,12 +82,12 @@ def sound(run: Run, preset: Preset, sample_rate: int) -> Iterator[Samples]:
     mixer, usual = Mixer(sample_rate, preset.channels), Usual()
     step = duration(len(run.header.layers), preset) * sample_rate  # frames
     together = ceil(_BLOCK / step)
-    steps, some = iter(run.steps), True
+    steps, empty = iter(run.steps), True
     while waiting := list(islice(steps, together)):
-        some = False
+        empty = False
         mixer.add(compose(waiting, preset, usual))
         yield mixer.read(mixer.left)
-    if some:
+    if empty:
         raise ValueError(f"{run.name}: has no steps, so there is nothing to hear")
 
 

@@ -169,20 +169,6 @@ def _xor(a: Any, b: Any) -> Any:
     return emit("or", emit("and", a, emit("not", b)), emit("and", emit("not", a), b))
 
 
-def _primitive(name: str) -> Callable[..., Any]:
-    def function(*arguments: Any) -> Any:
-        if len(arguments) != _ARGUMENTS.get(name, 2):
-            raise TypeError  # torch.add(a, b, alpha) and the like
-        return emit(name, *arguments)
-
-    return function
-
-
-_ARGUMENTS = {"abs": 1, "sqrt": 1, "floor": 1, "rint": 1, "trunc": 1}
-_sub, _div = map(_primitive, ("sub", "div"))
-_abs, _sqrt, _floor, _rint, _trunc = map(_primitive, _ARGUMENTS)
-
-
 def _add(a: Any, b: Any) -> Any:
     return emit("or" if _truths(a, b) else "add", a, b)  # as torch and numpy have it
 
@@ -194,26 +180,26 @@ def _mul(a: Any, b: Any) -> Any:
 # torch, numpy and Python have several names for the same.
 _SEVERAL: Mapping[tuple[str, ...], Callable[..., Any]] = {
     ("add",): _add,
-    ("sub", "subtract"): _sub,
+    ("sub", "subtract"): lambda a, b: emit("sub", a, b),
     ("rsub",): lambda a, b: b - a,
     ("mul", "multiply"): _mul,
-    ("div", "divide", "truediv", "true_divide"): _div,
+    ("div", "divide", "truediv", "true_divide"): lambda a, b: emit("div", a, b),
     ("rdiv", "rtruediv"): lambda a, b: b / a,
-    ("floordiv", "floor_divide"): lambda a, b: _floor(a / b),
+    ("floordiv", "floor_divide"): lambda a, b: emit("floor", a / b),
     ("mod", "remainder"): _remainder,
     ("pow", "power", "float_power"): _power,
     ("neg", "negative"): lambda a: a * -1.0,
     ("pos", "positive", "float", "clone", "contiguous", "detach"): number,
-    ("abs", "absolute", "fabs"): _abs,
-    ("sqrt",): _sqrt,
-    ("rsqrt",): lambda a: 1.0 / _sqrt(a),
+    ("abs", "absolute", "fabs"): lambda a: emit("abs", a),
+    ("sqrt",): lambda a: emit("sqrt", a),
+    ("rsqrt",): lambda a: 1.0 / emit("sqrt", a),
     ("square",): lambda a: a * a,
     ("reciprocal",): lambda a: 1.0 / a,
-    ("floor",): _floor,
-    ("ceil",): lambda a: -_floor(-a),
-    ("round", "rint"): _rint,
-    ("trunc", "fix"): _trunc,
-    ("frac",): lambda a: a - _trunc(a),
+    ("floor",): lambda a: emit("floor", a),
+    ("ceil",): lambda a: -emit("floor", -a),
+    ("round", "rint"): lambda a: emit("rint", a),
+    ("trunc", "fix"): lambda a: emit("trunc", a),
+    ("frac",): lambda a: a - emit("trunc", a),
     ("lt", "less"): lambda a, b: emit("lt", a, b),
     ("le", "less_equal"): lambda a, b: emit("le", a, b),
     ("gt", "greater"): lambda a, b: emit("lt", b, a),
