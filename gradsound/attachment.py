@@ -44,6 +44,22 @@ class Attachment:
         if self._tap is not None and self._finish.alive:
             self._tap.safely(self._tap.before_clip)
 
+    def note(self, /, **values: object) -> None:
+        """Records values with the step that follows: ``note(loss=loss, epoch=epoch)``.
+
+        It is for what is known before ``optimizer.step()``: what no step follows is not
+        recorded. Of values of one name the last before the step counts; where a budget
+        leaves steps out, they go with the next one that is measured. Training never waits
+        for a value: one on an accelerator is read when it has arrived there. On ranks that
+        do not record, and once closed, this does nothing.
+
+        Args:
+            **values: Numbers, or tensors or arrays of one number each, by any names. What
+                is none is left out, and a `GradsoundWarning` says so once for each name.
+        """
+        if self._tap is not None and self._recorder is not None:
+            self._tap.note(values)  # not asked here whether closed: that cannot be compiled
+
     @property
     def volume(self) -> float:
         """Linear gain of what is heard live, 0 to 1; may be set while it plays.

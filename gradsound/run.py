@@ -5,7 +5,8 @@ Shapes: L layers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,9 +14,30 @@ import numpy as np
 from gradsound.names import choose
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from numpy.typing import NDArray
+
+
+class _NoValues(Mapping[str, float]):
+    """What most steps have; other than a MappingProxyType, it can be copied and pickled."""
+
+    __slots__ = ()
+
+    def __getitem__(self, name: str) -> float:
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+    def __repr__(self) -> str:
+        return "{}"
+
+
+_NO_VALUES = _NoValues()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +75,8 @@ class Step:
         skipped: Whether the scaler found infinity or NaN and left the weights alone.
         raw: As ``norms``, but from before gradients were clipped; None if that was not
             seen.
+        values: What was noted since the step before (loss, learning rate ...), by name; NaN
+            and infinities are kept as they are.
     """
 
     number: int
@@ -62,6 +86,7 @@ class Step:
     scale: float | None = None
     skipped: bool = False
     raw: NDArray[np.float32] | None = None
+    values: Mapping[str, float] = field(default_factory=lambda: _NO_VALUES)
 
     @property
     def nonfinite(self) -> NDArray[np.bool_]:

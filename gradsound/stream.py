@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,15 +16,20 @@ from gradsound.errors import RunFormatError
 from gradsound.run import Header, Step
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
 FORMAT = "gradsound-run"
-VERSION = (1, 1)  # a reader refuses a newer first number, ignores what it does not know
+VERSION = (1, 2)  # a reader refuses a newer first number, ignores what it does not know
 
 _NONFINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _NORM_MAX = float(np.finfo(np.float32).max) * (1 + 2**-25)  # above, float32 rounds to inf
 _STEP_MAX = 2**53  # any JSON reader has whole numbers up to that
 _TIME_MAX = 1e12  # seconds; a number that no run lasts
+_VALUE_MAX = sys.float_info.max  # JSON may have larger ones, which are not infinite
+
+_text = json.JSONEncoder(ensure_ascii=False).encode  # floats as repr: none is changed
 
 
 def encode_header(header: Header) -> bytes:
@@ -51,7 +57,20 @@ def encode_step(step: Step) -> bytes:
         more += ', "skipped": true'
     norms = _encode_norms(step.norms, step)
     line = f'{{"step": {step.number}, "time": {step.time:.6f}, "norms": [{norms}]{more}}}\n'
+    if step.values:
+        line = f'{line[:-2]}, "values": {_encode_values(step.values)}}}\n'
+        return line.encode("utf-8", "backslashreplace")  # names as in the header
     return line.encode()
+
+
+def _encode_values(values: Mapping[str, float]) -> str:
+    return _text({name: _encode_value(float(value)) for name, value in values.items()})
+
+
+def _encode_value(value: float) -> float | str:
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
 def _encode_norms(norms: NDArray[np.float32], step: Step) -> str:
@@ -63,11 +82,7 @@ def _encode_norms(norms: NDArray[np.float32], step: Step) -> str:
 def _encode_norm(norm: float, absent: bool) -> str:
     if absent:
         return "null"
-    if math.isnan(norm):
-        return '"NaN"'
-    if math.isinf(norm):
-        return '"Infinity"' if norm > 0 else '"-Infinity"'
-    return f"{norm:.9g}"
+    return f"{norm:.9g}" if math.isfinite(norm) else f'"{_encode_value(norm)}"'
 
 
 def decode_header(line: bytes) -> Header:
@@ -133,7 +148,7 @@ def decode_step(line: bytes, layers: int, after: int) -> Step:
         )
     if not (_is_number(time) and 0 <= time <= _TIME_MAX):
         raise RunFormatError(f'expected "time": seconds since the start, got {time!r}')
-    values, absent = _decode_norms("norms", found.get("norms"), layers)
+    norms, absent = _decode_norms("norms", found.get("norms"), layers)
     raw = None
     if found.get("raw") is not None:
         raw, unknown = _decode_norms("raw", found["raw"], layers)
@@ -148,7 +163,26 @@ def decode_step(line: bytes, layers: int, after: int) -> Step:
     if not isinstance(skipped, bool):
         raise RunFormatError(f'expected "skipped": true or false, got {skipped!r}')
     scale = None if scale is None else float(scale)
-    return Step(number, float(time), values, absent, scale, skipped, raw)
+    values = {} if found.get("values") is None else _decode_values(found["values"])
+    return Step(number, float(time), norms, absent, scale, skipped, raw, values)
+
+
+def _decode_values(values: object) -> dict[str, float]:
+    if not isinstance(values, dict):
+        raise RunFormatError(f'expected "values": numbers by name, got {values!r}')
+    return {name: _decode_value(name, value) for name, value in values.items()}
+
+
+def _decode_value(name: str, value: Any) -> float:
+    if _is_number(value):
+        if abs(value) <= _VALUE_MAX:
+            return float(value)
+    elif isinstance(value, str) and value in _NONFINITE:
+        return _NONFINITE[value]
+    raise RunFormatError(
+        f'expected the value {name!r} to be a float64, "NaN", "Infinity" or "-Infinity", '
+        f"got {value!r}"
+    )
 
 
 def _decode_norms(

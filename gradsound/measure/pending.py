@@ -5,16 +5,18 @@ Shapes: L layers.
 
 from __future__ import annotations
 
+import reprlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
+from gradsound.measure.layers import is_sharded
 from gradsound.measure.reading import Reading
 from gradsound.run import Step
 
 if TYPE_CHECKING:
-    import torch
     from numpy.typing import NDArray
     from torch.optim import Optimizer
 
@@ -59,6 +61,45 @@ class Scalars:
         return None if scale is None else float(scale), bool(values.get("skip", 0))
 
 
+def figure(value: object) -> float | Reading:
+    """A value that is noted: what is in the processor's memory now, else on its way.
+
+    Nothing of it is kept, so it may change afterwards, and its graph may go.
+
+    Raises:
+        TypeError: If it is not one number; the message says what it is.
+    """
+    if isinstance(value, (int, float)):
+        return float(value)
+    if isinstance(value, torch.Tensor):
+        tensor = _whole(value) if is_sharded(value) else value
+        if tensor.numel() == 1 and not tensor.is_complex():
+            return float(tensor.item()) if tensor.is_cpu else Reading([tensor.detach()])
+    if (
+        isinstance(value, (np.generic, np.ndarray))
+        and value.size == 1
+        and value.dtype.kind in "biuf"
+    ):
+        return float(value.item())
+    raise TypeError(_described(value))
+
+
+def _whole(tensor: Any) -> torch.Tensor:
+    """A DTensor as a tensor; to make it whole here, other ranks would have to take part."""
+    if not all(placement.is_replicate() for placement in tensor.placements):
+        raise TypeError("DTensor that is not whole on this rank")
+    return tensor.to_local()  # type: ignore[no-any-return]
+
+
+def _described(value: object) -> str:
+    if value is None or isinstance(value, (str, complex)):
+        return reprlib.repr(value)
+    kind = type(value).__name__  # and no repr, which might read from an accelerator
+    if isinstance(value, (torch.Tensor, np.ndarray)):
+        return f"{kind} of shape {tuple(value.shape)} and {value.dtype}"
+    return kind
+
+
 @dataclass(slots=True)
 class Pending:
     """A step, once its figures have arrived.
@@ -70,6 +111,7 @@ class Pending:
         raw: Norms from before they were clipped: of which layers, shape (L,), and these.
         scalars: What else is said of it, if anything.
         skipped_at: If a scaler skipped it and gradients are unscaled, the scale.
+        values: What was noted for it, by name.
     """
 
     number: int
@@ -78,6 +120,7 @@ class Pending:
     raw: tuple[tuple[NDArray[np.bool_], Taken], ...]
     scalars: Scalars | None
     skipped_at: float | None
+    values: dict[str, float | Reading]
 
     @property
     def ready(self) -> bool:
@@ -86,6 +129,7 @@ class Pending:
             self.taken.ready
             and (self.scalars is None or self.scalars.ready)
             and all(taken.ready for _, taken in self.raw)
+            and all(v.ready for v in self.values.values() if isinstance(v, Reading))
         )
 
     def step(self) -> Step:
@@ -106,7 +150,12 @@ class Pending:
             scale=self.skipped_at or scale,
             skipped=skipped or self.skipped_at is not None,
             raw=raw,
+            values={name: _arrived(value) for name, value in self.values.items()},
         )
+
+
+def _arrived(value: float | Reading) -> float:
+    return float(value.values()[0].item()) if isinstance(value, Reading) else value
 
 
 @np.errstate(over="ignore")  # above 3.4e38 they become infinite

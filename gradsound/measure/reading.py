@@ -30,7 +30,7 @@ class Reading:
         module: Any = torch.get_device_module(tensor.device)
         if not hasattr(module, "current_stream"):  # a device with one queue, such as mps
             return tensor.cpu()
-        copy = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+        copy = torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu", pin_memory=True)
         copy.copy_(tensor, non_blocking=True)
         event = module.Event()
         event.record(module.current_stream(tensor.device))

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import torch
 
 from gradsound.errors import warn
+from gradsound.measure.hooks import uncompiled
 from gradsound.measure.norms import Meter
-from gradsound.measure.pending import Pending, Scalars
+from gradsound.measure.pending import Pending, Scalars, figure
 from gradsound.measure.taking import Alone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Sequence
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from gradsound.measure.census import Census
     from gradsound.measure.norms import Held, Sample
     from gradsound.measure.own_gradients import OwnGradients
+    from gradsound.measure.reading import Reading
     from gradsound.measure.sharding import Shards
     from gradsound.measure.taking import Taken
     from gradsound.run import Step
@@ -67,6 +69,8 @@ class Tap:
         self._pending: deque[Pending] = deque()
         self._emit_at = 0.0  # on the clock
         self._raw: list[tuple[NDArray[np.bool_], Taken]] = []  # of the step to come
+        self._noted: dict[str, float | Reading] = {}  # for it
+        self._refused: set[str] = set()  # names of values that were told to be none
         self._budget, self._spent = budget, 0.0  # seconds
         # Each measurement is paid for after it was taken, but the first before.
         self._due = 0.0 if budget is None else _FIRST * len(census.parameters) / budget
@@ -163,6 +167,17 @@ class Tap:
             self._raw.append((layers, taken))
         self._spent += time.perf_counter() - begin
 
+    @uncompiled
+    def note(self, values: Mapping[str, object]) -> None:
+        """Keeps values for the next step that is measured; once closed, none.
+
+        The time that takes is not part of the budget: it is asked for, step by step.
+        """
+        if self._muted or not self.handles:
+            return
+        for name, value in values.items():
+            self._note(name, value)
+
     def flush(self) -> None:
         """Emits everything that was measured, and waits for it if need be."""
         self.safely(lambda: self._emit_arrived(wait=True))
@@ -194,6 +209,20 @@ class Tap:
             )
         finally:
             torch._C._set_grad_enabled(differentiating)
+
+    def _note(self, name: str, value: object) -> None:
+        try:
+            self._noted[name] = figure(value)
+        except Exception as error:  # noqa: BLE001 (whatever it is, training must go on)
+            if name in self._refused:
+                return
+            self._refused.add(name)
+            told = isinstance(error, TypeError)
+            got = error if told else f"{type(value).__name__} ({error})"
+            warn(
+                f"the value {name!r} is left out: expected a number, or a tensor or array "
+                f"of one, got {got}"
+            )
 
     def _gradients(self, fresh: Container[int] | None) -> list[torch.Tensor | None]:
         alive = [reference() for reference in self.census.parameters]
@@ -245,7 +274,10 @@ class Tap:
     ) -> None:
         if not self._muted:
             number, seconds, raw = self.steps - 1, begin - self._start, tuple(self._raw)
-            self._pending.append(Pending(number, seconds, taken, raw, scalars, skipped_at))
+            noted, self._noted = self._noted, {}
+            self._pending.append(
+                Pending(number, seconds, taken, raw, scalars, skipped_at, noted)
+            )
         self._raw.clear()
         if begin >= self._emit_at:
             now = time.perf_counter()

@@ -5,12 +5,15 @@ Shapes: L layers.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from gradsound.run import Step
@@ -20,7 +23,8 @@ def gather(earlier: Step, later: Step) -> Step:
     """Returns a step that has what is remarkable of two.
 
     Of each layer it has the greater norm; NaN is greater than infinity, and anything than
-    no gradient. So a layer that is out of line for one step of thousands is heard.
+    no gradient. So a layer that is out of line for one step of thousands is heard. Of
+    values it has the later ones, and those that are not finite: NaN before infinity.
     """
     absent = earlier.absent & later.absent
     raw = None
@@ -32,7 +36,19 @@ def gather(earlier: Step, later: Step) -> Step:
         absent=absent,
         skipped=earlier.skipped or later.skipped,
         raw=raw,
+        values=_later(earlier.values, later.values),
     )
+
+
+def _later(earlier: Mapping[str, float], later: Mapping[str, float]) -> Mapping[str, float]:
+    """The later of two values of each name, but what is not finite stays."""
+    if not earlier:
+        return later
+    values = {**earlier, **later}
+    for name, value in earlier.items():
+        if math.isnan(value) or (math.isinf(value) and math.isfinite(values[name])):
+            values[name] = value
+    return values
 
 
 def _greater(
