@@ -8,6 +8,7 @@ trainer that is killed therefore still leaves a finished sound file, and no proc
 from __future__ import annotations
 
 import json
+import logging
 import os
 import select
 import subprocess
@@ -27,6 +28,9 @@ _START = (
     "import sys; sys.path[:1] = [] if sys.path[:1] == [''] else sys.path[:1]; "
     "sys.path.append(sys.argv[1]); from gradsound.{} import main; main()"
 )
+# How captions begin that a process prints: of an alarm, and others.
+ALARM, CAPTION = "gradsound! ", "gradsound. "
+_log = logging.getLogger("gradsound")
 _LOOK = 0.1  # seconds between looks at a file of which nobody tells that it grew
 _MOST = 1 << 16  # bytes read in one go
 
@@ -69,11 +73,18 @@ class Beside:
             return False
 
     def said(self) -> str:
-        """What went wrong since the last call; does not wait. Warnings are passed on."""
+        """What went wrong since the last call; does not wait.
+
+        Warnings are passed on, and captions logged.
+        """
         wrong = []
         for line in (self._stderr.read() or b"").decode(errors="replace").splitlines():
             if line.startswith(WARNS):
                 warn(line.removeprefix(WARNS))
+            elif line.startswith(ALARM):
+                _log.warning(line.removeprefix(ALARM))
+            elif line.startswith(CAPTION):
+                _log.info(line.removeprefix(CAPTION))
             else:
                 wrong.append(line)
         return "\n".join(wrong).strip()

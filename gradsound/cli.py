@@ -8,8 +8,9 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -17,7 +18,10 @@ import gradsound
 from gradsound.audition import audition, described, listed, named
 from gradsound.console import play
 from gradsound.errors import show_plainly
-from gradsound.music.preset import PRESETS
+from gradsound.legend import legend
+from gradsound.locating import seconds, tell_step, tell_time, timeline_for, timeline_of
+from gradsound.music.pitch import SCALES, LogPitch
+from gradsound.music.preset import PRESETS, Preset, at_speed, find_preset
 from gradsound.out.loudspeaker import FRAMES, NoDeviceError, devices
 from gradsound.out.sound_file import FORMATS
 from gradsound.picture import plot
@@ -77,11 +81,26 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    command = _add(commands, "render", "write the sound of a run to a file", _render)
-    _add_output(command, f"sound file to write, ending in {', '.join(FORMATS)}")
-    _add_preset(command)
-    _add_voice(command)
+    command = _add(
+        commands, "render", "write the sound of a run, or of two, to a file", _render
+    )
+    command.add_argument(
+        "other",
+        type=Path,
+        nargs="?",
+        metavar="other.jsonl",
+        help="another run to compare with: one in each ear",
+    )
+    _add_output(
+        command,
+        f"sound file to write, ending in {', '.join(FORMATS)}; or .vtt, captions alone",
+    )
+    command.add_argument(
+        "--difference", action="store_true", help="the ratio of the two runs' norms"
+    )
+    _add_sound(command)
     _add_speed(command)
+    _add_duration(command)
     low, high = SAMPLE_RATES
     command.add_argument(
         "--rate",
@@ -98,8 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     command = _add(commands, "play", "play a run on the sound device", _play, "or -")
-    _add_preset(command)
-    _add_voice(command)
+    _add_sound(command)
     _add_speed(command)
     command.add_argument(
         "--follow",
@@ -126,8 +144,23 @@ def _parser() -> argparse.ArgumentParser:
 
     command = _add(commands, "plot", "draw a run: pitches, events, spectrum", _plot)
     _add_output(command, "picture to write, ending in .png, .svg or .pdf")
-    _add_preset(command)
-    _add_voice(command)
+    _add_sound(command)
+
+    command = _add(
+        commands, "legend", "write what a run's bands and alarms sound like", _legend
+    )
+    _add_output(command, f"sound file to write, ending in {', '.join(FORMATS)}")
+    _add_sound(command)
+
+    command = _add(
+        commands, "locate", "say which step sounds when", _locate, "or its WAV file"
+    )
+    command.add_argument("time", nargs="?", help="of the sound: 42, 0:42 or 1:02:03")
+    command.add_argument("--step", type=int, metavar="N", help="say when a step sounds")
+    of_run = "as the sound was rendered, for a run file"
+    _add_sound(command.add_argument_group("sound", of_run))
+    _add_speed(command)
+    _add_duration(command)
 
     _add(commands, "info", "say what is in a run and what happened", _info)
     return parser
@@ -161,17 +194,59 @@ def _add_speed(command: argparse.ArgumentParser) -> None:
     command.add_argument("--speed", type=float, default=1.0, help="times faster (1)")
 
 
-def _add_preset(command: argparse.ArgumentParser) -> None:
+def _add_duration(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--duration", type=float, metavar="S", help="fit it into so many seconds"
+    )
+
+
+def _add_sound(command: argparse._ActionsContainer) -> None:
+    """How a run sounds: a preset, and what is to be otherwise."""
     names = ", ".join(sorted(PRESETS))
     command.add_argument("--preset", default="notes", help=f"{names} (notes)")
-
-
-def _add_voice(command: argparse.ArgumentParser) -> None:
     command.add_argument("--voice", metavar="VOICE", help=f"{_VOICE} (the preset's)")
+    command.add_argument(
+        "--band",
+        action="append",
+        metavar="NAME=GLOB",
+        help="gather the layers that match, such as 'mlp=*.mlp.*'; may be repeated",
+    )
+    command.add_argument("--scale", help=f"notes there are: {', '.join(SCALES)} (any)")
+    command.add_argument("--invert", action="store_true", help="larger norms are lower")
+    command.add_argument(
+        "--baseline",
+        choices=("fixed", "running"),
+        help="what norms are measured by: 1, or what is usual of each (fixed)",
+    )
+
+
+def _preset(options: argparse.Namespace) -> Preset:
+    preset = find_preset(options.preset, _voice(options))
+    changes: dict[str, Any] = {}
+    if options.scale is not None or options.invert:
+        if not isinstance(preset.pitch, LogPitch):
+            raise ValueError(f"preset {preset.name!r} has neither scale nor invert")
+        scale = options.scale or preset.pitch.scale
+        changes["pitch"] = replace(preset.pitch, scale=scale, invert=options.invert)
+    if options.baseline is not None:
+        changes["baseline"] = options.baseline
+    if options.band is not None:
+        bands: dict[str, tuple[str, ...]] = {}
+        for band in options.band:
+            name, equals, glob = band.partition("=")
+            if not (name and equals and glob):
+                raise ValueError(f"--band must be NAME=GLOB, got {band!r}")
+            bands[name] = (*bands.get(name, ()), glob)
+        changes["bands"] = bands
+    return replace(preset, **changes) if changes else preset
 
 
 def _run(options: argparse.Namespace) -> Run:
-    run = read_run(options.run)
+    return _selected(options.run, options)
+
+
+def _selected(path: Path, options: argparse.Namespace) -> Run:
+    run = read_run(path)
     return run if options.layers is None else run.select(options.layers)
 
 
@@ -179,9 +254,11 @@ def _render(options: argparse.Namespace) -> None:
     render(
         _run(options),
         options.output,
-        preset=options.preset,
-        voice=_voice(options),
+        other=None if options.other is None else _selected(options.other, options),
+        difference=options.difference,
+        preset=_preset(options),
         speed=options.speed,
+        duration=options.duration,
         sample_rate=options.rate,
         subtype=options.subtype,
     )
@@ -191,8 +268,7 @@ def _play(options: argparse.Namespace) -> None:
     play(
         options.run,
         layers=options.layers,
-        preset=options.preset,
-        voice=_voice(options),
+        preset=_preset(options),
         speed=options.speed,
         follow=options.follow,
         live=Live(device=options.device, latency=options.latency, volume=options.volume),
@@ -224,7 +300,26 @@ def _devices(_: argparse.Namespace) -> None:
 
 
 def _plot(options: argparse.Namespace) -> None:
-    plot(_run(options), options.output, preset=options.preset, voice=_voice(options))
+    plot(_run(options), options.output, preset=_preset(options))
+
+
+def _legend(options: argparse.Namespace) -> None:
+    for caption in legend(_run(options), options.output, _preset(options)):
+        print(caption)
+
+
+def _locate(options: argparse.Namespace) -> None:
+    if (options.time is None) == (options.step is None):
+        raise ValueError("give a time, or --step and its number")
+    if options.run.suffix.lower() == ".wav":
+        timeline = timeline_of(options.run)
+    else:
+        preset = at_speed(_preset(options), options.speed)
+        timeline = timeline_for(_run(options), preset, options.duration)
+    if options.time is not None:
+        print(tell_time(timeline, seconds(options.time)))
+    else:
+        print(tell_step(timeline, options.step))
 
 
 def _info(options: argparse.Namespace) -> None:

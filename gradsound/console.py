@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from gradsound.errors import warn
-from gradsound.music.preset import at_speed, find_preset
+from gradsound.music.preset import at_speed
 from gradsound.out.loudspeaker import FRAMES, Loudspeaker, NoDeviceError
 from gradsound.playing import Playing
 from gradsound.rendering import SAMPLE_RATE
@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from gradsound.music.captions import Caption
+    from gradsound.music.preset import Preset
     from gradsound.player import Live
     from gradsound.run import Run
-    from gradsound.synth.voices import Voice
 
 _LOOK = 0.05  # seconds between looks at what grows, and at keys
 _KEY = 2**0.5  # times louder or softer: 3 dB
@@ -42,8 +43,7 @@ def play(
     path: Path,
     *,
     layers: Sequence[str] | None,
-    preset: str,
-    voice: Voice | None,
+    preset: Preset,
     speed: float,
     follow: bool,
     live: Live,
@@ -53,8 +53,7 @@ def play(
     Args:
         path: A run file; ``-`` for standard input.
         layers: Globs over layers; all if None.
-        preset: Name of a preset.
-        voice: What sounds instead of its voice.
+        preset: How steps sound.
         speed: Times faster.
         follow: Whether steps sound as they come, several that come too fast as one. Those
             that are in a file already are left out, and more are waited for.
@@ -65,7 +64,7 @@ def play(
         ValueError: If it is no run, or an argument is outside its range.
         NoDeviceError: If there is no sound device to begin with.
     """
-    sounding = at_speed(find_preset(preset, voice), speed)
+    sounding = at_speed(preset, speed)
     piped = str(path) == "-"
     opened = open(0 if piped else path, "rb", buffering=0, closefd=not piped)  # noqa: SIM115
     with _Source(opened) as source:
@@ -75,7 +74,13 @@ def play(
             run = run.select(layers)
         speaker = _speaker(live)
         playing = Playing(
-            run, sounding, speaker, SAMPLE_RATE, live=follow, volume=live.volume
+            run,
+            sounding,
+            speaker,
+            SAMPLE_RATE,
+            live=follow,
+            volume=live.volume,
+            told=_say,
         )
         with _terminal(playing):
             playing.play()
@@ -150,6 +155,13 @@ def _speaker(live: Live) -> Loudspeaker:
         raise
     speaker.lost = lost
     return speaker
+
+
+def _say(caption: Caption) -> None:
+    """Prints a caption, above the line that says what is played."""
+    clear = "\r\x1b[K" if sys.stderr.isatty() else ""
+    sys.stderr.write(f"{clear}{caption}\n")
+    sys.stderr.flush()
 
 
 @contextmanager

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradsound.beside import Beside, Trainer, serve
 from gradsound.music.preset import from_data, to_data
-from gradsound.out.sound_file import write_sound
-from gradsound.rendering import SAMPLE_RATE, sound
+from gradsound.rendering import Sound
 from gradsound.run_file import lines, parse
 
 if TYPE_CHECKING:
@@ -51,7 +50,6 @@ def _follow(job: dict[str, Any]) -> None:
     trainer = Trainer(job["trainer"])
     with open(job["reading"], "rb") as file:  # noqa: PTH123 (a descriptor, no path)
         run = parse(job["run"], lines(file, trainer.may_write))
-        blocks = sound(run, from_data(job["preset"]), SAMPLE_RATE)
-        write_sound(Path(job["path"]), blocks, SAMPLE_RATE)
+        Sound([run], from_data(job["preset"])).write(Path(job["path"]))
     if job["discard"]:
         Path(job["run"]).unlink()

@@ -1,21 +1,23 @@
 """A picture of a run: the pitch of every layer above the spectrum of its sound.
 
-Shapes: L layers, S steps drawn, N frames, W windows, B bins, R rows of the spectrogram.
+Shapes: B lines, S steps drawn, N frames, W windows, B bins, R rows of the spectrogram.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from pathlib import Path
-from textwrap import wrap
+from textwrap import shorten, wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gradsound.errors import MissingExtraError
-from gradsound.music.mapping import compose, duration
+from gradsound.music.composing import Composer
+from gradsound.music.lines import Lines
+from gradsound.music.moments import Moment
 from gradsound.music.preset import find_preset
-from gradsound.music.usual import Usual
+from gradsound.music.textures import lay_out
 from gradsound.run_file import run_for
 from gradsound.summary import Summary, summarize, tell
 from gradsound.synth.mixer import LIMIT, render
@@ -37,7 +39,8 @@ _BINS = 4096  # of the FFT, zero-padded: the lowest rows are 11 Hz apart
 _DECIBEL = (-50.0, 0.0)  # re the loudest; a quieter trace is a window's skirt
 _APART = 0.03  # of the width; step numbers that are nearer would overlap
 _TEXT = 140  # characters in a line about what happened
-_NAMED = 10  # layers in the legend, as many as colours that one can tell apart
+_NAME = 40  # characters of a name
+_NAMED = 10  # lines in the legend, as many as colours that one can tell apart
 
 
 def plot(
@@ -74,11 +77,14 @@ def plot(
     if not summary.steps:
         raise ValueError(f"{run.name}: has no steps, so there is nothing to draw")
     places, steps = _thin(run, summary.steps)
-    seconds = duration(len(run.header.layers), preset)  # of every step
+    lines = Lines(run.header.layers, preset)
+    layout = lay_out(preset.texture, len(lines.names), preset.note, preset.rest)
+    seconds = layout.duration  # of every step, as if nothing drove the tempo
     onsets = places * seconds
     upper, lower = figure.subplots(2, sharex=True, height_ratios=(3, 2), sharey=True)
-    _draw_pitches(upper, run, onsets, steps, preset)
-    _draw_spectrum(lower, onsets, steps, preset, seconds)
+    moments = [Moment(step.number, step) for step in steps]
+    _draw_pitches(upper, lines, onsets[:, None] + layout.onsets, moments)
+    _draw_spectrum(lower, onsets, moments, Composer(run.header.layers, preset), seconds)
     _draw_events(upper, summary, onsets, steps)
     _draw_axes(upper, lower, summary.steps * seconds, seconds)
     name = run.header.note or run.name
@@ -108,35 +114,31 @@ def _thin(run: Run, total: int) -> tuple[NDArray[np.float64], list[Step]]:
 
 
 def _draw_pitches(
-    axes: Any, run: Run, onsets: NDArray[np.float64], steps: list[Step], preset: Preset
+    axes: Any, lines: Lines, onsets: NDArray[np.float64], moments: list[Moment]
 ) -> None:
     from matplotlib import colormaps
 
-    names = run.header.layers
-    norms = np.array([step.norms for step in steps])  # (S, L)
-    finite = np.isfinite(norms)
-    hertz = preset.pitch.hertz(np.where(finite, norms, 0.0))
-    hertz = np.where(finite, np.minimum(hertz, LIMIT * _SAMPLE_RATE), np.nan)
-    few = len(names) <= _NAMED
+    heard = lines.hear(moments)  # (S, B)
+    good = heard.present & ~heard.lost
+    hertz = np.where(good, np.minimum(heard.hertz, LIMIT * _SAMPLE_RATE), np.nan)
+    few = len(lines.names) <= _NAMED
     colours = colormaps["tab10" if few else "viridis"]
-    for layer, name in enumerate(names):
-        colour = colours(layer if few else layer / (len(names) - 1))
-        named = few or layer in (0, len(names) - 1)
+    for line, name in enumerate(lines.described()):
+        colour = colours(line if few else line / (len(lines.names) - 1))
+        named = few or line in (0, len(lines.names) - 1)
         axes.plot(
-            onsets + layer * preset.note,
-            hertz[:, layer],
+            onsets[:, line],
+            hertz[:, line],
             ".-",
             color=colour,
             markersize=3,
             linewidth=0.6,
-            label=f" {name}" if named else None,  # a blank, as "_x" would be left out
+            label=f" {shorten(name, _NAME)}" if named else None,  # "_x" would be left out
         )
-    bad = np.array([step.nonfinite for step in steps])
-    when, layers = np.nonzero(bad)
-    if when.size:
-        height = np.full(when.size, 0.97)
+    if heard.lost.any():
+        height = np.full(np.count_nonzero(heard.lost), 0.97)
         axes.plot(
-            onsets[when] + layers * preset.note,
+            onsets[heard.lost],
             height,
             "|",
             color="crimson",
@@ -183,14 +185,14 @@ def _draw_events(
 def _draw_spectrum(
     axes: Any,
     onsets: NDArray[np.float64],
-    steps: list[Step],
-    preset: Preset,
+    moments: list[Moment],
+    composer: Composer,
     duration: float,
 ) -> None:
-    columns = max(_COLUMNS // len(steps), 1)  # a step
-    window = 1 << min(round(preset.note * _SAMPLE_RATE).bit_length(), 11)
-    usual = Usual()
-    scores = (compose([step], preset, usual) for step in steps)
+    columns = max(_COLUMNS // len(moments), 1)  # a step
+    window = 1 << min(round(composer.timeline.note * _SAMPLE_RATE).bit_length(), 11)
+    begin, lasting = np.zeros(1), np.full(1, duration)
+    scores = (composer.compose([moment], begin, lasting) for moment in moments)
     rows = np.hstack([_spectrum(score, columns, window) for score in scores])
     level = 20 * np.log10(np.maximum(rows / max(rows.max(), 1e-30), 1e-6))
     within = np.arange(columns) / columns * duration

@@ -8,35 +8,40 @@ from __future__ import annotations
 import queue
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from gradsound.music.gathering import gather
-from gradsound.music.mapping import compose, voices
-from gradsound.music.usual import Usual
+from gradsound.music.alarms import Watch
+from gradsound.music.composing import Composer
+from gradsound.music.moments import Moment, gathered
 from gradsound.synth.mixer import Mixer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gradsound.music.captions import Caption
     from gradsound.music.preset import Preset
     from gradsound.out.loudspeaker import Loudspeaker
-    from gradsound.run import Run, Step
+    from gradsound.run import Run
     from gradsound.synth.mixer import Samples
 
 _FASTEST = 1 / 15  # seconds from step to step; faster ones the ear does not follow
 _READ_AHEAD = 16  # steps
 _READ_BEFORE = 0.03  # seconds; to read steps takes less
+_PATIENCE = 3.0  # seconds that steps wait for a device
 _LOOK = 0.1  # seconds between looks at whether to go on, while no device asks
 _SWITCH = 0.0005  # seconds; a block must not wait for the thread that reads
 
 
 class Waiting(Protocol):
-    """Steps that were read and not yet played."""
+    """Moments that were read and not yet played."""
 
-    def put(self, step: Step) -> None:
+    def put(self, moment: Moment) -> None:
         """Adds one."""
 
-    def take(self) -> Step | None:
+    def take(self) -> Moment | None:
         """The next to play, if there is one."""
 
     def empty(self) -> bool:
@@ -44,48 +49,49 @@ class Waiting(Protocol):
 
 
 class InTurn:
-    """Keeps every step; whoever reads them waits."""
+    """Keeps every moment; whoever reads them waits."""
 
     def __init__(self) -> None:
-        self._steps: queue.Queue[Step] = queue.Queue(_READ_AHEAD)
+        self._moments: queue.Queue[Moment] = queue.Queue(_READ_AHEAD)
 
-    def put(self, step: Step) -> None:
+    def put(self, moment: Moment) -> None:
         """As `Waiting.put`."""
-        self._steps.put(step)
+        self._moments.put(moment)
 
-    def take(self) -> Step | None:
+    def take(self) -> Moment | None:
         """As `Waiting.take`."""
         try:
-            return self._steps.get_nowait()
+            return self._moments.get_nowait()
         except queue.Empty:
             return None
 
     def empty(self) -> bool:
         """As `Waiting.empty`."""
-        return self._steps.empty()
+        return self._moments.empty()
 
 
 class Gathered:
-    """Keeps one step that has what is remarkable of all that came."""
+    """Keeps one moment that has what is remarkable of all that came."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._step: Step | None = None
+        self._moment: Moment | None = None
 
-    def put(self, step: Step) -> None:
+    def put(self, moment: Moment) -> None:
         """As `Waiting.put`."""
         with self._lock:
-            self._step = step if self._step is None else gather(self._step, step)
+            kept = self._moment
+            self._moment = moment if kept is None else gathered(kept, moment)
 
-    def take(self) -> Step | None:
+    def take(self) -> Moment | None:
         """As `Waiting.take`."""
         with self._lock:
-            step, self._step = self._step, None
-        return step
+            moment, self._moment = self._moment, None
+        return moment
 
     def empty(self) -> bool:
         """As `Waiting.empty`."""
-        return self._step is None
+        return self._moment is None
 
 
 class Playing:
@@ -99,6 +105,7 @@ class Playing:
         live: Whether a step sounds when it comes, several that come too fast as one, or
             each in its turn.
         volume: Linear gain, 0 to 1.
+        told: Called with each caption as its time comes.
 
     Attributes:
         volume: As given; may be changed at any time.
@@ -117,13 +124,18 @@ class Playing:
         *,
         live: bool,
         volume: float = 1.0,
+        told: Callable[[Caption], object] = lambda _: None,
     ) -> None:
-        self._run, self._preset, self._speaker = run, preset, speaker
+        self._run, self._speaker, self._told = run, speaker, told
         self._mixer, self._live = Mixer(sample_rate, preset.channels), live
-        self._usual, self._sample_rate = Usual(), sample_rate
+        self._composer = Composer(run.header.layers, preset)
+        self._watch = Watch(run.header.layers, preset.thresholds)
+        self._sample_rate = sample_rate
         self._waiting: Waiting = Gathered() if live else InTurn()
         self._block = speaker.frames / sample_rate  # seconds
         self._gain, self._begun = 0.0, -_FASTEST  # at present; seconds
+        self._came, self._finished = np.inf, False  # the last step, on the clock
+        self._deaf = 0.0  # seconds without a device
         self.volume, self.muted, self.number = volume, False, -1
         self.ended = False
         self.failure: Exception | None = None
@@ -143,16 +155,23 @@ class Playing:
         sys.setswitchinterval(_SWITCH)
         reader = threading.Thread(target=self._read, daemon=True)
         reader.start()
-        compiler = self._mixer.warm(voices(self._preset))
+        compiler = self._mixer.warm(dict.fromkeys(self._composer.voices))
         left = most
         try:
-            while left > 0 and (reader.is_alive() or not self._over()) and not self.ended:
+            while left > 0 and not self.ended:
+                over = not reader.is_alive()
+                if over and self._waiting.empty() and self.number >= 0:
+                    self._finish()
+                if over and self._over():
+                    break
                 if self._speaker.wants(_LOOK):
                     self._speaker.play(self._next())
                     passed = self._block
                 else:
+                    self._go_on_unheard()
                     passed = _LOOK
-                left -= 0.0 if reader.is_alive() else passed
+                self._tell()
+                left -= passed if over else 0.0
         finally:
             self.muted = True
             if self._speaker.wants(_LOOK):
@@ -164,22 +183,54 @@ class Playing:
     def _read(self) -> None:
         try:
             for step in self._run.steps:
-                self._waiting.put(step)
+                self._came = time.monotonic()
+                (alarms,) = self._watch.look([step])
+                self._waiting.put(Moment(step.number, step, alarms))
         except (OSError, ValueError) as error:
             self.failure = error
 
     def _over(self) -> bool:
         return self._waiting.empty() and not self._mixer.left
 
+    def _finish(self) -> None:
+        """Announces the end, once."""
+        if not self._finished and self._mixer.left < self._speaker.frames:
+            self._finished = True
+            self._mixer.add(self._composer.finish([self._watch.end()], self._mixer.end))
+
     def _begin_next(self) -> None:
         """Begins the next step, if there is one and its time has come."""
-        early = self._live and self._mixer.now - self._begun < _FASTEST
-        if self._mixer.left >= self._speaker.frames or early:
+        if self._mixer.left >= self._speaker.frames or self._finished:
             return
-        step = self._waiting.take()
-        if step is not None:
-            self._begun, self.number = self._mixer.now, step.number
-            self._mixer.add(compose([step], self._preset, self._usual))
+        early = self._live and self._mixer.now - self._begun < _FASTEST
+        moment = None if early else self._waiting.take()
+        if moment is not None:
+            self._begun, self.number = self._mixer.now, moment.step.number
+            self._compose(moment, self._mixer.end)
+        elif self._live and self.number >= 0:
+            alarm = self._watch.waited(time.monotonic() - self._came)
+            if alarm is not None:
+                self._mixer.add(self._composer.announce([alarm], self._mixer.end))
+            if self._composer.drones:
+                silent = self._watch.stalled
+                self._mixer.add(self._composer.hold(self._block, silent=silent))
+
+    def _compose(self, moment: Moment, begin: float) -> None:
+        durations = self._composer.durations([moment])
+        begins = np.array([begin])
+        self._mixer.add(self._composer.compose([moment], begins, durations))
+
+    def _go_on_unheard(self) -> None:
+        """Where there is no device for long, what comes live is told at least."""
+        self._deaf = self._deaf + _LOOK if self._speaker.name is None else 0.0
+        if self._live and self._deaf > _PATIENCE:
+            self._begin_next()
+            self._mixer.read(round(_LOOK * self._sample_rate))
+
+    def _tell(self) -> None:
+        captions = self._composer.captions
+        while captions and captions[0].time <= self._mixer.now:
+            self._told(captions.pop(0))
 
     def _next(self) -> Samples:
         """The next block, shape (N, C)."""

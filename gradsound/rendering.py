@@ -1,94 +1,231 @@
-"""From a run to its sound: steps -> scores -> samples -> file.
+"""From runs to sound files: steps -> moments -> scores -> samples.
 
 Shapes: N frames, C channels.
 """
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from functools import reduce
+from itertools import islice, repeat
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gradsound.music.mapping import compose, duration
+import numpy as np
+
+from gradsound.comparing import aligned, ratios
+from gradsound.music.alarms import Watch
+from gradsound.music.ensemble import Ensemble
+from gradsound.music.moments import Moment, gathered, nothing
 from gradsound.music.preset import at_speed, find_preset
-from gradsound.music.usual import Usual
+from gradsound.music.timelapse import fitting
+from gradsound.out.captions import ENDING, write_captions
+from gradsound.out.markers import add_markers
 from gradsound.out.sound_file import check_path, write_sound
 from gradsound.run_file import run_for
 from gradsound.synth.mixer import Mixer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from gradsound.music.captions import Caption
     from gradsound.music.preset import Preset
-    from gradsound.run import Run
+    from gradsound.music.timeline import Timeline
+    from gradsound.run import Run, Step
     from gradsound.synth.mixer import Samples
+    from gradsound.synth.score import Score
     from gradsound.synth.voices import Voice
 
 SAMPLE_RATE = 44_100  # Hz, unless another is asked for
 SAMPLE_RATES = (16_000, 192_000)  # Hz; below, the highest notes would not fit
 _BLOCK = 1 << 21  # frames; rendering less at a time is slower, more takes memory
+_EARS = 2
 
 
 def render(
     run: Run | str | Path,
     path: str | Path,
     *,
+    other: Run | str | Path | None = None,
+    difference: bool = False,
     preset: str | Preset = "notes",
     voice: Voice | None = None,
     speed: float = 1.0,
+    duration: float | None = None,
     sample_rate: int = SAMPLE_RATE,
     subtype: str | None = None,
 ) -> None:
     """Writes the sound of a run to a file; the same run gives the same bytes.
 
+    Beside it, ``run.vtt`` has a line of text for every alarm and every minute. In a WAV
+    file alarms and epochs are markers.
+
     Args:
         run: A run, or the path of a run file.
         path: Where to write, ending in .wav, .flac or .ogg; an existing file is replaced
-            once the new one is whole.
+            once the new one is whole. Ending in .vtt, the text alone.
+        other: Another run to compare with, step by step: ``run`` is in the left ear, this
+            one in the right.
+        difference: Whether the ratio of the norms of the two is heard instead, ``other`` to
+            ``run``: where nothing differs, all are as norm 1.
         preset: How steps sound: the name of one of ``gradsound.PRESETS``, or a preset of
             your own.
-        voice: What sounds instead of the preset's voice: a name that ``gradsound voices``
+        voice: What sounds instead of the preset's voices: a name that ``gradsound voices``
             lists, or a function or module of your own (docs/voices.md).
         speed: How many times faster than the preset says; pitches stay.
+        duration: Seconds that the sound takes at most: steps are played faster, and where
+            that is not enough, several sound as one that has each layer's greatest norm.
+            The run is read twice.
         sample_rate: Frames a second, 16,000 to 192,000 Hz.
         subtype: The samples' format by libsndfile's name: PCM_16 (default), PCM_24 or
             FLOAT in WAV, PCM_16 or PCM_24 in FLAC, VORBIS in Ogg.
 
     Raises:
-        ValueError: If an argument is outside its range, or the run has no steps.
+        ValueError: If an argument is outside its range, or a run has no steps.
         VoiceError: If the voice cannot be compiled; the message has the line.
-        RunFormatError: If the run file is not one.
+        RunFormatError: If a run file is not one.
         OSError: If a file cannot be read or written.
     """
     path = Path(path)
-    run = run_for(run, path, "write its sound")
-    check_path(path, subtype)
+    runs = [
+        run_for(one, path, "write its sound") for one in (run, other) if one is not None
+    ]
+    if path.suffix.lower() != ENDING:
+        check_path(path, subtype)
     sounding = at_speed(find_preset(preset, voice), speed)
-    blocks = _ahead(sound(run, sounding, sample_rate))
-    write_sound(path, blocks, sample_rate, subtype)
+    if difference:
+        if len(runs) < _EARS:
+            raise ValueError("a difference needs two runs, got one")
+        runs = [ratios(*runs)]
+    sounding, together = fitted(runs, sounding, duration)
+    Sound(runs, sounding, together, sample_rate).write(path, subtype)
 
 
-def sound(run: Run, preset: Preset, sample_rate: int) -> Iterator[Samples]:
-    """Yields the samples of a run in blocks of shape (N, C), many steps at a time.
+def fitted(
+    runs: Sequence[Run], preset: Preset, duration: float | None
+) -> tuple[Preset, int]:
+    """As `fitting`, of runs, which it reads to count their steps; as it is if None."""
+    if duration is None:
+        return preset, 1
+    steps = sum(1 for _ in aligned(runs))
+    return fitting(preset, [run.header.layers for run in runs], steps, duration)
+
+
+class Sound:
+    """The sound of a run, or of two at once, made as their steps are read.
+
+    Args:
+        runs: One, or one for each ear; their steps are read once.
+        preset: How they sound.
+        together: How many steps sound as one.
+        sample_rate: Frames a second, in Hz.
+
+    Attributes:
+        sample_rate: As given.
 
     Raises:
-        ValueError: If the sample rate is outside its range, or the run has no steps.
+        ValueError: If the sample rate is outside its range.
     """
-    low, high = SAMPLE_RATES
-    if not low <= sample_rate <= high:
-        raise ValueError(f"sample rate must be {low} to {high} Hz, got {sample_rate}")
-    mixer, usual = Mixer(sample_rate, preset.channels), Usual()
-    step = duration(len(run.header.layers), preset) * sample_rate  # frames
-    together = ceil(_BLOCK / step)
-    steps, empty = iter(run.steps), True
-    while waiting := list(islice(steps, together)):
-        empty = False
-        mixer.add(compose(waiting, preset, usual))
-        yield mixer.read(mixer.left)
-    if empty:
-        raise ValueError(f"{run.name}: has no steps, so there is nothing to hear")
+
+    def __init__(
+        self,
+        runs: Sequence[Run],
+        preset: Preset,
+        together: int = 1,
+        sample_rate: int = SAMPLE_RATE,
+    ) -> None:
+        low, high = SAMPLE_RATES
+        if not low <= sample_rate <= high:
+            raise ValueError(f"sample rate must be {low} to {high} Hz, got {sample_rate}")
+        self._runs, self._together, self.sample_rate = runs, together, sample_rate
+        layers, names = (
+            [run.header.layers for run in runs],
+            [Path(run.name).name for run in runs],
+        )
+        self._ensemble = Ensemble(layers, preset, names)
+        self._watches = [Watch(names, preset.thresholds) for names in layers]
+
+    @property
+    def captions(self) -> list[Caption]:
+        """What there is to read of what was made so far, in order."""
+        return self._ensemble.captions
+
+    @property
+    def timeline(self) -> Timeline:
+        """Which steps sound when, of what was made so far."""
+        return self._ensemble.timeline
+
+    def write(self, path: Path, subtype: str | None = None) -> None:
+        """Writes the sound and its captions, or, to a .vtt file, these alone.
+
+        Raises:
+            As `render`.
+        """
+        if path.suffix.lower() == ENDING:
+            for _ in self.scores():
+                pass
+        else:
+            mark = self._mark if path.suffix.lower() == ".wav" else None
+            write_sound(path, _ahead(self.blocks()), self.sample_rate, subtype, mark)
+        write_captions(path.with_suffix(ENDING), self.captions)
+
+    def blocks(self) -> Iterator[Samples]:
+        """Yields the samples in blocks of shape (N, C), many steps at a time.
+
+        Raises:
+            As `scores`.
+        """
+        mixer = Mixer(self.sample_rate, self._ensemble.channels)
+        for score in self.scores():
+            mixer.add(score)
+            if mixer.left:
+                yield mixer.read(mixer.left)
+
+    def scores(self) -> Iterator[Score]:
+        """Yields scores that follow each other, each of many steps; then that of the end.
+
+        Raises:
+            ValueError: If a run has no steps.
+            RunFormatError: If a line of a run is not a step.
+        """
+        frames = self._ensemble.duration * self.sample_rate  # of a step
+        rows, end = aligned(self._runs), 0.0
+        while some := [*islice(rows, self._together * ceil(_BLOCK / frames))]:
+            numbers, steps = zip(*some)
+            columns = map(self._moments, self._watches, zip(*steps), repeat(numbers))
+            score = self._ensemble.compose([*zip(*columns)], end)
+            yield score
+            end = float(np.add.accumulate([end, *score.durations])[-1])  # as mixers do
+        for run, watch in zip(self._runs, self._watches):
+            if not watch.steps:
+                raise ValueError(f"{run.name}: has no steps, so there is nothing to hear")
+        yield self._ensemble.finish([watch.end() for watch in self._watches], end)
+
+    def _moments(
+        self, watch: Watch, steps: Sequence[Step | None], numbers: Sequence[int]
+    ) -> list[Moment]:
+        """What there is to be heard of the next steps of a run, several as one."""
+        alarms = iter(watch.look([step for step in steps if step is not None]))
+        moments = [
+            nothing(number, watch.layers)
+            if step is None
+            else Moment(number, step, next(alarms))
+            for step, number in zip(steps, numbers)
+        ]
+        if self._together == 1:
+            return moments
+        starts = range(0, len(moments), self._together)
+        return [reduce(gathered, moments[k : k + self._together]) for k in starts]
+
+    def _mark(self, path: Path) -> None:
+        markers = [
+            (round(caption.time * self.sample_rate), caption.text)
+            for caption in self.captions
+            if caption.marks
+        ]
+        add_markers(path, markers, json.dumps(self.timeline.to_data()).encode())
 
 
 def _ahead(blocks: Iterator[Samples]) -> Iterator[Samples]:

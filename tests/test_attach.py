@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from scores import END
 from zoo import Tied, small, train, true_norm
 
 import gradsound
@@ -118,7 +119,7 @@ def test_skipped_steps_are_in_the_run() -> None:
 def test_a_preset_of_ones_own() -> None:
     """A changed copy of a preset is what sounds."""
     model = small()
-    own = replace(gradsound.PRESETS["notes"], name="own", note=0.02, rest=0.06)
+    own = replace(gradsound.PRESETS["notes"], note=0.02, rest=0.06, alarms=0.0)
     with gradsound.attach(model, wav="x.flac", preset=own):
         train(model, sgd(model), 7)
 
@@ -131,7 +132,7 @@ def test_sound_alone_leaves_no_run() -> None:
     with gradsound.attach(model, log=None, wav="x.ogg"):
         train(model, sgd(model), 3)
 
-    assert [path.name for path in Path().iterdir()] == ["x.ogg"]
+    assert sorted(path.name for path in Path().iterdir()) == ["x.ogg", "x.vtt"]
 
 
 def test_an_exception_in_the_loop_passes_and_files_are_whole() -> None:
@@ -147,7 +148,7 @@ def test_an_exception_in_the_loop_passes_and_files_are_whole() -> None:
         fail()
 
     assert len(norms_of("run.jsonl")) == 3
-    assert soundfile.info("x.wav").frames == 3 * STEP
+    assert soundfile.info("x.wav").frames == 3 * STEP + END
     assert not optimizer._optimizer_step_pre_hooks
 
 
@@ -192,8 +193,8 @@ def test_each_sound_is_of_its_own_run() -> None:
         train(one, sgd(one), 2)
         train(two, sgd(two), 5)
 
-    assert soundfile.info("one.wav").frames == 2 * STEP
-    assert soundfile.info("two.wav").frames == 5 * STEP
+    assert soundfile.info("one.wav").frames == 2 * STEP + END
+    assert soundfile.info("two.wav").frames == 5 * STEP + END
     assert [len(norms_of(f"run{k}.jsonl")) for k in (".1", "")] == [2, 5]
 
 
@@ -209,7 +210,7 @@ def test_collecting_the_model_finishes_the_files(with_optimizer: bool) -> None:
     gc.collect()
 
     assert [ref() for ref in gone] == [None, None]
-    assert soundfile.info("x.wav").frames == 3 * STEP
+    assert soundfile.info("x.wav").frames == 3 * STEP + END
     attachment.close()
 
 
@@ -343,8 +344,12 @@ def test_files_are_whole_however_the_program_ends(end: str) -> None:
 
     assert done.returncode == status
     assert len(norms_of("run.jsonl")) == 50
-    assert soundfile.info("run.wav").frames == 50 * STEP
-    assert sorted(path.name for path in Path().iterdir()) == ["run.jsonl", "run.wav"]
+    assert soundfile.info("run.wav").frames == 50 * STEP + END
+    assert sorted(path.name for path in Path().iterdir()) == [
+        "run.jsonl",
+        "run.vtt",
+        "run.wav",
+    ]
 
 
 def test_slow_steps_are_in_the_file_at_once() -> None:
@@ -374,7 +379,7 @@ def test_a_forked_child_does_not_end_the_recording() -> None:
         train(model, optimizer, 3)
 
     assert len(norms_of("run.jsonl")) == 5  # none twice
-    assert soundfile.info("x.wav").frames == 5 * STEP
+    assert soundfile.info("x.wav").frames == 5 * STEP + END
 
 
 def test_files_of_the_working_folder_do_not_shadow_python() -> None:
@@ -385,7 +390,7 @@ def test_files_of_the_working_folder_do_not_shadow_python() -> None:
     with gradsound.attach(model, wav="x.wav"):
         train(model, sgd(model), 2)
 
-    assert soundfile.info("x.wav").frames == 2 * STEP
+    assert soundfile.info("x.wav").frames == 2 * STEP + END
 
 
 def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from scores import END
 
 import gradsound
 from gradsound.cli import main
@@ -41,7 +42,7 @@ def test_layers_can_be_chosen(tmp_path: Path, save) -> None:
     chosen = ["--layers", "i*", "--layers", "out"]
     assert run("render", path, "-o", tmp_path / "x.wav", *chosen) == 0
 
-    assert soundfile.info(tmp_path / "x.wav").frames == 12_348  # 2 notes and a rest
+    assert soundfile.info(tmp_path / "x.wav").frames == 12_348 + END  # 2 notes and a rest
 
 
 def test_info_tells_what_happened(save, capsys: pytest.CaptureFixture[str]) -> None:
@@ -80,7 +81,7 @@ def files(tmp_path: Path, save, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("text").write_text("To be, or not to be\n")
     Path("odd.wav").write_text(good)
     Path("odd.png").write_text(good)
-    Path("newer").write_text(good.replace('"1.1"', '"2.1"'))
+    Path("newer").write_text(good.replace('"1.2"', '"2.1"'))
     Path("bad").write_text(good.replace('"step": 1', '"step": -1'))
     Path("none.jsonl").write_text(good.splitlines(keepends=True)[0])
     return tmp_path
@@ -157,7 +158,7 @@ def test_a_torn_end_is_said_and_rendered(tmp_path: Path, save) -> None:
     assert done.stderr == (
         f"gradsound: {path}: line 4 is torn and left out; the run ends there\n"
     )
-    assert soundfile.info(tmp_path / "x.wav").frames == 2 * 9261
+    assert soundfile.info(tmp_path / "x.wav").frames == 2 * 9261 + END
 
 
 def test_output_that_nobody_reads_is_no_error(save) -> None:
@@ -187,7 +188,7 @@ def test_two_at_once_do_not_mix(tmp_path: Path, save) -> None:
 
     assert [process.wait() for process in both] == [0, 0]
     assert (tmp_path / "x.wav").read_bytes() in wanted
-    assert len(list(tmp_path.iterdir())) == 3
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_a_render_that_is_ended_leaves_nothing(tmp_path: Path, save) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from scores import END
 
 import gradsound
 
@@ -48,7 +49,7 @@ def test_five_runs(tmp_path: Path) -> None:
         "4-sgd-lr1-batch256",
         "5-adam-lr0.01-batch10",
     ]
-    wanted = {f"{stem}.{end}" for stem in stems for end in ("jsonl", "wav", "png")}
+    wanted = {f"{stem}.{end}" for stem in stems for end in ("jsonl", "wav", "vtt", "png")}
 
     assert {path.name for path in (tmp_path / "out").iterdir()} == wanted
     assert [row.split()[:2] for row in rows] == [
@@ -100,7 +101,7 @@ def test_five_runs_again(tmp_path: Path) -> None:
         sounds.append((tmp_path / "out" / "1-sgd-lr0.01-batch10.wav").read_bytes())
 
     assert sounds[0] == sounds[1]
-    assert len(list((tmp_path / "out").iterdir())) == 3
+    assert len(list((tmp_path / "out").iterdir())) == 4
 
 
 @pytest.mark.parametrize(
@@ -164,7 +165,7 @@ def test_first_sound(tmp_path: Path) -> None:
     run(demo, folder=tmp_path)
 
     assert len(demo.read_text().splitlines()) <= 15
-    assert soundfile.info(tmp_path / "first_sound.wav").frames == 50 * 12_348
+    assert soundfile.info(tmp_path / "first_sound.wav").frames == 50 * 12_348 + END
     assert len(list(gradsound.read_run(tmp_path / "run.jsonl").steps)) == 50
 
 

@@ -19,19 +19,21 @@ import pytest
 import soundfile
 import torch
 from ears import sgd
-from sound_server import RATE, SoundServer, processes, until
+from scores import END, composed
+from sound_server import RATE, Recording, SoundServer, processes, until
 from torch import nn
 from zoo import small, train
 
 import gradsound
 from gradsound.errors import GradsoundWarning, MissingExtraError
-from gradsound.music.mapping import compose
 from gradsound.music.preset import PRESETS
 from gradsound.synth.mixer import render
 
 TESTS = Path(__file__).parent
 GRADSOUND = [sys.executable, "-m", "gradsound"]
 FADE_IN = 600  # frames; the first block
+# The same on both channels, and nothing but the steps.
+PLAIN = replace(PRESETS["notes"], spread=0.0, alarms=0.0)
 
 
 def zombies() -> list[int]:
@@ -58,6 +60,17 @@ def same(heard: np.ndarray, wanted: np.ndarray) -> bool:
     return np.array_equal(heard[FADE_IN:], wanted[longer + FADE_IN :])
 
 
+def same_ears(recording: Recording, path: str) -> bool:
+    """Whether a sound file was heard, on both channels, but for where it fades in."""
+    samples = recording.both(), soundfile.read(path, dtype="float32", always_2d=True)[0]
+    loud = [np.flatnonzero(each.any(axis=1)) for each in samples]
+    heard, wanted = (each[where[0] : where[-1] + 1] for each, where in zip(samples, loud))
+    longer = len(wanted) - len(heard)  # what fades in may begin with zeros
+    if not 0 <= longer < FADE_IN:
+        return False
+    return np.array_equal(heard[FADE_IN:], wanted[longer + FADE_IN :])
+
+
 def sounds(heard: np.ndarray) -> list[np.ndarray]:
     """What lies between silences of 50 ms and more."""
     loud = np.flatnonzero(heard)
@@ -76,8 +89,11 @@ def steps_of(path: str = "run.jsonl") -> list[gradsound.Step]:
     return [*gradsound.read_run(path).steps]
 
 
-def sound_of(step: gradsound.Step) -> np.ndarray:
-    return render(compose([step], PRESETS["notes"]), RATE)[:, 0]
+def sound_of(
+    step: gradsound.Step, path: str | Path = "run.jsonl", preset: gradsound.Preset = PLAIN
+) -> np.ndarray:
+    header = gradsound.read_run(path).header
+    return render(composed(gradsound.Run(header, [step]), preset), RATE)[:, 0]
 
 
 def slowly(model: nn.Module, optimizer: torch.optim.Optimizer, steps: int) -> None:
@@ -98,7 +114,7 @@ def listened(server: SoundServer, **options: object) -> tuple:
     """A model in training, heard."""
     model = small()
     optimizer = sgd(model)
-    attachment = gradsound.listen(model, optimizer, **options)
+    attachment = gradsound.listen(model, optimizer, **{"preset": PLAIN, **options})
     until(server.playing, "nothing plays")
     return model, optimizer, attachment
 
@@ -113,8 +129,10 @@ def test_a_finished_run_sounds_as_it_is_rendered(server, save) -> None:
         )
     gradsound.render(run, "run.wav", subtype="FLOAT", speed=1.5)
 
-    assert (done.stdout, done.stderr) == (b"", b"")
-    assert same(recording.heard(), soundfile.read("run.wav", dtype="float32")[0])
+    captions = [line for line in Path("run.vtt").read_text().splitlines() if "step" in line]
+    told = [line.partition(" ")[2] for line in done.stderr.decode().splitlines()]
+    assert (done.stdout, told) == (b"", captions)
+    assert same_ears(recording, "run.wav")
 
 
 def test_a_voice_of_ones_own(server, save) -> None:
@@ -127,7 +145,7 @@ def test_a_voice_of_ones_own(server, save) -> None:
     options = ["--voice", "mine:fifth", "--subtype", "FLOAT"]
     subprocess.run([*GRADSOUND, "render", run, "-o", "run.wav", *options], check=True)
 
-    assert same(recording.heard(), soundfile.read("run.wav", dtype="float32")[0])
+    assert same_ears(recording, "run.wav")
 
 
 @pytest.mark.parametrize("spread", [0.0, 1.0])
@@ -135,7 +153,7 @@ def test_live_it_is_on_two_channels(server, spread: float) -> None:
     """Equal ones, unless the preset spreads the layers from left to right."""
     model = small()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    preset = replace(PRESETS["notes"], spread=spread, voice="bell")
+    preset = replace(PLAIN, spread=spread, voice="bell")
     with server.recording() as recording:
         attachment = gradsound.listen(model, optimizer, preset=preset)
         until(server.playing, "nothing plays")
@@ -170,7 +188,7 @@ def test_a_spike_is_never_lost(server) -> None:
     model = nn.Linear(1, 1, bias=False)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
     with server.recording() as recording:
-        attachment = gradsound.listen(model, optimizer)
+        attachment = gradsound.listen(model, optimizer, preset=PLAIN)
         until(server.playing, "nothing plays")
         for number in range(6000):
             size = {3000: 100.0, 4000: float("nan")}.get(number, 0.01)
@@ -373,7 +391,7 @@ def test_nothing_is_left_however_the_program_ends(end: str) -> None:
     assert done.returncode == status
     assert not done.stderr
     assert len(steps_of()) == 12
-    assert soundfile.info("run.wav").frames == 12 * len(sound_of(steps_of()[0]))
+    assert soundfile.info("run.wav").frames == 12 * len(sound_of(steps_of()[0])) + END
 
 
 @pytest.mark.usefixtures("server")
@@ -459,16 +477,16 @@ def test_a_stream_from_standard_input(server, save) -> None:
         play.stdin.write(lines[3])
         play.stdin.close()
         assert play.wait() == 0
-    gradsound.render(run, "run.wav", subtype="FLOAT")
 
-    assert len(sounds(recording.heard())) == 3
+    assert len(sounds(recording.heard())) == 6  # three are the end's
 
 
 def test_following_a_file_that_grows(server, save) -> None:
     """What was there is left out, what comes is heard at once; Ctrl-C ends it."""
     run = save([[1.0]] * 50)
     with server.recording() as recording:
-        play = subprocess.Popen([*GRADSOUND, "play", "--follow", run])
+        command = [*GRADSOUND, "play", "--follow", run, "--preset", "perone2019"]
+        play = subprocess.Popen(command)
         until(server.playing, "nothing plays")
         time.sleep(0.3)
         with run.open("ab", buffering=0) as file:
@@ -482,8 +500,9 @@ def test_following_a_file_that_grows(server, save) -> None:
     steps = steps_of(run)[-2:]
 
     first, second = sounds(recording.heard())
-    assert same(first, sound_of(steps[0]))
-    assert same(second, sound_of(steps[1]))
+    original = PRESETS["perone2019"]
+    assert same(first, sound_of(steps[0], run, original))
+    assert same(second, sound_of(steps[1], run, original))
 
 
 @pytest.mark.usefixtures("server")

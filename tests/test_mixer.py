@@ -6,11 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import make_run
-from scores import note, score
+from scores import composed, note, played, score
 
-from gradsound.music.mapping import compose
-from gradsound.music.preset import PRESETS, at_speed
-from gradsound.music.usual import Usual
+from gradsound.music.preset import PRESETS, Preset, at_speed
 from gradsound.synth import mixer as mixing
 from gradsound.synth import native
 from gradsound.synth.mixer import Mixer, render
@@ -25,27 +23,35 @@ def blunt(hertz: float, onset: float, duration: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize("frames", [1, 63, 64, 441, 512, 8193])
-@pytest.mark.parametrize("speed", [1.0, 1.7])
 @pytest.mark.parametrize("change", [{}, {"voice": "bell", "spread": 1.0}])
-def test_blocks_of_any_size_are_the_whole(
-    frames: int, speed: float, change: dict[str, object]
-) -> None:
+def test_blocks_of_any_size_are_the_whole(frames: int, change: dict[str, object]) -> None:
     """To the last bit, for steps that follow each other, on one channel or two."""
-    preset = replace(at_speed(PRESETS["notes"], speed), **change)
-    steps, usual = list(RUN.steps) * 3, Usual()
-    whole = render(compose(steps, preset), RATE, preset.channels)
+    preset = replace(at_speed(PRESETS["notes"], 1.7), **change)
+    scored = composed(RUN, preset)
+    whole = render(scored, RATE, preset.channels)
     mixer = Mixer(RATE, preset.channels)
-    blocks, waiting = [], [*steps]
-    while waiting or mixer.left:
-        while waiting and mixer.left < frames:
-            mixer.add(compose([waiting.pop(0)], preset, usual))
+    mixer.add(scored)
+    blocks = []
+    while mixer.left:
         blocks.append(mixer.read(frames))
-    played = np.concatenate(blocks)
+    heard = np.concatenate(blocks)
 
     assert all(block.shape == (frames, preset.channels) for block in blocks)
-    assert len(played) - len(whole) in range(frames)
-    assert np.array_equal(played[: len(whole)], whole)
-    assert not played[len(whole) :].any()
+    assert len(heard) - len(whole) in range(frames)
+    assert np.array_equal(heard[: len(whole)], whole)
+
+
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=list(PRESETS))
+@pytest.mark.parametrize("together", [1, 7])
+def test_steps_one_by_one_are_the_whole(preset: Preset, together: int) -> None:
+    """To the last bit, in every texture, with alarms and where pitches glide."""
+    rng = np.random.default_rng(3)
+    norms = 10 ** rng.normal(0, 0.3, (90, 5))
+    norms[50], norms[60:64, 2], norms[70:, 1] = 1e4, np.nan, 0
+    run = make_run(norms.tolist())
+    wanted = played(run, preset, RATE, together=len(norms))
+
+    np.testing.assert_array_equal(played(run, preset, RATE, together), wanted)
 
 
 def test_numpy_plays_until_voices_are_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,9 +65,10 @@ def test_numpy_plays_until_voices_are_compiled(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(mixing, "kernel", slowly)
     preset = replace(PRESETS["notes"], voice="organ")
-    scored = compose(list(RUN.steps), preset)
+    scored = composed(RUN, preset)
     mixer = Mixer(RATE, 1)
-    compiler = mixer.warm(scored.voices)
+    used = dict.fromkeys(scored.voices[k] for k in scored.notes["voice"])
+    compiler = mixer.warm(used)
     mixer.add(scored)
     blocks = [mixer.read(1000)]
     assert not made

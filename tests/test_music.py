@@ -7,19 +7,21 @@ import pytest
 from conftest import make_run
 from hypothesis import given
 from hypothesis import strategies as st
+from scores import composed
 
 from gradsound import PRESETS, Preset
-from gradsound.music.mapping import compose
 from gradsound.music.pitch import LinearPitch, LogPitch
 from gradsound.music.preset import at_speed, find_preset, from_data, to_data
-from gradsound.music.usual import Usual
+from gradsound.music.usual import ENOUGH, MEMORY, Usual
+from gradsound.synth.score import Score
 
 FINITE = st.floats(min_value=0, width=32, allow_nan=False, allow_infinity=False)
+IN_TURN = pytest.mark.parametrize("preset", [PRESETS["notes"], PRESETS["perone2019"]])
 EACH = pytest.mark.parametrize("preset", PRESETS.values(), ids=list(PRESETS))
 
 
-def score(row: list[float | None], preset: Preset):
-    return compose(list(make_run([row]).steps), preset)
+def score(row: list[float | None], preset: Preset) -> Score:
+    return composed(make_run([row]), preset)
 
 
 @EACH
@@ -41,10 +43,10 @@ def test_notes_stay_in_range(norm: float) -> None:
 
 
 def test_ten_times_the_norm_is_an_octave() -> None:
-    """Twelve semitones a decade, and norm 1 is A4."""
+    """Twelve semitones a decade, and norm 1 of the first band is C4."""
     hertz = PRESETS["notes"].pitch.hertz(np.array([0.1, 1.0, 10.0, 100.0]))
 
-    np.testing.assert_allclose(hertz, [220.0, 440.0, 880.0, 1760.0], rtol=1e-12)
+    np.testing.assert_allclose(hertz, [130.8, 261.6, 523.2, 1046.4], rtol=1e-12)
 
 
 def test_perone_is_linear() -> None:
@@ -54,15 +56,17 @@ def test_perone_is_linear() -> None:
     np.testing.assert_allclose(hertz, [200.0, 233 + 1 / 3, 900.0], rtol=1e-12)
 
 
-@EACH
-def test_layers_sound_in_turn(preset: Preset) -> None:
-    """One note a layer, each where the one before ends, then the rest."""
+@IN_TURN
+def test_bands_sound_in_turn(preset: Preset) -> None:
+    """One note a band, each where the one before ends, then the rest."""
     made = score([1 / 3, 2 / 3, 5 / 3], preset)
     (duration,) = made.durations
 
     np.testing.assert_allclose(made.notes["onset"], np.arange(3) * preset.note, rtol=1e-12)
     assert set(made.notes["duration"]) == {preset.note}
-    assert {made.voices[k].name for k in made.notes["voice"]} == {preset.voice}
+    names = [made.voices[k].name for k in made.notes["voice"]]
+    voices = preset.voice if isinstance(preset.voice, tuple) else (preset.voice,) * 3
+    assert names == [*voices[:3]]
     np.testing.assert_allclose(duration, 3 * preset.note + preset.rest, rtol=1e-12)
 
 
@@ -70,17 +74,14 @@ def test_layers_sound_in_turn(preset: Preset) -> None:
 def test_not_finite_is_a_clang(preset: Preset) -> None:
     """NaN and infinity have a voice of their own, and two pitches of it."""
     made = score([1 / 3, np.nan, np.inf], preset)
-    _, nan, infinite = made.notes["hertz"][:, 0]
+    clangs = [k for k in made.notes["voice"] if made.voices[k].name == "clang"]
+    hertz = made.notes["hertz"][np.isin(made.notes["voice"], clangs), 0]
 
-    assert [made.voices[k].name for k in made.notes["voice"]] == [
-        preset.voice,
-        "clang",
-        "clang",
-    ]
-    assert infinite == 4 * nan
+    if preset.texture != "none":
+        assert sorted({*hertz} - {88.0}) == [44.0, 176.0]  # the alarm has the third
 
 
-@EACH
+@IN_TURN
 def test_absent_is_silent_in_its_place(preset: Preset) -> None:
     """A layer without gradient leaves its time empty, so that the others keep theirs."""
     with_gap, whole = score([None, 1 / 3], preset), score([0.0, 1 / 3], preset)
@@ -134,6 +135,13 @@ def test_presets_can_be_copied_and_changed() -> None:
         ({"level": 1.5}, "level must be above 0 and at most 1, got 1.5"),
         ({"level": float("nan")}, "got nan"),
         ({"spread": -0.5}, "spread must be 0 to 1, got -0.5"),
+        ({"texture": "chords"}, "no texture 'chords'; did you mean 'chord'"),
+        ({"voice": ()}, "voice must be one or several, got none"),
+        ({"voice": ("sine", "sinus")}, "no voice 'sinus'; did you mean 'sine'"),
+        ({"register": 25.0}, "register must be -24 to 24 semitones, got 25.0"),
+        ({"baseline": "median"}, "baseline must be fixed or running, got 'median'"),
+        ({"bands": "depth"}, "bands must be 'auto', 'layers' or globs by name"),
+        ({"alarms": 2.0}, "alarms must be 0 to 1, got 2.0"),
     ],
 )
 def test_wrong_presets_are_refused(change: dict[str, object], message: str) -> None:
@@ -164,31 +172,95 @@ def test_unknown_presets_get_the_nearest() -> None:
         find_preset("note")
 
 
-def test_what_lasts_becomes_usual() -> None:
-    """Ten times the norm, for good: a decade at first, and less by a twentieth a step."""
-    norms = np.array([[1.0]] * 5 + [[10.0]] * 60, np.float32)
-    far = Usual().deviations(norms)[:, 0]
+def test_a_scale_has_its_notes_alone() -> None:
+    """The nearest, in order, within the bounds."""
+    pitch = replace(PRESETS["notes"].pitch, scale="pentatonic")
+    hertz = pitch.hertz(np.geomspace(1e-4, 1e4, 2000))
+    semitones = 12 * np.log2(hertz / pitch.anchor)
 
-    np.testing.assert_allclose(far[:5], 0, atol=1e-6)
-    np.testing.assert_allclose(far[5:], 0.95 ** np.arange(60), rtol=1e-5)
+    np.testing.assert_allclose(semitones, np.rint(semitones), atol=1e-9)
+    assert {*np.rint(semitones) % 12} == {0, 2, 4, 7, 9}
+    assert (np.diff(hertz) >= 0).all()
+    assert hertz[0] >= pitch.lowest
+    assert hertz[-1] <= pitch.highest
+    any_pitch = 12 * np.log2(replace(pitch, scale="any").hertz(np.geomspace(0.1, 10, 99)))
+    on_scale = 12 * np.log2(pitch.hertz(np.geomspace(0.1, 10, 99)))
+    assert np.abs(any_pitch - on_scale).max() <= 1.5 + 1e-9  # half the widest step
+
+
+def test_inverted_larger_norms_are_lower() -> None:
+    """About the anchor, within the same bounds."""
+    pitch = PRESETS["notes"].pitch
+    norms = np.array([0.0, 0.1, 1.0, 10.0])
+    inverted = replace(pitch, invert=True).hertz(norms)
+
+    np.testing.assert_allclose(inverted, [2637.0, 523.2, 261.6, 130.8])
+
+
+def test_an_unknown_scale_is_refused() -> None:
+    """The message offers the name that was meant."""
+    with pytest.raises(ValueError, match="no scale 'mayor'; did you mean 'major'"):
+        replace(PRESETS["notes"].pitch, scale="mayor")
+
+
+def test_usual_is_the_median_of_what_was_before() -> None:
+    """Of the last steps that are known; nothing where these are few."""
+    rng = np.random.default_rng(0)
+    decades = rng.normal(size=(200, 3)).astype(np.float32)
+    decades[::7, 1] = np.nan
+    medians = Usual(3).medians(decades)
+    for step, layer in [(40, 0), (199, 1), (100, 2)]:
+        known = decades[max(0, step - MEMORY) : step, layer]
+        known = np.sort(known[np.isfinite(known)])
+        assert medians[step, layer] == known[(len(known) - 1) // 2]
+
+    assert np.isnan(medians[:ENOUGH]).all()
+    assert np.isfinite(medians[ENOUGH:, 0]).all()
 
 
 def test_what_is_usual_does_not_depend_on_blocks() -> None:
     """Steps one by one or together, to the last bit."""
-    norms = np.random.default_rng(0).lognormal(size=(50, 3)).astype(np.float32)
-    together, one_by_one = Usual().deviations(norms), Usual()
+    decades = np.random.default_rng(0).normal(size=(600, 3)).astype(np.float32)
+    together, one_by_one = Usual(3).medians(decades), Usual(3)
 
     np.testing.assert_array_equal(
-        np.concatenate([one_by_one.deviations(row[None]) for row in norms]), together
+        np.concatenate([one_by_one.medians(row[None]) for row in decades]), together
     )
-    assert np.abs(together).max() > 0.5
 
 
-def test_what_is_no_number_is_not_usual() -> None:
-    """NaN, infinity and zero change nothing; infinity is far above, zero far below."""
-    row = [1.0, 1.0, np.nan, np.inf, 0.0, 1.0]
-    far = Usual().deviations(np.array([row], np.float32).T)[:, 0]
+def test_a_running_baseline_tells_surprise() -> None:
+    """Two layers of different size that do as usual are at the same pitch, then one not."""
+    rows = [[1.0, 1000.0]] * 50 + [[10.0, 1000.0]]
+    preset = replace(PRESETS["notes"], baseline="running", register=0.0, alarms=0.0)
+    hertz = composed(make_run(rows), preset).notes["hertz"][:, 0].reshape(-1, 2)
 
-    np.testing.assert_array_equal(far, [0, 0, 0, 1, -1, 0])
-    later = Usual().deviations(np.array([[np.nan], [2.0], [20.0]], np.float32))[:, 0]
-    np.testing.assert_allclose(later, [0, 0, 1], atol=1e-6)
+    np.testing.assert_allclose(hertz[:50], 261.6, rtol=1e-6)
+    np.testing.assert_allclose(hertz[50], [523.2, 261.6], rtol=1e-6)
+
+
+def test_clipping_is_an_interval() -> None:
+    """Norms before and after, and one note where they are the same."""
+    run = make_run([[1.0, 2.0]])
+    (step,) = run.steps
+    clipped = replace(step, raw=np.array([10.0, 2.0], np.float32))
+    notes = composed(replace(run, steps=[clipped]), PRESETS["notes"]).notes
+
+    np.testing.assert_allclose(notes["hertz"][notes["onset"] == 0, 0], [261.6, 523.2])
+    assert np.count_nonzero(notes["onset"] > 0) == 1
+
+
+def test_skipped_steps_have_their_alarm_and_no_clang() -> None:
+    """Their norms were thrown away."""
+    run = make_run([[np.inf, 2.0]])
+    (step,) = run.steps
+    skipped = replace(run, steps=[replace(step, skipped=True)])
+    scored = composed(skipped, PRESETS["notes"])
+    names = [scored.voices[k].name for k in scored.notes["voice"]]
+
+    assert names == ["square", "bell", "bell"]  # the finite norm, and the figure
+    assert "clang" in {
+        voice.name
+        for voice in np.array(composed(skipped, PRESETS["perone2019"]).voices)[
+            composed(skipped, PRESETS["perone2019"]).notes["voice"]
+        ]
+    }

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from conftest import make_run
 from matplotlib.figure import Figure
+from scores import PLAIN
 
 import gradsound
 from gradsound import picture
@@ -35,7 +36,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
 
 def test_pitches_are_where_they_sound(drawn) -> None:
     """Each layer is a line of its pitches at the times of its notes."""
-    upper, _, _ = drawn([[1.0, 0.1], [10.0, None], [100.0, 0.2]])
+    upper, _, _ = drawn([[1.0, 0.1], [10.0, None], [100.0, 0.2]], preset=PLAIN)
     first, second = upper.lines[:2]
 
     np.testing.assert_allclose(first.get_xdata(), [0.0, 0.28, 0.56])
@@ -59,7 +60,7 @@ def test_what_happened_is_written_on_it(drawn) -> None:
 
 def test_the_spectrum_has_the_notes(drawn) -> None:
     """The loudest row of each column is the pitch that sounds there, the rest is dark."""
-    _, lower, _ = drawn([[1.0, 10.0]] * 4)
+    _, lower, _ = drawn([[1.0, 10.0]] * 4, preset=PLAIN)
     (mesh,) = lower.collections
     levels = mesh.get_array().reshape(len(picture._ROWS) - 1, -1)  # (R, columns)
     columns = levels.shape[1] // 4
@@ -91,11 +92,24 @@ def test_a_spike_survives_thinning(drawn, spike: int, norm: float) -> None:
 @pytest.mark.parametrize("layers", [1, 10, 11, 200])
 def test_any_number_of_layers(drawn, layers: int) -> None:
     """Few layers are named all, of many the first and the last."""
-    upper, _, _ = drawn([[1.0 + k for k in range(layers)]] * 2)
+    norms = [[1.0 + k for k in range(layers)]] * 2
+    upper, _, _ = drawn(norms, preset="perone2019")
     named = [text.get_text() for text in upper.get_legend().get_texts()]
 
     assert len(upper.lines) == layers
     assert len(named) == (layers if layers <= 10 else 2)
+
+
+def test_bands_are_what_is_drawn(drawn) -> None:
+    """Named, with the layers that they gather."""
+    upper, _, _ = drawn([[1.0] * 9] * 2)
+    named = [text.get_text() for text in upper.get_legend().get_texts()]
+
+    assert named == [
+        " early (layer0, layer1, layer2)",
+        " middle (layer3, layer4, layer5)",
+        " late (layer6, layer7, layer8)",
+    ]
 
 
 @pytest.mark.parametrize("row", [[None, None], [0.0, 0.0], [np.nan, np.inf]])

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import soundfile
 from conftest import make_run
+from scores import composed
 
 import gradsound
-from gradsound.music.mapping import compose
 from gradsound.synth.mixer import render
 
 RATE = 44_100
@@ -40,18 +40,20 @@ def test_perone_to_the_sample(tmp_path: Path, save) -> None:
 
 def test_notes_have_pitch_level_and_silence(tmp_path: Path, save) -> None:
     """Each layer's place has its pitch by FFT, its level, and the rest is silent."""
-    gradsound.render(save([[0.1, 1.0, 10.0]] * 3), tmp_path / "x.wav", preset="notes")
+    plain = replace(gradsound.PRESETS["notes"], alarms=0.0, spread=0.0)
+    gradsound.render(save([[0.1, 1.0, 10.0]] * 3), tmp_path / "x.wav", preset=plain)
     samples, _ = soundfile.read(tmp_path / "x.wav")
     note, rest = 3087, 6174  # 70 and 140 ms
     steps = samples.reshape(3, 3 * note + rest)
 
     assert not steps[:, 3 * note :].any()
     for step in steps:
-        for layer, hertz in enumerate((220.0, 440.0, 880.0)):
+        # C3, and a fourth and an octave above it, and as much again.
+        for layer, hertz in enumerate((130.8, 349.2, 932.3)):
             sound = step[layer * note : (layer + 1) * note]
             power = np.abs(np.fft.rfft(sound * np.hanning(note), RATE)) ** 2  # bins of 1 Hz
             assert abs(power.argmax() - hertz) <= 1
-            assert 0.13 < np.abs(sound).max() <= 0.2  # the partials' peaks do not coincide
+            assert 0.05 < np.abs(sound).max() <= 0.4
 
 
 EXTREMES = [1e-30, 1e-9, 1e-3, 1.0, 218.5, 441.0, 1e9, 1e30, 0.0, np.nan, np.inf, None]
@@ -77,45 +79,64 @@ def test_no_norm_sounds_above_the_limit(
         subtype="FLOAT",
     )
     samples, _ = soundfile.read(tmp_path / "x.wav")
+    samples = samples.reshape(len(samples), -1)[:, 0]  # the left one
     power = np.abs(np.fft.rfft(samples * np.hanning(len(samples)))) ** 2
     bins = np.fft.rfftfreq(len(samples), 1 / rate)
     spread = 1500 if preset == "perone2019" else 0
     above = power[bins > 0.45 * rate + spread].sum()
 
     assert np.isfinite(samples).all()
-    assert np.abs(samples).max() <= np.float32(0.2)
+    assert np.abs(samples).max() <= np.float32(0.7)
     assert above < 10**-6 * power.sum()
 
 
-@PRESETS
-def test_explosion_does_not_sound_calm(tmp_path: Path, save, preset: str) -> None:
+SOUNDING = pytest.mark.parametrize(
+    "preset",
+    [p for p in gradsound.PRESETS.values() if p.texture != "none"],
+    ids=lambda preset: preset.name,
+)
+
+
+def of_steps(tmp_path: Path, run: Path, preset: gradsound.Preset) -> np.ndarray:
+    """What a run sounds like without alarms, on one channel."""
+    plain = replace(preset, alarms=0.0, spread=0.0)
+    gradsound.render(run, tmp_path / "x.wav", preset=plain)
+    return soundfile.read(tmp_path / "x.wav")[0]
+
+
+@SOUNDING
+def test_explosion_does_not_sound_calm(
+    tmp_path: Path, save, preset: gradsound.Preset
+) -> None:
     """Norm 441 is a high tone, where aliasing made it a low one in 2019."""
-    gradsound.render(save([[441.0] * 4]), tmp_path / "x.wav", preset=preset)
-    samples, _ = soundfile.read(tmp_path / "x.wav")
+    samples = of_steps(tmp_path, save([[441.0] * 4]), preset)
     power = np.abs(np.fft.rfft(samples)) ** 2
     peak = np.fft.rfftfreq(len(samples), 1 / RATE)[power.argmax()]
 
-    assert peak > 2000
+    assert peak > 650  # where norm 1 is 131 to 622
 
 
-@PRESETS
+@SOUNDING
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_not_finite_is_distinct(tmp_path: Path, save, preset: str, bad: float) -> None:
-    """NaN and infinity spread over many frequencies; any finite norm has few.
+def test_not_finite_is_distinct(
+    tmp_path: Path, save, preset: gradsound.Preset, bad: float
+) -> None:
+    """NaN and infinity sound at frequencies of their own.
 
-    Measured as the entropy of the spectrum, in bits: at least one more than the widest of
-    the finite ones.
+    Measured as the overlap of spectra in twelfths of an octave, the most that any of the
+    finite ones has.
     """
 
-    def spread(norm: float) -> float:
-        run = save([[norm] * 4] * 8)
-        gradsound.render(run, tmp_path / "x.wav", preset=preset)
-        samples, _ = soundfile.read(tmp_path / "x.wav")
+    def spectrum(norm: float) -> np.ndarray:
+        samples = of_steps(tmp_path, save([[norm] * 4] * 8), preset)
         power = np.abs(np.fft.rfft(samples)) ** 2
-        share = power[power > 0] / power.sum()
-        return float(-(share * np.log2(share)).sum())
+        bins = np.fft.rfftfreq(len(samples), 1 / RATE)
+        edges = 55 * 2 ** (np.arange(100) / 12)
+        shares, _ = np.histogram(bins, edges, weights=power)
+        return shares / np.linalg.norm(shares)
 
-    assert spread(bad) > 1 + max(spread(norm) for norm in (0.0, 0.01, 1.0, 30.0, 1e6))
+    alike = [spectrum(bad) @ spectrum(norm) for norm in (0.0, 0.01, 1.0, 30.0, 1e6)]
+    assert max(alike) < 0.6
 
 
 @pytest.mark.parametrize("name", ["x.wav", "x.flac", "x.ogg"])
@@ -133,12 +154,13 @@ def test_same_run_same_bytes(tmp_path: Path, save, preset: str, name: str) -> No
 def test_speed_and_rate(tmp_path: Path, save) -> None:
     """Twice the speed is half the time at the same pitch, at whatever rate."""
     run = save([[1.0] * 4] * 5)
-    gradsound.render(run, tmp_path / "x.wav", speed=2.0, sample_rate=48_000)
+    plain = replace(gradsound.PRESETS["notes"], alarms=0.0)
+    gradsound.render(run, tmp_path / "x.wav", preset=plain, speed=2.0, sample_rate=48_000)
     samples, rate = soundfile.read(tmp_path / "x.wav")
-    power = np.abs(np.fft.rfft(samples[:1680], rate)) ** 2  # a note, in bins of 1 Hz
+    power = np.abs(np.fft.rfft(samples[:1680, 0], rate)) ** 2  # a note, in bins of 1 Hz
 
     assert (rate, len(samples)) == (48_000, 50_400)  # 5 steps of 210 ms
-    assert abs(power.argmax() - 440) <= 1
+    assert abs(power.argmax() - 261.6) <= 1
 
 
 def test_a_long_run_is_one_piece(tmp_path: Path, save) -> None:
@@ -147,7 +169,7 @@ def test_a_long_run_is_one_piece(tmp_path: Path, save) -> None:
     run = gradsound.read_run(save([[k / 3, 2 / 3] for k in range(1000)]))
     gradsound.render(run, tmp_path / "x.wav", preset=odd, subtype="FLOAT")
     samples, _ = soundfile.read(tmp_path / "x.wav", dtype="float32", always_2d=True)
-    whole = render(compose(list(run.steps), odd), RATE)
+    whole = render(composed(run, odd), RATE)
 
     assert len(samples) == round(1000 * 0.0405 * RATE)
     np.testing.assert_array_equal(samples, whole)
@@ -181,7 +203,7 @@ def test_renders_and_plots_without_torch(tmp_path: Path, save) -> None:
     files = save([[1 / 3]] * 3), tmp_path / "x.wav", tmp_path / "x.png"
     subprocess.run([sys.executable, "-c", code, *files], check=True, capture_output=True)
 
-    assert soundfile.info(files[1]).frames == RATE * 3 * 0.21
+    assert soundfile.info(files[1]).frames > RATE * 3 * 0.21
 
 
 def test_import_is_light() -> None:

@@ -176,27 +176,20 @@ def test_phase_runs_on() -> None:
 
 def test_start_phases_are_spread() -> None:
     """64 equal notes at once do not add up to one peak: 20 dB under it, at the least."""
-    notes = [note(441.0, level=1.0, slot=k) for k in range(64)]
+    notes = [note(441.0, level=1 / 8, slot=k) for k in range(64)]
     mixer = Mixer(RATE, 1)
-    mixer.add(score(*notes, polyphony=64))
+    mixer.add(score(*notes))
 
     assert np.abs(mixer.read(RATE)).max() <= 0.1 * 64 / 8
 
 
 @pytest.mark.parametrize("count", [2, 9, 64, 500])
 def test_many_voices_never_clip(count: int) -> None:
-    """Nor are they softer than one: their power is the same, within 1 dB.
-
-    At full level, pitches between 100 and 2000 Hz by chance.
-    """
+    """At full level each, pitches between 100 and 2000 Hz by chance."""
     hertz = np.random.default_rng(count).uniform(100, 2000, count)
-    chord = [note(h, level=0.3, slot=k) for k, h in enumerate(hertz)]
-    samples = mono(*chord, polyphony=count)
-    loud = mono(*(note(h, level=1.0, slot=k) for k, h in enumerate(hertz)), polyphony=count)
-    power = np.mean(samples**2) / np.mean(mono(note(441.0, level=0.3)) ** 2)
+    loud = mono(*(note(h, level=1.0, slot=k) for k, h in enumerate(hertz)))
 
-    assert 10 ** (-0.1) <= power <= 10**0.1
-    assert np.abs(loud).max() < 1.0
+    assert 0.9 < np.abs(loud).max() < 1.0
 
 
 @given(st.floats(-(2.0**99), 2.0**99, width=32), st.floats(-2, 2, width=32))

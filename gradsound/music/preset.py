@@ -2,38 +2,61 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from gradsound.music.alarms import Thresholds
+from gradsound.music.bands import Band, each_layer, find_bands
+from gradsound.music.drives import Drive
 from gradsound.music.pitch import LinearPitch, LogPitch, Pitch
+from gradsound.music.textures import TEXTURES
 from gradsound.names import unknown
 from gradsound.synth.program import Program
 from gradsound.synth.voices import Voice, find_voice
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _SHORTEST = 0.001  # seconds; less is a click whatever its pitch
 _LONGEST = 2.0  # seconds; more is no rhythm any more
+_FARTHEST = 24  # semitones from band to band; four of them are then six octaves
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
-    """How steps become sound: the layers in turn, then silence.
+    """How steps become sound.
 
-    ``dataclasses.replace(gradsound.PRESETS["notes"], rest=0.3)`` makes another.
+    ``dataclasses.replace(gradsound.PRESETS["notes"], rest=0.3)`` makes another. Layers are
+    gathered into a few bands, and these laid out in time by the texture: "turn" (one after
+    the other), "chord" (at once), "drone" (at once, without end, gliding from step to
+    step), "scan" (every layer, in one sweep), or "none" (nothing but alarms is heard).
 
     Attributes:
         name: What to call it.
-        pitch: From finite norms to Hz.
-        voice: What sounds them: a name that ``gradsound voices`` lists, or a function or
-            module of your own (docs/voices.md), kept as its program.
-        note: Seconds that a layer sounds, its fades included; 0.001 to 2.
+        texture: As said above.
+        pitch: From finite norms to Hz, of the first band.
+        voice: What sounds the bands: a name that ``gradsound voices`` lists, or a function
+            or module of your own (docs/voices.md), kept as its program; or several, of
+            which each band has its own.
+        note: Seconds that a band sounds, its fades included; 0.001 to 2.
         rest: Seconds of silence that end the step; 0 to 2.
         fade: Seconds of raised cosine at each end of a note, at most half of it.
-        level: Linear peak, above 0, at most 1.
-        spread: How far the layers are apart: 0, the same on one channel; up to 1, from the
+        level: Linear peak, above 0, at most 1; if loudness is equal, that of a sine of
+            1000 Hz which is as loud.
+        spread: How far the bands are apart: 0, the same on one channel; up to 1, from the
             left to the right of two.
+        bands: "auto" gathers layers by what they are or how deep; "layers" leaves each by
+            itself; globs by the name of a band gather as you like.
+        register: Semitones that each band is above the one before.
+        baseline: What norms are measured by: "fixed", itself, so that runs compare; or
+            "running", the median of the same band's last 32, so that surprise is heard.
+        equal_loudness: Whether all pitches of all voices are as loud as each other.
+        clipping: Whether norms from before clipping sound with those after, as an interval;
+            clipping that changes nothing is unison.
+        alarms: Linear level of alarms, as ``level``, at most 1; 0 if none is to sound; they
+            have captions anyway.
+        thresholds: When there is an alarm.
+        drives: What values beside norms drive.
 
     Raises:
         ValueError: If a value is outside its range; the message names it.
@@ -41,18 +64,33 @@ class Preset:
     """
 
     name: str
+    texture: str = "turn"
     pitch: Pitch
-    voice: Voice
+    voice: Voice | tuple[Voice, ...]
     note: float
     rest: float
     fade: float
     level: float
     spread: float = 0.0
+    bands: str | Mapping[str, tuple[str, ...]] = "auto"
+    register: float = 0.0
+    baseline: str = "fixed"
+    equal_loudness: bool = True
+    clipping: bool = True
+    alarms: float = 0.12
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    drives: tuple[Drive, ...] = ()
 
     def __post_init__(self) -> None:
-        program = find_voice(self.voice)
-        if not isinstance(self.voice, str):
-            object.__setattr__(self, "voice", program)  # plain data, to pass on
+        given = self.voice if isinstance(self.voice, tuple) else (self.voice,)
+        kept = tuple(v if isinstance(v, str) else find_voice(v) for v in given)
+        if not kept:
+            raise ValueError("voice must be one or several, got none")
+        # Plain data, to pass on.
+        object.__setattr__(self, "voice", kept if len(kept) > 1 else kept[0])
+        _ = self.programs
+        if self.texture not in TEXTURES:
+            raise ValueError(unknown("texture", self.texture, TEXTURES))
         if not _SHORTEST <= self.note <= _LONGEST:
             raise ValueError(f"note must be {_SHORTEST} to {_LONGEST} s, got {self.note}")
         if not 0 <= self.rest <= _LONGEST:
@@ -63,18 +101,92 @@ class Preset:
             )
         if not 0 < self.level <= 1:
             raise ValueError(f"level must be above 0 and at most 1, got {self.level}")
+        if not 0 <= self.alarms <= 1:
+            raise ValueError(f"alarms must be 0 to 1, got {self.alarms}")
         if not 0 <= self.spread <= 1:
             raise ValueError(f"spread must be 0 to 1, got {self.spread}")
+        if not -_FARTHEST <= self.register <= _FARTHEST:
+            raise ValueError(
+                f"register must be -{_FARTHEST} to {_FARTHEST} semitones, "
+                f"got {self.register}"
+            )
+        if self.baseline not in ("fixed", "running"):
+            raise ValueError(f"baseline must be fixed or running, got {self.baseline!r}")
+        if isinstance(self.bands, str):
+            if self.bands not in ("auto", "layers"):
+                raise ValueError(
+                    f"bands must be 'auto', 'layers' or globs by name, got {self.bands!r}"
+                )
+        else:
+            globs = {
+                name: (glob,) if isinstance(glob, str) else tuple(glob)
+                for name, glob in self.bands.items()
+            }
+            object.__setattr__(self, "bands", globs)
+
+    @property
+    def programs(self) -> tuple[Program, ...]:
+        """The programs of its voices."""
+        voices = self.voice if isinstance(self.voice, tuple) else (self.voice,)
+        return tuple(map(find_voice, voices))
 
     @property
     def channels(self) -> int:
-        """1, or 2 if its layers are spread."""
+        """1, or 2 if its bands are spread."""
         return 2 if self.spread else 1
 
+    def bands_of(self, names: Sequence[str]) -> tuple[Band, ...]:
+        """The bands of a model, by the names of its layers.
 
+        Raises:
+            ValueError: If there are more than four, or a glob matches no layer.
+        """
+        if self.bands == "layers" or self.texture == "scan":
+            return each_layer(names)
+        return find_bands(names, None if isinstance(self.bands, str) else self.bands)
+
+
+# docs/design.md and docs/listening.md give the reason for each figure.
+_PITCH = LogPitch(anchor=261.6, semitones=12.0, lowest=61.7, highest=2637.0)  # C4, B1, E7
+_VOICES = ("soft", "square", "bell", "organ")
+_NOTES = Preset(
+    name="notes",
+    pitch=_PITCH,
+    voice=_VOICES,
+    note=0.070,
+    rest=0.140,
+    fade=0.008,
+    level=0.1,
+    spread=0.7,
+    register=5.0,
+)
 PRESETS: Mapping[str, Preset] = {
     preset.name: preset
     for preset in (
+        _NOTES,
+        replace(_NOTES, name="chord", texture="chord", note=0.25, rest=0.1, fade=0.02),
+        replace(
+            _NOTES,
+            name="scan",
+            texture="scan",
+            voice="soft",
+            note=0.06,
+            rest=0.2,
+            register=0.0,
+            clipping=False,
+        ),
+        replace(
+            _NOTES,
+            name="ambient",
+            texture="drone",
+            pitch=replace(_PITCH, anchor=130.8),
+            voice=("soft", "sine", "soft", "sine"),
+            note=0.1,
+            rest=0.0,
+            level=0.025,
+            register=7.0,
+        ),
+        replace(_NOTES, name="alarms", texture="none", rest=0.0),
         # C. S. Perone, "Listening to the neural network gradient norms during training"
         # (2019). His tones began and ended abruptly; 2 ms edges take the clicks away.
         Preset(
@@ -85,16 +197,10 @@ PRESETS: Mapping[str, Preset] = {
             rest=0.020,
             fade=0.002,
             level=0.1,
-        ),
-        # docs/design.md gives the reason for each figure.
-        Preset(
-            name="notes",
-            pitch=LogPitch(anchor=440.0, semitones=12.0, lowest=65.4, highest=2093.0),
-            voice="soft",
-            note=0.070,
-            rest=0.140,
-            fade=0.008,
-            level=0.2,
+            bands="layers",
+            equal_loudness=False,
+            clipping=False,
+            alarms=0.0,
         ),
     )
 }
@@ -135,11 +241,11 @@ def at_speed(preset: Preset, speed: float) -> Preset:
 
 def to_data(preset: Preset) -> dict[str, Any]:
     """The preset as plain data, fit for JSON."""
-    voice = preset.voice
+    voices = preset.voice if isinstance(preset.voice, tuple) else (preset.voice,)
     return {
         **asdict(preset),
         "pitch": [type(preset.pitch).__name__, asdict(preset.pitch)],
-        "voice": voice.to_data() if isinstance(voice, Program) else voice,
+        "voice": [v.to_data() if isinstance(v, Program) else v for v in voices],
     }
 
 
@@ -147,7 +253,11 @@ def from_data(data: Mapping[str, Any]) -> Preset:
     """The preset that `to_data` was given."""
     kind, values = data["pitch"]
     pitches = {pitch.__name__: pitch for pitch in (LinearPitch, LogPitch)}
-    voice = data["voice"]
-    if not isinstance(voice, str):
-        voice = Program.from_data(voice)
-    return Preset(**{**data, "pitch": pitches[kind](**values), "voice": voice})
+    voices = (v if isinstance(v, str) else Program.from_data(v) for v in data["voice"])
+    made = {
+        "pitch": pitches[kind](**values),
+        "voice": tuple(voices),
+        "thresholds": Thresholds(**data["thresholds"]),
+        "drives": tuple(Drive(**drive) for drive in data["drives"]),
+    }
+    return Preset(**{**data, **made})

@@ -1,4 +1,4 @@
-"""What is usual of each layer, and how far a norm is from it.
+"""What is usual of each layer: the median of its recent norms, and how far they scatter.
 
 Shapes: S steps, L layers.
 """
@@ -8,39 +8,73 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
-_MEMORY = 20  # steps; about as long as a listener remembers, at the pace of the ear
+MEMORY = 32  # steps: two seconds and more, about as long as a listener remembers
+ENOUGH = 24  # of them; before, a run begins, when norms leap
+_SCATTER = 1.4826  # times the median deviation is the standard deviation, if it is normal
+_AT_ONCE = 1 << 14  # norms; their windows are 2 MB
 
 
 class Usual:
-    """The running means of the layers' norms, in decades.
+    """Remembers the norms of the last steps, in decades.
 
-    What a step has is compared with the steps before it, so that a run gives the same
-    however many of its steps are looked at together.
+    A step is compared with those before it alone, so a run gives the same however many of
+    its steps are looked at together.
+
+    Args:
+        layers: How many, L.
     """
 
-    def __init__(self) -> None:
-        self._decades: NDArray[np.float64] | None = None  # (L,), NaN before the first
+    def __init__(self, layers: int) -> None:
+        self._before = np.full((MEMORY, layers), np.inf, np.float32)
 
-    def deviations(self, norms: NDArray[np.float32]) -> NDArray[np.float32]:
-        """How far norms of shape (S, L) are from what was usual, -1..1, 1 a decade above.
+    def windows(self, decades: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What was before each of some steps, sorted, shape (S, L, MEMORY), and learns it.
 
-        0 where there is nothing to compare. Norms that are not finite, and layers without,
-        change nothing.
+        Args:
+            decades: log10 of norms, shape (S, L); what is not finite is not remembered.
         """
-        if self._decades is None:
-            self._decades = np.full(norms.shape[1], np.nan)
-        usual, far = self._decades, np.empty(norms.shape, np.float32)
-        with np.errstate(divide="ignore", invalid="ignore"):  # log10(0), NaN - NaN
-            decades = np.log10(norms, dtype=np.float64)
-            for step, now in enumerate(decades):
-                apart = now - usual
-                far[step] = np.clip(np.nan_to_num(apart, nan=0.0), -1, 1)
-                # Lines up with the new level within the memory, whatever came before.
-                usual = np.where(np.isfinite(apart), usual + apart / _MEMORY, usual)
-                usual = np.where(np.isnan(usual) & np.isfinite(now), now, usual)
-        self._decades = usual
-        return far
+        finite = np.where(np.isfinite(decades), decades, np.float32(np.inf))
+        known = np.concatenate([self._before, finite])
+        self._before = known[-MEMORY:]
+        return np.sort(sliding_window_view(known[:-1], MEMORY, axis=0), axis=-1)
+
+    def medians(self, decades: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The median before each of some steps, shape (S, L); NaN where too few are known.
+
+        It learns the steps.
+        """
+        return np.concatenate([median(self.windows(some)) for some in parts(decades)])
+
+
+def parts(decades: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+    """Some steps after the other, as many as do not take much memory with their windows."""
+    steps, layers = decades.shape
+    together = max(1, _AT_ONCE // layers)
+    for step in range(0, max(1, steps), together):
+        yield decades[step : step + together]
+
+
+def median(windows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The median of the finite ones of sorted values, along the last axis.
+
+    NaN where there are fewer than `ENOUGH`.
+    """
+    count = np.isfinite(windows).sum(axis=-1, keepdims=True)
+    middle = np.take_along_axis(windows, np.maximum(count - 1, 0) // 2, axis=-1)
+    return np.where(count >= ENOUGH, middle, np.float32(np.nan))[..., 0]
+
+
+def scatter(
+    windows: NDArray[np.float32], medians: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """How far the finite ones scatter: a standard deviation, robust against outliers."""
+    apart = np.abs(windows - medians[..., None])
+    apart[~np.isfinite(windows)] = np.inf
+    return np.asarray(_SCATTER * median(np.sort(apart, axis=-1)), np.float32)

@@ -16,7 +16,7 @@ from gradsound.errors import warn
 from gradsound.out.same_bytes import remove_chance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -30,7 +30,7 @@ FORMATS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     ".ogg": ("OGG", ("VORBIS",)),
 }
 _BYTES = {"PCM_16": 2, "PCM_24": 3, "FLOAT": 4}  # a sample
-_WAV_MAX = 2**32 - 2**12  # bytes of sound; the lengths in a WAV file have 32 bits
+_WAV_MAX = 2**32 - 2**24  # bytes; the lengths in a WAV file have 32 bits, some are markers
 _VORBIS = 1 << 16  # frames at once; libsndfile's Vorbis takes much stack for more
 
 
@@ -49,7 +49,7 @@ def check_path(path: Path, subtype: str | None = None) -> str:
         raise ValueError(f"{name} has subtype {', '.join(subtypes)}, got {subtype!r}")
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "Is a directory", str(path))
-    part = _part(path)
+    part = part_of(path)
     try:
         part.touch()
     except OSError as error:
@@ -61,7 +61,11 @@ def check_path(path: Path, subtype: str | None = None) -> str:
 
 
 def write_sound(
-    path: Path, blocks: Iterable[Samples], sample_rate: int, subtype: str | None = None
+    path: Path,
+    blocks: Iterable[Samples],
+    sample_rate: int,
+    subtype: str | None = None,
+    finish: Callable[[Path], None] | None = None,
 ) -> None:
     """Writes a sound file; the same blocks give the same bytes.
 
@@ -73,6 +77,7 @@ def write_sound(
         blocks: Samples in order, each of shape (N, C).
         sample_rate: Frames a second, in Hz.
         subtype: The samples' format, by libsndfile's name; the format's first if None.
+        finish: Called with the file once the sound is in it, before it appears.
 
     Raises:
         ValueError: As `check_path`.
@@ -80,9 +85,11 @@ def write_sound(
         ImportError: If soundfile cannot be loaded; the message says what to do.
     """
     subtype = check_path(path, subtype)
-    part = _part(path)
+    part = part_of(path)
     try:
         _write(part, path, blocks, sample_rate, subtype)
+        if finish is not None:
+            finish(part)
         part.replace(path)
     except BaseException:
         with suppress(OSError):
@@ -154,6 +161,6 @@ def _quantised(samples: Samples, subtype: str) -> NDArray[np.generic]:
     return np.asarray(whole, np.int32) << 8  # it takes 24 bits as the upper of 32
 
 
-def _part(path: Path) -> Path:
+def part_of(path: Path) -> Path:
     """A name beside ``path`` that no other writer of it has."""
     return path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")

@@ -59,6 +59,12 @@ class Mixer:
         """Frames until everything that was added has been read."""
         return max(0, round(self._end * self._sample_rate) - self._frame)
 
+    @property
+    def end(self) -> float:
+        """Seconds at which a score that is added now begins."""
+        late = round(self._end * self._sample_rate) < self._frame
+        return self.now if late else self._end
+
     def warm(self, programs: Iterable[Program]) -> threading.Thread:
         """Has numpy render voices until they are compiled, by the thread that it returns.
 
@@ -78,13 +84,13 @@ class Mixer:
 
     def add(self, score: Score) -> None:
         """Plays a score, after those before it or, if they are over, at once."""
-        late = round(self._end * self._sample_rate) < self._frame
         # One after the other, as if the steps were added one by one, so that they are
         # rounded to the same frames.
-        starts = np.add.accumulate([self.now if late else self._end, *score.durations])
+        starts = np.add.accumulate([self.end, *score.durations])
         self._end = float(starts[-1])
         events = self._placed(score, starts)
-        for number, program in enumerate(score.voices):
+        for number in np.unique(score.notes["voice"]):
+            program = score.voices[number]
             if program not in self._voices:
                 self._voices[program] = _Voice(program, self._channels)
             self._voices[program].add(events[score.notes["voice"] == number])
@@ -110,7 +116,7 @@ class Mixer:
         events["step"] = steps[:, 0]
         events["glide"] = np.floor((steps[:, 1] - steps[:, 0]) / (2 * count))
         events["fade"] = np.rint(notes["fade"] * rate)
-        events["gain"] = notes["level"] / np.sqrt(score.polyphony)
+        events["gain"] = notes["level"]
         angle = (notes["pan"] + 1) * (np.pi / 4)
         if self._channels == 1:
             events["pan"] = 1.0
@@ -161,7 +167,8 @@ class _Voice:
     def add(self, events: NDArray[np.void]) -> None:
         """Adds events whose time is to come, in any order."""
         new = np.concatenate([self._coming, events])
-        self._coming = new[np.argsort(new["first"], kind="stable")]
+        # Those that begin together are added up in one order, whenever they came.
+        self._coming = new[np.lexsort((new["slot"], new["first"]))]
 
     def play(self, block: NDArray[np.float32], start: int, period: float) -> None:
         """Adds what sounds from a frame on to a block, shape (C, N + ROOM)."""

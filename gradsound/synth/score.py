@@ -44,11 +44,8 @@ class Score:
         voices: What plays them.
         notes: Shape (K,), of `NOTE`.
         durations: Seconds that each step takes, its silence included, shape (S,).
-        polyphony: How many notes may sound at the same time; makes each as much softer as
-            keeps the sum of independent ones as loud.
     """
 
     voices: tuple[Program, ...]
     notes: NDArray[np.void]
     durations: NDArray[np.float64]
-    polyphony: int = 1

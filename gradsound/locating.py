@@ -1,0 +1,95 @@
+"""gradsound locate: which step sounds when, in a sound file or a run."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from gradsound.music.captions import clock
+from gradsound.music.timeline import Timeline
+from gradsound.out.markers import read_data
+from gradsound.rendering import Sound, fitted
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gradsound.music.preset import Preset
+    from gradsound.run import Run
+
+
+def timeline_of(path: Path) -> Timeline:
+    """The timeline that is in a WAV file of ours.
+
+    Raises:
+        ValueError: If it is no WAV file, or has none.
+        OSError: If it cannot be read.
+    """
+    data = read_data(path)
+    try:
+        return Timeline.from_data(json.loads(data or b"null"))
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(
+            f"{path}: does not tell which steps it sounds; give the run file, and the "
+            "preset and speed that it was rendered with"
+        ) from error
+
+
+def timeline_for(run: Run, preset: Preset, duration: float | None) -> Timeline:
+    """The timeline that the sound of a run has, fitted into a duration if there is one.
+
+    Raises:
+        ValueError: If the run has no steps.
+        RunFormatError: If a line of it is not a step.
+    """
+    sound = Sound([run], *fitted([run], preset, duration))
+    for _ in sound.scores():
+        pass
+    return sound.timeline
+
+
+def seconds(text: str) -> float:
+    """A time as one says it: 42, 0:42, 1:02:03.5.
+
+    Raises:
+        ValueError: If it is no such time.
+    """
+    try:
+        parts = [float(part) for part in text.split(":")]
+        if not (1 <= len(parts) <= 3 and all(0 <= part < 1e9 for part in parts)):
+            raise ValueError
+    except ValueError:
+        raise ValueError(f"a time is seconds, m:ss or h:mm:ss, got {text!r}") from None
+    return sum(part * 60.0**power for power, part in enumerate(reversed(parts)))
+
+
+def tell_time(timeline: Timeline, time: float) -> str:
+    """A sentence that says what sounds at a time.
+
+    Raises:
+        ValueError: If no step does.
+    """
+    place = timeline.at(time)
+    if place is None:
+        raise ValueError(f"no step sounds at {clock(time)}; {_bounds(timeline)}")
+    steps = f"step {place.first:,}"
+    if place.last > place.first:
+        steps = f"steps {place.first:,} to {place.last:,}, as one"
+    what = ", ".join(place.lines) or "the silence after it"
+    return f"{clock(time)} is {steps}: {what}"
+
+
+def tell_step(timeline: Timeline, step: int) -> str:
+    """A sentence that says when a step sounds.
+
+    Raises:
+        ValueError: If it does not.
+    """
+    time = timeline.time_of(step)
+    if time is None:
+        raise ValueError(f"step {step:,} does not sound; {_bounds(timeline)}")
+    return f"step {step:,} is at {clock(time)} ({time:.2f} s)"
+
+
+def _bounds(timeline: Timeline) -> str:
+    first, last, end = timeline.bounds
+    return f"there are steps {first:,} to {last:,}, until {clock(end)}"

@@ -1,0 +1,86 @@
+"""The figure of each alarm: a short rhythm of its own, in a voice of its own.
+
+Alarms are told apart by rhythm first, which is easier to learn than melody, and the more
+urgent one repeats faster (docs/listening.md has the sources). Each is over within a second.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Onset and duration in seconds, Hz at the beginning and at the end.
+Tone: TypeAlias = "tuple[float, float, float, float]"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What is played at an alarm.
+
+    Attributes:
+        voice: Name of its voice.
+        tones: Its notes.
+    """
+
+    voice: str
+    tones: tuple[Tone, ...]
+
+    @property
+    def duration(self) -> float:
+        """Seconds from its beginning to its end."""
+        return max(onset + duration for onset, duration, _, _ in self.tones)
+
+
+def _beats(*onsets: float, lasting: float, hertz: float) -> tuple[Tone, ...]:
+    return tuple((onset, lasting, hertz, hertz) for onset in onsets)
+
+
+FIGURES: Mapping[str, Figure] = {
+    # Three and two, fast: the rhythm of an emergency.
+    "nonfinite": Figure(
+        "clang", _beats(0, 0.12, 0.24, 0.48, 0.60, lasting=0.09, hertz=88.0)
+    ),
+    # A heart that beats twice and stops.
+    "stall": Figure("organ", _beats(0, 0.14, 0.60, 0.74, lasting=0.10, hertz=165.0)),
+    # Three slow knocks.
+    "dead": Figure("pluck", _beats(0, 0.30, 0.60, lasting=0.25, hertz=131.0)),
+    # A whoop, twice.
+    "spike": Figure("square", ((0, 0.20, 330.0, 1320.0), (0.26, 0.20, 330.0, 1320.0))),
+    # Ever lower, ever slower.
+    "vanishing": Figure(
+        "sine",
+        (
+            (0, 0.08, 1046.5, 1046.5),
+            (0.11, 0.08, 784.0, 784.0),
+            (0.25, 0.08, 523.3, 523.3),
+            (0.44, 0.08, 349.2, 349.2),
+            (0.70, 0.12, 233.1, 233.1),
+        ),
+    ),
+    # A hiccup.
+    "skipped": Figure("bell", ((0, 0.06, 988.0, 988.0), (0.09, 0.12, 659.0, 659.0))),
+    # A long note, and the same again.
+    "plateau": Figure("square", _beats(0, 0.50, lasting=0.40, hertz=247.0)),
+    # A chord, upwards.
+    "recovery": Figure(
+        "bell",
+        (
+            (0, 0.10, 523.3, 523.3),
+            (0.10, 0.10, 659.3, 659.3),
+            (0.20, 0.10, 784.0, 784.0),
+            (0.30, 0.30, 1046.5, 1046.5),
+        ),
+    ),
+    # Short, short, long: home.
+    "end": Figure(
+        "soft",
+        (
+            (0, 0.10, 659.3, 659.3),
+            (0.16, 0.10, 587.3, 587.3),
+            (0.32, 0.55, 440.0, 440.0),
+        ),
+    ),
+}

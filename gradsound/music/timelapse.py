@@ -1,0 +1,53 @@
+"""Time-lapse: a run of any length in a given time."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import TYPE_CHECKING
+
+from gradsound.music.figures import FIGURES
+from gradsound.music.preset import at_speed
+from gradsound.music.textures import lay_out
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gradsound.music.preset import Preset
+
+_NOTE = 0.03  # seconds; shorter notes have hardly a pitch
+_STEP = 1 / 15  # seconds; faster ones the ear does not follow
+_END = 0.5 + FIGURES["end"].duration  # seconds that the end takes
+_LEAST = 5.0  # seconds; in less there is nothing to follow
+
+
+def fitting(
+    preset: Preset, runs: Sequence[Sequence[str]], steps: int, seconds: float
+) -> tuple[Preset, int]:
+    """What it takes to fit a run into a time: a faster preset, and several steps as one.
+
+    Args:
+        preset: How it sounds if there is time enough; then it stays so.
+        runs: The names of the layers of the run, or of several that sound at once.
+        steps: How many there are.
+        seconds: At most; 5 at least.
+
+    Returns:
+        The preset, and how many steps sound as one.
+
+    Raises:
+        ValueError: If there is too little time.
+    """
+    if not seconds >= _LEAST:
+        raise ValueError(f"duration must be {_LEAST:g} s or more, got {seconds:g}")
+    counts = [len(preset.bands_of(names)) for names in runs]
+    values = sum(drive.drives == "voice" for drive in preset.drives)
+    usual = max(
+        lay_out(preset.texture, count + values, preset.note, preset.rest).duration
+        for count in counts
+    )
+    room = seconds - _END
+    if steps * usual <= room:
+        return preset, 1
+    fastest = min(usual, max(_STEP, usual * min(1.0, _NOTE / preset.note)))
+    together = ceil(steps * fastest / room)
+    return at_speed(preset, usual / (room / ceil(steps / together))), together
