@@ -62,7 +62,7 @@ def test_a_spike_is_told_at_once_with_its_layer_and_size() -> None:
 
     assert (alarm.kind, alarm.step) == ("spike", 60)
     assert alarm.text.startswith("spike in layer2, ")
-    assert alarm.text.endswith(" x its median and 1 more")
+    assert alarm.text.endswith(" x its median (and 1 more)")
 
 
 def test_a_spike_is_one_in_what_clipping_hides() -> None:
@@ -77,7 +77,7 @@ def test_a_spike_is_one_in_what_clipping_hides() -> None:
 def test_few_steps_or_small_leaps_are_no_spike(norm: float) -> None:
     """Less than five times is none, however even the norms; nor is any at the beginning."""
     even = np.ones((60, 2))
-    even[40 if norm < 5 else 20, 0] = norm
+    even[40 if norm < 5 else 31, 0] = norm
 
     assert not alarms(steps_of(even))
 
@@ -102,7 +102,7 @@ def test_what_is_not_finite_is_told_with_the_first_layer(value: float, what: str
     first, second = alarms(steps_of(norms))
 
     assert (first.kind, first.step) == ("nonfinite", 50)
-    assert first.text == f"{what} in layer1 and 1 more"
+    assert first.text == f"{what} in layer1 (and 1 more)"
     assert (second.kind, second.step) == ("recovery", 57)
 
 
@@ -281,7 +281,7 @@ def test_figures_do_not_begin_together() -> None:
 def test_an_alarm_sounds_after_its_step_and_the_rest_is_softer(preset) -> None:
     """Where alarms sound at all; there is a caption anyway."""
     norms = np.ones((60, 2))
-    norms[30] = 1000
+    norms[40] = 1000
     run = make_run(norms.tolist())
     composer = Composer(run.header.layers, preset)
     found = Watch(run.header.layers, preset.thresholds).look([*run.steps])
@@ -294,8 +294,8 @@ def test_an_alarm_sounds_after_its_step_and_the_rest_is_softer(preset) -> None:
     others = score.notes[score.notes["voice"] < first_figure]
     (caption,) = composer.captions
 
-    assert caption.text.startswith("step 30: spike in layer0, 1e+03 x its median")
-    assert begins[30] <= caption.time <= begins[31]
+    assert caption.text.startswith("step 40: spike in layer0, 1e+03 x its median")
+    assert begins[40] <= caption.time <= begins[41]
     assert len(figure) == (2 if preset.alarms else 0)
     if preset.alarms and len(others):
         onsets = begins[others["step"]] + others["onset"]

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from zoo import small, train
 
+from gradsound import PRESETS
 from gradsound.cli import main
+from gradsound.music.alarms import KINDS
 from gradsound.stream import decode_header, decode_step
 from gradsound.synth.functions import FUNCTIONS
 from gradsound.synth.intermediate import kernel
@@ -79,11 +81,27 @@ def test_voices_are_as_described(
     assert told == {*FUNCTIONS.values()}
 
 
+def test_the_listening_guide_is_complete(tmp_path: Path, monkeypatch) -> None:
+    """Its snippet runs, and its tables have every preset and every alarm."""
+    text = (ROOT / "docs/listening.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    Path("samples").symlink_to(ROOT / "samples")
+    for code in snippets(text, "python"):
+        exec(compile(code, "listening.md", "exec"), {})  # noqa: S102 (our own document)
+    presets = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
+    alarms = re.search(r"^\| alarm \|.*?\n\n", text, re.DOTALL | re.MULTILINE)[0]
+
+    assert sorted(presets) == sorted(PRESETS)
+    assert re.findall(r"^\| (\w+) \|", alarms, re.MULTILINE)[1:] == [*KINDS]
+    assert Path("mine.wav").stat().st_size > 1e6
+
+
 @pytest.mark.usefixtures("server")
 def test_shell_snippets_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save) -> None:
     """Commands of gradsound run; those of make and pip name what there is."""
     monkeypatch.chdir(tmp_path)
-    save([[1 / 3, 2 / 3]] * 3, layers=("0", "2"))
+    for name in ("run.jsonl", "other.jsonl"):
+        save([[1 / 3, 2 / 3]] * 9, layers=("0", "2"), name=name)
     makefile = (ROOT / "Makefile").read_text()
     extras = (ROOT / "setup.cfg").read_text()
     ran = []
@@ -110,7 +128,7 @@ def test_links_lead_somewhere(document: Path) -> None:
     prose = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
     links = re.findall(r"\]\(([^)]+)\)", prose)
     for link in links:
-        if not link.startswith("https://"):
+        if not link.startswith(("https://", "http://")):
             assert (document.parent / link.partition("#")[0]).exists(), link
 
 
@@ -133,9 +151,13 @@ def test_the_format_described_is_the_one_read() -> None:
 
 
 def test_samples_are_small_and_complete() -> None:
-    """Each of the five has sound and picture, and together they are under 6 MB."""
-    files = list((ROOT / "samples").iterdir())
+    """Each run has sound and picture, and all together are under 6 MB."""
+    samples = ROOT / "samples"
+    runs = {path.stem for path in samples.glob("runs/*.jsonl")}
+    files = [path for path in samples.rglob("*") if path.is_file()]
 
-    assert len({file.stem for file in files}) == 5
-    assert len(files) == 10
+    assert len(runs) == 6
+    assert runs == {path.stem for path in samples.glob("*.png")}
+    assert runs < {path.stem for path in samples.glob("*.ogg")}
+    assert {path.stem for path in samples.glob("perone2019/*.flac")} < runs
     assert sum(file.stat().st_size for file in files) < 6e6

@@ -232,6 +232,7 @@ class _Norms:
             above, high = self._above(decades)
             largest = np.max(norms, axis=1, where=np.isfinite(norms), initial=0.0)
             small = (norms > 0) & (norms < self._limits.vanishing * largest[:, None])
+        high[: max(0, MEMORY - self._seen)] = False  # a run begins with leaps
         lost = ~(np.isfinite(norms) | absent)
         nothing = absent | (norms == 0)
         unusual = (lost | high | small | nothing).any(axis=1)
@@ -355,5 +356,5 @@ class _Telling:
         """Tells of a layer, the first if none is named, and how many others there are."""
         name = self.names[int(np.argmax(layers)) if first is None else first]
         count = np.count_nonzero(layers) - 1
-        others = f" and {count} more" if count else ""
+        others = f" (and {count} more)" if count else ""
         self.found.append(Alarm(kind, self.number, f"{what} {name}{more}{others}"))

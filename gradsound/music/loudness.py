@@ -31,7 +31,7 @@ _TABLE = """
 _CONTOUR_HERTZ, _CONTOUR = np.array(_TABLE.split(), float).reshape(-1, 2).T
 _BEYOND = 60.0  # dB; what is beyond its ends is heard as good as not at all
 
-_PITCHES = np.geomspace(32.0, 16_384.0, 19)  # Hz, two an octave
+_PITCHES = np.geomspace(32.0, 16_384.0, 37)  # Hz, four an octave
 _MOST, _LEAST = 12.0, -12.0  # dB; a voice that is hardly heard at all stays so
 _RATE, _FRAMES = 44_100.0, 4096  # of what is looked at, 93 ms
 _SINE = 0.5  # power of a sine at its peak of 1

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MEMORY = 32  # steps: two seconds and more, about as long as a listener remembers
-ENOUGH = 24  # of them; before, a run begins, when norms leap
+ENOUGH = 16  # of them; fewer tell nothing
 _SCATTER = 1.4826  # times the median deviation is the standard deviation, if it is normal
 _AT_ONCE = 1 << 14  # norms; their windows are 2 MB
 
