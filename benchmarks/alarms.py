@@ -16,7 +16,6 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -30,6 +29,10 @@ from gradsound.music.alarms import Alarm, Thresholds, Watch
 sys.path.append(str(Path(__file__).parents[1] / "demos"))
 from digits import load_digits
 from five_runs import FIVE, Net, Recipe, draw
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 AT = 80  # step of the fault
 STEPS = 120

@@ -121,7 +121,7 @@ class _Legend:
         """An example, each of its moments as often as it takes to hear it."""
         self._caption(text)
         composer = Composer(self._names, self._preset)
-        usual = composer.timeline.usual * len(moments)
+        usual = composer.layout.duration * len(moments)
         times = 1 if len(moments) == _SWEEP else ceil(_LASTS / usual)
         for moment in moments:
             for _ in range(times):

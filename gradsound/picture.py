@@ -190,7 +190,7 @@ def _draw_spectrum(
     duration: float,
 ) -> None:
     columns = max(_COLUMNS // len(moments), 1)  # a step
-    window = 1 << min(round(composer.timeline.note * _SAMPLE_RATE).bit_length(), 11)
+    window = 1 << min(round(composer.layout.note * _SAMPLE_RATE).bit_length(), 11)
     begin, lasting = np.zeros(1), np.full(1, duration)
     scores = (composer.compose([moment], begin, lasting) for moment in moments)
     rows = np.hstack([_spectrum(score, columns, window) for score in scores])

@@ -131,7 +131,7 @@ def test_a_ratio_of_different_layers_is_refused() -> None:
     other = replace(make_run([[1, 2]], ("in", "end")), name="b.jsonl")
     with pytest.raises(ValueError, match=r"a\.jsonl and b\.jsonl .*not in both: end, out"):
         ratios(one, other)
-    with pytest.raises(ValueError, match="different layers.*order"):
+    with pytest.raises(ValueError, match=r"different layers.*order"):
         ratios(one, replace(make_run([[1, 2]], ("out", "in")), name="b.jsonl"))
 
 
@@ -319,7 +319,7 @@ def test_a_run_without_steps_cannot_be_compared(tmp_path: Path, empty: int) -> N
     """The message has which; no file is made."""
     runs = [named([[1.0]], "full"), named([[1.0]], "full")]
     runs[empty] = replace(make_run([]), name="empty")
-    with pytest.raises(ValueError, match="^empty: has no steps"):
+    with pytest.raises(ValueError, match=r"^empty: has no steps"):
         render(tmp_path, *runs)
     assert not [*tmp_path.iterdir()]
 
@@ -331,7 +331,7 @@ def test_runs_without_a_step_in_common_have_no_difference(tmp_path: Path) -> Non
     assert not [*tmp_path.iterdir()]
 
 
-def test_neither_run_is_overwritten(tmp_path: Path, save) -> None:
+def test_neither_run_is_overwritten(save) -> None:
     """A file that is one of the runs is refused."""
     paths = save([[1.0]], name="a.wav"), save([[2.0]], name="b.wav")
     for path in paths:

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from scores import PLAIN
 
 import gradsound
-from gradsound.music.drives import Drive
 from gradsound.music.preset import PRESETS
 from gradsound.music.timelapse import fitting
 from gradsound.rendering import Sound

@@ -13,7 +13,6 @@ from gradsound.music.announcing import PROGRAMS, SOFTER, Announcer, tones
 from gradsound.music.captions import Caption
 from gradsound.music.lines import Lines
 from gradsound.music.textures import lay_out
-from gradsound.music.timeline import Timeline
 from gradsound.synth.program import CONTROLS
 from gradsound.synth.score import NOTE, Score
 
@@ -44,7 +43,7 @@ class Composer:
 
     Attributes:
         captions: What there is to read; whoever takes it may empty it.
-        timeline: Which steps sound when.
+        layout: Of a step of usual length.
         drones: Whether it sounds between moments too.
         voices: What its scores are played by.
     """
@@ -58,7 +57,7 @@ class Composer:
     ) -> None:
         self._lines, self._preset = Lines(names, preset), preset
         count = len(self._lines.names)
-        self._layout = lay_out(preset.texture, count, preset.note, preset.rest)
+        self.layout = lay_out(preset.texture, count, preset.note, preset.rest)
         self._depth = np.linspace(0, 1, count) if count > 1 else np.zeros(1)
         self._pan = preset.spread * (2 * self._depth - 1)
         self._place, self._name = place, f"{name}, " if name else ""
@@ -73,11 +72,14 @@ class Composer:
         self.drones = preset.texture == "drone"
         self.voices = (*self._lines.programs, *PROGRAMS)
         self.captions: list[Caption] = []
-        self.timeline = Timeline.of(self._lines.described(), self._layout)
+
+    def described(self) -> list[str]:
+        """What each line is: its name, and which layers it gathers if these are several."""
+        return self._lines.described()
 
     def durations(self, moments: Sequence[Moment]) -> NDArray[np.float64]:
         """Seconds that moments take, shape (S,), if they are the next ones."""
-        return self._layout.duration * self._lines.longer(moments)
+        return self.layout.duration * self._lines.longer(moments)
 
     def compose(
         self,
@@ -97,7 +99,7 @@ class Composer:
         """
         heard = self._lines.hear(moments)
         figures = self._tell(moments, begins, durations)
-        longer = durations / self._layout.duration
+        longer = durations / self.layout.duration
         if self.drones:
             notes = self._glides(heard, begins, durations)
         elif self._preset.texture == "none":
@@ -105,7 +107,6 @@ class Composer:
         else:
             notes = self._notes(heard, begins, longer)
         self._lines.remember(moments)
-        self.timeline.add(moments, begins, durations)
         return Score(self.voices, np.concatenate([notes, *figures]), durations)
 
     def hold(self, seconds: float, *, silent: bool = False) -> Score:
@@ -152,8 +153,8 @@ class Composer:
         """Notes of lines that sound by themselves, shape (K,)."""
         when, which = np.nonzero(heard.present)
         notes = self._made(heard, when, which)
-        notes["onset"] = self._layout.onsets[which] * longer[when]
-        notes["duration"] = self._layout.note * longer[when]
+        notes["onset"] = self.layout.onsets[which] * longer[when]
+        notes["duration"] = self.layout.note * longer[when]
         notes["fade"] = np.minimum(self._preset.fade, notes["duration"] / 2)
         self._soften(notes, begins)
         beside = heard.beside[when, which]
@@ -205,10 +206,10 @@ class Composer:
         notes = np.zeros(len(when), NOTE)
         at = when, which
         notes["step"], notes["pan"] = when, self._pan[which]
-        notes["slot"] = which if self._layout.together > 1 else 0
+        notes["slot"] = which if self.layout.together > 1 else 0
         notes["voice"] = np.where(heard.lost[at], len(self._pan), which)
         notes["hertz"] = heard.hertz[at][:, None]
-        notes["level"] = heard.level[at][:, None] / np.sqrt(self._layout.together)
+        notes["level"] = heard.level[at][:, None] / np.sqrt(self.layout.together)
         controls = {**heard.controls, "depth": self._depth[None]}
         for name, values in controls.items():
             each = np.broadcast_to(values, heard.hertz.shape)[at]
@@ -240,7 +241,7 @@ class Composer:
                 self._minute = int(begin // _MINUTE) + 1
                 self._captioned(begin, self._lines.state(moment), "minute")
             if moment.alarms:
-                share = self._layout.sounding / self._layout.duration
+                share = self.layout.sounding / self.layout.duration
                 after = begin + share * float(durations[k])
                 figures += self._announced(moment.alarms, k, after, begin)
         return figures

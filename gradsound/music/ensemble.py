@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradsound.music.composing import Composer
+from gradsound.music.timeline import Timeline
 from gradsound.synth.score import Score
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from gradsound.music.captions import Caption
     from gradsound.music.moments import Moment
     from gradsound.music.preset import Preset
-    from gradsound.music.timeline import Timeline
     from gradsound.synth.program import Program
 
 _SLOTS = 1 << 16  # more than a run has
@@ -34,6 +34,10 @@ class Ensemble:
         runs: The names of the layers of each.
         preset: How they sound.
         names: What to call each in captions, if there are two.
+
+    Attributes:
+        channels: How many there are.
+        timeline: Which steps sound when, of what was composed; of two runs, the first's.
     """
 
     def __init__(
@@ -47,6 +51,8 @@ class Ensemble:
                 for layers, place, name in zip(runs, (-1.0, 1.0), names)
             ]
         self.channels = preset.channels if len(runs) == 1 else 2
+        first = self._composers[0]
+        self.timeline = Timeline.of(first.described(), first.layout)
 
     @property
     def captions(self) -> list[Caption]:
@@ -55,14 +61,9 @@ class Ensemble:
         return sorted(told, key=lambda caption: caption.time)
 
     @property
-    def timeline(self) -> Timeline:
-        """Which steps sound when; of several runs, those of the first."""
-        return self._composers[0].timeline
-
-    @property
     def duration(self) -> float:
         """Seconds that a row of usual length takes."""
-        return max(one.timeline.usual for one in self._composers)
+        return max(one.layout.duration for one in self._composers)
 
     def compose(self, rows: Sequence[Sequence[Moment]], begin: float) -> Score:
         """Returns the score of rows, which have a moment of each run.
@@ -77,6 +78,7 @@ class Ensemble:
         # One after the other, as if they came one by one, so that they are rounded alike.
         begins = np.add.accumulate([begin, *durations])[:-1]
         scores = [one.compose(column, begins, durations) for one, column in both]
+        self.timeline.add(columns[0], begins, durations)
         return _joined(scores, durations)
 
     def finish(self, alarms: Sequence[Alarm], begin: float) -> Score:
