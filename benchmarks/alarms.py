@@ -19,6 +19,7 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional
@@ -29,7 +30,6 @@ from gradsound.music.alarms import Alarm, Thresholds, Watch
 sys.path.append(str(Path(__file__).parents[1] / "demos"))
 from digits import load_digits
 from five_runs import FIVE, Net, Recipe, draw
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable

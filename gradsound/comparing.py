@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.run import Run, Step
+from gradsound.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from gradsound.run import Step
 
 
 def aligned(runs: Sequence[Run]) -> Iterator[tuple[int, tuple[Step | None, ...]]]:
@@ -33,10 +35,10 @@ def aligned(runs: Sequence[Run]) -> Iterator[tuple[int, tuple[Step | None, ...]]
 
 
 def ratios(run: Run, other: Run) -> Run:
-    """The run whose norms are those of another divided by those of a run.
+    """The other run, its norms divided by those of a run.
 
     It has the steps that both have. Where a layer has no gradient in one it has none; where
-    both are 0 the ratio is 1.
+    both are 0 the ratio is 1. A step is skipped if one of the two is.
 
     Raises:
         ValueError: If the two have different layers.
@@ -61,7 +63,7 @@ class _Ratios:
     other: Run
 
     def __iter__(self) -> Iterator[Step]:
-        for number, (step, other) in aligned([self.run, self.other]):
+        for _, (step, other) in aligned([self.run, self.other]):
             if step is None or other is None:
                 continue
             with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -69,4 +71,11 @@ class _Ratios:
             norms[(step.norms == 0) & (other.norms == 0)] = 1
             absent = step.absent | other.absent
             norms[absent] = np.nan
-            yield Step(number, step.time, norms, absent)
+            yield replace(
+                other,
+                norms=norms,
+                absent=absent,
+                raw=None,
+                skipped=step.skipped or other.skipped,
+                values={**step.values, **other.values},
+            )

@@ -15,6 +15,7 @@ from gradsound.music.alarms import KINDS, Alarm
 from gradsound.music.captions import Caption
 from gradsound.music.composing import Composer
 from gradsound.music.moments import Moment, nothing
+from gradsound.music.usual import MEMORY
 from gradsound.out.captions import ENDING, write_captions
 from gradsound.out.sound_file import write_sound
 from gradsound.rendering import SAMPLE_RATE
@@ -49,7 +50,7 @@ def legend(run: Run, path: Path, preset: Preset) -> list[Caption]:
     """Writes the legend of a run, and its captions beside it; returns these.
 
     Args:
-        run: The run; its layers sound at their typical norms.
+        run: The run; its layers sound at their typical norms, or at 1 if they have none.
         path: The sound file to write.
         preset: How it sounds.
 
@@ -69,8 +70,8 @@ class _Legend:
 
     def __init__(self, run: Run, preset: Preset) -> None:
         self._preset, self._names = preset, run.header.layers
-        typical = np.nan_to_num(summarize(run).typical, nan=1.0)
-        self._usual = np.clip(typical, 1e-30, 1e30).astype(np.float32)  # (L,)
+        typical = np.nan_to_num(summarize(run).typical.astype(np.float64), nan=1.0)
+        self._usual = np.clip(typical, 1e-30, 1e30)  # (L,)
         self._bands = preset.bands_of(self._names)
         self._mixer = Mixer(SAMPLE_RATE, preset.channels)
         self.captions: list[Caption] = []
@@ -96,7 +97,7 @@ class _Legend:
         yield "infinity", [self._moment(np.inf)]
         if self._preset.clipping:
             clipped = self._moment(1 / 3)
-            raw = replace(clipped.step, raw=self._usual)
+            raw = replace(clipped.step, raw=self._usual.astype(np.float32))
             yield "clipped to a third: two notes", [replace(clipped, step=raw)]
         for drive in self._preset.drives:
             values = np.linspace(drive.low, drive.high, _SWEEP)
@@ -114,18 +115,19 @@ class _Legend:
         silent = nothing(0, len(self._names))
         absent = np.ones(len(self._names), bool)
         absent[slice(None) if only is None else [*only]] = False
-        norms = np.where(absent, np.nan, self._usual * np.float32(times))
+        norms = np.where(absent, np.nan, self._usual * times).astype(np.float32)
         return Moment(0, replace(silent.step, norms=norms, absent=absent))
 
     def _played(self, text: str, moments: list[Moment]) -> Iterator[Samples]:
         """An example, each of its moments as often as it takes to hear it."""
         self._caption(text)
         composer = Composer(self._names, self._preset)
+        composer.learn([self._moment()] * MEMORY)
         usual = composer.layout.duration * len(moments)
         times = 1 if len(moments) == _SWEEP else ceil(_LASTS / usual)
         for moment in moments:
             for _ in range(times):
-                durations = composer.durations([moment])
+                durations = composer.layout.duration * composer.longer([moment])
                 begins = np.array([self._mixer.end])
                 self._mixer.add(composer.compose([moment], begins, durations))
         self._mixer.add(composer.finish([], self._mixer.end))

@@ -216,7 +216,7 @@ class Playing:
                 self._mixer.add(self._composer.hold(self._block, silent=silent))
 
     def _compose(self, moment: Moment, begin: float) -> None:
-        durations = self._composer.durations([moment])
+        durations = self._composer.layout.duration * self._composer.longer([moment])
         begins = np.array([begin])
         self._mixer.add(self._composer.compose([moment], begins, durations))
 

@@ -140,10 +140,10 @@ class Sound:
         if not low <= sample_rate <= high:
             raise ValueError(f"sample rate must be {low} to {high} Hz, got {sample_rate}")
         self._runs, self._together, self.sample_rate = runs, together, sample_rate
-        layers, names = (
-            [run.header.layers for run in runs],
-            [Path(run.name).name for run in runs],
-        )
+        layers = [run.header.layers for run in runs]
+        names = [Path(run.name).name for run in runs]
+        if len({*names}) < len(names):
+            names = [run.name for run in runs]
         self._ensemble = Ensemble(layers, preset, names)
         self._watches = [Watch(names, preset.thresholds) for names in layers]
 

@@ -64,7 +64,7 @@ def moments(run: Run, preset: Preset) -> list[Moment]:
 def composed(run: Run, preset: Preset) -> Score:
     """The score of a whole run, without its end."""
     composer, made = Composer(run.header.layers, preset), moments(run, preset)
-    durations = composer.durations(made)
+    durations = composer.layout.duration * composer.longer(made)
     begins = np.add.accumulate([0.0, *durations])[:-1]
     return composer.compose(made, begins, durations)
 
@@ -75,7 +75,7 @@ def played(run: Run, preset: Preset, rate: int, together: int = 1) -> np.ndarray
     mixer, blocks = Mixer(rate, preset.channels), []
     while waiting:
         some, waiting = waiting[:together], waiting[together:]
-        durations = composer.durations(some)
+        durations = composer.layout.duration * composer.longer(some)
         begins = np.add.accumulate([mixer.end, *durations])[:-1]
         mixer.add(composer.compose(some, begins, durations))
         blocks.append(mixer.read(mixer.left))

@@ -286,7 +286,7 @@ def test_an_alarm_sounds_after_its_step_and_the_rest_is_softer(preset) -> None:
     composer = Composer(run.header.layers, preset)
     found = Watch(run.header.layers, preset.thresholds).look([*run.steps])
     made = [Moment(s.number, s, a) for s, a in zip(run.steps, found)]
-    durations = composer.durations(made)
+    durations = composer.layout.duration * composer.longer(made)
     begins = np.add.accumulate([0.0, *durations])[:-1]
     score = composer.compose(made, begins, durations)
     first_figure = len(composer.voices) - len(PROGRAMS)

@@ -72,6 +72,7 @@ def test_data_parallel(tmp_path: Path, who: str, optimizer: str) -> None:
         "script.py",
         "run.jsonl",
         "run.wav",
+        "run.vtt",
     }
     *plain, clipped = run.steps
     np.testing.assert_allclose([step.norms for step in plain], [wanted] * 3, rtol=1e-5)
@@ -294,7 +295,7 @@ def test_each_rank_of_its_own(tmp_path: Path, optimizer: str, accumulate: bool) 
 
     assert {path.name for path in tmp_path.iterdir()} == {
         "script.py",
-        *(f"run.rank{rank}.{end}" for rank in (0, 1) for end in ("jsonl", "wav")),
+        *(f"run.rank{rank}.{end}" for rank in (0, 1) for end in ("jsonl", "wav", "vtt")),
     }
     for rank in (0, 1):
         model = small()

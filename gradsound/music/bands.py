@@ -30,16 +30,19 @@ _DEPTHS = ("early", "middle", "late")
 # order in which a model has these parts. The first that matches counts.
 _PARTS: Mapping[str, re.Pattern[str]] = {
     "embedding": re.compile(
-        r"embed|patch|conv_proj|\bw[tp]e\b|tok(en)?s?_emb|pos_enc|relative_att"
+        r"embed(?!_out)|patch|conv_proj|\bw[tp]e\b|tok(en)?s?_emb|pos_enc|relative_att"
+        r"|^shared$"
     ),
     "attention": re.compile(
-        r"att(e)?n|attention|\b(c_)?qkv?\b|\b[qkvo]_(proj|lin)\b|query|\bkey\b|\bvalue\b"
+        r"att(e)?n|Attention|\b(c_)?qkv?\b|\b[qkvo]_(proj|lin)\b|query|\.(key|value)$"
     ),
     "mlp": re.compile(
         r"mlp|ffn|feed_?forward|\bfc\d?\b|(up|down|gate)_proj|intermediate|expert"
         r"|\blinear[12]\b|\bff\b|DenseReluDense|\boutput\.dense\b"
     ),
-    "head": re.compile(r"head|classifier|\bscore\b|logits|pooler|^decoder$|^output$"),
+    "head": re.compile(
+        r"head|classifier|\bcls\b|embed_out|\bscore\b|logits|pooler|^decoder$|^output$"
+    ),
 }
 
 

@@ -5,6 +5,7 @@ Shapes: S moments, L layers, B lines, K notes.
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -77,9 +78,14 @@ class Composer:
         """What each line is: its name, and which layers it gathers if these are several."""
         return self._lines.described()
 
-    def durations(self, moments: Sequence[Moment]) -> NDArray[np.float64]:
-        """Seconds that moments take, shape (S,), if they are the next ones."""
-        return self.layout.duration * self._lines.longer(moments)
+    def longer(self, moments: Sequence[Moment]) -> NDArray[np.float64]:
+        """As `Lines.longer`: times that of the layout."""
+        return self._lines.longer(moments)
+
+    def learn(self, moments: Sequence[Moment]) -> None:
+        """Takes moments for known, so that later ones are heard against these."""
+        self._lines.hear(moments)
+        self._lines.remember(moments)
 
     def compose(
         self,
@@ -95,7 +101,7 @@ class Composer:
         Args:
             moments: At least one, of the same layers.
             begins: Seconds at which each begins, shape (S,).
-            durations: How long each takes, shape (S,): as `durations` says, or longer.
+            durations: How many seconds each takes, shape (S,).
         """
         heard = self._lines.hear(moments)
         figures = self._tell(moments, begins, durations)
@@ -234,7 +240,7 @@ class Composer:
         for k, moment in enumerate(moments):
             begin = float(begins[k])
             epoch = moment.step.values.get("epoch", self._epoch)
-            if epoch is not None and epoch != self._epoch:
+            if epoch is not None and epoch != self._epoch and isfinite(epoch):
                 self._epoch = epoch
                 self._captioned(begin, f"step {moment.first:,}: epoch {epoch:g}", "epoch")
             if begin >= self._minute * _MINUTE:

@@ -11,7 +11,7 @@ import numpy as np
 
 from gradsound.music.composing import Composer
 from gradsound.music.timeline import Timeline
-from gradsound.synth.score import Score
+from gradsound.synth.score import PART, Score
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from gradsound.music.moments import Moment
     from gradsound.music.preset import Preset
     from gradsound.synth.program import Program
-
-_SLOTS = 1 << 16  # more than a run has
 
 
 class Ensemble:
@@ -74,7 +72,8 @@ class Ensemble:
         """
         columns = [[*column] for column in zip(*rows)]
         both = [*zip(self._composers, columns)]
-        durations = np.max([one.durations(column) for one, column in both], axis=0)
+        longer = np.max([one.longer(column) for one, column in both], axis=0)
+        durations = self.duration * longer
         # One after the other, as if they came one by one, so that they are rounded alike.
         begins = np.add.accumulate([begin, *durations])[:-1]
         scores = [one.compose(column, begins, durations) for one, column in both]
@@ -99,6 +98,6 @@ def _joined(scores: Sequence[Score], durations: NDArray[np.float64]) -> Score:
         score.notes["voice"] += len(voices)
         score.notes["slot"] += slots
         voices += score.voices
-        slots += _SLOTS
+        slots += PART
         notes.append(score.notes)
     return Score(voices, np.concatenate(notes), durations)

@@ -90,8 +90,11 @@ class Lines:
         self._noted: dict[str, float] = {}  # values, as last
 
     def longer(self, moments: Sequence[Moment]) -> NDArray[np.float64]:
-        """How many times as long as usual moments are, if they are the next ones, (S,)."""
-        times = np.ones(len(moments))
+        """How many times as long as usual moments are, if they are the next ones, (S,).
+
+        0 where the run has no step, so that others set the pace.
+        """
+        times = np.array([float(moment.present) for moment in moments])
         for drive in self._timing:
             times *= drive.lasting(drive.places(self._values(moments, drive.value)))
         return times
@@ -184,11 +187,11 @@ class Lines:
         return np.stack(columns, axis=1)
 
     def _values(self, moments: Sequence[Moment], name: str) -> NDArray[np.float64]:
-        """A value at every moment, as noted last, shape (S,); NaN before it is."""
+        """A value at every moment, as noted last, shape (S,); NaN where there is none."""
         last, values = self._noted.get(name, np.nan), []
         for moment in moments:
             last = moment.step.values.get(name, last)
-            values.append(last)
+            values.append(last if moment.present else np.nan)
         return np.array(values)
 
     def _with_value(self, heard: Heard, drive: Drive, moments: Sequence[Moment]) -> Heard:

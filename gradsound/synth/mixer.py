@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from gradsound.synth import reference
 from gradsound.synth.events import EVENT, TURN, kernel
 from gradsound.synth.program import ROOM
+from gradsound.synth.score import PART
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -112,7 +113,8 @@ class Mixer:
         count = np.maximum(last - first, 1)
         steps = np.minimum(notes["hertz"] / rate, LIMIT) * TURN  # (K, 2)
         events = np.zeros(len(notes), EVENT)
-        events["first"], events["count"], events["slot"] = first, count, notes["slot"]
+        events["first"], events["count"] = first, count
+        events["slot"] = notes["slot"] % PART
         events["step"] = steps[:, 0]
         events["glide"] = np.floor((steps[:, 1] - steps[:, 0]) / (2 * count))
         events["fade"] = np.rint(notes["fade"] * rate)
@@ -126,15 +128,17 @@ class Mixer:
         events["phase"] = events["slot"] * np.uint32(_GOLDEN)
         continues = notes["continues"]
         if continues.any():
-            events["phase"][continues] = self._continued(events[continues])
+            slots = notes["slot"][continues]
+            events["phase"][continues] = self._continued(events[continues], slots)
         return events
 
-    def _continued(self, events: NDArray[np.void]) -> NDArray[np.uint32]:
+    def _continued(
+        self, events: NDArray[np.void], slots: NDArray[np.uint32]
+    ) -> NDArray[np.uint32]:
         """The phase that each event begins at, after those before in its slot, (K,)."""
-        slots = events["slot"]
         known, wanted = len(self._phases), int(slots.max(initial=0)) + 1
         if wanted > known:
-            new = np.arange(known, wanted, dtype=np.uint32) * np.uint32(_GOLDEN)
+            new = np.arange(known, wanted, dtype=np.uint32) % PART * np.uint32(_GOLDEN)
             self._phases = np.concatenate([self._phases, new])
         count = events["count"].astype(np.uint32)
         glide = events["glide"].view(np.uint32)

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
     from gradsound.synth.program import Program
 
+# Slots so far apart have phases of their own, but begin and hiss alike: what is played in
+# both ears at once is in the middle.
+PART = 1 << 16
+
 # One sound of one voice. Pairs are the values at its beginning and its end; between, they
 # are on a line.
 NOTE = np.dtype(
