@@ -165,6 +165,7 @@ def test_a_rank_that_attaches_alone_is_refused(tmp_path: Path) -> None:
             say("refused:", error)
     dist.barrier()
     assert not Path("run.jsonl").exists()
+    dist.barrier()
     with gradsound.attach(model, optimizer):
         model(x).square().mean().backward()
         optimizer.step()

@@ -13,8 +13,7 @@ import numpy as np
 from gradsound.music.announcing import PROGRAMS, SOFTER, Announcer, tones
 from gradsound.music.captions import Caption
 from gradsound.music.lines import Lines
-from gradsound.music.textures import lay_out
-from gradsound.synth.program import CONTROLS
+from gradsound.music.voicing import Voicing
 from gradsound.synth.score import NOTE, Score
 
 if TYPE_CHECKING:
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from gradsound.music.moments import Moment
     from gradsound.music.preset import Preset
 
-_BESIDE = 0.7  # times the level, for a norm from before clipping
-_PULSING = 1.5  # times the level, for lost norms in what is else without pauses
 _MINUTE = 60.0  # seconds
 _FADES = 0.5  # seconds that a drone takes to fall silent
 
@@ -57,20 +54,13 @@ class Composer:
         name: str = "",
     ) -> None:
         self._lines, self._preset = Lines(names, preset), preset
-        count = len(self._lines.names)
-        self.layout = lay_out(preset.texture, count, preset.note, preset.rest)
-        self._depth = np.linspace(0, 1, count) if count > 1 else np.zeros(1)
-        self._pan = preset.spread * (2 * self._depth - 1)
-        self._place, self._name = place, f"{name}, " if name else ""
-        if place is not None:
-            self._pan[:] = place
+        self._voicing = Voicing(preset, len(self._lines.names), place)
+        self._place, self._name = place or 0.0, f"{name}, " if name else ""
         self._figures = Announcer(preset.alarms)
         self._softer: list[tuple[float, float]] = []  # from when to when, seconds
-        self._held = np.zeros((2, count), NOTE)  # what a drone sounds, and from before
-        self._held["hertz"] = preset.pitch.hertz(np.ones(1))
         self._epoch: float | None = None
         self._minute = 1  # the next to tell
-        self.drones = preset.texture == "drone"
+        self.layout, self.drones = self._voicing.layout, self._voicing.drones
         self.voices = (*self._lines.programs, *PROGRAMS)
         self.captions: list[Caption] = []
 
@@ -105,13 +95,8 @@ class Composer:
         """
         heard = self._lines.hear(moments)
         figures = self._tell(moments, begins, durations)
-        longer = durations / self.layout.duration
-        if self.drones:
-            notes = self._glides(heard, begins, durations)
-        elif self._preset.texture == "none":
-            notes = np.zeros(0, NOTE)
-        else:
-            notes = self._notes(heard, begins, longer)
+        self._soften(heard, begins, durations)
+        notes = self._voicing.notes(heard, durations)
         self._lines.remember(moments)
         return Score(self.voices, np.concatenate([notes, *figures]), durations)
 
@@ -122,17 +107,7 @@ class Composer:
             seconds: For how long.
             silent: Whether a drone falls silent meanwhile.
         """
-        notes = np.zeros(0, NOTE)
-        if self.drones:
-            held = self._held.copy()
-            held["hertz"][..., 0] = held["hertz"][..., 1]
-            held["level"][..., 0] = held["level"][..., 1]
-            held["controls"][..., 0] = held["controls"][..., 1]
-            if silent:
-                held["level"][..., 1] = 0
-            held["step"], held["duration"] = 0, seconds
-            self._held = held
-            notes = held.ravel()
+        notes = self._voicing.hold(seconds, silent=silent)
         return Score(self.voices, notes, np.array([seconds]))
 
     def announce(self, alarms: Sequence[Alarm], begin: float) -> Score:
@@ -143,8 +118,8 @@ class Composer:
 
     def finish(self, alarms: Sequence[Alarm], begin: float) -> Score:
         """The score of the end: what still sounds falls silent, and is announced."""
-        fades = _FADES if self._held["level"].any() else 0.0
-        silence = self.hold(fades, silent=True).notes if fades else np.zeros(0, NOTE)
+        fades = _FADES if self._voicing.sounding else 0.0
+        silence = self._voicing.hold(fades, silent=True) if fades else np.zeros(0, NOTE)
         figures = self._announced(alarms, 0, begin + fades, begin)
         if untold := self._figures.untold():
             self._captioned(begin, f"not announced: {untold}", "minute")
@@ -153,80 +128,14 @@ class Composer:
         notes = np.concatenate([silence, *figures])
         return Score(self.voices, notes, np.array([left]))
 
-    def _notes(
-        self, heard: Heard, begins: NDArray[np.float64], longer: NDArray[np.float64]
-    ) -> NDArray[np.void]:
-        """Notes of lines that sound by themselves, shape (K,)."""
-        when, which = np.nonzero(heard.present)
-        notes = self._made(heard, when, which)
-        notes["onset"] = self.layout.onsets[which] * longer[when]
-        notes["duration"] = self.layout.note * longer[when]
-        notes["fade"] = np.minimum(self._preset.fade, notes["duration"] / 2)
-        self._soften(notes, begins)
-        beside = heard.beside[when, which]
-        also = notes[~np.isnan(beside)]
-        also["hertz"] = beside[~np.isnan(beside), None]
-        also["level"] *= _BESIDE
-        also["slot"] += len(self._pan)
-        return np.concatenate([notes, also])
-
-    def _glides(
+    def _soften(
         self, heard: Heard, begins: NDArray[np.float64], durations: NDArray[np.float64]
-    ) -> NDArray[np.void]:
-        """Notes that go on from one moment to the next, shape (K,)."""
-        count, lines = heard.present.shape
-        when, which = np.indices((count, lines)).reshape(2, -1)
-        sounds = (heard.present & ~heard.lost).ravel()
-        notes = self._made(heard, when, which)
-        notes["voice"] = which
-        notes["duration"] = durations[when]
-        notes["level"][~sounds] = 0
-        also = notes.copy()
-        beside = heard.beside.ravel()
-        also["slot"] += lines
-        also["hertz"] = np.where(np.isnan(beside), notes["hertz"][:, 0], beside)[:, None]
-        also["level"][np.isnan(beside)] = 0
-        also["level"] *= _BESIDE
-        both = np.stack([notes, also]).reshape(2, count, lines)
-        self._soften(both, begins)
-        both["continues"] = True
-        # What is silent stays at its pitch, so that nothing glides that was not there.
-        known = np.concatenate([self._held[:, None], both], axis=1)
-        sounding = np.where(known["level"][..., 1] > 0, np.arange(count + 1)[:, None], 0)
-        last = np.maximum.accumulate(sounding, axis=1)
-        ends = np.take_along_axis(known["hertz"][..., 1], last, axis=1)
-        known["hertz"][..., 1] = ends
-        for name in ("hertz", "level", "controls"):
-            known[name][:, 1:, ..., 0] = known[name][:, :-1, ..., 1]
-        self._held = known[:, -1].copy()
-        lost = self._made(heard, *np.nonzero(heard.lost))
-        lost["duration"] = durations[lost["step"]]
-        lost["level"] *= _PULSING
-        lost["fade"] = np.minimum(self._preset.fade, lost["duration"] / 2)
-        return np.concatenate([known[:, 1:].ravel(), lost])
-
-    def _made(
-        self, heard: Heard, when: NDArray[np.intp], which: NDArray[np.intp]
-    ) -> NDArray[np.void]:
-        """Notes of some lines at some moments, shape (K,), without times."""
-        notes = np.zeros(len(when), NOTE)
-        at = when, which
-        notes["step"], notes["pan"] = when, self._pan[which]
-        notes["slot"] = which if self.layout.together > 1 else 0
-        notes["voice"] = np.where(heard.lost[at], len(self._pan), which)
-        notes["hertz"] = heard.hertz[at][:, None]
-        notes["level"] = heard.level[at][:, None] / np.sqrt(self.layout.together)
-        controls = {**heard.controls, "depth": self._depth[None]}
-        for name, values in controls.items():
-            each = np.broadcast_to(values, heard.hertz.shape)[at]
-            notes["controls"][:, CONTROLS.index(name)] = each[:, None]
-        return notes
-
-    def _soften(self, notes: NDArray[np.void], begins: NDArray[np.float64]) -> None:
+    ) -> None:
         """Makes room for figures: what begins while one sounds is softer."""
-        onsets = begins[notes["step"]] + notes["onset"]
+        longer = durations / self.layout.duration
+        onsets = begins[:, None] + self.layout.onsets * longer[:, None]
         for first, last in self._softer:
-            notes["level"][(onsets >= first) & (onsets < last)] *= SOFTER
+            heard.level[(onsets >= first) & (onsets < last)] *= SOFTER
         self._softer = [(a, b) for a, b in self._softer if b > begins[-1]]
 
     def _tell(
@@ -259,12 +168,12 @@ class Composer:
         made = []
         figures, captions = self._figures.announce(alarms, time)
         for kind, when in figures if self._preset.alarms else ():
-            notes = tones(kind, self._figures.level, self._place or 0.0)
+            notes = tones(kind, self._figures.level, self._place)
             self._softer.append(
                 (when, when + float(np.max(notes["onset"] + notes["duration"])))
             )
             notes["voice"] += len(self._lines.programs)
-            notes["step"], notes["slot"] = step, 2 * len(self._pan)
+            notes["step"], notes["slot"] = step, 2 * len(self._lines.names)
             notes["onset"] += when - begin
             made.append(notes)
         for caption in captions:
