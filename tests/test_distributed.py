@@ -13,7 +13,9 @@ import gradsound
 
 TESTS = Path(__file__).parent
 BEGIN = f"""if True:
-    import sys
+    import atexit, sys, time
+    atexit.register(time.sleep, 0.5)  # last: gloo's threads let go of their tensors, else
+    # torch now and then aborts the process (https://github.com/pytorch/pytorch/pull/179291)
     sys.path.insert(0, {str(TESTS)!r})
     from pathlib import Path
     import torch.distributed as dist
