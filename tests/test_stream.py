@@ -45,7 +45,9 @@ def test_steps_round_trip(
     assert line.endswith(b"\n")
     assert (read.number, read.norms.dtype) == (number, np.float32)
     assert (read.scale, read.skipped) == (scale, skipped)
-    assert math.isclose(read.time, time, abs_tol=5.001e-7)  # whole microseconds
+    assert math.isclose(
+        read.time, time, abs_tol=5.001e-7, rel_tol=1e-15
+    )  # whole microseconds
     np.testing.assert_array_equal(read.norms, step.norms)
     np.testing.assert_array_equal(read.absent, absent)
     assert (read.raw is None) == (raw is None)
