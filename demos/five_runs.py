@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 import gradsound
 from gradsound.summary import Summary, summarize
-from gradsound.synth.mixer import LIMIT
+from gradsound.synth.placing import LIMIT
 
 SAMPLE_RATE = 44_100  # Hz
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import os
 import select
 import sys
 import threading
-import time
 from contextlib import contextmanager, suppress
+from math import inf
 from typing import TYPE_CHECKING
 
 from gradsound.errors import warn
@@ -16,7 +15,7 @@ from gradsound.music.preset import at_speed
 from gradsound.out.loudspeaker import FRAMES, Loudspeaker, NoDeviceError
 from gradsound.playing import Playing
 from gradsound.rendering import SAMPLE_RATE
-from gradsound.run_file import lines, parse
+from gradsound.source import Source
 
 try:
     import termios
@@ -31,9 +30,8 @@ if TYPE_CHECKING:
     from gradsound.music.captions import Caption
     from gradsound.music.preset import Preset
     from gradsound.player import Live
-    from gradsound.run import Run
 
-_LOOK = 0.05  # seconds between looks at what grows, and at keys
+_LOOK = 0.05  # seconds between looks at keys
 _KEY = 2**0.5  # times louder or softer: 3 dB
 _SOFTEST = 2**-8
 _HELP = "+ louder  - softer  m mute  q quit"
@@ -56,7 +54,7 @@ def play(
         preset: How steps sound.
         speed: Times faster.
         follow: Whether steps sound as they come, several that come too fast as one. Those
-            that are in a file already are left out, and more are waited for.
+            that are in a file already are not heard, and more are waited for.
         live: On what, how fast and how loud.
 
     Raises:
@@ -65,11 +63,9 @@ def play(
         NoDeviceError: If there is no sound device to begin with.
     """
     sounding = at_speed(preset, speed)
-    piped = str(path) == "-"
-    opened = open(0 if piped else path, "rb", buffering=0, closefd=not piped)  # noqa: SIM115
-    with _Source(opened) as source:
-        name = "standard input" if piped else str(path)
-        run = source.run(name, growing=follow and not piped)
+    with Source(path) as source:
+        growing = follow and not source.piped
+        run = source.run(growing=growing)
         if layers is not None:
             run = run.select(layers)
         speaker = _speaker(live)
@@ -81,7 +77,9 @@ def play(
             live=follow,
             volume=live.volume,
             told=_say,
+            begin=inf if growing else 0,
         )
+        source.at_end = playing.catch_up
         with _terminal(playing):
             playing.play()
     if playing.ended:
@@ -89,52 +87,7 @@ def play(
     if playing.failure is not None:
         raise playing.failure
     if playing.number < 0:
-        raise ValueError(f"{name}: has no steps, so there is nothing to hear")
-
-
-class _Source(io.RawIOBase):
-    """A file that one thread reads, and that ends when another closes it.
-
-    A thread that waits in a file of Python's own would keep the program from ending.
-
-    Args:
-        file: Open for reading; closed with this.
-    """
-
-    def __init__(self, file: io.FileIO) -> None:
-        self._file, self._over = file, False
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]
-        with suppress(ValueError):  # closed meanwhile
-            while not self._over:
-                if select.select([self._file], [], [], _LOOK)[0]:
-                    return self._file.readinto(buffer)
-        return 0
-
-    def close(self) -> None:
-        self._over = True
-        self._file.close()
-        super().close()
-
-    def run(self, name: str, *, growing: bool) -> Run:
-        """The run in it; of one that grows, the steps that are added from now on."""
-        file, at_end = io.BufferedReader(self), False
-
-        def more() -> bool:
-            nonlocal at_end
-            at_end = True
-            time.sleep(_LOOK)
-            return not self._over
-
-        def added() -> Iterator[tuple[int, bytes]]:
-            for number, line in lines(file, more):
-                if number == 1 or at_end:
-                    yield number, line
-
-        return parse(name, added() if growing else lines(file))
+        raise ValueError(f"{source.name}: has no steps, so there is nothing to hear")
 
 
 def _speaker(live: Live) -> Loudspeaker:

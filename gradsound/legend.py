@@ -128,16 +128,16 @@ class _Legend:
         for moment in moments:
             for _ in range(times):
                 durations = composer.layout.duration * composer.longer([moment])
-                begins = np.array([self._mixer.end])
+                begins = np.array([self._mixer.placer.end])
                 self._mixer.add(composer.compose([moment], begins, durations))
-        self._mixer.add(composer.finish([], self._mixer.end))
+        self._mixer.add(composer.finish([], self._mixer.placer.end))
         yield from self._pause(composer)
 
     def _announced(self, kind: str) -> Iterator[Samples]:
         self._caption(f"alarm, {kind}: {_MEANS[kind]}")
         composer = Composer(self._names, self._preset)
         alarm = Alarm(kind, 0, "")
-        self._mixer.add(composer.finish([alarm], self._mixer.end))
+        self._mixer.add(composer.finish([alarm], self._mixer.placer.end))
         yield from self._pause(composer)
 
     def _pause(self, composer: Composer) -> Iterator[Samples]:
@@ -145,4 +145,4 @@ class _Legend:
         yield self._mixer.read(self._mixer.left)
 
     def _caption(self, text: str) -> None:
-        self.captions.append(Caption(self._mixer.end, text, "legend"))
+        self.captions.append(Caption(self._mixer.placer.end, text, "legend"))

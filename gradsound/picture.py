@@ -20,7 +20,8 @@ from gradsound.music.preset import find_preset
 from gradsound.music.textures import lay_out
 from gradsound.run_file import run_for
 from gradsound.summary import Summary, summarize, tell
-from gradsound.synth.mixer import LIMIT, render
+from gradsound.synth.mixer import render
+from gradsound.synth.placing import LIMIT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -76,8 +76,8 @@ def played(run: Run, preset: Preset, rate: int, together: int = 1) -> np.ndarray
     while waiting:
         some, waiting = waiting[:together], waiting[together:]
         durations = composer.layout.duration * composer.longer(some)
-        begins = np.add.accumulate([mixer.end, *durations])[:-1]
+        begins = np.add.accumulate([mixer.placer.end, *durations])[:-1]
         mixer.add(composer.compose(some, begins, durations))
         blocks.append(mixer.read(mixer.left))
-    mixer.add(composer.finish([], mixer.end))
+    mixer.add(composer.finish([], mixer.placer.end))
     return np.concatenate([*blocks, mixer.read(mixer.left)])

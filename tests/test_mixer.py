@@ -116,7 +116,7 @@ def test_it_says_how_far_ahead_it_is() -> None:
     mixer.add(score(duration=0.02))
     mixer.read(441)
 
-    assert mixer.now == pytest.approx(0.01)
+    assert mixer.placer.now == pytest.approx(0.01)
     assert mixer.left == 441
     mixer.read(4410)
     assert mixer.left == 0

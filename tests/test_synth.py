@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scores import note, score
 
-from gradsound.synth.mixer import LIMIT, Mixer, limited, render
+from gradsound.synth.mixer import Mixer, limited, render
+from gradsound.synth.placing import LIMIT
 from gradsound.synth.score import NOTE, Score
 from gradsound.synth.voices import VOICES, clang, find_voice
 

@@ -88,7 +88,7 @@ class Announcer:
             more = f" ({told.more} more since the last)" if told.more else ""
             told.more = 0
             text = f"step {alarm.step:,}: {alarm.text}{more}"
-            captions.append(Caption(begin, text, alarm.kind))
+            captions.append(Caption(begin, text, alarm.kind, alarm.step))
         return figures, captions
 
     def untold(self) -> str:
@@ -107,5 +107,5 @@ def tones(kind: str, level: float, pan: float) -> NDArray[np.void]:
     notes["fade"] = np.minimum(_FADE, durations / 2)
     notes["hertz"] = np.stack([begins, ends], axis=1)
     notes["level"] = level * gains(PROGRAMS[number], notes["hertz"])
-    notes["pan"] = pan
+    notes["line"], notes["pan"] = -1, pan
     return notes

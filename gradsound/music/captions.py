@@ -13,11 +13,13 @@ class Caption:
         time: Seconds from the beginning of the sound.
         text: What happens, without its time.
         kind: That of the alarm, or "epoch", or "minute" for what is told every minute.
+        step: Number of the step that it is about, if it is about one.
     """
 
     time: float
     text: str
     kind: str
+    step: int | None = None
 
     @property
     def marks(self) -> bool:

@@ -5,6 +5,7 @@ Shapes: S moments, L layers, B lines, K notes.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import isfinite
 from typing import TYPE_CHECKING
 
@@ -68,6 +69,10 @@ class Composer:
         """What each line is: its name, and which layers it gathers if these are several."""
         return self._lines.described()
 
+    def gathered(self) -> list[tuple[str, tuple[int, ...]]]:
+        """The name of each line, and the layers that it gathers."""
+        return self._lines.gathered()
+
     def longer(self, moments: Sequence[Moment]) -> NDArray[np.float64]:
         """As `Lines.longer`: times that of the layout."""
         return self._lines.longer(moments)
@@ -122,7 +127,7 @@ class Composer:
         silence = self._voicing.hold(fades, silent=True) if fades else np.zeros(0, NOTE)
         figures = self._announced(alarms, 0, begin + fades, begin)
         if untold := self._figures.untold():
-            self._captioned(begin, f"not announced: {untold}", "minute")
+            self._captioned(Caption(begin, f"not announced: {untold}", "minute"))
         over = self._figures.over if self._preset.alarms else begin
         left = max(fades, over - begin)
         notes = np.concatenate([silence, *figures])
@@ -151,10 +156,12 @@ class Composer:
             epoch = moment.step.values.get("epoch", self._epoch)
             if epoch is not None and epoch != self._epoch and isfinite(epoch):
                 self._epoch = epoch
-                self._captioned(begin, f"step {moment.first:,}: epoch {epoch:g}", "epoch")
+                text = f"step {moment.first:,}: epoch {epoch:g}"
+                self._captioned(Caption(begin, text, "epoch", moment.first))
             if begin >= self._minute * _MINUTE:
                 self._minute = int(begin // _MINUTE) + 1
-                self._captioned(begin, self._lines.state(moment), "minute")
+                text, number = self._lines.state(moment), moment.step.number
+                self._captioned(Caption(begin, text, "minute", number))
             if moment.alarms:
                 share = self.layout.sounding / self.layout.duration
                 after = begin + share * float(durations[k])
@@ -177,8 +184,8 @@ class Composer:
             notes["onset"] += when - begin
             made.append(notes)
         for caption in captions:
-            self._captioned(caption.time, caption.text, caption.kind)
+            self._captioned(caption)
         return made
 
-    def _captioned(self, time: float, text: str, kind: str) -> None:
-        self.captions.append(Caption(time, self._name + text, kind))
+    def _captioned(self, caption: Caption) -> None:
+        self.captions.append(replace(caption, text=self._name + caption.text))

@@ -147,6 +147,12 @@ class Lines:
         for moment in moments:
             self._noted |= moment.step.values
 
+    def gathered(self) -> list[tuple[str, tuple[int, ...]]]:
+        """The name of each line, and the layers that it gathers; none, if of a value."""
+        layers = [band.layers for band in self.bands]
+        layers += [()] * len(self._spoken)
+        return [*zip(self.names, layers)]
+
     def described(self) -> list[str]:
         """What each line is: its name, and which layers it gathers if these are several."""
         described = self.names.copy()

@@ -45,6 +45,7 @@ class Voicing:
         if place is not None:
             self._pan[:] = place
         self._held = np.zeros((2, lines), NOTE)  # what a drone sounds, and from before
+        self._held["line"] = np.arange(lines)
         self._held["hertz"] = preset.pitch.hertz(np.ones(1))
 
     @property
@@ -127,7 +128,7 @@ class Voicing:
         """Notes of some lines at some moments, shape (K,), without times."""
         notes = np.zeros(len(when), NOTE)
         at = when, which
-        notes["step"], notes["pan"] = when, self._pan[which]
+        notes["step"], notes["line"], notes["pan"] = when, which, self._pan[which]
         notes["slot"] = which if self.layout.together > 1 else 0
         notes["voice"] = np.where(heard.lost[at], len(self._pan), which)
         notes["hertz"] = heard.hertz[at][:, None]

@@ -1,6 +1,6 @@
-"""From scores to samples: notes become events, and kernels render them block by block.
+"""From scores to samples: kernels render the events of notes, block by block.
 
-Shapes: N frames, C channels, K notes.
+Shapes: N frames, C channels, K events.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradsound.synth import reference
-from gradsound.synth.events import EVENT, TURN, kernel
+from gradsound.synth.events import EVENT, kernel
+from gradsound.synth.placing import Placer
 from gradsound.synth.program import ROOM
-from gradsound.synth.score import PART
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,11 +25,7 @@ if TYPE_CHECKING:
 
 Samples: TypeAlias = NDArray[np.float32]  # (N, C), within -1..1, never 1-D
 
-LIMIT = 0.45  # of the sample rate: no pitch is above
 _KNEE = 0.8  # linear; what is below leaves the limiter as it is
-# Of a turn: start phases are as far from each other as can be, however many there are, so
-# that many notes at once do not add up to one peak.
-_GOLDEN = 0x9E3779B9
 
 
 class Mixer:
@@ -41,30 +37,20 @@ class Mixer:
     Args:
         sample_rate: Frames a second, in Hz.
         channels: 1, or 2 for left and right.
+
+    Attributes:
+        placer: What says when scores begin; its frame is the next to be read.
     """
 
     def __init__(self, sample_rate: int, channels: int) -> None:
+        self.placer = Placer(sample_rate, channels)
         self._sample_rate, self._channels = sample_rate, channels
-        self._frame = 0  # how many have been read
-        self._end = 0.0  # seconds; of the last score
-        self._phases = np.zeros(0, np.uint32)  # by slot, where one that continues begins
         self._voices: dict[Program, _Voice] = {}
-
-    @property
-    def now(self) -> float:
-        """Seconds that have been read."""
-        return self._frame / self._sample_rate
 
     @property
     def left(self) -> int:
         """Frames until everything that was added has been read."""
-        return max(0, round(self._end * self._sample_rate) - self._frame)
-
-    @property
-    def end(self) -> float:
-        """Seconds at which a score that is added now begins."""
-        late = round(self._end * self._sample_rate) < self._frame
-        return self.now if late else self._end
+        return self.placer.left
 
     def warm(self, programs: Iterable[Program]) -> threading.Thread:
         """Has numpy render voices until they are compiled, by the thread that it returns.
@@ -85,11 +71,7 @@ class Mixer:
 
     def add(self, score: Score) -> None:
         """Plays a score, after those before it or, if they are over, at once."""
-        # One after the other, as if the steps were added one by one, so that they are
-        # rounded to the same frames.
-        starts = np.add.accumulate([self.end, *score.durations])
-        self._end = float(starts[-1])
-        events = self._placed(score, starts)
+        events = self.placer.place(score)
         for number in np.unique(score.notes["voice"]):
             program = score.voices[number]
             if program not in self._voices:
@@ -100,60 +82,9 @@ class Mixer:
         """Returns the next samples, shape (N = frames, C)."""
         block = np.zeros((self._channels, frames + ROOM), np.float32)
         for voice in self._voices.values():
-            voice.play(block, self._frame, 1 / self._sample_rate)
-        self._frame += frames
+            voice.play(block, self.placer.frame, 1 / self._sample_rate)
+        self.placer.frame += frames
         return np.ascontiguousarray(limited(block[:, :frames]).T)
-
-    def _placed(self, score: Score, starts: NDArray[np.float64]) -> NDArray[np.void]:
-        """The events of a score whose steps begin at ``starts`` seconds, shape (K,)."""
-        notes, rate = score.notes, self._sample_rate
-        begin = starts[notes["step"]] + notes["onset"]
-        first = np.rint(begin * rate).astype(np.int64)
-        last = np.rint((begin + notes["duration"]) * rate).astype(np.int64)
-        count = np.maximum(last - first, 1)
-        steps = np.minimum(notes["hertz"] / rate, LIMIT) * TURN  # (K, 2)
-        events = np.zeros(len(notes), EVENT)
-        events["first"], events["count"] = first, count
-        events["slot"] = notes["slot"] % PART
-        events["step"] = steps[:, 0]
-        events["glide"] = np.floor((steps[:, 1] - steps[:, 0]) / (2 * count))
-        events["fade"] = np.rint(notes["fade"] * rate)
-        events["gain"] = notes["level"]
-        angle = (notes["pan"] + 1) * (np.pi / 4)
-        if self._channels == 1:
-            events["pan"] = 1.0
-        else:  # constant power, the middle as loud as one channel would be
-            events["pan"] = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-        events["controls"] = notes["controls"]
-        events["phase"] = events["slot"] * np.uint32(_GOLDEN)
-        continues = notes["continues"]
-        if continues.any():
-            slots = notes["slot"][continues]
-            events["phase"][continues] = self._continued(events[continues], slots)
-        return events
-
-    def _continued(
-        self, events: NDArray[np.void], slots: NDArray[np.uint32]
-    ) -> NDArray[np.uint32]:
-        """The phase that each event begins at, after those before in its slot, (K,)."""
-        known, wanted = len(self._phases), int(slots.max(initial=0)) + 1
-        if wanted > known:
-            new = np.arange(known, wanted, dtype=np.uint32) % PART * np.uint32(_GOLDEN)
-            self._phases = np.concatenate([self._phases, new])
-        count = events["count"].astype(np.uint32)
-        glide = events["glide"].view(np.uint32)
-        gone = count * (events["step"] + glide * (count - np.uint32(1)))
-        order = np.argsort(slots, kind="stable")
-        sums = np.cumsum(gone[order], dtype=np.uint32)
-        before = sums - gone[order]
-        firsts = np.flatnonzero(np.diff(slots[order], prepend=-1))
-        sizes = np.diff(firsts, append=len(slots))
-        begun = np.empty_like(gone)
-        begun[order] = (
-            self._phases[slots[order]] + before - np.repeat(before[firsts], sizes)
-        )
-        np.add.at(self._phases, slots, gone)
-        return np.asarray(begun)
 
 
 class _Voice:

@@ -27,6 +27,7 @@ NOTE = np.dtype(
     [
         ("step", "i4"),  # which of the score's
         ("voice", "i4"),  # which of the score's
+        ("line", "i4"),  # which line of its music it belongs to; -1: none, as an alarm
         ("slot", "u4"),  # which of those at once; start phases and noise differ by it
         ("continues", "?"),  # whether phase runs on from the last such note of its slot
         ("onset", "f8"),  # seconds from the beginning of the step

@@ -1,0 +1,240 @@
+"""Conducting: what of a run sounds next, every step in turn or as they come."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from gradsound.music.alarms import Watch
+from gradsound.music.composing import Composer
+from gradsound.music.moments import Moment, gathered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from gradsound.music.preset import Preset
+    from gradsound.run import Run
+    from gradsound.synth.placing import Placer
+    from gradsound.synth.score import Score
+
+FASTEST = 1 / 15  # seconds from step to step; faster ones the ear does not follow
+_READ_AHEAD = 16  # steps
+_LEARNT = 256  # moments at a time
+_LOOK = 0.1  # seconds between looks at whether to stop, where there is no room
+
+
+class Waiting(Protocol):
+    """Moments that were read and not yet played."""
+
+    def put(self, moment: Moment) -> bool:
+        """Adds one; may wait for a moment for room, and returns whether there was."""
+
+    def take(self) -> Moment | None:
+        """The next to play, if there is one."""
+
+    def empty(self) -> bool:
+        """Whether there is none."""
+
+
+class InTurn:
+    """Keeps every moment, as far as there is room."""
+
+    def __init__(self) -> None:
+        self._moments: queue.Queue[Moment] = queue.Queue(_READ_AHEAD)
+
+    def put(self, moment: Moment) -> bool:
+        """As `Waiting.put`."""
+        try:
+            self._moments.put(moment, timeout=_LOOK)
+        except queue.Full:
+            return False
+        return True
+
+    def take(self) -> Moment | None:
+        """As `Waiting.take`."""
+        try:
+            return self._moments.get_nowait()
+        except queue.Empty:
+            return None
+
+    def empty(self) -> bool:
+        """As `Waiting.empty`."""
+        return self._moments.empty()
+
+
+class Gathered:
+    """Keeps one moment that has what is remarkable of all that came."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._moment: Moment | None = None
+
+    def put(self, moment: Moment) -> bool:
+        """As `Waiting.put`."""
+        with self._lock:
+            kept = self._moment
+            self._moment = moment if kept is None else gathered(kept, moment)
+        return True
+
+    def take(self) -> Moment | None:
+        """As `Waiting.take`."""
+        with self._lock:
+            moment, self._moment = self._moment, None
+        return moment
+
+    def empty(self) -> bool:
+        """As `Waiting.empty`."""
+        return self._moment is None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Passage:
+    """What sounds next.
+
+    Attributes:
+        score: Its notes.
+        moment: The steps that it is of; None if it is of none.
+    """
+
+    score: Score
+    moment: Moment | None = None
+
+
+class Conductor:
+    """Reads a run, in a thread, and says what sounds next.
+
+    Args:
+        run: What to play; its steps are read once, and may come as they are made.
+        preset: How steps sound.
+        live: Whether a step sounds when it comes, several that come too fast as one, or
+            each in its turn.
+        hold: Seconds that a drone goes on where no step comes.
+        begin: Number of the first step to be heard. Those before are only known, so that
+            later ones are heard against them; infinity is that of none before `catch_up`.
+        knew: Called with such steps, as moments, by the thread that reads.
+        came: Called when there is something to play, by the thread that reads.
+
+    Attributes:
+        composer: What composes; its captions are for whoever plays.
+        number: That of the step that sounds; -1 before the first.
+        failure: What ended the reading, if anything did.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        preset: Preset,
+        *,
+        live: bool,
+        hold: float,
+        begin: float = 0,
+        knew: Callable[[list[Moment]], object] = lambda _: None,
+        came: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._run, self._live, self._hold = run, live, hold
+        self._begin, self._knew, self._came = begin, knew, came
+        self._known: list[Moment] = []  # not yet learnt
+        self.composer = Composer(run.header.layers, preset)
+        self._watch = Watch(run.header.layers, preset.thresholds)
+        self._waiting: Waiting = Gathered() if live else InTurn()
+        self._begun = -FASTEST  # seconds; the moment that sounds
+        self._last = np.inf  # the last step, on the clock
+        self._finished = self._stopped = False
+        self.number = -1
+        self.failure: Exception | None = None
+        self._reader = threading.Thread(target=self._read, daemon=True)
+
+    def begin(self) -> None:
+        """Begins to read."""
+        self._reader.start()
+
+    def stop(self) -> None:
+        """Reads no further."""
+        self._stopped = True
+
+    @property
+    def read(self) -> bool:
+        """Whether the run was read to its end."""
+        return not self._reader.is_alive()
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing comes any more."""
+        read = self.read  # asked first: then nothing can be put any more
+        return read and self._waiting.empty() and (self._finished or self.number < 0)
+
+    def pause(self, placer: Placer) -> float:
+        """Seconds until the ear can follow another step."""
+        return max(0.0, self._begun + FASTEST - placer.now) if self._live else 0.0
+
+    def next(self, placer: Placer) -> Iterator[Passage]:
+        """Yields what is to be played next, to be placed one by one.
+
+        It is asked for when what was placed is nearly over. Nothing may come: then a step
+        is waited for.
+        """
+        if self._finished:
+            return
+        read = self.read
+        moment = None if self.pause(placer) else self._waiting.take()
+        if moment is not None:
+            self._begun, self.number = placer.now, moment.step.number
+            yield Passage(self._composed(moment, placer.end), moment)
+        elif self.number < 0 or not self._waiting.empty():
+            pass
+        elif read:
+            self._finished = True
+            yield Passage(self.composer.finish([self._watch.end()], placer.end))
+        elif self._live:
+            yield from self._wait(placer)
+
+    def _wait(self, placer: Placer) -> Iterator[Passage]:
+        """What sounds where no step has come."""
+        alarm = self._watch.waited(time.monotonic() - self._last)
+        if alarm is not None:
+            yield Passage(self.composer.announce([alarm], placer.end))
+        if self.composer.drones:
+            silent = self._watch.stalled
+            yield Passage(self.composer.hold(self._hold, silent=silent))
+
+    def _composed(self, moment: Moment, begin: float) -> Score:
+        durations = self.composer.layout.duration * self.composer.longer([moment])
+        return self.composer.compose([moment], np.array([begin]), durations)
+
+    def catch_up(self) -> None:
+        """Has every step heard that is read from now on; for the thread that reads."""
+        self._learn()
+        self._begin = 0
+
+    def _read(self) -> None:
+        try:
+            for step in self._run.steps:
+                self._last = time.monotonic()
+                (alarms,) = self._watch.look([step])
+                moment = Moment(step.number, step, alarms)
+                if step.number < self._begin:
+                    self._known.append(moment)
+                    if len(self._known) == _LEARNT:
+                        self._learn()
+                else:
+                    self._learn()
+                    while not (self._waiting.put(moment) or self._stopped):
+                        pass
+                    self._came()
+                if self._stopped:
+                    return
+            self._learn()
+        except (OSError, ValueError) as error:
+            self.failure = error
+        self._came()
+
+    def _learn(self) -> None:
+        if self._known:
+            self.composer.learn(self._known)
+            self._knew(self._known)
+            self._known = []

@@ -1,0 +1,78 @@
+"""A file or pipe that a run is read from by a thread, and that may grow meanwhile."""
+
+from __future__ import annotations
+
+import io
+import select
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from gradsound.run_file import lines, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from gradsound.run import Run
+
+_LOOK = 0.05  # seconds between looks at what grows
+
+
+class Source(io.RawIOBase):
+    """A file that one thread reads, and that ends when another closes it.
+
+    A thread that waits in a file of Python's own would keep the program from ending.
+
+    Args:
+        path: Of the file; ``-`` is standard input.
+
+    Attributes:
+        name: What to call it.
+        piped: Whether it is standard input.
+        at_end: Called, by the thread that reads, whenever there is no more at present.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.piped = str(path) == "-"
+        self.name = "standard input" if self.piped else str(path)
+        self._file = open(  # noqa: SIM115 (closed with this)
+            0 if self.piped else path, "rb", buffering=0, closefd=not self.piped
+        )
+        self._over = False
+        self.at_end: Callable[[], object] = lambda: None
+
+    def readable(self) -> bool:
+        """As any file's."""
+        return True
+
+    def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]
+        """As any file's; 0 once it is closed."""
+        with suppress(ValueError):  # closed meanwhile
+            while not self._over:
+                if select.select([self._file], [], [], _LOOK)[0]:
+                    return self._file.readinto(buffer)
+        return 0
+
+    def close(self) -> None:
+        """Ends it, for whoever reads too."""
+        self._over = True
+        self._file.close()
+        super().close()
+
+    def run(self, *, growing: bool) -> Run:
+        """The run in it; one that grows has no end before this is closed.
+
+        Raises:
+            RunFormatError: If it is no run.
+        """
+        file = io.BufferedReader(self)
+        return parse(self.name, lines(file, self._more) if growing else lines(file))
+
+    def _more(self) -> bool:
+        self.at_end()
+        time.sleep(_LOOK)
+        return not self._over
