@@ -301,7 +301,7 @@ def feeding(latency: str) -> Iterator[tuple[RunWriter, Player]]:
     path = Path(fresh())
     writer = RunWriter(path, Header(layers=("layer",), parameters=(1,), start=""), 1)
     reading = writer.readings[0].fileno()
-    player = Player(path, reading, SHORT, Live(latency=latency))
+    player = Live(latency=latency).begin(path, reading, SHORT)
     time.sleep(1.5)
     yield writer, player
     time.sleep(0.5)

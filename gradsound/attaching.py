@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from gradsound.attachment import Attachment, refuse_second
 from gradsound.errors import MissingExtraError
 from gradsound.music.preset import find_preset
-from gradsound.player import Live
+from gradsound.player import Live, Web
 from gradsound.recorder import Recorder
 from gradsound.run import Header
 
@@ -38,7 +38,7 @@ def attach(
     scaler: GradScaler | None = None,
     budget: float | None = None,
     ranks: Literal["first", "each"] = "first",
-    live: bool | Live = False,
+    live: bool | Live | Web = False,
 ) -> Attachment:
     """Listens to the gradients of a model from here on; training stays as it is.
 
@@ -73,7 +73,8 @@ def attach(
         ranks: "each" has every rank record the gradients of its own batch, before they are
             reduced, in files of its own (run.rank1.jsonl), so that a bad one can be heard.
         live: Whether to play steps as they come, on the sound device of this machine; on
-            which and how loud, `gradsound.listen` takes. Of several ranks the first plays.
+            which and how loud, or in a browser instead, is for `gradsound.listen`. Of
+            several ranks the first plays.
 
     Returns:
         The attachment, to close or to use in a ``with`` statement.
@@ -96,7 +97,7 @@ def attach(
         raise MissingExtraError("torch", "torch") from error
     chosen = find_preset(preset, voice)
     _check(note, budget, ranks)
-    heard = live if isinstance(live, Live) else Live() if live else None
+    heard = live if isinstance(live, Live | Web) else Live() if live else None
     finding.check_types(model, optimizer, scaler)
     optimizer = tapping.innermost(optimizer)
     patterns = (layers,) if isinstance(layers, str) else layers and tuple(layers)
@@ -146,9 +147,10 @@ def listen(
     device: int | str | None = None,
     latency: Literal["safe", "low"] = "safe",
     volume: float = 1.0,
+    web: bool | int = False,
     **options: Any,
 ) -> Attachment:
-    """Attaches to a model and plays its steps as they come, on the sound device.
+    """Attaches to a model and plays its steps as they come, on the sound device or a page.
 
     Steps that come faster than the ear can follow sound as one, which has each layer's
     greatest norm; where they come slower, there is silence between. Training never waits
@@ -162,16 +164,26 @@ def listen(
             lists them; the default one if None.
         latency: "safe", or "low" for a machine that is not busy: 12 or 6 ms a block.
         volume: Linear gain, 0 to 1; the attachment's ``volume`` changes it later.
+        web: Whether to play in a browser instead, for a machine without loudspeakers: the
+            address of a page is printed, and how to reach it through ssh; the attachment's
+            ``url`` has it too. A number is the port to serve it on.
         **options: As for `gradsound.attach`.
 
     Returns:
         The attachment, to close or to use in a ``with`` statement.
 
     Raises:
-        ValueError: If latency or volume is outside its range; and as `gradsound.attach`.
-        MissingExtraError: If PyAudio is not installed.
+        ValueError: If latency, volume or port is outside its range, or given for the other
+            way to play; and as `gradsound.attach`.
+        MissingExtraError: If PyAudio is not installed, or websockets for a page.
     """
-    live = Live(device=device, latency=latency, volume=volume)
+    live: Live | Web
+    if web is False:
+        live = Live(device=device, latency=latency, volume=volume)
+    elif (device, latency, volume) != (None, "safe", 1.0):
+        raise ValueError("device, latency and volume are not for a page: leave them out")
+    else:
+        live = Web(port=None if web is True else web)
     return attach(model, optimizer, live=live, **options)
 
 

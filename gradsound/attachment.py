@@ -61,8 +61,14 @@ class Attachment:
             self._tap.note(values)  # not asked here whether closed: that cannot be compiled
 
     @property
+    def url(self) -> str | None:
+        """Where the page is on which it is heard, as long as it is; None if on none."""
+        player = None if self._recorder is None else self._recorder.player
+        return None if player is None else player.url
+
+    @property
     def volume(self) -> float:
-        """Linear gain of what is heard live, 0 to 1; may be set while it plays.
+        """Linear gain of what the sound device plays, 0 to 1; may be set while it does.
 
         Raises:
             ValueError: If it is set to something else.

@@ -22,6 +22,8 @@ from gradsound.errors import WARNS, show_plainly, warn
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gradsound.music.captions import Caption
+
 # The trainer's folder must not shadow the standard library (a user's wave.py would), so it
 # leaves the path; the package's own folder comes last.
 _START = (
@@ -29,7 +31,7 @@ _START = (
     "sys.path.append(sys.argv[1]); from gradsound.{} import main; main()"
 )
 # How captions begin that a process prints: of an alarm, and others.
-ALARM, CAPTION = "gradsound! ", "gradsound. "
+_ALARM, _CAPTION = "gradsound! ", "gradsound. "
 _log = logging.getLogger("gradsound")
 _LOOK = 0.1  # seconds between looks at a file of which nobody tells that it grew
 _MOST = 1 << 16  # bytes read in one go
@@ -42,12 +44,13 @@ class Beside:
         module: The module of this package whose ``main`` the process runs.
         job: What it is to do, fit for JSON.
         reading: A descriptor that it is given open, so that a file may be renamed.
+        more: Further ones that it is given.
 
     Raises:
         OSError: If the process cannot be started.
     """
 
-    def __init__(self, module: str, job: dict[str, Any], reading: int) -> None:
+    def __init__(self, module: str, job: dict[str, Any], reading: int, *more: int) -> None:
         self._process = subprocess.Popen(  # noqa: S603 (our own code, no shell)
             [sys.executable, "-c", _START.format(module), str(Path(__file__).parents[1])],
             stdin=subprocess.PIPE,
@@ -55,7 +58,7 @@ class Beside:
             stderr=subprocess.PIPE,
             bufsize=0,
             start_new_session=True,  # Ctrl-C is for the trainer alone
-            pass_fds=[reading],
+            pass_fds=[reading, *more],
         )
         self._stdin = cast("IO[bytes]", self._process.stdin)  # both are pipes
         self._stderr = cast("IO[bytes]", self._process.stderr)
@@ -81,10 +84,10 @@ class Beside:
         for line in (self._stderr.read() or b"").decode(errors="replace").splitlines():
             if line.startswith(WARNS):
                 warn(line.removeprefix(WARNS))
-            elif line.startswith(ALARM):
-                _log.warning(line.removeprefix(ALARM))
-            elif line.startswith(CAPTION):
-                _log.info(line.removeprefix(CAPTION))
+            elif line.startswith(_ALARM):
+                _log.warning(line.removeprefix(_ALARM))
+            elif line.startswith(_CAPTION):
+                _log.info(line.removeprefix(_CAPTION))
             else:
                 wrong.append(line)
         return "\n".join(wrong).strip()
@@ -154,3 +157,15 @@ def serve(work: Callable[[dict[str, Any]], None]) -> None:
     except (OSError, ValueError, ImportError) as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(1)
+
+
+def tell(caption: Caption) -> None:
+    """Tells the trainer of a caption, which logs it."""
+    say(f"{_ALARM if caption.warns else _CAPTION}{caption}")
+
+
+def say(line: str) -> None:
+    """Says something to the trainer, if there still is one."""
+    with suppress(BrokenPipeError):
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()

@@ -1,10 +1,12 @@
-"""Listening live: the trainer's end of the process that plays."""
+"""Listening live, on the sound device or in a browser: the trainer's end of it."""
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gradsound.address import Address, check_port
 from gradsound.beside import Beside
 from gradsound.music.preset import to_data
 from gradsound.out.loudspeaker import FRAMES, check_installed
@@ -41,31 +43,77 @@ class Live:
         check_volume(self.volume)
         check_installed()
 
+    def begin(self, run: Path, reading: int, preset: Preset) -> Player:
+        """Starts to play on the sound device.
 
-class Player:
-    """The trainer's end.
+        Args:
+            run: The run file, its header written.
+            reading: The same, open for reading from its start.
+            preset: How steps sound.
 
-    Args:
-        run: The run file, its header written.
-        reading: The same, open for reading from its start.
-        preset: How steps sound.
-        live: On what, how fast and how loud.
-
-    Raises:
-        OSError: If the process cannot be started.
-    """
-
-    def __init__(self, run: Path, reading: int, preset: Preset, live: Live) -> None:
+        Raises:
+            OSError: If the process cannot be started.
+        """
         job = {
             "run": str(run),
             "preset": to_data(preset),
-            "device": live.device,
+            "device": self.device,
             "rate": SAMPLE_RATE,
-            "frames": FRAMES[live.latency],
-            "volume": live.volume,
+            "frames": FRAMES[self.latency],
+            "volume": self.volume,
         }
-        self._process = Beside("sounding", job, reading)
-        self._volume, self._untold = live.volume, ""
+        return Player(Beside("sounding", job, reading), self.volume)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Web:
+    """How to listen in a browser.
+
+    Attributes:
+        port: On which port of this machine; the first that is free if None.
+
+    Raises:
+        ValueError: If there is no such port.
+        MissingExtraError: If websockets is not installed.
+    """
+
+    port: int | None = None
+
+    def __post_init__(self) -> None:
+        check_port(self.port)
+
+    def begin(self, run: Path, reading: int, preset: Preset) -> Player:
+        """Starts to serve the page, and prints where it is; as `Live.begin`."""
+        address = Address(self.port)
+        with address.listening as listening:
+            job = {
+                "run": str(run),
+                "preset": to_data(preset),
+                "token": address.token,
+                "socket": listening.fileno(),
+            }
+            process = Beside("airing", job, reading, listening.fileno())
+        sys.stderr.write(f"gradsound: {address}\n")
+        return Player(process, url=address.url)
+
+
+class Player:
+    """The trainer's end of a process that plays.
+
+    Args:
+        process: It.
+        volume: Linear gain that it plays with, 0 to 1.
+        url: Where it plays, if that is a page.
+
+    Attributes:
+        url: As given.
+    """
+
+    def __init__(
+        self, process: Beside, volume: float = 1.0, url: str | None = None
+    ) -> None:
+        self._process, self._volume, self.url = process, volume, url
+        self._untold = ""
 
     @property
     def volume(self) -> float:

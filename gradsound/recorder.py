@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from gradsound.errors import warn
 from gradsound.follower import follow
 from gradsound.out.sound_file import check_path
-from gradsound.player import Player
 from gradsound.run_file import RunWriter
 
 if TYPE_CHECKING:
@@ -19,14 +18,14 @@ if TYPE_CHECKING:
 
     from gradsound.beside import Beside
     from gradsound.music.preset import Preset
-    from gradsound.player import Live
+    from gradsound.player import Live, Player, Web
     from gradsound.run import Header, Step
 
 _LISTEN = 0.5  # seconds between looks at whether the player has something to say
 
 
 class Recorder:
-    """Keeps a run: its steps in a file, their sound in another or on a loudspeaker.
+    """Keeps a run: its steps in a file, their sound in another, on a loudspeaker or a page.
 
     Args:
         header: What to write first.
@@ -46,7 +45,7 @@ class Recorder:
         log: str | Path | None,
         wav: str | Path | None,
         preset: Preset,
-        live: Live | None = None,
+        live: Live | Web | None = None,
     ) -> None:
         if wav is not None:
             check_path(Path(wav))
@@ -65,7 +64,7 @@ class Recorder:
         self._budget, self._listened = header.budget, 0.0
         try:
             if live is not None:
-                self.player = Player(self._log, readings.pop(), preset, live)
+                self.player = live.begin(self._log, readings.pop(), preset)
             if wav is not None:
                 self._follower = follow(
                     self._log, readings.pop(), Path(wav), preset, discard=not self._keep

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from gradsound.beside import ALARM, CAPTION, Trainer, serve
+from gradsound.beside import Trainer, say, serve, tell
 from gradsound.out.loudspeaker import Loudspeaker
-
-if TYPE_CHECKING:
-    from gradsound.music.captions import Caption
 
 _PLAYS_ON = 1.2  # seconds that the last sounds may take after the end of the training
 _LOOK = 0.1  # seconds between looks at the file, at most
@@ -23,7 +19,7 @@ def main() -> None:
 
 def _play(job: dict[str, Any]) -> None:
     rate = job["rate"]
-    speaker = Loudspeaker(job["device"], job["frames"], rate, _lost)
+    speaker = Loudspeaker(job["device"], job["frames"], rate, say)
     # While the device opens; to load these takes about as long.
     from gradsound.music.preset import from_data
     from gradsound.playing import Playing
@@ -43,17 +39,7 @@ def _play(job: dict[str, Any]) -> None:
         trainer = Trainer(job["trainer"], told)
         run = parse(job["run"], lines(file, more))
         preset, volume = from_data(job["preset"]), job["volume"]
-        playing = Playing(run, preset, speaker, rate, live=True, volume=volume, told=_tell)
+        playing = Playing(run, preset, speaker, rate, live=True, volume=volume, told=tell)
         playing.play(_PLAYS_ON)
     if playing.failure is not None:
         raise playing.failure
-
-
-def _tell(caption: Caption) -> None:
-    prefix = ALARM if caption.warns else CAPTION
-    sys.stderr.write(f"{prefix}{caption}\n")
-    sys.stderr.flush()
-
-
-def _lost(reason: str) -> None:
-    sys.stderr.write(f"{reason}\n")

@@ -7,13 +7,18 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from browser import chromium
 from sound_server import MARK, SoundServer, missing, processes, until
 
 from gradsound.run import Header, Run, Step
 from gradsound.run_file import RunWriter
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 FORBID_SKIPS = "GRADSOUND_FORBID_SKIPS"
 
@@ -79,6 +84,15 @@ def server(
     yield _sound_server
     until(lambda: not processes(), "a process is left")
     until(lambda: not _sound_server.playing(), "a stream is left")
+
+
+# Not of the session: Playwright has an event loop while it lives, in the thread of the
+# tests, and no other test could run one.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, for the tests of one module."""
+    with chromium() as opened:
+        yield opened
 
 
 @pytest.fixture

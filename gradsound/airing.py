@@ -1,0 +1,48 @@
+"""The process that serves the page of a training, beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from gradsound.beside import Trainer, serve, tell
+from gradsound.music.preset import from_data
+from gradsound.out.web.server import Server
+from gradsound.run_file import lines, parse
+from gradsound.stations import OnAir
+from gradsound.synth.javascript import module
+
+if TYPE_CHECKING:
+    from gradsound.run import Run
+
+_LOOK = 0.1  # seconds between looks at the file, at most
+_SWITCH = 0.0005  # seconds; a page must not wait for the thread that reads
+
+
+def main() -> None:
+    """What the process does."""
+    sys.setswitchinterval(_SWITCH)
+    serve(_serve)
+
+
+def _serve(job: dict[str, Any]) -> None:
+    stations: list[OnAir] = []
+
+    def more() -> bool:
+        # To wake up for every step, while one sounds, would take time from the training.
+        time.sleep(min(stations[0].broadcast.spare, _LOOK) if stations else 0)
+        return trainer.may_write()
+
+    async def on_air(run: Run) -> None:
+        station = OnAir(run, from_data(job["preset"]), tell=tell)
+        stations.append(station)
+        voices = {"voices.js": module(station.programs)}
+        server = Server(station.attend, job["token"], voices, elsewhere=False)
+        await server.serve(socket.socket(fileno=job["socket"]), station.run())
+
+    trainer = Trainer(job["trainer"])
+    with open(job["reading"], "rb") as file:  # noqa: PTH123 (a descriptor, no path)
+        asyncio.run(on_air(parse(job["run"], lines(file, more))))

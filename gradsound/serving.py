@@ -1,0 +1,140 @@
+"""gradsound serve: a run on a page, for whoever has its address."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+import threading
+from contextlib import ExitStack
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gradsound.address import Address
+from gradsound.music.preset import at_speed
+from gradsound.run import Run
+from gradsound.run_file import lines, parse, read_run
+from gradsound.source import Source
+from gradsound.stations import OnAir, OnDemand
+from gradsound.synth.javascript import module
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
+
+    from gradsound.music.captions import Caption
+    from gradsound.music.preset import Preset
+    from gradsound.out.web.server import Listener
+    from gradsound.run import Step
+
+_LOOK = 0.05  # seconds between looks at whether there is more on standard input
+_AT_ONCE = 1 << 16  # bytes
+
+
+def serve(
+    path: Path,
+    *,
+    layers: Sequence[str] | None,
+    preset: Preset,
+    speed: float,
+    follow: bool,
+    port: int | None,
+    host: str,
+) -> None:
+    """Serves a page until Ctrl-C ends it, or what it follows is over.
+
+    Args:
+        path: A run file; ``-`` for standard input.
+        layers: Globs over layers; all if None.
+        preset: How steps sound.
+        speed: Times faster.
+        follow: Whether steps sound as they come, the same for all who listen. Those that
+            are in a file already are seen, not heard, and more are waited for. Otherwise
+            everybody hears the run from its beginning.
+        port: Which to serve on; the first that is free if None.
+        host: The address or name of this machine to be reached by.
+
+    Raises:
+        OSError: If the file cannot be read, or the port is taken.
+        ValueError: If it is no run, or an argument is outside its range.
+        MissingExtraError: If websockets is not installed.
+    """
+    sounding = at_speed(preset, speed)
+    with ExitStack() as stack:
+        source = None
+        if follow:
+            source = stack.enter_context(Source(path))
+            run = source.run(growing=not source.piped)
+        elif str(path) == "-":
+            run = _kept(stack)
+        else:
+            run = read_run(path)
+        if layers is not None:
+            run = run.select(layers)
+        address = Address(port, host)
+        stack.enter_context(address.listening)
+        sys.stdout.write(f"{address}\n")
+        sys.stdout.flush()
+        asyncio.run(_serve(run, sounding, address, source))
+
+
+async def _serve(run: Run, preset: Preset, address: Address, source: Source | None) -> None:
+    from gradsound.out.web.server import Server  # which needs websockets
+
+    attend: Callable[[Listener], Awaitable[None]]
+    if source is None:
+        finished = OnDemand(run, preset)
+        programs, attend, work = finished.programs, finished.attend, finished.run()
+    else:
+        station = OnAir(run, preset, begin=0 if source.piped else inf, tell=_say)
+        source.at_end = station.broadcast.conductor.catch_up
+        programs, attend, work = station.programs, station.attend, station.run()
+    voices = {"voices.js": module(programs)}
+    server = Server(attend, address.token, voices, elsewhere=address.elsewhere)
+    await server.serve(address.listening, work)
+
+
+def _say(caption: Caption) -> None:
+    sys.stdout.write(f"{caption}\n")
+    sys.stdout.flush()
+
+
+def _kept(stack: ExitStack) -> Run:
+    """The run on standard input, kept in a file, so that it can be read again and again."""
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gradsound.")))
+    source, kept, whole = Source(Path("-")), folder / "run.jsonl", threading.Event()
+
+    def keep() -> None:
+        with source, kept.open("wb", buffering=0) as file:
+            while more := source.read(_AT_ONCE):
+                file.write(more)
+        whole.set()
+
+    kept.touch()
+    threading.Thread(target=keep, daemon=True).start()
+    steps = _Kept(kept, whole)
+    return Run(parse(source.name, steps.numbered()).header, steps, source.name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """The steps in a file that may not be whole yet, read anew at each iteration."""
+
+    path: Path
+    whole: threading.Event
+
+    def __iter__(self) -> Iterator[Step]:
+        yield from parse("standard input", self.numbered()).steps
+
+    def numbered(self) -> Iterator[tuple[int, bytes]]:
+        """Yields its lines, as they come."""
+        whole = False
+
+        def more() -> bool:
+            nonlocal whole
+            before, whole = whole, self.whole.wait(_LOOK)
+            return not before  # what came last is looked for once more
+
+        with self.path.open("rb") as file:
+            yield from lines(file, more)
