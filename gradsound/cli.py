@@ -19,7 +19,14 @@ from gradsound.audition import audition, described, listed, named
 from gradsound.console import play
 from gradsound.errors import show_plainly
 from gradsound.legend import legend
-from gradsound.locating import seconds, tell_step, tell_time, timeline_for, timeline_of
+from gradsound.locating import (
+    is_sound,
+    seconds,
+    tell_step,
+    tell_time,
+    timeline_for,
+    timeline_of,
+)
 from gradsound.music.pitch import SCALES, LogPitch
 from gradsound.music.preset import PRESETS, Preset, at_speed, find_preset
 from gradsound.out.loudspeaker import FRAMES, NoDeviceError, devices
@@ -28,6 +35,7 @@ from gradsound.picture import plot
 from gradsound.player import Live
 from gradsound.rendering import SAMPLE_RATES, render
 from gradsound.run_file import read_run
+from gradsound.serving import serve
 from gradsound.summary import summarize, tell
 from gradsound.synth.events import renderer
 
@@ -37,6 +45,12 @@ if TYPE_CHECKING:
     from gradsound.run import Run
     from gradsound.synth.voices import Voice
 
+# What says how a run sounds, of which a sound is in no need.
+_OF_RUN = (
+    *("preset", "voice", "band", "scale", "invert", "baseline"),
+    *("speed", "duration", "layers"),
+)
+_USUAL = {"preset": "notes", "speed": 1.0}
 _VOICE = "a name that 'voices' lists, or module:function of your own"
 
 
@@ -116,7 +130,8 @@ def _parser() -> argparse.ArgumentParser:
         help="format of the samples (PCM_16, in Ogg VORBIS)",
     )
 
-    command = _add(commands, "play", "play a run on the sound device", _play, "or -")
+    standard = "or - for standard input"
+    command = _add(commands, "play", "play a run on the sound device", _play, standard)
     _add_sound(command)
     _add_speed(command)
     command.add_argument(
@@ -127,6 +142,21 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--device", help="index or part of a name, from 'devices'")
     command.add_argument("--latency", default="safe", help=f"{' or '.join(FRAMES)} (safe)")
     command.add_argument("--volume", type=float, default=1.0, help="0 to 1 (1)")
+
+    command = _add(commands, "serve", "play a run in a browser", _serve, standard)
+    _add_sound(command)
+    _add_speed(command)
+    command.add_argument(
+        "--follow",
+        action="store_true",
+        help="play steps as they are added, from now on, to all who listen alike",
+    )
+    command.add_argument("--port", type=int, help="which to serve on (any that is free)")
+    command.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address of this machine to be reached by (127.0.0.1: from here alone)",
+    )
 
     command = commands.add_parser(
         "devices", help="list sound devices", description="List sound devices."
@@ -156,11 +186,13 @@ def _parser() -> argparse.ArgumentParser:
         commands, "locate", "say which step sounds when", _locate, "or its WAV file"
     )
     command.add_argument("time", nargs="?", help="of the sound: 42, 0:42 or 1:02:03")
-    command.add_argument("--step", type=int, metavar="N", help="say when a step sounds")
+    command.add_argument("--step", type=_step, metavar="N", help="say when a step sounds")
     of_run = "as the sound was rendered, for a run file"
-    _add_sound(command.add_argument_group("sound", of_run))
-    _add_speed(command)
-    _add_duration(command)
+    sound = command.add_argument_group("sound", of_run)
+    _add_sound(sound)
+    _add_speed(sound)
+    _add_duration(sound)
+    command.set_defaults(**dict.fromkeys(_USUAL))  # so that what is given is known
 
     _add(commands, "info", "say what is in a run and what happened", _info)
     return parser
@@ -175,7 +207,7 @@ def _add(
 ) -> argparse.ArgumentParser:
     command = commands.add_parser(name, help=does, description=does.capitalize() + ".")
     command.set_defaults(act=act)
-    what = f"a run file{instead and f', {instead} for standard input'}"
+    what = f"a run file{instead and f', {instead}'}"
     command.add_argument("run", type=Path, metavar="run.jsonl", help=what)
     command.add_argument(
         "--layers",
@@ -190,20 +222,35 @@ def _add_output(command: argparse.ArgumentParser, what: str) -> None:
     command.add_argument("-o", "--output", type=Path, required=True, help=what)
 
 
-def _add_speed(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--speed", type=float, default=1.0, help="times faster (1)")
+def _step(text: str) -> int:
+    """A number of a step, as captions have it: 13912 or 13,912."""
+    try:
+        return int(text.replace(",", ""))
+    except ValueError:
+        message = f"must be a whole number, got {text!r}"
+        raise argparse.ArgumentTypeError(message) from None
 
 
-def _add_duration(command: argparse.ArgumentParser) -> None:
+def _add_speed(command: argparse._ActionsContainer) -> None:
+    usual = _USUAL["speed"]
+    command.add_argument("--speed", type=float, default=usual, help="times faster (1)")
+
+
+def _add_duration(command: argparse._ActionsContainer) -> None:
     command.add_argument(
-        "--duration", type=float, metavar="S", help="fit it into so many seconds"
+        "--duration", metavar="TIME", help="fit it into that: 60 (seconds) or 1:00"
     )
+
+
+def _duration(options: argparse.Namespace) -> float | None:
+    return None if options.duration is None else seconds(options.duration)
 
 
 def _add_sound(command: argparse._ActionsContainer) -> None:
     """How a run sounds: a preset, and what is to be otherwise."""
     names = ", ".join(sorted(PRESETS))
-    command.add_argument("--preset", default="notes", help=f"{names} (notes)")
+    usual = _USUAL["preset"]
+    command.add_argument("--preset", default=usual, help=f"{names} (notes)")
     command.add_argument("--voice", metavar="VOICE", help=f"{_VOICE} (the preset's)")
     command.add_argument(
         "--band",
@@ -237,6 +284,8 @@ def _preset(options: argparse.Namespace) -> Preset:
             if not (name and equals and glob):
                 raise ValueError(f"--band must be NAME=GLOB, got {band!r}")
             bands[name] = (*bands.get(name, ()), glob)
+        if preset.texture == "scan":
+            raise ValueError(f"preset {preset.name!r} sounds every layer, and has no bands")
         changes["bands"] = bands
     return replace(preset, **changes) if changes else preset
 
@@ -258,7 +307,7 @@ def _render(options: argparse.Namespace) -> None:
         difference=options.difference,
         preset=_preset(options),
         speed=options.speed,
-        duration=options.duration,
+        duration=_duration(options),
         sample_rate=options.rate,
         subtype=options.subtype,
     )
@@ -272,6 +321,18 @@ def _play(options: argparse.Namespace) -> None:
         speed=options.speed,
         follow=options.follow,
         live=Live(device=options.device, latency=options.latency, volume=options.volume),
+    )
+
+
+def _serve(options: argparse.Namespace) -> None:
+    serve(
+        options.run,
+        layers=options.layers,
+        preset=_preset(options),
+        speed=options.speed,
+        follow=options.follow,
+        port=options.port,
+        host=options.host,
     )
 
 
@@ -311,11 +372,18 @@ def _legend(options: argparse.Namespace) -> None:
 def _locate(options: argparse.Namespace) -> None:
     if (options.time is None) == (options.step is None):
         raise ValueError("give a time, or --step and its number")
-    if options.run.suffix.lower() == ".wav":
+    if is_sound(options.run):
+        given = [name for name in _OF_RUN if getattr(options, name) not in (None, False)]
+        if given:
+            leave = ", ".join(f"--{name}" for name in given)
+            raise ValueError(f"{options.run}: is as it was rendered; leave out {leave}")
         timeline = timeline_of(options.run)
     else:
+        for name, usual in _USUAL.items():
+            if getattr(options, name) is None:
+                setattr(options, name, usual)
         preset = at_speed(_preset(options), options.speed)
-        timeline = timeline_for(_run(options), preset, options.duration)
+        timeline = timeline_for(_run(options), preset, _duration(options))
     if options.time is not None:
         print(tell_time(timeline, seconds(options.time)))
     else:

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradsound.music.alarms import KINDS, Alarm
-from gradsound.music.captions import Caption
+from gradsound.music.captions import Caption, markers
 from gradsound.music.composing import Composer
 from gradsound.music.moments import Moment, nothing
 from gradsound.music.usual import MEMORY
 from gradsound.out.captions import ENDING, write_captions
+from gradsound.out.markers import add_markers
 from gradsound.out.sound_file import write_sound
 from gradsound.rendering import SAMPLE_RATE
+from gradsound.run_file import run_for
 from gradsound.summary import summarize
 from gradsound.synth.mixer import Mixer
 
@@ -49,6 +51,8 @@ _MEANS = {
 def legend(run: Run, path: Path, preset: Preset) -> list[Caption]:
     """Writes the legend of a run, and its captions beside it; returns these.
 
+    In a WAV file they are markers, too.
+
     Args:
         run: The run; its layers sound at their typical norms, or at 1 if they have none.
         path: The sound file to write.
@@ -59,8 +63,10 @@ def legend(run: Run, path: Path, preset: Preset) -> list[Caption]:
     """
     if path.suffix.lower() == ENDING:
         raise ValueError(f"{path}: a legend is a sound; its captions are written beside it")
+    run = run_for(run, [path, path.with_suffix(ENDING)], "write its legend")
     made = _Legend(run, preset)
-    write_sound(path, made.blocks(), SAMPLE_RATE)
+    mark = made.mark if path.suffix.lower() == ".wav" else None
+    write_sound(path, made.blocks(), SAMPLE_RATE, finish=mark)
     write_captions(path.with_suffix(ENDING), made.captions)
     return made.captions
 
@@ -84,6 +90,10 @@ class _Legend:
         if self._preset.alarms:
             for kind in KINDS:
                 yield from self._announced(kind)
+
+    def mark(self, path: Path) -> None:
+        """Marks where each example begins, in a WAV file."""
+        add_markers(path, markers(self.captions, SAMPLE_RATE))
 
     def _examples(self) -> Iterator[tuple[str, list[Moment]]]:
         for band in self._bands:

@@ -8,13 +8,30 @@ from typing import TYPE_CHECKING
 from gradsound.music.captions import clock
 from gradsound.music.timeline import Timeline
 from gradsound.out.markers import read_data
-from gradsound.rendering import Sound, fitted
+from gradsound.rendering import Sound
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from gradsound.music.preset import Preset
     from gradsound.run import Run
+
+_WAV = b"RIFF"  # how such a file begins
+_REMEDY = "give the run file, and the preset and speed that it was rendered with"
+
+
+def is_sound(path: Path) -> bool:
+    """Whether a file is a sound, by how it begins, whatever its name.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    return path.is_file() and _head(path) in (_WAV, b"fLaC", b"OggS")
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(len(_WAV))
 
 
 def timeline_of(path: Path) -> Timeline:
@@ -24,14 +41,14 @@ def timeline_of(path: Path) -> Timeline:
         ValueError: If it is no WAV file, or has none.
         OSError: If it cannot be read.
     """
+    if _head(path) != _WAV:
+        raise ValueError(f"{path}: only WAV files carry their steps; {_REMEDY}")
     data = read_data(path)
     try:
         return Timeline.from_data(json.loads(data or b"null"))
     except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(
-            f"{path}: does not tell which steps it sounds; give the run file, and the "
-            "preset and speed that it was rendered with"
-        ) from error
+        message = f"{path}: does not tell which steps it sounds; {_REMEDY}"
+        raise ValueError(message) from error
 
 
 def timeline_for(run: Run, preset: Preset, duration: float | None) -> Timeline:
@@ -41,7 +58,7 @@ def timeline_for(run: Run, preset: Preset, duration: float | None) -> Timeline:
         ValueError: If the run has no steps.
         RunFormatError: If a line of it is not a step.
     """
-    sound = Sound([run], *fitted([run], preset, duration))
+    sound = Sound([run], preset, duration)
     for _ in sound.scores():
         pass
     return sound.timeline

@@ -73,7 +73,7 @@ def plot(
     figure = Figure(figsize=(11, 7), layout="constrained", dpi=110)
     if path.suffix[1:].lower() not in figure.canvas.get_supported_filetypes():
         raise ValueError(f"{path}: a picture ends in .png, .svg or .pdf")
-    run = run_for(run, path, "draw it")
+    run = run_for(run, [path], "draw it")
     summary = summarize(run)
     if not summary.steps:
         raise ValueError(f"{run.name}: has no steps, so there is nothing to draw")

@@ -9,7 +9,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
 from itertools import islice, repeat
-from math import ceil
+from math import ceil, inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from gradsound.comparing import aligned, ratios
 from gradsound.music.alarms import Watch
+from gradsound.music.captions import markers
 from gradsound.music.ensemble import Ensemble
 from gradsound.music.moments import Moment, gathered, nothing
 from gradsound.music.preset import at_speed, find_preset
@@ -77,7 +78,7 @@ def render(
         speed: How many times faster than the preset says; pitches stay.
         duration: Seconds that the sound takes at most: steps are played faster, and where
             that is not enough, several sound as one that has each layer's greatest norm.
-            The run is read twice.
+            Alarms for which no time is left are lines of text. The run is read twice.
         sample_rate: Frames a second, 16,000 to 192,000 Hz.
         subtype: The samples' format by libsndfile's name: PCM_16 (default), PCM_24 or
             FLOAT in WAV, PCM_16 or PCM_24 in FLAC, VORBIS in Ogg.
@@ -89,9 +90,8 @@ def render(
         OSError: If a file cannot be read or written.
     """
     path = Path(path)
-    runs = [
-        run_for(one, path, "write its sound") for one in (run, other) if one is not None
-    ]
+    outputs, both = (path, path.with_suffix(ENDING)), (run, other)
+    runs = [run_for(one, outputs, "write its sound") for one in both if one is not None]
     if path.suffix.lower() != ENDING:
         check_path(path, subtype)
     sounding = at_speed(find_preset(preset, voice), speed)
@@ -99,18 +99,7 @@ def render(
         if len(runs) < _EARS:
             raise ValueError("a difference needs two runs, got one")
         runs = [ratios(*runs)]
-    sounding, together = fitted(runs, sounding, duration)
-    Sound(runs, sounding, together, sample_rate).write(path, subtype)
-
-
-def fitted(
-    runs: Sequence[Run], preset: Preset, duration: float | None
-) -> tuple[Preset, int]:
-    """As `fitting`, of runs, which it reads to count their steps; as it is if None."""
-    if duration is None:
-        return preset, 1
-    steps = sum(1 for _ in aligned(runs))
-    return fitting(preset, [run.header.layers for run in runs], steps, duration)
+    Sound(runs, sounding, duration, sample_rate).write(path, subtype)
 
 
 class Sound:
@@ -118,33 +107,38 @@ class Sound:
 
     Args:
         runs: One, or one for each ear; their steps are read once.
-        preset: How they sound.
-        together: How many steps sound as one.
+        preset: How they sound, if there is time enough.
+        duration: Seconds that it lasts at most, if not as long as it likes; to know how
+            many steps there are, they are then read once more.
         sample_rate: Frames a second, in Hz.
 
     Attributes:
         sample_rate: As given.
 
     Raises:
-        ValueError: If the sample rate is outside its range.
+        ValueError: If the sample rate is outside its range, or the duration too short.
     """
 
     def __init__(
         self,
         runs: Sequence[Run],
         preset: Preset,
-        together: int = 1,
+        duration: float | None = None,
         sample_rate: int = SAMPLE_RATE,
     ) -> None:
         low, high = SAMPLE_RATES
         if not low <= sample_rate <= high:
             raise ValueError(f"sample rate must be {low} to {high} Hz, got {sample_rate}")
-        self._runs, self._together, self.sample_rate = runs, together, sample_rate
+        self._runs, self._together, self.sample_rate = runs, 1, sample_rate
         layers = [run.header.layers for run in runs]
+        if duration is not None:
+            steps = sum(1 for _ in aligned(runs))
+            preset, self._together = fitting(preset, layers, steps, duration)
         names = [Path(run.name).name for run in runs]
         if len({*names}) < len(names):
             names = [run.name for run in runs]
-        self._ensemble = Ensemble(layers, preset, names)
+        until = inf if duration is None else duration
+        self._ensemble = Ensemble(layers, preset, names, until)
         self._watches = [Watch(names, preset.thresholds) for names in layers]
 
     @property
@@ -220,12 +214,8 @@ class Sound:
         return [reduce(gathered, moments[k : k + self._together]) for k in starts]
 
     def _mark(self, path: Path) -> None:
-        markers = [
-            (round(caption.time * self.sample_rate), caption.text)
-            for caption in self.captions
-            if caption.marks
-        ]
-        add_markers(path, markers, json.dumps(self.timeline.to_data()).encode())
+        data = json.dumps(self.timeline.to_data()).encode()
+        add_markers(path, markers(self.captions, self.sample_rate), data)
 
 
 def _ahead(blocks: Iterator[Samples]) -> Iterator[Samples]:

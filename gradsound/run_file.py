@@ -129,23 +129,32 @@ def read_run(path: str | Path) -> Run:
     return Run(header, _FileSteps(path), str(path))
 
 
-def run_for(run: Run | str | Path, output: Path, act: str) -> Run:
-    """The run to present in a file: read from its own, if it is given by path.
+def run_for(run: Run | str | Path, outputs: Iterable[Path], act: str) -> Run:
+    """The run to present in files: read from its own, if it is given by path.
 
     Args:
         run: A run, or the path of a run file.
-        output: The file that it is presented in.
+        outputs: The files that will be written.
         act: What is done, for the message: "draw it", for one.
 
     Raises:
         OSError, RunFormatError: As `read_run`.
-        ValueError: If ``output`` is the run file itself, which would then be lost.
+        ValueError: If one of them is the run file itself, which would then be lost.
     """
     if not isinstance(run, Run):
         run = read_run(run)
-    if output.absolute() == Path(run.name).absolute():
-        raise ValueError(f"{output}: is the run itself; {act} to another file")
+    for output in outputs:
+        if _same(output, run.name):
+            raise ValueError(f"{output}: is the run itself; {act} to another file")
     return run
+
+
+def _same(path: Path, name: str) -> bool:
+    """Whether two paths are of one file, by whatever name or link."""
+    try:
+        return path.samefile(name)
+    except OSError:  # there is not even one
+        return False
 
 
 def parse(source: str, numbered: Iterator[tuple[int, bytes]]) -> Run:

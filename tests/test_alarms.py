@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
+import webvtt
 from conftest import make_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scores import moments
 
 from gradsound import PRESETS
+from gradsound import render as render_run
+from gradsound.conducting import Conductor
 from gradsound.music.alarms import KINDS, Alarm, Thresholds, Watch
 from gradsound.music.announcing import PROGRAMS, Announcer, tones
 from gradsound.music.composing import Composer
 from gradsound.music.figures import FIGURES
 from gradsound.music.moments import Moment
-from gradsound.run import Step
+from gradsound.run import Run, Step
 from gradsound.synth.mixer import render
+from gradsound.synth.placing import Placer
 from gradsound.synth.score import Score
 
 RATE = 44_100
@@ -143,6 +150,19 @@ def test_a_layer_that_never_lived_is_told_if_it_is_zero() -> None:
     assert kinds([*make_run(norms).steps]) == [("dead", 15)]
 
 
+@pytest.mark.parametrize("gone", [0.0, None])
+@pytest.mark.parametrize("life", [1, 10, 15])
+def test_a_layer_that_dies_young_is_told_at_the_sixteenth_step(
+    life: int, gone: float | None
+) -> None:
+    """Frozen by mistake before it has lived for sixteen: it is missed that much longer."""
+    norms: list[list[float | None]] = healthy(100).tolist()
+    for row in norms[life:]:
+        row[1] = gone
+
+    assert kinds([*make_run(norms).steps]) == [("dead", life + 15)]
+
+
 def test_layers_that_come_and_go_are_no_alarm() -> None:
     """As in a GAN, whose two halves train in turn."""
     norms: list[list[float | None]] = healthy(100, 2).tolist()
@@ -162,6 +182,23 @@ def test_vanishing_is_in_relation_to_the_largest() -> None:
     assert not alarms(steps_of(falling))
 
 
+def test_what_vanished_is_back_after_three_steps() -> None:
+    """Not before, so that what flickers is one alarm; nor is it back if it is 0 or lost."""
+    norms = np.ones((150, 2))
+    norms[30:100, 0] = 5e-7
+    norms[55:80:2, 0] = 1.5e-6
+    rising, dying = norms.copy(), norms.copy()
+    rising[100:, 0], dying[100:, 0] = 1.5e-6, 0.0
+
+    found = [a for a in alarms(steps_of(norms)) if "spike" not in (a.kind, a.ends)]
+    assert [(a.kind, a.step, a.ends) for a in found] == [
+        ("vanishing", 49, ""),
+        ("recovery", 102, "vanishing"),
+    ]
+    assert kinds(steps_of(rising)) == [("vanishing", 49), ("recovery", 102)]
+    assert kinds(steps_of(dying)) == [("vanishing", 49), ("dead", 102)]
+
+
 def test_skipped_steps_are_told_and_nothing_else_of_them() -> None:
     """At the first, the tenth, ... on end, with the layer and the scale."""
     steps = steps_of(healthy())
@@ -176,7 +213,7 @@ def test_skipped_steps_are_told_and_nothing_else_of_them() -> None:
 
 
 def test_a_plateau_is_of_the_loss() -> None:
-    """Once, where its median has not fallen by a hundredth, and again after progress."""
+    """Once, where its median has not fallen by a hundredth; and again after progress."""
     limits = replace(LIMITS, plateau_steps=50)
     noise = np.random.default_rng(0).normal(1, 0.02, 600)
     level = np.concatenate([np.geomspace(10, 1, 200), np.ones(200), np.full(200, 0.5)])
@@ -184,9 +221,10 @@ def test_a_plateau_is_of_the_loss() -> None:
     steps = [replace(s, values={"loss": v}) for s, v in zip(steps, level * noise)]
     found = kinds(steps, limits)
 
-    assert [kind for kind, _ in found] == ["plateau", "plateau"]
+    assert [kind for kind, _ in found] == ["plateau", "recovery", "plateau"]
     assert 290 <= found[0][1] <= 320
-    assert 490 <= found[1][1] <= 520
+    assert 400 < found[1][1] <= 450
+    assert 490 <= found[2][1] <= 520
     assert not alarms(steps_of(healthy(600, 1)), limits)
 
 
@@ -223,7 +261,7 @@ def test_a_stall_that_lasts_is_told_while_it_does() -> None:
     assert [(a.kind, a.text) for a in found] == [("recovery", "steps again, after 30.0 s")]
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(1, 40), st.integers(0, 10**6))
 def test_blocks_change_nothing(together: int, seed: int) -> None:
     """A run of all that happens, looked at step by step or many at a time."""
@@ -262,6 +300,176 @@ def test_what_repeats_is_announced_ever_more_seldom() -> None:
     assert announcer.untold() == "44 more of spike"
     assert announcer.announce([Alarm("spike", 0, "")], 1000.0)[0]
     assert announcer.announce([Alarm("spike", 0, "")], 1005.5)[0]
+
+
+def dead(layer: str, step: int = 0) -> Alarm:
+    return Alarm("dead", step, f"dead layer: {layer}", (layer,), lasts=True)
+
+
+def back(layer: str, step: int = 0) -> Alarm:
+    text = f"gradient again in {layer}"
+    return Alarm("recovery", step, text, (layer,), ends="dead")
+
+
+def announced(*given: tuple[float, Alarm]) -> list[tuple[float, str, bool]]:
+    """Each line, its time, and whether a figure goes with it; asked twice a second."""
+    announcer, told = Announcer(0.1), []
+    for half in range(2 * 60):
+        now = [alarm for time, alarm in given if time == half / 2]
+        figures, captions = announcer.announce(now, half / 2)
+        begins = [begin for _, begin in figures]
+        told += [(c.time, c.text.partition(": ")[2], c.time in begins) for c in captions]
+    return told
+
+
+def test_what_goes_on_is_heard_when_that_may_be() -> None:
+    """A layer that dies while another death has just been told, and stays dead."""
+    found = announced((1.0, dead("a")), (3.0, dead("b")))
+
+    assert found == [
+        (1.0, "dead layer: a", True),
+        (3.0, "dead layer: b", False),
+        (6.0, "dead layer: b, still so", True),
+    ]
+
+
+def test_what_is_over_meanwhile_is_not_heard() -> None:
+    """In that layer; what goes on in another is."""
+    over = (3.0, dead("b")), (4.0, back("b"))
+    found = announced((1.0, dead("a")), *over)
+    assert [text for _, text, figure in found if figure] == [
+        "dead layer: a",
+        "gradient again in b",
+    ]
+
+    found = announced((1.0, dead("a")), *over, (4.5, dead("c")), (5.0, back("a")))
+    assert (6.0, "dead layer: c, still so", True) in found
+    assert not [text for _, text, _ in found if "b, still" in text]
+
+
+def test_what_goes_on_has_one_figure_of_a_kind() -> None:
+    """Of many layers that died at once, the rest are lines: the figure is of them all."""
+    found = announced((1.0, dead("a")), *((2 + k / 2, dead(f"b{k}")) for k in range(6)))
+
+    assert [(time, text) for time, text, figure in found if figure] == [
+        (1.0, "dead layer: a"),
+        (6.0, "dead layer: b0, still so"),
+    ]
+    assert [text for _, text, figure in found if not figure] == [
+        f"dead layer: b{k}" for k in range(6)
+    ]
+
+
+def test_several_steps_that_sound_as_one_end_as_they_did() -> None:
+    """Dead, back and dead again is dead; dead and back is not."""
+    again = [(3.0, dead("b", 1)), (3.0, back("b", 2)), (3.0, dead("b", 3))]
+    found = announced((1.0, dead("a")), *again)
+    assert [text for _, text, _ in found].count("dead layer: b, still so") == 1
+
+    found = announced((1.0, dead("a")), *again[:2])
+    assert not [text for _, text, _ in found if "still so" in text]
+
+
+def test_every_layer_has_a_line_and_what_repeats_is_counted() -> None:
+    """Two hundred alarms that name one of two layers: a line each between two figures."""
+    announcer = Announcer(0.1)
+    lines, figures = [], 0
+    for second in range(200):
+        layer = "ab"[second // 2 % 2]
+        alarm = Alarm("skipped", second, f"in {layer}", (layer,))
+        sounding, captions = announcer.announce([alarm], float(second))
+        lines += [caption.text for caption in captions]
+        figures += len(sounding)
+
+    assert lines[:4] == [
+        "step 0: in a",
+        "step 2: in b (1 more since the last)",
+        "step 5: in a (2 more since the last)",
+        "step 6: in b",
+    ]
+    assert figures == 6
+    assert len(lines) == 2 * figures
+
+
+def test_the_end_of_something_makes_it_new_again() -> None:
+    """So that "gradient again" is never the last line about a layer that is dead."""
+    found = announced((1.0, dead("a")), (2.0, back("a")), (3.0, dead("a")))
+
+    assert [(time, text) for time, text, _ in found] == [
+        (1.0, "dead layer: a"),
+        (2.15, "gradient again in a"),
+        (3.0, "dead layer: a"),
+        (6.0, "dead layer: a, still so"),
+    ]
+
+
+def failing() -> Run:
+    """NaN for one step, and soon after for good; a spike in each of two layers besides."""
+    norms = np.ones((400, 2))
+    norms[100], norms[112:] = np.nan, np.nan
+    norms[60], norms[62] = [1e3, 1], [1, 1e3]
+    return make_run(norms.tolist(), ("enc", "dec"))
+
+
+@pytest.mark.parametrize("preset", ["notes", "ambient", "alarms", "perone2019"])
+@pytest.mark.parametrize("together", [1, 7])
+def test_what_was_not_heard_is_composed_alike(preset: str, together: int) -> None:
+    """Step by step, as it is played, or all at once: the same notes, lines and times."""
+    found = []
+    for each in (together, 400):
+        composer, score = Composer(("enc", "dec"), PRESETS[preset]), []
+        waiting, end = moments(failing(), PRESETS[preset]), 0.0
+        while waiting:
+            some, waiting = waiting[:each], waiting[each:]
+            durations = composer.layout.duration * composer.longer(some)
+            begins = np.add.accumulate([end, *durations])[:-1]
+            notes = composer.compose(some, begins, durations).notes
+            score += [(begins[n["step"]], *n.tolist()[1:]) for n in notes]
+            end = float(np.add.accumulate([end, *durations])[-1])
+        found.append((sorted(map(str, score)), composer.captions))
+
+    assert found[0] == found[1]
+    texts = [caption.text for caption in found[0][1]]
+    assert "step 112: NaN in enc (and 1 more), still so" in texts
+    assert [text for text in texts if text.startswith("step 62: spike in dec")]
+    times = [caption.time for caption in found[0][1]]
+    assert times == sorted(times)
+
+
+def test_what_was_not_heard_is_played(tmp_path: Path) -> None:
+    """As a figure in the sound, a line in its captions, and a line of who plays it."""
+    path = tmp_path / "x.wav"
+    render_run(failing(), path, preset="alarms")
+    sound = soundfile.read(path)[0]
+    told, conductor = [], Conductor(failing(), PRESETS["alarms"], live=False, hold=0.1)
+    placer = Placer(RATE, 2)
+    conductor.begin()
+    while not conductor.done:
+        for passage in conductor.next(placer):
+            placer.place(passage.score)
+        placer.frame += placer.left
+    for caption in conductor.composer.captions:
+        told.append(caption.text)
+        if caption.text.endswith("still so"):
+            figure = sound[round(caption.time * RATE) :][: RATE // 2]
+
+    cues = webvtt.read(path.with_suffix(".vtt"))
+    assert told == [line for cue in cues for line in cue.text.splitlines()]
+    assert np.abs(figure).max() > 0.05
+
+
+def test_lines_come_in_the_order_of_their_times() -> None:
+    """Though figures wait for each other, and what needs none does not."""
+    composer = Composer(["a", "b"], PRESETS["alarms"])
+    step = moments(make_run([[1.0, 1.0]]), PRESETS["alarms"])[0].step
+    for second in range(4):
+        alarms = tuple(Alarm(kind, second, kind) for kind in KINDS[:5])
+        moment = Moment(second, replace(step, values={"epoch": second}), alarms)
+        composer.compose([moment], np.array([second / 2]), np.array([0.5]))
+    times = [caption.time for caption in composer.captions]
+
+    assert len(times) == 9
+    assert times == sorted(times)
 
 
 def test_figures_do_not_begin_together() -> None:

@@ -10,9 +10,11 @@ import webvtt
 from conftest import make_run
 from hypothesis import given
 from hypothesis import strategies as st
+from scores import moments
 
 import gradsound
 from gradsound.music.captions import Caption, clock
+from gradsound.music.composing import Composer
 from gradsound.out.captions import write_captions
 
 
@@ -33,16 +35,52 @@ def test_times_are_said_as_people_do(seconds: float, said: str) -> None:
 
 def test_a_caption_is_shown_until_the_next_or_five_seconds(tmp_path: Path) -> None:
     """Those at the same time together."""
-    times = [(0.0, "a"), (2.0, "b"), (2.0, "c"), (60.0, "d"), (3601.5, "e")]
+    times = [(0.0, "a"), (3.0, "b"), (3.0, "c"), (60.0, "d"), (3601.5, "e")]
     write_captions(tmp_path / "x.vtt", [Caption(t, text, "spike") for t, text in times])
     found = [(c.start, c.end, c.text) for c in webvtt.read(tmp_path / "x.vtt")]
 
     assert found == [
-        ("00:00:00.000", "00:00:02.000", "a"),
-        ("00:00:02.000", "00:00:07.000", "b\nc"),
+        ("00:00:00.000", "00:00:03.000", "a"),
+        ("00:00:03.000", "00:00:08.000", "b\nc"),
         ("00:01:00.000", "00:01:05.000", "d"),
         ("01:00:01.500", "01:00:06.500", "e"),
     ]
+
+
+def test_a_caption_can_be_read(tmp_path: Path) -> None:
+    """It is shown for two seconds beside one that follows at once."""
+    times = [(21.0, "epoch 2"), (21.07, "NaN"), (21.14, "spike"), (24.0, "end")]
+    write_captions(tmp_path / "x.vtt", [Caption(t, text, "spike") for t, text in times])
+
+    assert [(c.end, c.text) for c in webvtt.read(tmp_path / "x.vtt")] == [
+        ("00:00:23.000", "epoch 2"),
+        ("00:00:23.070", "NaN"),
+        ("00:00:24.000", "spike"),
+        ("00:00:29.000", "end"),
+    ]
+
+
+def test_every_minute_without_a_step_has_a_line() -> None:
+    """While a drone waits for one, and none of it twice when steps come again."""
+    run, preset = make_run([[1.0, 2.0]] * 4), gradsound.PRESETS["ambient"]
+    composer, made = Composer(run.header.layers, preset), moments(run, preset)
+    end = 0.0
+    for moment in (made[0], made[1]):
+        composer.compose([moment], np.array([end]), np.array([0.5]))
+        end += 0.5
+        for _ in range(10 * 90):
+            composer.hold(0.1)
+            end += 0.1
+    composer.compose(made[2:], np.array([end, 240.0]), np.array([240.0 - end, 0.5]))
+
+    assert [(caption.text, caption.kind) for caption in composer.captions] == [
+        ("no step since step 0", "minute"),
+        ("no step since step 1", "minute"),
+        ("no step since step 1", "minute"),
+        ("step 3: layer0 1, layer1 2", "minute"),
+    ]
+    times = [caption.time for caption in composer.captions]
+    np.testing.assert_allclose(times, [60, 120, 180, 240], atol=0.11)
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8"), min_size=1), min_size=1, max_size=5))

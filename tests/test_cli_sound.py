@@ -63,6 +63,51 @@ def test_a_run_is_fitted(tmp_path: Path, save) -> None:
     assert 6 < soundfile.info(tmp_path / "x.wav").duration <= 8
 
 
+def test_times_are_given_as_one_says_them(
+    tmp_path: Path, save, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As `locate` prints them, and numbers of steps as captions have them."""
+    path = save(NORMS * 1000)
+    for given in ("0:08", "8"):
+        assert (
+            run("render", path, "-o", tmp_path / f"{given}.vtt", "--duration", given) == 0
+        )
+    assert (tmp_path / "0:08.vtt").read_text() == (tmp_path / "8.vtt").read_text()
+
+    for given in ("13,912", "13912"):
+        assert run("locate", path, "--step", given, "--duration", "1:00:00") == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == second
+    assert first.startswith("step 13,912 is at ")
+
+
+def test_a_sound_is_known_by_what_is_in_it(
+    tmp_path: Path, save, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run may be called run.wav, and a sound anything."""
+    run_file = save(NORMS, name="run.wav")
+    gradsound.render(run_file, tmp_path / "x.wav", speed=2)
+    (tmp_path / "x.wav").rename(tmp_path / "sound")
+    for path in (tmp_path / "sound", run_file):
+        options = ("--speed", 2) if path == run_file else ()
+        assert run("locate", path, "--step", 3, *options) == 0
+    first, second = capsys.readouterr().out.splitlines()
+
+    assert first == second
+
+
+def test_help_says_what_may_be_read(capsys: pytest.CaptureFixture[str]) -> None:
+    """By each command what it can."""
+    said = {}
+    for command in ("locate", "play", "render"):
+        assert run(command, "--help") == 0
+        said[command] = " ".join(capsys.readouterr().out.split())
+
+    assert "run.jsonl a run file, or its WAV file time" in said["locate"]
+    assert "run.jsonl a run file, or - for standard input options" in said["play"]
+    assert "run.jsonl a run file other" in said["render"]
+
+
 def test_captions_alone(tmp_path: Path, save) -> None:
     """A text is written much faster than a sound."""
     path = save(NORMS)
@@ -94,18 +139,38 @@ WRONG = {
     "render run.jsonl -o x.wav --band a=layer0 --band b=layer1 --band c=layer2 "
     "--band d=layer3 --band e=layer4": "nobody can follow more than 4",
     "render run.jsonl -o x.wav --duration 1": "duration must be 5 s or more, got 1",
-    "render run.jsonl -o x.wav --duration nan": "duration must be 5 s or more, got nan",
+    "render run.jsonl -o x.wav --duration nan": "a time is seconds, m:ss or h:mm:ss, got",
+    "render run.jsonl -o x.wav --preset scan --band a=*": "'scan' sounds every layer, and",
     "render run.jsonl -o x.wav --difference": "a difference needs two runs, got one",
     "render run.jsonl missing.jsonl -o x.wav": "missing.jsonl: No such file",
     "render run.jsonl run.jsonl -o run.jsonl": "is the run itself",
-    "render run.jsonl -o run.vtt/x.vtt": "run.vtt/x.vtt: No such file or directory",
+    "render run.jsonl -o no.vtt/x.vtt": "no.vtt/x.vtt: No such file or directory",
+    "render run.jsonl -o run.vtt/x.vtt": "run.vtt/x.vtt: Not a directory",
     "legend run.jsonl -o x.mp3": "x.mp3: a sound file ends in .wav, .flac, .ogg",
     "legend run.jsonl -o x.vtt": "a legend is a sound",
-    "legend run.jsonl -o run.jsonl": "run.jsonl",
+    "legend run.jsonl -o run.jsonl": "run.jsonl: is the run itself; write its legend to",
+    "legend run.vtt -o run.flac": "run.vtt: is the run itself",
+    "legend run.wav -o run.wav": "run.wav: is the run itself",
+    "legend link.jsonl -o run.wav": "run.wav: is the run itself",
+    "render run.vtt -o run.flac": "run.vtt: is the run itself; write its sound to another",
+    "render run.vtt -o run.vtt": "run.vtt: is the run itself",
+    "render run.jsonl run.vtt -o run.ogg": "run.vtt: is the run itself",
+    "render run.wav -o run.wav": "run.wav: is the run itself",
+    "render run.wav -o link.wav": "link.wav: is the run itself",
+    "render link.jsonl -o ../{folder}/run.wav": "run.wav: is the run itself",
     "legend missing.jsonl -o x.wav": "missing.jsonl: No such file",
     "locate run.jsonl": "give a time, or --step and its number",
     "locate run.jsonl 0:x": "a time is seconds, m:ss or h:mm:ss, got '0:x'",
     "locate none.jsonl 0": "has no steps",
+    "locate sound.wav 0 --preset scan --speed 1": (
+        "sound.wav: is as it was rendered; leave out --preset, --speed"
+    ),
+    "locate sound.wav 0 --layers a --invert": "leave out --invert, --layers",
+    "locate sound.wav 0 --duration 9 --band a=*": "leave out --band, --duration",
+    "locate sound.flac 0": "sound.flac: only WAV files carry their steps; give the run",
+    "locate sound.ogg --step 1": "sound.ogg: only WAV files carry their steps; give the",
+    "locate run.jsonl --step 1 --speed 0": "speed must be 0.07 to 70",
+    "locate run.jsonl 0 --duration 0:x": "a time is seconds, m:ss or h:mm:ss, got '0:x'",
 }
 
 
@@ -114,23 +179,36 @@ def test_bad_input_is_one_clear_line(
     tmp_path: Path, save, monkeypatch, capsys: pytest.CaptureFixture[str], line: str
 ) -> None:
     """On standard error, with status 2, and no file is made or left behind."""
+    wanted = WRONG[line]
     save(NORMS, name="run.jsonl")
     save([], name="none.jsonl")
+    for name in ("run.wav", "run.vtt"):
+        save(NORMS, name=name)
+    for ending in ("wav", "flac", "ogg"):
+        gradsound.render(tmp_path / "run.jsonl", tmp_path / f"sound.{ending}")
     monkeypatch.chdir(tmp_path)
+    for name in ("link.jsonl", "link.wav"):
+        Path(name).symlink_to("run.wav")
+    line = line.replace("{folder}", tmp_path.name)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert run(*line.split()) == 2
     said = capsys.readouterr()
 
     assert said.out == ""
     assert said.err.startswith("gradsound: ")
-    assert WRONG[line] in said.err
+    assert wanted in said.err
     assert said.err.count("\n") == 1
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 @pytest.mark.parametrize(
     "line",
-    ["render a b c -o x.wav", "legend run.jsonl", "locate run.jsonl 0 --baseline usual"],
+    [
+        "render a b c -o x.wav",
+        "legend run.jsonl",
+        "locate run.jsonl 0 --baseline usual",
+        "locate run.jsonl --step 1.5",
+    ],
 )
 def test_wrong_usage_is_status_2(capsys: pytest.CaptureFixture[str], line: str) -> None:
     """What argparse refuses."""

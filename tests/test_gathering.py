@@ -1,5 +1,6 @@
 """What is remarkable of two steps is in what they become."""
 
+from dataclasses import replace
 from functools import reduce
 
 import numpy as np
@@ -46,13 +47,12 @@ def test_the_greater_of_two(
     assert (found.number, found.time) == (4, pytest.approx(0.4))
 
 
-def test_raw_norms_and_skips_are_kept() -> None:
+def test_raw_norms_are_kept() -> None:
     """Where one step was clipped and the other not, its norms are its raw ones too."""
-    clipped = step(1.0, None, raw=np.array([7.0, NAN], np.float32), skipped=True, scale=2.0)
+    clipped = step(1.0, None, raw=np.array([7.0, NAN], np.float32), scale=2.0)
     plain = step(3.0, 4.0, scale=8.0)
 
     for found in gather(clipped, plain), gather(plain, clipped):
-        assert found.skipped
         assert found.norms.tolist() == [3.0, 4.0]
         assert found.raw is not None
         assert found.raw.tolist() == [7.0, 4.0]
@@ -60,18 +60,39 @@ def test_raw_norms_and_skips_are_kept() -> None:
     assert gather(plain, plain).raw is None
 
 
+def test_a_skipped_step_hides_nothing() -> None:
+    """What the scaler threw away has no part in what was not; NaN of that stays."""
+    thrown = step(INF, NAN, 9.0, raw=np.array([INF, NAN, 99.0], np.float32), skipped=True)
+    kept = step(1.0, 2.0, NAN, number=1, values={"loss": 3.0})
+
+    for found in gather(thrown, kept), gather(kept, replace(thrown, number=1)):
+        assert not found.skipped
+        assert found.number == 1
+        assert found.raw is None
+        assert found.values == {"loss": 3.0}
+        np.testing.assert_array_equal(found.norms, kept.norms)
+    both = gather(thrown, replace(thrown, norms=np.ones(3, np.float32)))
+    assert both.skipped
+    np.testing.assert_array_equal(both.norms, np.array([INF, NAN, 9.0], np.float32))
+
+
 norm = st.one_of(st.none(), st.floats(0, width=32), st.just(NAN))
+rows = st.lists(st.tuples(norm, norm, norm, st.booleans()), min_size=1, max_size=20)
 
 
-@given(st.lists(st.tuples(norm, norm, norm), min_size=1, max_size=20))
+@given(rows)
 def test_the_order_does_not_matter(rows: list[tuple[float | None, ...]]) -> None:
-    """Of thousands, one is heard wherever it was."""
-    steps = [*make_run([list(row) for row in rows]).steps]
+    """Of thousands, one is heard wherever it was, if it was not skipped, or all were."""
+    steps = [
+        replace(made, skipped=skipped)
+        for made, (*_, skipped) in zip(make_run([[*row[:3]] for row in rows]).steps, rows)
+    ]
     forward, backward = reduce(gather, steps), reduce(gather, steps[::-1])
 
     np.testing.assert_array_equal(forward.norms, backward.norms)
     np.testing.assert_array_equal(forward.absent, backward.absent)
-    columns = zip(*rows)
+    assert forward.skipped == backward.skipped == all(row[3] for row in rows)
+    columns = zip(*[row[:3] for row in rows if forward.skipped or not row[3]])
     for found, column in zip(forward.norms, columns):
         there = [norm for norm in column if norm is not None]
         wanted = max((NAN if np.isnan(n) else n for n in there), default=NAN)

@@ -9,6 +9,7 @@ import soundfile
 import webvtt
 from conftest import make_run
 from scores import PLAIN
+from test_markers import markers_of
 
 import gradsound
 from gradsound.legend import legend
@@ -80,6 +81,15 @@ def test_captions_are_written_beside_it(tmp_path: Path) -> None:
     assert [one.text for one in written] == [caption.text for caption in found]
     for one, caption in zip(written, found):
         assert abs(one.start_in_seconds - caption.time) <= 1
+
+
+def test_a_wav_file_has_them_as_markers(tmp_path: Path) -> None:
+    """Where each example begins."""
+    told = legend(RUN, tmp_path / "x.wav", gradsound.PRESETS["notes"])
+
+    assert markers_of(tmp_path / "x.wav") == [
+        (round(caption.time * RATE), caption.text) for caption in told
+    ]
 
 
 def test_a_band_has_the_norm_of_its_layers(tmp_path: Path) -> None:

@@ -47,3 +47,4 @@ def test_the_nearest_name_is_offered() -> None:
     assert "did you mean 'perone2019'?" in unknown(
         "preset", "peron", ["notes", "perone2019"]
     )
+    assert "did you mean 'notes'?" in unknown("preset", "NOTES", ["notes", "scan"])

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scores import PLAIN
 
 import gradsound
+from gradsound.music.drives import Drive
 from gradsound.music.preset import PRESETS
 from gradsound.music.timelapse import fitting
 from gradsound.rendering import Sound
@@ -122,6 +123,47 @@ def test_every_preset_fits(
 
     assert found <= seconds
     assert found == usual or found > 0.6 * seconds
+
+
+def failing(steps: int) -> gradsound.Run:
+    """A run in which all that can goes wrong at its end, so that figures wait in line."""
+    norms = 10 ** np.random.default_rng(0).normal(0, 0.15, (steps, 5))
+    norms[-40:, 0] *= 1e-9
+    norms[-12, 1] *= 1e4
+    norms[-9:, 2] = 0
+    norms[-4, 3] = np.nan
+    made = [*make_run(norms.tolist()).steps]
+    made[-3] = replace(made[-3], skipped=True)
+    made[-2:] = [replace(step, time=step.time + 60) for step in made[-2:]]
+    return replace(make_run(norms.tolist()), steps=made)
+
+
+@PRESET
+@pytest.mark.parametrize("seconds", [5.0, 6 + 1 / 3])
+def test_it_never_lasts_longer(
+    tmp_path: Path, preset: gradsound.Preset, seconds: float
+) -> None:
+    """Not by a frame: alarms for which there is no time are lines; the end is heard."""
+    gradsound.render(failing(3000), tmp_path / "x.wav", preset=preset, duration=seconds)
+    samples, _ = soundfile.read(tmp_path / "x.wav", always_2d=True)
+    texts = [text for _, text in captioned(tmp_path / "x.vtt")]
+
+    assert len(samples) <= round(seconds * RATE)
+    if preset.alarms:
+        assert np.abs(samples[-RATE // 4 :]).max() > 0.02
+    for kind in ("vanishing", "spike in", "dead", "NaN", "skipped", "no step", "end of"):
+        assert sum(kind in text for text in texts) == 1, kind
+
+
+@pytest.mark.parametrize("place", [0.0, 1.0])
+def test_a_tempo_does_not_make_it_longer(place: float) -> None:
+    """However slow a value makes it."""
+    run = make_run([[1.0, 2.0]] * 300)
+    run = replace(run, steps=[replace(s, values={"loss": place}) for s in run.steps])
+    tempo = Drive(value="loss", drives="tempo", low=0.0, high=1.0)
+    sound = Sound([run], replace(PLAIN, alarms=0.1, drives=(tempo,)), 10.0)
+
+    assert sum(len(block) for block in sound.blocks()) <= 10 * RATE
 
 
 @given(

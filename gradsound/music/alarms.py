@@ -88,11 +88,18 @@ class Alarm:
         kind: One of `KINDS`.
         step: Number of the step at which it was found.
         text: What it is, in a few words.
+        layers: Names of those that it is about, the one that it names first; none if it is
+            about the whole run.
+        lasts: Whether it goes on until an alarm says that it is over.
+        ends: The kind that is over with it, of these layers.
     """
 
     kind: str
     step: int
     text: str
+    layers: tuple[str, ...] = ()
+    lasts: bool = False
+    ends: str = ""
 
 
 class Watch:
@@ -143,7 +150,8 @@ class Watch:
         if self.stalled or not self._is_stall(seconds):
             return None
         self.stalled = True
-        return Alarm("stall", self._number, self._stall_text("for", seconds))
+        text = self._stall_text("for", seconds)
+        return Alarm("stall", self._number, text, lasts=True)
 
     def end(self) -> Alarm:
         """What is said when the run is over."""
@@ -154,7 +162,8 @@ class Watch:
         interval = step.time - self._time
         if self.steps:
             if self.stalled:
-                self._tell("recovery", step, f"steps again, after {interval:.1f} s")
+                text = f"steps again, after {interval:.1f} s"
+                self._tell("recovery", step, text, ends="stall")
             elif self._is_stall(interval):
                 self._tell("stall", step, self._stall_text("before, for", interval))
             if self.stalled or self._found:
@@ -176,13 +185,13 @@ class Watch:
         self._skips += 1
         if self._skips not in (1, 10, 100, 1000, 10_000):
             return
-        first = self._names[int(np.argmax(step.nonfinite))] if step.nonfinite.any() else ""
+        lost = [name for name, bad in zip(self._names, step.nonfinite) if bad]
         what = "skipped by the scaler"
         if self._skips > 1:
             what = f"{self._skips:,} steps on end {what}"
-        where = f", not finite in {first}" if first else ""
+        where = f", not finite in {lost[0]}" if lost else ""
         scale = f", scale {step.scale:g}" if step.scale is not None else ""
-        self._tell("skipped", step, f"{what}{where}{scale}")
+        self._tell("skipped", step, f"{what}{where}{scale}", tuple(lost))
 
     def _look_at_loss(self, step: Step) -> None:
         span = self._limits.plateau_steps
@@ -194,14 +203,25 @@ class Watch:
         if not np.isfinite([before, now]).all():
             return
         if now < before - _FALL * abs(before):
+            if self._flat:
+                self._tell("recovery", step, f"the loss falls: {now:.4g}", ends="plateau")
             self._flat = False
         elif not self._flat:
             self._flat = True
             text = f"plateau: the loss is {now:.4g}, {span:,} steps before {before:.4g}"
-            self._tell("plateau", step, text)
+            self._tell("plateau", step, text, lasts=True)
 
-    def _tell(self, kind: str, step: Step, text: str) -> None:
-        self._found.append(Alarm(kind, step.number, text))
+    def _tell(
+        self,
+        kind: str,
+        step: Step,
+        text: str,
+        layers: tuple[str, ...] = (),
+        *,
+        lasts: bool = False,
+        ends: str = "",
+    ) -> None:
+        self._found.append(Alarm(kind, step.number, text, layers, lasts, ends))
 
 
 class _Norms:
@@ -214,6 +234,7 @@ class _Norms:
         self._lost, self._calm = np.zeros(layers, bool), 0  # not finite
         self._high, self._high_since = np.zeros(layers, bool), 0
         self._small = np.zeros(layers, int)  # for how many steps
+        self._vanished, self._risen = np.zeros(layers, bool), np.zeros(layers, int)
         self._nothing = np.zeros(layers, int)
         self._alive = np.zeros(layers, int)  # since which step
         self._lasted = np.zeros(layers, int)  # how long it lived before `nothing`
@@ -268,8 +289,9 @@ class _Norms:
         return np.concatenate(above), np.concatenate(high)
 
     def _lasts(self) -> bool:
-        return bool(
-            self._lost.any() or self._high.any() or self._small.any() or self._nothing.any()
+        return any(
+            some.any()
+            for some in (self._lost, self._high, self._small, self._vanished, self._nothing)
         )
 
     def _look_at_lost(self, lost: NDArray[np.bool_], step: Step, tell: _Telling) -> None:
@@ -280,7 +302,7 @@ class _Norms:
             tell("nonfinite", f"{what} in", lost, first)
         self._lost |= lost
         if self._lost.any() and self._calm >= _CALM:
-            tell("recovery", "finite again:", self._lost)
+            tell.over("nonfinite", "finite again:", self._lost)
             self._lost[:] = False
 
     def _look_at_high(
@@ -296,7 +318,7 @@ class _Norms:
         if self._high.any() and not (high | going).any():
             lasted = self._seen - self._high_since
             if lasted > _LASTING:
-                tell("recovery", f"after {lasted} steps usual again:", self._high)
+                tell.over("spike", f"after {lasted} steps usual again:", self._high)
         self._high = high | going
 
     def _look_at_small(
@@ -307,11 +329,18 @@ class _Norms:
         tell: _Telling,
     ) -> None:
         self._small = np.where(small, self._small + 1, 0)
-        new = self._small == self._limits.vanishing_steps
+        new = (self._small == self._limits.vanishing_steps) & ~self._vanished
         if new.any():
             first = int(np.argmax(new))
             share = f", {norms[first] / largest:.1g} of the largest"
             tell("vanishing", "vanishing gradient in", new, first, share)
+        self._vanished |= new
+        risen = ~small & np.isfinite(norms) & (norms > 0)
+        self._risen = np.where(risen, self._risen + 1, 0)
+        over = self._vanished & (self._risen >= _CALM)
+        if over.any():
+            tell.over("vanishing", "no longer vanishing:", over)
+        self._vanished &= ~over
 
     def _look_at_nothing(
         self, nothing: NDArray[np.bool_], absent: NDArray[np.bool_], tell: _Telling
@@ -321,9 +350,11 @@ class _Norms:
         self._lasted[begins] = self._seen - 1 - self._alive[begins]
         self._alive[nothing] = self._seen
         self._nothing = np.where(nothing, self._nothing + 1, 0)
-        # After a life, or, as some layers die at once, when it has been 0 for long.
+        # After a life; or when it has been away for long, after a short one, or 0 from the
+        # first, as some layers die at once. One that never had a gradient may be meant so.
         new = (self._nothing == self._patience) & (self._lasted >= _FEW)
-        new |= (self._nothing == np.maximum(self._patience, _FEW)) & ~absent
+        long = self._nothing == np.maximum(self._patience, _FEW)
+        new |= long & (~absent | (self._lasted > 0))
         new &= nothing & ~self._dead
         if new.any():
             first = int(np.argmax(new))
@@ -332,7 +363,7 @@ class _Norms:
         self._dead |= new
         returned = back & self._dead
         if returned.any():
-            tell("recovery", "gradient again in", returned)
+            tell.over("dead", "gradient again in", returned)
             self._patience[returned] *= _PATIENCE
         self._dead &= ~back
 
@@ -352,9 +383,17 @@ class _Telling:
         layers: NDArray[np.bool_],
         first: int | None = None,
         more: str = "",
+        ends: str = "",
     ) -> None:
         """Tells of a layer, the first if none is named, and how many others there are."""
-        name = self.names[int(np.argmax(layers)) if first is None else first]
-        count = np.count_nonzero(layers) - 1
-        others = f" (and {count} more)" if count else ""
-        self.found.append(Alarm(kind, self.number, f"{what} {name}{more}{others}"))
+        named = int(np.argmax(layers)) if first is None else first
+        others = [self.names[k] for k in np.flatnonzero(layers).tolist() if k != named]
+        text = f"{what} {self.names[named]}{more}"
+        text += f" (and {len(others)} more)" if others else ""
+        about = (self.names[named], *others)
+        lasts = kind not in ("spike", "recovery")  # what is high for long becomes usual
+        self.found.append(Alarm(kind, self.number, text, about, lasts, ends))
+
+    def over(self, kind: str, what: str, layers: NDArray[np.bool_]) -> None:
+        """Tells that a kind of alarm is over in layers."""
+        self("recovery", what, layers, ends=kind)

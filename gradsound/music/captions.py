@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,12 @@ class Caption:
 
     def __str__(self) -> str:
         return f"{clock(self.time)} {self.text}"
+
+
+def markers(captions: Iterable[Caption], sample_rate: int) -> list[tuple[int, str]]:
+    """The frames of the places that captions mark, and their texts."""
+    marked = [caption for caption in captions if caption.marks]
+    return [(round(caption.time * sample_rate), caption.text) for caption in marked]
 
 
 def clock(seconds: float) -> str:

@@ -5,8 +5,9 @@ Shapes: S moments, L layers, B lines, K notes.
 
 from __future__ import annotations
 
+from bisect import insort
 from dataclasses import replace
-from math import isfinite
+from math import inf, isfinite
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,9 +40,10 @@ class Composer:
         preset: How it sounds.
         place: Where all of it is, -1 left to 1 right, if not where the preset has it.
         name: What to call the run in captions, if there are several.
+        until: Seconds at which the sound is over at the latest.
 
     Attributes:
-        captions: What there is to read; whoever takes it may empty it.
+        captions: What there is to read, in order of time; whoever takes it may empty it.
         layout: Of a step of usual length.
         drones: Whether it sounds between moments too.
         voices: What its scores are played by.
@@ -53,14 +55,17 @@ class Composer:
         preset: Preset,
         place: float | None = None,
         name: str = "",
+        until: float = inf,
     ) -> None:
         self._lines, self._preset = Lines(names, preset), preset
         self._voicing = Voicing(preset, len(self._lines.names), place)
         self._place, self._name = place or 0.0, f"{name}, " if name else ""
-        self._figures = Announcer(preset.alarms)
+        self._figures = Announcer(preset.alarms, until)
         self._softer: list[tuple[float, float]] = []  # from when to when, seconds
         self._epoch: float | None = None
         self._minute = 1  # the next to tell
+        self._number = -1  # of the last step
+        self._end = 0.0  # seconds; of what was composed or held
         self.layout, self.drones = self._voicing.layout, self._voicing.drones
         self.voices = (*self._lines.programs, *PROGRAMS)
         self.captions: list[Caption] = []
@@ -103,6 +108,8 @@ class Composer:
         self._soften(heard, begins, durations)
         notes = self._voicing.notes(heard, durations)
         self._lines.remember(moments)
+        self._number = moments[-1].step.number
+        self._end = float(begins[-1] + durations[-1])
         return Score(self.voices, np.concatenate([notes, *figures]), durations)
 
     def hold(self, seconds: float, *, silent: bool = False) -> Score:
@@ -113,6 +120,10 @@ class Composer:
             silent: Whether a drone falls silent meanwhile.
         """
         notes = self._voicing.hold(seconds, silent=silent)
+        if self._is_minute(self._end):
+            text = f"no step since step {self._number:,}"
+            self._captioned(Caption(self._end, text, "minute", self._number))
+        self._end += seconds
         return Score(self.voices, notes, np.array([seconds]))
 
     def announce(self, alarms: Sequence[Alarm], begin: float) -> Score:
@@ -150,7 +161,7 @@ class Composer:
         durations: NDArray[np.float64],
     ) -> list[NDArray[np.void]]:
         """Writes captions, and returns figures."""
-        figures = []
+        figures, share = [], self.layout.sounding / self.layout.duration
         for k, moment in enumerate(moments):
             begin = float(begins[k])
             epoch = moment.step.values.get("epoch", self._epoch)
@@ -158,15 +169,20 @@ class Composer:
                 self._epoch = epoch
                 text = f"step {moment.first:,}: epoch {epoch:g}"
                 self._captioned(Caption(begin, text, "epoch", moment.first))
-            if begin >= self._minute * _MINUTE:
-                self._minute = int(begin // _MINUTE) + 1
+            if self._is_minute(begin):
                 text, number = self._lines.state(moment), moment.step.number
                 self._captioned(Caption(begin, text, "minute", number))
-            if moment.alarms:
-                share = self.layout.sounding / self.layout.duration
-                after = begin + share * float(durations[k])
+            after = begin + share * float(durations[k])
+            if moment.alarms or self._figures.due(after):
                 figures += self._announced(moment.alarms, k, after, begin)
         return figures
+
+    def _is_minute(self, time: float) -> bool:
+        """Whether a minute is over that none has told of; then it is told."""
+        over = time >= self._minute * _MINUTE
+        if over:
+            self._minute = int(time // _MINUTE) + 1
+        return over
 
     def _announced(
         self, alarms: Sequence[Alarm], step: int, time: float, begin: float
@@ -188,4 +204,5 @@ class Composer:
         return made
 
     def _captioned(self, caption: Caption) -> None:
-        self.captions.append(replace(caption, text=self._name + caption.text))
+        told = replace(caption, text=self._name + caption.text)
+        insort(self.captions, told, key=lambda one: one.time)

@@ -68,6 +68,11 @@ class Drive:
         times = _SLOWEST * (_FASTEST / _SLOWEST) ** places
         return np.nan_to_num(times, nan=1.0)
 
+    @property
+    def longest(self) -> float:
+        """The most that `lasting` returns."""
+        return _SLOWEST
+
     def hertz(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
         """Pitches of its voice in Hz, shape (S,)."""
         return np.asarray(_LOWEST * 2 ** (_OCTAVES * np.nan_to_num(places)))

@@ -5,6 +5,7 @@ Shapes: S rows of moments, L layers.
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,6 +33,7 @@ class Ensemble:
         runs: The names of the layers of each.
         preset: How they sound.
         names: What to call each in captions, if there are two.
+        until: Seconds at which the sound is over at the latest.
 
     Attributes:
         channels: How many there are.
@@ -39,13 +41,17 @@ class Ensemble:
     """
 
     def __init__(
-        self, runs: Sequence[Sequence[str]], preset: Preset, names: Sequence[str] = ()
+        self,
+        runs: Sequence[Sequence[str]],
+        preset: Preset,
+        names: Sequence[str] = (),
+        until: float = inf,
     ) -> None:
         if len(runs) == 1:
-            self._composers = [Composer(runs[0], preset)]
+            self._composers = [Composer(runs[0], preset, until=until)]
         else:
             self._composers = [
-                Composer(layers, preset, place, name)
+                Composer(layers, preset, place, name, until)
                 for layers, place, name in zip(runs, (-1.0, 1.0), names)
             ]
         self.channels = preset.channels if len(runs) == 1 else 2

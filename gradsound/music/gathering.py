@@ -25,18 +25,23 @@ def gather(earlier: Step, later: Step) -> Step:
     Of each layer it has the greater norm; NaN is greater than infinity, and anything than
     no gradient. So a layer that is out of line for one step of thousands is heard. Of
     values it has the later ones, and those that are not finite: NaN before infinity.
+
+    A step that was skipped has no part in that, unless both were: its gradients were thrown
+    away, and would hide those that were not.
     """
-    absent = earlier.absent & later.absent
-    raw = None
-    if earlier.raw is not None or later.raw is not None:
-        raw = _greater(earlier, earlier.unclipped, later, later.unclipped)
+    values = _later(earlier.values, later.values)
+    if earlier.skipped != later.skipped:
+        kept = later if earlier.skipped else earlier
+        norms, absent, raw = kept.norms, kept.absent, kept.raw
+    else:
+        norms = _greater(earlier, earlier.norms, later, later.norms)
+        absent = earlier.absent & later.absent
+        raw = None
+        if earlier.raw is not None or later.raw is not None:
+            raw = _greater(earlier, earlier.unclipped, later, later.unclipped)
+    skipped = earlier.skipped and later.skipped
     return replace(
-        later,
-        norms=_greater(earlier, earlier.norms, later, later.norms),
-        absent=absent,
-        skipped=earlier.skipped or later.skipped,
-        raw=raw,
-        values=_later(earlier.values, later.values),
+        later, norms=norms, absent=absent, skipped=skipped, raw=raw, values=values
     )
 
 

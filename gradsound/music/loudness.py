@@ -33,6 +33,10 @@ _BEYOND = 60.0  # dB; what is beyond its ends is heard as good as not at all
 
 _PITCHES = np.geomspace(32.0, 16_384.0, 37)  # Hz, four an octave
 _MOST, _LEAST = 12.0, -12.0  # dB; a voice that is hardly heard at all stays so
+# The lowest notes, on which norms of 0 rest, get less: ISO 226 would have them so loud
+# that, as BS.1770 weighs them, a run of dead layers were 5 LU louder than all others.
+_LOW, _LOWEST = 130.0, 62.0  # Hz; below the one less, from the other on least
+_MOST_LOWEST = 5.5  # dB
 _RATE, _FRAMES = 44_100.0, 4096  # of what is looked at, 93 ms
 _SINE = 0.5  # power of a sine at its peak of 1
 
@@ -75,4 +79,5 @@ def _decibels(program: Program) -> NDArray[np.float64]:
     hertz = np.asarray(np.fft.rfftfreq(_FRAMES, 1 / _RATE), np.float64)
     heard = power[:, 1:] @ 10 ** (-contour(hertz[1:]) / 10)
     missing = 10 * np.log10(_SINE / np.maximum(heard, 1e-12))
-    return np.asarray(np.clip(missing, _LEAST, _MOST))
+    low = np.log(_PITCHES), np.log([_LOWEST, _LOW])
+    return np.asarray(np.clip(missing, _LEAST, np.interp(*low, [_MOST_LOWEST, _MOST])))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import ceil
+from math import ceil, prod
 from typing import TYPE_CHECKING
 
 from gradsound.music.figures import FIGURES
@@ -41,7 +41,8 @@ def fitting(
         raise ValueError(f"duration must be {_LEAST:g} s or more, got {seconds:g}")
     counts = [len(preset.bands_of(names)) for names in runs]
     values = sum(drive.drives == "voice" for drive in preset.drives)
-    usual = max(
+    longest = prod(drive.longest for drive in preset.drives if drive.drives == "tempo")
+    usual = longest * max(
         lay_out(preset.texture, count + values, preset.note, preset.rest).duration
         for count in counts
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 ENDING = ".vtt"
 _SHOWN = 5.0  # seconds that a caption is shown, unless another comes
+_READ = 2.0  # seconds that it is shown even then, beside the other
 
 
 def write_captions(path: Path, captions: Iterable[Caption]) -> None:
@@ -32,17 +34,19 @@ def write_captions(path: Path, captions: Iterable[Caption]) -> None:
         (when, [escape(" ".join(one.text.split()), quote=False) for one in some])
         for when, some in groupby(captions, key=lambda caption: round(caption.time, 3))
     ]
-    ends = [when for when, _ in together[1:]] + [float("inf")]
+    nexts = [when for when, _ in together[1:]] + [float("inf")]
     cues = ["WEBVTT\n"]
-    for number, ((when, texts), end) in enumerate(zip(together, ends), 1):
-        span = f"{_stamp(when)} --> {_stamp(min(when + _SHOWN, end))}"
+    for number, ((when, texts), after) in enumerate(zip(together, nexts), 1):
+        end = min(when + _SHOWN, max(when + _READ, after))
+        span = f"{_stamp(when)} --> {_stamp(end)}"
         cues.append("\n".join([str(number), span, *texts, ""]))
     part = part_of(path)
     try:
         part.write_text("\n".join(cues), encoding="utf-8", newline="\n")
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
         raise type(error)(error.errno, error.strerror, str(path)) from error
 
 
