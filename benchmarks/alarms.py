@@ -25,7 +25,8 @@ import torch
 from torch.nn import functional
 
 import gradsound
-from gradsound.music.alarms import Alarm, Thresholds, Watch
+from gradsound.music.alarms import Alarm, Thresholds
+from gradsound.music.watch import Watch
 
 sys.path.append(str(Path(__file__).parents[1] / "demos"))
 from digits import load_digits

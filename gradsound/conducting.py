@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from gradsound.music.alarms import Watch
 from gradsound.music.composing import Composer
 from gradsound.music.moments import Moment, gathered
+from gradsound.music.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -196,8 +196,9 @@ class Conductor:
     def _wait(self, placer: Placer) -> Iterator[Passage]:
         """What sounds where no step has come."""
         alarm = self._watch.waited(time.monotonic() - self._last)
-        if alarm is not None:
-            yield Passage(self.composer.announce([alarm], placer.end))
+        told = self.composer.idle(alarm, placer.end)
+        if told is not None:
+            yield Passage(told)
         if self.composer.drones:
             silent = self._watch.stalled
             yield Passage(self.composer.hold(self._hold, silent=silent))

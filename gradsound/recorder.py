@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from gradsound.errors import warn
 from gradsound.follower import follow
+from gradsound.out.captions import ENDING
 from gradsound.out.sound_file import check_path
 from gradsound.run_file import RunWriter
 
@@ -53,8 +54,10 @@ class Recorder:
             raise ValueError("log and wav are both None, so nothing is kept: give one")
         self._keep, self._wav = log is not None, wav
         self._log = _temporary(wav) if log is None else Path(log)
-        if wav is not None and Path(wav).absolute() == self._log.absolute():
-            raise ValueError(f"log and wav must differ, got {wav} twice")
+        if wav is not None:
+            taken = (Path(wav).absolute(), Path(wav).with_suffix(ENDING).absolute())
+            if self._log.absolute() in taken:
+                raise ValueError(f"log must not be {wav} or its captions, got {log}")
         readers = (wav is not None) + (live is not None)
         self._writer: RunWriter | None = RunWriter(self._log, header, readers)
         readings = [reading.fileno() for reading in self._writer.readings]

@@ -8,7 +8,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
@@ -86,6 +86,12 @@ class Page:
             assert len(message) == 8 + made.nbytes
             self.columns += map(Column, made)
         return None
+
+    def waiting(self) -> Iterator[str | bytes]:
+        """Yields the messages that are there already, as they came."""
+        with suppress(TimeoutError):
+            while True:
+                yield self.socket.recv(0)
 
     def until(self, done, otherwise: str) -> None:
         """Takes messages until something is so."""

@@ -61,15 +61,15 @@ def test_a_caption_can_be_read(tmp_path: Path) -> None:
 
 
 def test_every_minute_without_a_step_has_a_line() -> None:
-    """While a drone waits for one, and none of it twice when steps come again."""
-    run, preset = make_run([[1.0, 2.0]] * 4), gradsound.PRESETS["ambient"]
+    """While one is waited for, and none of it twice when steps come again."""
+    run, preset = make_run([[1.0, 2.0]] * 4), gradsound.PRESETS["notes"]
     composer, made = Composer(run.header.layers, preset), moments(run, preset)
     end = 0.0
     for moment in (made[0], made[1]):
         composer.compose([moment], np.array([end]), np.array([0.5]))
         end += 0.5
         for _ in range(10 * 90):
-            composer.hold(0.1)
+            assert composer.idle(None, end) is None
             end += 0.1
     composer.compose(made[2:], np.array([end, 240.0]), np.array([240.0 - end, 0.5]))
 

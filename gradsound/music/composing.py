@@ -65,7 +65,6 @@ class Composer:
         self._epoch: float | None = None
         self._minute = 1  # the next to tell
         self._number = -1  # of the last step
-        self._end = 0.0  # seconds; of what was composed or held
         self.layout, self.drones = self._voicing.layout, self._voicing.drones
         self.voices = (*self._lines.programs, *PROGRAMS)
         self.captions: list[Caption] = []
@@ -109,7 +108,6 @@ class Composer:
         notes = self._voicing.notes(heard, durations)
         self._lines.remember(moments)
         self._number = moments[-1].step.number
-        self._end = float(begins[-1] + durations[-1])
         return Score(self.voices, np.concatenate([notes, *figures]), durations)
 
     def hold(self, seconds: float, *, silent: bool = False) -> Score:
@@ -120,17 +118,25 @@ class Composer:
             silent: Whether a drone falls silent meanwhile.
         """
         notes = self._voicing.hold(seconds, silent=silent)
-        if self._is_minute(self._end):
-            text = f"no step since step {self._number:,}"
-            self._captioned(Caption(self._end, text, "minute", self._number))
-        self._end += seconds
         return Score(self.voices, notes, np.array([seconds]))
 
-    def announce(self, alarms: Sequence[Alarm], begin: float) -> Score:
-        """The figures of alarms that no step brings, at a time; it takes no time itself."""
+    def idle(self, alarm: Alarm | None, begin: float) -> Score | None:
+        """The figures of what no step brings, at a time; they take no time of their own.
+
+        Args:
+            alarm: What was found meanwhile, if anything.
+            begin: When, in seconds.
+        """
+        if self._is_minute(begin):
+            text = f"no step since step {self._number:,}"
+            self._captioned(Caption(begin, text, "minute", self._number))
+        alarms = [] if alarm is None else [alarm]
+        if not (alarms or self._figures.due(begin)):
+            return None
         figures = self._announced(alarms, 0, begin, begin)
-        notes = np.concatenate([np.zeros(0, NOTE), *figures])
-        return Score(self.voices, notes, np.zeros(1))
+        return Score(
+            self.voices, np.concatenate([np.zeros(0, NOTE), *figures]), np.zeros(1)
+        )
 
     def finish(self, alarms: Sequence[Alarm], begin: float) -> Score:
         """The score of the end: what still sounds falls silent, and is announced."""

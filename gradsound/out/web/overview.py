@@ -6,8 +6,8 @@ from functools import reduce
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from gradsound.music.alarms import Watch
 from gradsound.music.moments import Moment, gathered
+from gradsound.music.watch import Watch
 from gradsound.out.web.messages import column, columns, marks
 
 if TYPE_CHECKING:

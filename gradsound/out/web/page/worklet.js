@@ -10,7 +10,7 @@ const HEADER = 32; // bytes of a message before its records
 const RECORD = 76; // bytes
 const MOST = 1 << 15; // events that are kept at once, about 15 MB: minutes of a dense run
 const MARGIN = round(0.02 * sampleRate); // frames behind the server, as networks are uneven
-const SLACK = round(0.05 * sampleRate); // frames; to be so much further behind is no matter
+const SLACK = round(0.015 * sampleRate); // frames; to be so much further behind is no matter
 const PATIENCE = 10 * sampleRate; // frames for which it is further before there is a step
 // Frames. Who is further behind has slept, and does not wait; what began longer ago was not
 // delayed, it sounds already; what ended longer ago will not be stepped back to.
