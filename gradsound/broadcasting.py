@@ -114,11 +114,11 @@ class Broadcast:
         return max(0.0, late, self.conductor.pause(self._placer))
 
     def _send_next(self) -> None:
-        more = True
-        while more and self._placer.left < self._ahead:
-            more = False
+        before = -1.0
+        while self._placer.left < self._ahead and self._placer.end > before:
+            before = self._placer.end  # if no time is taken, no more comes
             for passage in self.conductor.next(self._placer):
-                more, begin = True, self._placer.end
+                begin = self._placer.end
                 self._send(self._placed(passage, round(begin * self._sample_rate)))
                 if passage.moment is not None:
                     self._heard(passage.moment, begin)

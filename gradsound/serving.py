@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 import tempfile
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _LOOK = 0.05  # seconds between looks at whether there is more on standard input
 _AT_ONCE = 1 << 16  # bytes
+_ENDED = 143  # exit status, as the command line has it
 
 
 def serve(
@@ -76,12 +78,19 @@ def serve(
         stack.enter_context(address.listening)
         sys.stdout.write(f"{address}\n")
         sys.stdout.flush()
-        asyncio.run(_serve(run, sounding, address, source))
+        with suppress(asyncio.CancelledError):
+            asyncio.run(_serve(run, sounding, address, source))
+            return
+        sys.exit(_ENDED)
 
 
 async def _serve(run: Run, preset: Preset, address: Address, source: Source | None) -> None:
     from gradsound.out.web.server import Server  # which needs websockets
 
+    # Ended by the system's word, it must end as a whole: not one of its tasks.
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    with suppress(NotImplementedError, RuntimeError):  # not POSIX, or not the main thread
+        loop.add_signal_handler(signal.SIGTERM, task.cancel if task else loop.stop)
     attend: Callable[[Listener], Awaitable[None]]
     if source is None:
         finished = OnDemand(run, preset)
