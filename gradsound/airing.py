@@ -32,8 +32,11 @@ def _serve(job: dict[str, Any]) -> None:
     stations: list[OnAir] = []
 
     def more() -> bool:
-        # To wake up for every step, while one sounds, would take time from the training.
-        time.sleep(min(stations[0].broadcast.spare, _LOOK) if stations else 0)
+        if stations:
+            broadcast = stations[0].broadcast
+            broadcast.conductor.take_in()
+            # To wake up for every step, while one sounds, would take training time.
+            time.sleep(min(broadcast.spare, _LOOK))
         return trainer.may_write()
 
     async def on_air(run: Run) -> None:

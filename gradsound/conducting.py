@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from gradsound.music.preset import Preset
-    from gradsound.run import Run
+    from gradsound.run import Run, Step
     from gradsound.synth.placing import Placer
     from gradsound.synth.score import Score
 
 FASTEST = 1 / 15  # seconds from step to step; faster ones the ear does not follow
 _READ_AHEAD = 16  # steps
 _LEARNT = 256  # moments at a time
+_AT_ONCE = 64  # steps that come live, at most
 _LOOK = 0.1  # seconds between looks at whether to stop, where there is no room
 
 
@@ -112,7 +113,7 @@ class Conductor:
         run: What to play; its steps are read once, and may come as they are made.
         preset: How steps sound.
         live: Whether a step sounds when it comes, several that come too fast as one, or
-            each in its turn.
+            each in its turn. If it does, whoever reads must `take_in` before it waits.
         hold: Seconds that a drone goes on where no step comes.
         begin: Number of the first step to be heard. Those before are only known, so that
             later ones are heard against them; infinity is that of none before `catch_up`.
@@ -138,6 +139,7 @@ class Conductor:
     ) -> None:
         self._run, self._live, self._hold = run, live, hold
         self._begin, self._knew, self._came = begin, knew, came
+        self._steps: list[Step] = []  # that were read, and not yet looked at
         self._known: list[Moment] = []  # not yet learnt
         self.composer = Composer(run.header.layers, preset)
         self._watch = Watch(run.header.layers, preset.thresholds)
@@ -209,26 +211,36 @@ class Conductor:
 
     def catch_up(self) -> None:
         """Has every step heard that is read from now on; for the thread that reads."""
+        self.take_in()
         self._learn()
         self._begin = 0
+
+    def take_in(self) -> None:
+        """Hears of what was read, before more is waited for; for the thread that reads."""
+        steps, self._steps = self._steps, []
+        for step, alarms in zip(steps, self._watch.look(steps)):
+            moment = Moment(step.number, step, alarms)
+            if step.number < self._begin:
+                self._known.append(moment)
+                if len(self._known) == _LEARNT:
+                    self._learn()
+            else:
+                self._learn()
+                while not (self._waiting.put(moment) or self._stopped):
+                    pass
+                self._came()
 
     def _read(self) -> None:
         try:
             for step in self._run.steps:
                 self._last = time.monotonic()
-                (alarms,) = self._watch.look([step])
-                moment = Moment(step.number, step, alarms)
-                if step.number < self._begin:
-                    self._known.append(moment)
-                    if len(self._known) == _LEARNT:
-                        self._learn()
-                else:
-                    self._learn()
-                    while not (self._waiting.put(moment) or self._stopped):
-                        pass
-                    self._came()
+                self._steps.append(step)
+                # Ten at a time take hardly longer than one: time that is the training's.
+                if not self._live or len(self._steps) == _AT_ONCE:
+                    self.take_in()
                 if self._stopped:
                     return
+            self.take_in()
             self._learn()
         except (OSError, ValueError) as error:
             self.failure = error

@@ -46,7 +46,7 @@ class Playing:
         volume: As given; may be changed at any time.
         muted: Whether nothing is to be heard.
         ended: Whether to end before the run does.
-        catch_up: As `Conductor.catch_up`.
+        conductor: What says what comes next.
     """
 
     def __init__(
@@ -65,8 +65,7 @@ class Playing:
         self._sample_rate = sample_rate
         self._mixer = Mixer(sample_rate, preset.channels)
         self._block = speaker.frames / sample_rate  # seconds
-        self._conductor = Conductor(run, preset, live=live, hold=self._block, begin=begin)
-        self.catch_up = self._conductor.catch_up
+        self.conductor = Conductor(run, preset, live=live, hold=self._block, begin=begin)
         self._gain = 0.0  # at present
         self._deaf = 0.0  # seconds without a device
         self.volume, self.muted = volume, False
@@ -75,12 +74,12 @@ class Playing:
     @property
     def number(self) -> int:
         """That of the step that sounds; -1 before the first."""
-        return self._conductor.number
+        return self.conductor.number
 
     @property
     def failure(self) -> Exception | None:
         """What ended the reading, if anything did."""
-        return self._conductor.failure
+        return self.conductor.failure
 
     @property
     def spare(self) -> float:
@@ -95,13 +94,13 @@ class Playing:
         """
         switch = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH)
-        self._conductor.begin()
-        compiler = self._mixer.warm(dict.fromkeys(self._conductor.composer.voices))
+        self.conductor.begin()
+        compiler = self._mixer.warm(dict.fromkeys(self.conductor.composer.voices))
         left = most
         try:
             while left > 0 and not self.ended:
-                read = self._conductor.read
-                if self._conductor.done and not self._mixer.left:
+                read = self.conductor.read
+                if self.conductor.done and not self._mixer.left:
                     break
                 if self._speaker.wants(_LOOK):
                     self._speaker.play(self._next())
@@ -122,7 +121,7 @@ class Playing:
     def _play_next(self) -> None:
         """Adds what follows when what was added is nearly over."""
         if self._mixer.left < self._speaker.frames:
-            for passage in self._conductor.next(self._mixer.placer):
+            for passage in self.conductor.next(self._mixer.placer):
                 self._mixer.add(passage.score)
 
     def _go_on_unheard(self) -> None:
@@ -133,7 +132,7 @@ class Playing:
             self._mixer.read(round(_LOOK * self._sample_rate))
 
     def _tell(self) -> None:
-        captions = self._conductor.composer.captions
+        captions = self.conductor.composer.captions
         while captions and captions[0].time <= self._mixer.placer.now:
             self._told(captions.pop(0))
 

@@ -31,6 +31,7 @@ def _play(job: dict[str, Any]) -> None:
             playing.volume = float(value)
 
     def more() -> bool:
+        playing.conductor.take_in()
         # To wake up for every step, while one sounds, would take time from the training.
         time.sleep(min(playing.spare, _LOOK))
         return trainer.may_write()

@@ -108,7 +108,8 @@ class _Voice:
     def play(self, block: NDArray[np.float32], start: int, period: float) -> None:
         """Adds what sounds from a frame on to a block, shape (C, N + ROOM)."""
         end = start + block.shape[1] - ROOM
-        begun = np.searchsorted(self._coming["first"], end)
+        # Most voices have nothing to play in most blocks: that must cost nothing.
+        begun = self._coming["first"].searchsorted(end) if len(self._coming) else 0
         if begun:
             self._sounding = np.concatenate([self._sounding, self._coming[:begun]])
             self._coming = self._coming[begun:]
