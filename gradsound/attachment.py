@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from gradsound.player import check_volume
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import nn
     from torch.optim import Optimizer
 
@@ -31,6 +33,7 @@ class Attachment:
         # and then, or at the end of the program, this finishes the files.
         owner = model if optimizer is None else optimizer
         self._finish = weakref.finalize(owner, _finish, tap, recorder)
+        self._kept = _kept(recorder)
         _attached.setdefault(model, []).append(self)
 
     def before_clip(self) -> None:
@@ -100,6 +103,12 @@ class Attachment:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _repr_html_(self) -> str | None:
+        """The page on which it is heard, or its run so far, for notebooks."""
+        from gradsound.presenting import attachment_html
+
+        return attachment_html(self.url, self._kept)
+
     def _hears(self, optimizer: Optimizer | None) -> bool:
         """Whether a second attachment with this optimizer would hear the same."""
         if not self._finish.alive:
@@ -127,6 +136,13 @@ def refuse_second(model: nn.Module, optimizer: Optimizer | None) -> None:
             "attach() returned before, or use it in a with statement"
         )
     attachments[:] = [one for one in attachments if one._finish.alive]
+
+
+def _kept(recorder: Recorder | None) -> tuple[Path, int] | None:
+    """Its run file and what the system knows it by: a later run may take the name."""
+    if recorder is None or not recorder._keep:
+        return None
+    return recorder._log.absolute(), recorder._log.stat().st_ino
 
 
 def _finish(tap: Tap | None, recorder: Recorder | None) -> None:

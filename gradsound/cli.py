@@ -206,4 +206,11 @@ def _add(
         metavar="GLOB",
         help="only the layers whose names match, such as 'encoder.*'; may be repeated",
     )
+    command.add_argument(
+        "--norms",
+        action="append",
+        metavar="GLOB",
+        help="what is a norm, such as 'grad_norm*', if the run is a log of another tool "
+        "(found by name)",
+    )
     return command

@@ -58,6 +58,7 @@ def play_run(options: argparse.Namespace) -> None:
     play(
         options.run,
         layers=options.layers,
+        norms=options.norms,
         preset=preset_of(options),
         speed=options.speed,
         follow=options.follow,
@@ -72,6 +73,7 @@ def serve_run(options: argparse.Namespace) -> None:
     serve(
         options.run,
         layers=options.layers,
+        norms=options.norms,
         preset=preset_of(options),
         speed=options.speed,
         follow=options.follow,
@@ -142,7 +144,8 @@ def show_info(options: argparse.Namespace) -> None:
     header = run.header
     print(f"{run.name}: {header.note}" if header.note else run.name)
     since = f", from {header.start}" if header.start else ""
-    print(f"{summary.steps} steps in {summary.seconds:.1f} s{since}")
+    took = f" in {summary.seconds:.1f} s" if summary.seconds else ""  # not all logs tell
+    print(f"{summary.steps} steps{took}{since}")
     for line in tell(summary) if summary.steps else ():
         print(line)
     width = max(5, *(len(name) for name in header.layers))
@@ -151,5 +154,6 @@ def show_info(options: argparse.Namespace) -> None:
     for layer, name in enumerate(header.layers):
         norms = summary.lowest[layer], summary.typical[layer], summary.highest[layer]
         shown = ("-" if np.isnan(norm) else f"{norm:.3g}" for norm in norms)
-        cells = (f"{header.parameters[layer]:,}", *shown, summary.absent[layer])
+        size = header.parameters[layer]
+        cells = (f"{size:,}" if size else "-", *shown, summary.absent[layer])
         print(name.ljust(width), *(str(cell).rjust(11) for cell in cells))

@@ -41,6 +41,7 @@ def play(
     path: Path,
     *,
     layers: Sequence[str] | None,
+    norms: Sequence[str] | None,
     preset: Preset,
     speed: float,
     follow: bool,
@@ -49,8 +50,9 @@ def play(
     """Plays a run until it is over, or a key or Ctrl-C ends it.
 
     Args:
-        path: A run file; ``-`` for standard input.
+        path: A run file, or a log of another tool; ``-`` for standard input.
         layers: Globs over layers; all if None.
+        norms: Globs over the names in such a log, for `read_run`.
         preset: How steps sound.
         speed: Times faster.
         follow: Whether steps sound as they come, several that come too fast as one. Those
@@ -63,7 +65,7 @@ def play(
         NoDeviceError: If there is no sound device to begin with.
     """
     sounding = at_speed(preset, speed)
-    with Source(path) as source:
+    with Source(path, norms) as source:
         growing = follow and not source.piped
         run = source.run(growing=growing)
         if layers is not None:
@@ -79,7 +81,7 @@ def play(
             told=_say,
             begin=inf if growing else 0,
         )
-        source.at_end = playing.catch_up
+        source.at_end = playing.conductor.catch_up
         with _terminal(playing):
             playing.play()
     if playing.ended:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # What says how a run sounds, of which a sound is in no need.
 OF_RUN = (
     *("preset", "voice", "band", "scale", "invert", "baseline"),
-    *("speed", "duration", "layers"),
+    *("speed", "duration", "layers", "norms"),
 )
 USUAL = {"preset": "notes", "speed": 1.0}
 VOICE = "a name that 'voices' lists, or module:function of your own"
@@ -115,5 +115,5 @@ def run_of(options: argparse.Namespace) -> Run:
 
 def selected(path: Path, options: argparse.Namespace) -> Run:
     """A run of the layers that options choose."""
-    run = read_run(path)
+    run = read_run(path, norms=options.norms)
     return run if options.layers is None else run.select(options.layers)

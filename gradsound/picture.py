@@ -19,15 +19,18 @@ from gradsound.music.moments import Moment
 from gradsound.music.preset import find_preset
 from gradsound.music.textures import lay_out
 from gradsound.run_file import run_for
-from gradsound.summary import Summary, summarize, tell
+from gradsound.summary import summarize, tell
 from gradsound.synth.mixer import render
 from gradsound.synth.placing import LIMIT
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from gradsound.music.preset import Preset
     from gradsound.run import Run, Step
+    from gradsound.summary import Summary
     from gradsound.synth.score import Score
     from gradsound.synth.voices import Voice
 
@@ -46,8 +49,9 @@ _NAMED = 10  # lines in the legend, as many as colours that one can tell apart
 
 def plot(
     run: Run | str | Path,
-    path: str | Path,
+    path: str | Path | None = None,
     *,
+    ax: Axes | None = None,
     preset: str | Preset = "notes",
     voice: Voice | None = None,
 ) -> None:
@@ -56,24 +60,52 @@ def plot(
     Args:
         run: A run, or the path of a run file. It is read twice.
         path: Where to write; the ending (.png, .svg, .pdf) tells the format.
+        ax: Axes of matplotlib to draw on instead; there is room for the pitches alone.
         preset: How steps sound: the name of one of ``gradsound.PRESETS``, or your own.
         voice: What sounds instead of the preset's voice, as for `gradsound.render`.
 
     Raises:
-        ValueError: If the preset is unknown, the ending is, or the run has no steps.
+        ValueError: If the preset is unknown, the ending is, the run has no steps, or there
+            is not one of path and ax.
         RunFormatError: If the run file is not one.
         OSError: If a file cannot be read or written.
         MissingExtraError: If matplotlib is not installed.
     """
+    if (path is None) == (ax is None):
+        got = "neither" if path is None else f"{str(path)!r} and {type(ax).__name__}"
+        raise ValueError(f"plot takes a path to write, or ax to draw on, got {got}")
+    preset = find_preset(preset, voice)
+    if path is None:
+        title, _ = _draw(run_for(run, [], "draw it"), preset, ax)
+        ax.set_title(title, parse_math=False)  # type: ignore[union-attr]
+        return
+    path = Path(path)
+    if path.suffix[1:].lower() not in _figure().canvas.get_supported_filetypes():
+        raise ValueError(f"{path}: a picture ends in .png, .svg or .pdf")
+    draw(run_for(run, [path], "draw it"), preset).savefig(path)
+
+
+def draw(run: Run, preset: Preset) -> Figure:
+    """The figure that `plot` writes; raises as that does."""
+    figure = _figure()
+    upper, lower = figure.subplots(2, sharex=True, height_ratios=(3, 2), sharey=True)
+    title, summary = _draw(run, preset, upper, lower)
+    told = "\n".join(line for text in tell(summary) for line in wrap(text, _TEXT))
+    figure.suptitle(title, x=0.01, ha="left", weight="bold", parse_math=False)
+    upper.set_title(told, loc="left", fontsize=9, parse_math=False)
+    return figure
+
+
+def _figure() -> Figure:
     try:
         from matplotlib.figure import Figure  # heavy, and optional
     except ImportError as error:
         raise MissingExtraError("matplotlib", "plot") from error
-    path, preset = Path(path), find_preset(preset, voice)
-    figure = Figure(figsize=(11, 7), layout="constrained", dpi=110)
-    if path.suffix[1:].lower() not in figure.canvas.get_supported_filetypes():
-        raise ValueError(f"{path}: a picture ends in .png, .svg or .pdf")
-    run = run_for(run, [path], "draw it")
+    return Figure(figsize=(11, 7), layout="constrained", dpi=110)
+
+
+def _draw(run: Run, preset: Preset, upper: Any, lower: Any = None) -> tuple[str, Summary]:
+    """Draws pitches, and the spectrum if there are axes for it; returns what to call it."""
     summary = summarize(run)
     if not summary.steps:
         raise ValueError(f"{run.name}: has no steps, so there is nothing to draw")
@@ -82,19 +114,15 @@ def plot(
     layout = lay_out(preset.texture, len(lines.names), preset.note, preset.rest)
     seconds = layout.duration  # of every step, as if nothing drove the tempo
     onsets = places * seconds
-    upper, lower = figure.subplots(2, sharex=True, height_ratios=(3, 2), sharey=True)
     moments = [Moment(step.number, step) for step in steps]
     _draw_pitches(upper, lines, onsets[:, None] + layout.onsets, moments)
-    _draw_spectrum(lower, onsets, moments, Composer(run.header.layers, preset), seconds)
+    if lower is not None:
+        _draw_spectrum(lower, onsets, moments, Composer(run.header.layers, preset), seconds)
     _draw_events(upper, summary, onsets, steps)
     _draw_axes(upper, lower, summary.steps * seconds, seconds)
     name = run.header.note or run.name
     count = "1 step" if summary.steps == 1 else f"{summary.steps:,} steps"
-    title = f"{name}: {count}, preset {preset.name}"
-    told = "\n".join(line for text in tell(summary) for line in wrap(text, _TEXT))
-    figure.suptitle(title, x=0.01, ha="left", weight="bold", parse_math=False)
-    upper.set_title(told, loc="left", fontsize=9, parse_math=False)
-    figure.savefig(path)
+    return f"{name}: {count}, preset {preset.name}", summary
 
 
 def _thin(run: Run, total: int) -> tuple[NDArray[np.float64], list[Step]]:
@@ -159,13 +187,15 @@ def _draw_axes(upper: Any, lower: Any, end: float, duration: float) -> None:
     upper.set_yticks(ticks, [f"{tick:,}" for tick in ticks])
     upper.minorticks_off()
     upper.grid(alpha=0.3)
-    upper.tick_params(top=True, labeltop=False)
-    lower.set(ylabel="sound, Hz", xlabel="seconds of sound")
-    below = lower.secondary_xaxis(
-        -0.28, functions=(lambda seconds: seconds / duration, lambda step: step * duration)
-    )
-    below.set_xlabel("optimizer step")
-    below.xaxis.get_major_locator().set_params(integer=True)
+    lowest, where = (upper, "top") if lower is None else (lower, -0.28)
+    if lower is not None:
+        upper.tick_params(top=True, labeltop=False)
+        lower.set_ylabel("sound, Hz")
+    lowest.set_xlabel("seconds of sound")
+    scales = (lambda seconds: seconds / duration, lambda step: step * duration)
+    numbers = lowest.secondary_xaxis(where, functions=scales)
+    numbers.set_xlabel("optimizer step")
+    numbers.xaxis.get_major_locator().set_params(integer=True)
 
 
 def _draw_events(

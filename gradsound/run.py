@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -129,6 +129,47 @@ class Run:
             parameters=tuple(self.header.parameters[index] for index in chosen),
         )
         return Run(header, _Selected(self.steps, chosen), self.name)
+
+    # The rest only passes on, upwards, to what imports its libraries when it is asked.
+
+    def audio(self) -> Any:
+        """Returns the sound as a ``wandb.Audio``: ``wandb.log({"sound": run.audio()})``.
+
+        It has the default preset; of a long run it is a time-lapse of 20 s.
+
+        Raises:
+            ImportError: If wandb is not installed.
+            ValueError: If the run has no steps.
+            RunFormatError: If a line of it is not a step.
+        """
+        from gradsound.presenting import to_wandb
+
+        return to_wandb(self)
+
+    def to_tensorboard(self, writer: Any, tag: str = "gradsound") -> None:
+        """Adds the sound and the picture to a TensorBoard log, at the last step.
+
+        The sound has the default preset, one channel and 16 bits, which is what TensorBoard
+        takes; of a long run it is a time-lapse of 20 s.
+
+        Args:
+            writer: A ``SummaryWriter`` of ``torch.utils.tensorboard``.
+            tag: What both are under: ``gradsound/sound`` and ``gradsound/picture``.
+
+        Raises:
+            MissingExtraError: If matplotlib is not installed.
+            ValueError: If the run has no steps.
+            RunFormatError: If a line of it is not a step.
+        """
+        from gradsound.presenting import to_tensorboard
+
+        to_tensorboard(self, writer, tag)
+
+    def _repr_html_(self) -> str | None:
+        """A player and a picture, for notebooks."""
+        from gradsound.presenting import run_html
+
+        return run_html(self)
 
 
 @dataclass(frozen=True, slots=True)

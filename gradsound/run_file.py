@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import io
     from collections.abc import Callable, Iterable, Iterator
 
+NO_NORMS = "{}: a run file says itself what its norms are; leave out norms"
 _LINE_MAX = 1 << 26  # bytes; a line of 64 MiB is no step but a file of another kind
 
 
@@ -106,24 +107,35 @@ def _free_name(path: Path) -> Path:
     return next(name for name in names if not name.exists())
 
 
-def read_run(path: str | Path) -> Run:
-    """Opens a run file.
+def read_run(path: str | Path, *, norms: str | Iterable[str] | None = None) -> Run:
+    """Opens a run file, or a finished run that another tool logged.
 
-    Only the header is read at once. The steps are read anew, in bounded memory, each
-    time that ``run.steps`` is iterated; a last line that was torn (its writer was killed)
-    is left out with a warning.
+    Of a run file only the header is read at once. The steps are read anew, in bounded
+    memory, each time that ``run.steps`` is iterated; a last line that was torn (its writer
+    was killed) is left out with a warning.
 
     Args:
-        path: A file in the format of docs/run-format.md.
+        path: A file in the format of docs/run-format.md, or one of those in docs/logs.md
+            (Hugging Face, TensorBoard, W&B, MLflow, Lightning, CSV), or a folder of these.
+        norms: A glob over the names in a log of another tool, or several: which of them
+            are norms. If None, that is found by their names.
 
     Raises:
         OSError: If there is no such file, or it cannot be read.
         RunFormatError: If it is not a run; the message has file, line and what was
             expected. Iterating the steps raises it too.
+        ValueError: If ``norms`` are given for a run file, which says itself what they are.
     """
     path = Path(path)
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise RunFormatError(f"{path}: a pipe or device; save the run to a file first")
+    from gradsound.logs.finding import read_log  # of which a writer has no need
+
+    globs = [norms] if isinstance(norms, str) else None if norms is None else [*norms]
+    if (logged := read_log(path, globs)) is not None:
+        return logged
+    if norms is not None:
+        raise ValueError(NO_NORMS.format(path))
     with path.open("rb") as file:
         header = _read_header(str(path), lines(file))
     return Run(header, _FileSteps(path), str(path))

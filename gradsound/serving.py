@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from gradsound.address import Address
 from gradsound.music.preset import at_speed
 from gradsound.run import Run
-from gradsound.run_file import lines, parse, read_run
+from gradsound.run_file import NO_NORMS, lines, parse, read_run
 from gradsound.source import Source
 from gradsound.stations import OnAir, OnDemand
 from gradsound.synth.javascript import module
@@ -38,6 +38,7 @@ def serve(
     path: Path,
     *,
     layers: Sequence[str] | None,
+    norms: Sequence[str] | None,
     preset: Preset,
     speed: float,
     follow: bool,
@@ -47,8 +48,9 @@ def serve(
     """Serves a page until Ctrl-C ends it, or what it follows is over.
 
     Args:
-        path: A run file; ``-`` for standard input.
+        path: A run file, or a log of another tool; ``-`` for standard input.
         layers: Globs over layers; all if None.
+        norms: Globs over the names in such a log, for `read_run`.
         preset: How steps sound.
         speed: Times faster.
         follow: Whether steps sound as they come, the same for all who listen. Those that
@@ -66,12 +68,14 @@ def serve(
     with ExitStack() as stack:
         source = None
         if follow:
-            source = stack.enter_context(Source(path))
+            source = stack.enter_context(Source(path, norms))
             run = source.run(growing=not source.piped)
         elif str(path) == "-":
+            if norms is not None:
+                raise ValueError(NO_NORMS.format("standard input"))
             run = _kept(stack)
         else:
-            run = read_run(path)
+            run = read_run(path, norms=norms)
         if layers is not None:
             run = run.select(layers)
         address = Address(port, host)

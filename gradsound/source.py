@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import io
+import os
 import select
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from gradsound.run_file import lines, parse
+from gradsound.run_file import NO_NORMS, lines, parse, read_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from gradsound.run import Run
@@ -25,7 +26,8 @@ class Source(io.RawIOBase):
     A thread that waits in a file of Python's own would keep the program from ending.
 
     Args:
-        path: Of the file; ``-`` is standard input.
+        path: Of the file; ``-`` is standard input. It may be a log of another tool, too.
+        norms: Globs over the names in such a log, for `read_run`.
 
     Attributes:
         name: What to call it.
@@ -36,11 +38,18 @@ class Source(io.RawIOBase):
         OSError: If it cannot be read.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, norms: Sequence[str] | None = None) -> None:
+        from gradsound.logs.finding import find  # of which a player has no need
+
+        self._path, self._norms = path, norms
         self.piped = str(path) == "-"
         self.name = "standard input" if self.piped else str(path)
+        self._logged = not self.piped and find(path) is not None
+        if norms is not None and not self._logged:
+            raise ValueError(NO_NORMS.format(self.name))
+        opened = 0 if self.piped else os.devnull if self._logged else path
         self._file = open(  # noqa: SIM115 (closed with this)
-            0 if self.piped else path, "rb", buffering=0, closefd=not self.piped
+            opened, "rb", buffering=0, closefd=not self.piped
         )
         self._over = False
         self.at_end: Callable[[], object] = lambda: None
@@ -52,6 +61,8 @@ class Source(io.RawIOBase):
     def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]
         """As any file's; 0 once it is closed."""
         with suppress(ValueError):  # closed meanwhile
+            if not select.select([self._file], [], [], 0)[0]:
+                self.at_end()
             while not self._over:
                 if select.select([self._file], [], [], _LOOK)[0]:
                     return self._file.readinto(buffer)
@@ -68,7 +79,12 @@ class Source(io.RawIOBase):
 
         Raises:
             RunFormatError: If it is no run.
+            ValueError: If it is to grow, and a log of another tool.
         """
+        if self._logged:
+            if growing:
+                raise ValueError(f"{self.name}: a log of another tool cannot be followed")
+            return read_run(self._path, norms=self._norms)
         file = io.BufferedReader(self)
         return parse(self.name, lines(file, self._more) if growing else lines(file))
 

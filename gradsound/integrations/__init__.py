@@ -1,0 +1,1 @@
+"""Callbacks for frameworks that own the loop; each module imports its framework."""

@@ -1,0 +1,1 @@
+"""Finished runs that other tools logged, read as runs of ours."""
