@@ -4,8 +4,11 @@ import base64
 import io
 import re
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +19,7 @@ import wandb
 from conftest import make_run
 from IPython.core.interactiveshell import InteractiveShell
 from matplotlib.figure import Figure
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.tensorboard import SummaryWriter
 from traitlets.config import Config
@@ -260,3 +263,49 @@ def test_plot_takes_a_path_or_axes(arguments: dict[str, object], got: str) -> No
     """One of them."""
     with pytest.raises(ValueError, match=f"a path to write, or ax to draw on, got {got}"):
         gradsound.plot(make_run(RUN), **arguments)
+
+
+@contextmanager
+def host(page: bytes) -> Iterator[int]:
+    """Serves a page, as a notebook's server does, on a port of its own."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(page)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("", 0), Answer) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "elsewhere.localhost"])
+def test_the_page_in_a_notebook_of_this_machine(
+    browser: Browser, notebook, name: str
+) -> None:
+    """It is there and waits to be heard; a page of any other name may not frame it."""
+    model = small()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    with gradsound.listen(model, optimizer, web=0) as attachment:
+        html = shown(notebook, "attachment", attachment=attachment)["text/html"]
+        with host(html.encode()) as port:
+            page, url = browser.new_page(), f"http://{name}:{port}/"
+            if name == "elsewhere.localhost":
+                refused = lambda message: "frame-ancestors" in message.text  # noqa: E731
+                with page.expect_console_message(refused):
+                    page.goto(url)
+            else:
+                page.goto(url)
+                body = page.frame_locator("iframe").locator("body")
+                expect(body).to_have_attribute("data-state", "waiting")
+            page.close()

@@ -102,6 +102,9 @@ def test_shell_snippets_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sav
     monkeypatch.chdir(tmp_path)
     for name in ("run.jsonl", "other.jsonl"):
         save([[1 / 3, 2 / 3]] * 9, layers=("0", "2"), name=name)
+    Path("results.csv").write_text("step,a/gradient\n0,0.5\n1,0.25\n")
+    logged = [{"step": 10, "loss": 0.5, "grad_norm": 1 / 3}]
+    Path("trainer_state.json").write_text(json.dumps({"log_history": logged}))
     makefile = (ROOT / "Makefile").read_text()
     extras = (ROOT / "setup.cfg").read_text()
     ran = []

@@ -50,8 +50,11 @@ _ANSWERS = 20  # seconds in which a page must answer, or it is gone
 _BEGINS = 5  # seconds that a request may take
 _ENDS = 0.5  # seconds in which a page should say goodbye
 
-# Nothing but what is served here is run or shown, in no frame of another page, and no other
-# page learns the address.
+# Nothing but what is served here is run or shown, and no other page learns the address.
+# What may show it in a frame is a page of this machine, such as a notebook: whoever serves
+# one here and knows the address could ask for all of it anyway. A frame might have a reader
+# press what they do not see; here that is to listen, or to be silent. A policy cannot name
+# the loopback of IPv6.
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
@@ -61,7 +64,8 @@ _HEADERS = {
 }
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "connect-src 'self' {}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "connect-src 'self' {}; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors http://localhost:* http://127.0.0.1:*"
 )
 
 
