@@ -54,12 +54,12 @@ class Address:
         """What to open in a browser of this machine."""
         anywhere = ip_address(self._host).is_unspecified
         host = "127.0.0.1" if anywhere else self._host
-        shown = f"[{host}]" if ":" in host else host
-        return f"http://{shown}:{self._port}/{self.token}/"
+        return f"http://{_bracketed(host)}:{self._port}/{self.token}/"
 
     def __str__(self) -> str:
         """Two lines: what to open, and what makes that work from another machine."""
-        at = f"{self._port}:{'127.0.0.1' if self.elsewhere else self._host}:{self._port}"
+        host = "127.0.0.1" if self.elsewhere else _bracketed(self._host)
+        at = f"{self._port}:{host}:{self._port}"
         return (
             f"hear it at {self.url}\nfrom another machine, after: ssh -N -L {at} {_login()}"
         )
@@ -69,8 +69,8 @@ def check_port(port: int | None) -> None:
     """Raises as `Address` does, but that no port is taken."""
     if find_spec("websockets") is None:
         raise MissingExtraError("websockets", "web")
-    if port is not None and not 0 <= port <= _PORT_MAX:
-        raise ValueError(f"port must be 0 to {_PORT_MAX}, got {port}")
+    if port is not None and not (isinstance(port, int) and 0 <= port <= _PORT_MAX):
+        raise ValueError(f"port must be 0 to {_PORT_MAX}, got {port!r}")
 
 
 def _bound(port: int | None, host: str) -> socket.socket:
@@ -96,6 +96,11 @@ def _bound(port: int | None, host: str) -> socket.socket:
             raise OSError(error.errno, f"port {number}: {error.strerror}") from error
         return listening
     raise AssertionError
+
+
+def _bracketed(host: str) -> str:
+    """As it is written before a port."""
+    return f"[{host}]" if ":" in host else host
 
 
 def _login() -> str:

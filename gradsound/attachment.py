@@ -74,7 +74,7 @@ class Attachment:
         """Linear gain of what the sound device plays, 0 to 1; may be set while it does.
 
         Raises:
-            ValueError: If it is set to something else.
+            ValueError: If it is set to something else, or it is heard on a page.
         """
         player = None if self._recorder is None else self._recorder.player
         return 0.0 if player is None else player.volume
@@ -82,6 +82,8 @@ class Attachment:
     @volume.setter
     def volume(self, volume: float) -> None:
         check_volume(volume)
+        if self.url is not None:
+            raise ValueError("volume is not for a page, which has its own")
         if self._recorder is not None and self._recorder.player is not None:
             self._recorder.player.volume = volume
 

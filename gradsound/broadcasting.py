@@ -122,6 +122,10 @@ class Broadcast:
                 self._send(self._placed(passage, round(begin * self._sample_rate)))
                 if passage.moment is not None:
                     self._heard(passage.moment, begin)
+                self._tell()
+        self._tell()
+
+    def _tell(self) -> None:
         captions = self.conductor.composer.captions
         while captions:
             self._told(captions.pop(0))

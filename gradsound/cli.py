@@ -133,7 +133,9 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="play steps as they are added, from now on, to all who listen alike",
     )
-    command.add_argument("--port", type=int, help="which to serve on (any that is free)")
+    command.add_argument(
+        "--port", type=int, help="which to serve on (8421, or the next one free)"
+    )
     command.add_argument(
         "--host",
         default="127.0.0.1",

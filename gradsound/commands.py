@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradsound.address import check_port
 from gradsound.audition import audition, described, listed
 from gradsound.console import play
 from gradsound.legend import legend
@@ -68,6 +69,7 @@ def play_run(options: argparse.Namespace) -> None:
 
 def serve_run(options: argparse.Namespace) -> None:
     """Plays a run in a browser."""
+    check_port(options.port)  # and whether there is what it takes to serve
     from gradsound.serving import serve  # which no other command needs, nor waits for
 
     serve(

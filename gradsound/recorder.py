@@ -75,7 +75,7 @@ class Recorder:
             elif not self._keep:
                 self._log.unlink()  # the player has it open
         except BaseException:
-            self._writer.close()
+            self._writer.discard()
             raise
 
     def record(self, steps: Sequence[Step]) -> None:
@@ -122,8 +122,7 @@ class Recorder:
             if process is not None:
                 process.close()
         if self._writer is not None:
-            self._writer.close()
-        self._log.unlink(missing_ok=True)
+            self._writer.discard()
 
     def close(self, seen: int = 0) -> None:
         """Finishes the files.

@@ -48,9 +48,10 @@ class RunWriter:
 
     def __init__(self, path: Path, header: Header, readers: int = 0) -> None:
         self.steps, self._bytes = 0, 0
+        self._path, self._older = path, None
         with _locked(path.parent):  # two that begin at once must not take one name
             if path.is_file() and path.stat().st_size > 0:
-                path.rename(_free_name(path))
+                self._older = path.rename(_free_name(path))
             self._file: io.FileIO = path.open("wb", buffering=0)
             try:
                 self._write(encode_header(header))
@@ -72,6 +73,15 @@ class RunWriter:
             self._write(lines)
         finally:
             self.steps += lines[: self._bytes - before].count(b"\n")
+
+    def discard(self) -> None:
+        """Removes the file, and what was kept beside it has its name again."""
+        self.close()
+        self._path.unlink(missing_ok=True)
+        if self._older is not None:
+            with _locked(self._path.parent):
+                if not self._path.exists():
+                    self._older.rename(self._path)
 
     def close(self) -> None:
         """Closes the file. A second call does nothing."""

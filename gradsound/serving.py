@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from gradsound.address import Address
 from gradsound.music.preset import at_speed
+from gradsound.out.web.server import Server
 from gradsound.run import Run
 from gradsound.run_file import NO_NORMS, lines, parse, read_run
 from gradsound.source import Source
@@ -89,8 +90,6 @@ def serve(
 
 
 async def _serve(run: Run, preset: Preset, address: Address, source: Source | None) -> None:
-    from gradsound.out.web.server import Server  # which needs websockets
-
     # Ended by the system's word, it must end as a whole: not one of its tasks.
     task, loop = asyncio.current_task(), asyncio.get_running_loop()
     with suppress(NotImplementedError, RuntimeError):  # not POSIX, or not the main thread

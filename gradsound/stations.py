@@ -190,14 +190,21 @@ class OnDemand:
             listener.send(message)
 
     async def _play(self, listener: Listener, begin: int) -> None:
+        later = 0.0  # seconds by which the run's clock is before that of the sound
+
+        def heard(moment: Moment, begin: float) -> None:
+            nonlocal later
+            later = moment.step.time - begin
+
         broadcast = Broadcast(
             self._run,
             self._preset,
             SAMPLE_RATE,
             listener.send,
-            lambda told: listener.send(caption(told, SAMPLE_RATE)),
+            lambda told: listener.send(caption(told, SAMPLE_RATE, later=later)),
             live=False,
             begin=begin,
+            heard=heard,
         )
         await broadcast.run()
         listener.send(over())

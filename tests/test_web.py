@@ -136,6 +136,37 @@ def test_a_finished_run_begins_where_asked(save) -> None:
         np.testing.assert_array_equal(last[name], only[name])
 
 
+def test_captions_have_the_clock_of_the_run(save) -> None:
+    """Wherever it is played from, and however fast."""
+    run = save([[1.0]] * 300 + [[NAN]] + [[1.0]] * 6)  # three steps a second
+    with served(run, "--speed", 4) as (url, _):
+        page = Page(url)
+        page.say(kind="play", **{"from": 299})
+        page.until(lambda: "over" in page.kinds(), "it does not end")
+    clocks = {one["type"]: one["clock"] for one in page.told if one["kind"] == "caption"}
+    assert clocks["nonfinite"] == "1:40"
+
+
+def test_strangers_are_no_news(save) -> None:
+    """Connections that say nothing, and more than the system has room for, log nothing."""
+    limited = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)); "
+    command = f"{limited}from gradsound.cli import main; main(['serve', '{save(RUN)}'])"
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", command], **pipes) as process:
+        url = process.stdout.readline().decode().split()[-1]
+        address = ("127.0.0.1", int(url.split(":")[2].split("/")[0]))
+        page = Page(url)
+        page.until(lambda: "marks" in page.kinds(), "there is no picture")
+        idle = [socket.create_connection(address) for _ in range(100)]
+        time.sleep(1.5)
+        for one in idle:
+            one.close()
+        until(lambda: get(url)[0] == 200, "it does not come round")
+        page.close()
+        process.terminate()
+        assert process.stderr.read() == b""
+
+
 def test_a_pause_ends_what_plays(save) -> None:
     """And playing again begins anew."""
     run = save([[float(k + 1)] for k in range(200)])
@@ -227,6 +258,8 @@ def test_a_training_is_heard_as_it_happens(capsys) -> None:
     assert [column.last for column in late.columns] == [0, 1, 2, 3]
     assert [column.last for column in again.columns] == [2, 3]
     train(model, optimizer, 1)
+    with pytest.raises(ValueError, match="not for a page"):
+        attachment.volume = 0.5
     attachment.close()
     assert attachment.url is None
     for page in (first, late, again):
@@ -513,6 +546,9 @@ def test_the_way_through_ssh_is_the_way_one_came(monkeypatch) -> None:
     monkeypatch.delenv("SSH_CONNECTION")
     assert str(address).endswith(f"ada@{socket.gethostname()}")
     address.listening.close()
+    with (other := Address(0, "::1")).listening as listening:
+        port = listening.getsockname()[1]
+        assert f"-L {port}:[::1]:{port} ada@" in str(other)
 
 
 def test_tokens_cannot_be_guessed() -> None:
@@ -588,7 +624,21 @@ def test_a_page_has_a_volume_of_its_own() -> None:
         gradsound.listen(model, sgd(model), web=True, volume=0.5)
     with pytest.raises(ValueError, match="port must be 0 to 65535, got 65536"):
         gradsound.listen(model, sgd(model), web=65536)
+    with pytest.raises(ValueError, match="port must be 0 to 65535, got 'yes'"):
+        gradsound.listen(model, sgd(model), web="yes")
     assert not Path("run.jsonl").exists()
+
+
+def test_a_page_that_cannot_be_served_costs_no_run(save) -> None:
+    """The run that was there has its name, and nothing else is left."""
+    before = save(RUN).read_bytes()
+    model = small()
+    with Address().listening as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(OSError, match=f"port {port}: Address already in use"):
+            gradsound.listen(model, sgd(model), web=port)
+    assert Path("run.jsonl").read_bytes() == before
+    assert [path.name for path in Path().iterdir()] == ["run.jsonl"]
 
 
 def test_without_websockets(monkeypatch) -> None:

@@ -136,6 +136,7 @@ class Server:
         """Serves on a socket until something is done."""
         # Whoever knocks at the port without a word of HTTP is no news to the training.
         silent = logging.Logger("gradsound.web", logging.CRITICAL + 1)
+        asyncio.get_running_loop().set_exception_handler(_ignore_strangers)
         async with server.serve(
             self._listen,
             sock=listening,
@@ -179,7 +180,9 @@ class Server:
         path = urlsplit(request.path).path
         token, slash, file = path.removeprefix("/").partition("/")
         if not hmac.compare_digest(token.encode(), self._token.encode()):
-            why = "this address is of another run; the one of this is where it trains"
+            why = (
+                "this address is of an earlier run; the new one is printed where it trains"
+            )
             return _refusal(HTTPStatus.FORBIDDEN, why)
         if file == "socket":
             if not origins:
@@ -205,6 +208,12 @@ class Server:
             return False
         name = named[1].strip("[]").lower()
         return name in self._hosts or (self._elsewhere and _is_address(name))
+
+
+def _ignore_strangers(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Says nothing of connections that fail, of which anybody can make any number."""
+    if not isinstance(context.get("exception"), OSError):
+        loop.default_exception_handler(context)
 
 
 async def _beat(listener: Listener) -> None:
