@@ -154,14 +154,22 @@ class OnDemand:
         """
         loop = asyncio.get_running_loop()
 
+        def looked(found: tuple[bytes, str] | None, error: Exception | None) -> None:
+            if self._overview.done():  # nobody serves it any more
+                return
+            if error is not None:
+                self._overview.set_exception(error)
+            elif found is not None:
+                self._overview.set_result(found)
+
         def look() -> None:
+            found, wrong = None, None
+            try:
+                found = overview(self._run, self._preset.thresholds)
+            except (OSError, ValueError) as error:
+                wrong = error
             with suppress(RuntimeError):  # the loop is over
-                try:
-                    found = overview(self._run, self._preset.thresholds)
-                except (OSError, ValueError) as error:
-                    loop.call_soon_threadsafe(self._overview.set_exception, error)
-                else:
-                    loop.call_soon_threadsafe(self._overview.set_result, found)
+                loop.call_soon_threadsafe(looked, found, wrong)
 
         threading.Thread(target=look, daemon=True).start()
         await self._overview

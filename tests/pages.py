@@ -167,4 +167,4 @@ def served(*arguments: object, first: bytes = b"", warns: str = "") -> Iterator[
                 process.kill()
                 raise
         said = process.stderr.read().decode()
-        assert warns in said if warns else not said
+        assert warns in said if warns else not said, said

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import tracemalloc
+import warnings
 import zlib
 from collections.abc import Sequence
 from datetime import datetime
@@ -394,11 +395,16 @@ def test_wandb_blocks_end_anywhere(wandb_runs: tuple[Path, Path], tmp_path: Path
     content = file.read_bytes()
     block, head = 1 << 15, 7
     for left in range(head):
-        filling = bytes(block - 2 * head - left)  # a message without a field that counts
+        size = block - 2 * head - left
+        filling = b"\x08\x80\x00"[: 3 * (size % 2)]  # a message of no field that counts
+        filling += bytes(size - len(filling))
         check = zlib.crc32(filling, zlib.crc32(b"\1"))
         first = struct.pack("<IHB", check, len(filling), 1) + filling + bytes(left)
         (tmp_path / "x").write_bytes(content[:head] + first + content[head:])
-        np.testing.assert_equal(told(read_run(tmp_path / "x")), told(read_run(file)))
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            np.testing.assert_equal(told(read_run(tmp_path / "x")), told(read_run(file)))
+        assert not [str(warning.message) for warning in warned]
 
 
 def mlflow_run(folder: Path) -> Path:
@@ -442,7 +448,7 @@ def test_a_folder_of_several_runs_lists_them(tmp_path: Path) -> None:
         RunFormatError, match=r"has 2 runs, give one: .*2d5e4c9a.*, .*other"
     ):
         read_run(tmp_path)
-    with pytest.raises(RunFormatError, match="a folder without a log that is known"):
+    with pytest.raises(IsADirectoryError, match="without a log that is known"):
         read_run(run / "metrics" / "grad_norm")
 
 
@@ -494,7 +500,7 @@ def test_lightning(tmp_path: Path) -> None:
         '"loss","global_step","grad_norm","step","time"\n1,0,"0.25",7,0\n2,1,"",8,1\n'
         '3,2,"NaN",9,2.5\n',
         "_step,grad_norm,loss,timestamp\n0.0,0.25,1,2024-01-01 12:00:00\n"
-        "1.0,,2,2024-01-01 12:00:01\n2.0,nan,3,2024-01-01 12:00:02.5\n",
+        "1.0,,2,2024-01-01 12:00:01\n2.0,nan,3,2024-01-01 12:00:02.500\n",
         "step,grad_norm,loss,timestamp\n0,.25,1,1700000000000\n\n2,nan,3,1700000002500",
     ],
     ids=["comma", "semicolon", "tab", "quotes", "dates", "milliseconds"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -62,7 +63,8 @@ def find(path: Path) -> Log | None:
 
     Raises:
         OSError: If it cannot be read.
-        RunFormatError: If a folder has none, or several.
+        IsADirectoryError: If a folder has none.
+        RunFormatError: If it has several.
     """
     if path.is_file():
         return _of_file(path)
@@ -70,9 +72,8 @@ def find(path: Path) -> Log | None:
         return None
     found = _of_folder(path) or _below(path)
     if not found:
-        raise RunFormatError(
-            f"{path}: a folder without a log that is known (docs/logs.md lists them)"
-        )
+        what = "Is a directory, without a log that is known (docs/logs.md lists them)"
+        raise IsADirectoryError(errno.EISDIR, what, str(path))
     if len(found) > 1:
         shown = ", ".join(str(log.path) for log in found[:_SHOWN])
         more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
