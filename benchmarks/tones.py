@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from gradsound.machine_code import compiled
 from gradsound.synth import instructions, native, reference
 from gradsound.synth.events import EVENT
 from gradsound.synth.functions import SIN, TAU
@@ -219,11 +220,8 @@ def bound(program, block: Block) -> Maker:
         *stores,
         *("  ret void", "}", 'attributes #0 = { nounwind "prefer-vector-width"="512" }'),
     ]
-    engine = native._engine(None)
-    engine.add_module(native.parsed("\n".join(lines)))
-    engine.finalize_object()
     call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(
-        engine.get_function_address("bound")
+        compiled("\n".join(lines), "bound")
     )
     out = np.zeros(4 * instructions.LANES, np.float32)
     times = len(block.hertz) * block.frames // (4 * instructions.LANES)

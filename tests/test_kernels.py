@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from gradsound.audition import sweep
+from gradsound.machine_code import parsed
 from gradsound.synth import events, instructions, intermediate, native, reference, voices
 from gradsound.synth.events import EVENT
 from gradsound.synth.functions import TAU
@@ -107,7 +108,7 @@ def test_arm_code_has_vectors(voice) -> None:
     llvm.initialize_all_asmprinters()
     arm = llvm.Target.from_triple("aarch64-linux-gnu").create_target_machine()
     code = intermediate.kernel(program_of(voice), 2, "kernel")
-    assembly = arm.emit_assembly(native.parsed(code))
+    assembly = arm.emit_assembly(parsed(code))
 
     assert assembly.count(".4s") > 50
     assert "fmla" not in assembly  # fused, it would round once where others round twice

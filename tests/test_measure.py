@@ -14,8 +14,9 @@ from torch.utils.checkpoint import checkpoint
 from zoo import Tied, loss_of, small, train, true_norm
 
 from gradsound.errors import GradsoundWarning
+from gradsound.measure import meter
 from gradsound.measure.layers import check_types, find_layers
-from gradsound.measure.norms import Meter
+from gradsound.measure.meter import Meter
 
 # Layers
 
@@ -98,10 +99,19 @@ def test_arguments_in_the_wrong_order_are_refused(arguments, message: str) -> No
 # Norms
 
 
+@pytest.fixture(params=["machine code", "torch"])
+def _either_way(request, monkeypatch) -> None:
+    """Small gradients are read by machine code where llvmlite is, else by torch."""
+    assert meter._machine_code() is not None
+    if request.param == "torch":
+        monkeypatch.setattr(meter, "_machine_code", lambda: None)
+
+
 def gradient_norms(gradients: object) -> np.ndarray:
     return Meter().take(gradients).on_host()
 
 
+@pytest.mark.usefixtures("_either_way")
 def test_norms_of_any_gradient() -> None:
     """Any dtype, size and layout; beyond float32's squares; NaN apart from inf."""
     inf, nan = float("inf"), float("nan")
@@ -135,21 +145,63 @@ def test_norms_of_any_gradient() -> None:
         np.testing.assert_allclose(gradient_norms([gradient]), [norm], rtol=2e-6)
 
 
+@pytest.mark.usefixtures("_either_way")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
 def test_many_small_gradients_of_one_shape(dtype: torch.dtype) -> None:
     """Of any size beside one another; and again, when others have none."""
     sizes = [1e-30, 1e-25, 1e-10, 1.0, 1e10, 1e20, 1e30, 0.0, float("inf"), float("nan")]
     gradients = [torch.full((3, 3), size, dtype=dtype) for size in sizes] * 5
-    meter = Meter()
+    again = Meter()
     for absent in ((), (1, 7, 12), ()):
         given = [None if k in absent else g for k, g in enumerate(gradients)]
         wanted = [0.0 if g is None else 3 * float(g[0, 0]) for g in given]
-        taken = meter.take(given).on_host()
+        taken = again.take(given).on_host()
         np.testing.assert_allclose(taken, wanted, rtol=1e-6)
     before = [gradient.clone() for gradient in gradients]
-    meter.take(gradients)
+    again.take(gradients)
     for gradient, was in zip(gradients, before):
         torch.testing.assert_close(gradient, was, rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.usefixtures("_either_way")
+def test_sizes_near_those_of_vectors() -> None:
+    """Elements that fill no vector count, and those beyond the gradient do not."""
+    sizes = [*range(1, 40), 4095, 4096, 4097, 16_384, 16_385]
+    memory = [torch.rand(size + 32) for size in sizes]
+    gradients = [one[16:-16] for one in memory]
+    wanted = [float(g.double().norm()) for g in gradients]
+
+    np.testing.assert_allclose(gradient_norms(gradients), wanted, rtol=1e-6)
+
+
+@pytest.mark.usefixtures("_either_way")
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda g: g.double(),
+        lambda g: g.half(),
+        lambda g: g.t(),
+        lambda g: g[:, :1],
+        lambda g: g.repeat(3, 3),
+        lambda g: g[:0],
+        lambda g: g.to_sparse(),
+        lambda g: nn.Parameter(g),
+        lambda g: torch.complex(g, g),
+        lambda g: torch.empty(4, 4).fill_(2.0).expand(2, 4, 4),
+        lambda g: torch._efficientzerotensor(4, 4),
+    ],
+)
+def test_gradients_may_become_others(other) -> None:
+    """Of another type, size or layout than at first, and then as before again."""
+    gradients = [torch.rand(4, 4) for _ in range(6)]
+    changed = [*gradients]
+    changed[3] = other(gradients[3])
+    again = Meter()
+    for given in (gradients, changed, gradients):
+        wanted = [float(g.detach().to_dense().abs().double().norm()) for g in given]
+        with torch.no_grad():  # as hooks do
+            taken = again.take(given).on_host()
+        np.testing.assert_allclose(taken, wanted, rtol=1e-3)
 
 
 def test_no_gradient_has_no_norm() -> None:

@@ -11,7 +11,7 @@ from torch.optim.optimizer import (
 )
 
 from gradsound.measure.hooks import has_closure, uncompiled
-from gradsound.measure.norms import Held
+from gradsound.measure.sample import Held
 from gradsound.measure.tap import Tap
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from gradsound.measure.norms import Held
 from gradsound.measure.pending import Scalars
+from gradsound.measure.sample import Held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from gradsound.measure.norms import Sample
+    from gradsound.measure.sample import Sample
 
 
 class Summed:

@@ -14,7 +14,7 @@ from gradsound.measure.reading import Reading
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gradsound.measure.norms import Sample
+    from gradsound.measure.sample import Sample
 
 
 class Taken(Protocol):

@@ -9,13 +9,14 @@ import time
 import traceback
 from collections import deque
 from contextlib import suppress
+from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
 from gradsound.errors import warn
 from gradsound.measure.hooks import uncompiled
-from gradsound.measure.norms import Meter
+from gradsound.measure.meter import Meter
 from gradsound.measure.pending import Pending, Scalars, figure
 from gradsound.measure.taking import Alone
 
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from gradsound.measure.census import Census
-    from gradsound.measure.norms import Held, Sample
     from gradsound.measure.own_gradients import OwnGradients
     from gradsound.measure.reading import Reading
+    from gradsound.measure.sample import Held, Sample
     from gradsound.measure.sharding import Shards
     from gradsound.measure.taking import Taken
     from gradsound.run import Step
@@ -67,6 +68,7 @@ class Tap:
 
             self._shards = Shards()
         self._pending: deque[Pending] = deque()
+        self._emitting = RLock()  # a thread that shows the run is another than trains it
         self._emit_at = 0.0  # on the clock
         self._raw: list[tuple[NDArray[np.bool_], Taken]] = []  # of the step to come
         self._noted: dict[str, float | Reading] = {}  # for it
@@ -291,11 +293,19 @@ class Tap:
             self._spent = 0.0
 
     def _emit_arrived(self, *, wait: bool = False) -> None:
-        """Emits steps in order, as far as their figures are here."""
+        """Emits steps in order, as far as their figures are here.
+
+        While another thread flushes, training leaves them for the next time.
+        """
+        if not self._emitting.acquire(blocking=wait):
+            return
         steps: list[Step] = []
         try:
             while self._pending and (wait or self._pending[0].ready):
                 steps.append(self._pending.popleft().step())
         finally:  # those before one that failed are good
-            if steps:
-                self._emit(steps)
+            try:
+                if steps:
+                    self._emit(steps)
+            finally:
+                self._emitting.release()

@@ -70,6 +70,6 @@ def renderer() -> str:
     """A sentence that says what renders."""
     if find_spec("llvmlite") is None:
         return "Rendered by numpy; pip install 'gradsound[jit]' makes them machine code."
-    from gradsound.synth import native
+    from gradsound import machine_code
 
-    return f"Rendered by machine code, for {native.processor()}."
+    return f"Rendered by machine code, for {machine_code.processor()}."
