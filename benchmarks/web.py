@@ -37,7 +37,7 @@ from gradsound.out.web.messages import events
 from gradsound.out.web.server import Server
 from gradsound.player import Player, Web
 from gradsound.run import Header, Step
-from gradsound.run_file import RunWriter
+from gradsound.run_writer import RunWriter
 from gradsound.synth.events import EVENT
 from gradsound.synth.javascript import module
 from gradsound.synth.voices import VOICES, find_voice
@@ -58,7 +58,8 @@ RENDER = """async ([notes, frames]) => {
   const context = new OfflineAudioContext(2, frames, 44100);
   await context.audioWorklet.addModule("worklet.js");
   await context.audioWorklet.addModule("voices.js");
-  const options = { numberOfInputs: 0, outputChannelCount: [2] };
+  const processorOptions = { live: true };
+  const options = { numberOfInputs: 0, outputChannelCount: [2], processorOptions };
   const node = new AudioWorkletNode(context, "gradsound", options);
   node.connect(context.destination);
   let begun;

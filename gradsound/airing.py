@@ -30,6 +30,12 @@ def main() -> None:
 
 def _serve(job: dict[str, Any]) -> None:
     stations: list[OnAir] = []
+    how = ["the training was killed, or it crashed"]  # unless it says something else
+
+    def told(line: str) -> None:
+        name, _, words = line.partition(" ")
+        if name == "ended":
+            how[0] = words
 
     def more() -> bool:
         if stations:
@@ -40,12 +46,12 @@ def _serve(job: dict[str, Any]) -> None:
         return trainer.may_write()
 
     async def on_air(run: Run) -> None:
-        station = OnAir(run, from_data(job["preset"]), tell=tell)
+        station = OnAir(run, from_data(job["preset"]), tell=tell, how=lambda: how[0])
         stations.append(station)
         voices = {"voices.js": module(station.programs)}
         server = Server(station.attend, job["token"], voices, elsewhere=False)
         await server.serve(socket.socket(fileno=job["socket"]), station.run())
 
-    trainer = Trainer(job["trainer"])
+    trainer = Trainer(job["trainer"], told)
     with open(job["reading"], "rb") as file:  # noqa: PTH123 (a descriptor, no path)
         asyncio.run(on_air(parse(job["run"], lines(file, more))))

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 from gradsound.player import check_volume
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from torch import nn
     from torch.optim import Optimizer
 
@@ -33,7 +31,7 @@ class Attachment:
         # and then, or at the end of the program, this finishes the files.
         owner = model if optimizer is None else optimizer
         self._finish = weakref.finalize(owner, _finish, tap, recorder)
-        self._kept = _kept(recorder)
+        self._kept = None if recorder is None else recorder.kept
         _attached.setdefault(model, []).append(self)
 
     def before_clip(self) -> None:
@@ -102,13 +100,17 @@ class Attachment:
     def __enter__(self) -> Attachment:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, *__: object) -> None:
+        if self._recorder is not None and self._recorder.player is not None:
+            self._recorder.player.error = error  # which a page tells
         self.close()
 
     def _repr_html_(self) -> str | None:
         """The page on which it is heard, or its run so far, for notebooks."""
         from gradsound.presenting import attachment_html
 
+        if self._tap is not None and self._finish.alive:
+            self._tap.flush()
         return attachment_html(self.url, self._kept)
 
     def _hears(self, optimizer: Optimizer | None) -> bool:
@@ -138,13 +140,6 @@ def refuse_second(model: nn.Module, optimizer: Optimizer | None) -> None:
             "attach() returned before, or use it in a with statement"
         )
     attachments[:] = [one for one in attachments if one._finish.alive]
-
-
-def _kept(recorder: Recorder | None) -> tuple[Path, int] | None:
-    """Its run file and what the system knows it by: a later run may take the name."""
-    if recorder is None or not recorder._keep:
-        return None
-    return recorder._log.absolute(), recorder._log.stat().st_ino
 
 
 def _finish(tap: Tap | None, recorder: Recorder | None) -> None:

@@ -165,6 +165,11 @@ class Conductor:
         return not self._reader.is_alive()
 
     @property
+    def begun(self) -> bool:
+        """Whether a step was read."""
+        return self._last < np.inf
+
+    @property
     def done(self) -> bool:
         """Whether nothing comes any more."""
         read = self.read  # asked first: then nothing can be put any more

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from gradsound.music.preset import Preset
 
+_WORDS_MAX = 200  # characters of an exception; a line of the pipe that goes whole
 _ENDS = 1.8  # seconds that it may take to play what came last; then it is ended
 
 
@@ -107,12 +109,14 @@ class Player:
 
     Attributes:
         url: As given.
+        error: What ended the training, if it was an exception.
     """
 
     def __init__(
         self, process: Beside, volume: float = 1.0, url: str | None = None
     ) -> None:
         self._process, self._volume, self.url = process, volume, url
+        self.error: BaseException | None = None
         self._untold = ""
 
     @property
@@ -145,7 +149,18 @@ class Player:
 
     def close(self) -> str:
         """Ends it, within two seconds; returns what went wrong, or nothing."""
+        self._process.tell(f"ended {_in_words(self.error)}")
         return self._process.close(_ENDS)
+
+
+def _in_words(error: BaseException | None) -> str:
+    """How a training ended, in a line; empty if by itself."""
+    if error is None:
+        return ""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted (Ctrl-C)"
+    line = " ".join("".join(traceback.format_exception_only(error)).split())
+    return line if len(line) <= _WORDS_MAX else f"{line[:_WORDS_MAX]}..."
 
 
 def check_latency(latency: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from gradsound.errors import warn
 from gradsound.follower import follow
 from gradsound.out.captions import ENDING
 from gradsound.out.sound_file import check_path
-from gradsound.run_file import RunWriter
+from gradsound.run_writer import RunWriter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from gradsound.player import Live, Player, Web
     from gradsound.run import Header, Step
 
-_LISTEN = 0.5  # seconds between looks at whether the player has something to say
+_LOOK = 0.5  # seconds between looks at what has become of the file and the processes
 
 
 class Recorder:
@@ -64,7 +65,8 @@ class Recorder:
         self._follower: Beside | None = None
         self.player: Player | None = None
         self._process, self._count = os.getpid(), 0
-        self._budget, self._listened = header.budget, 0.0
+        self._budget, self._looked = header.budget, 0.0
+        self._wrong = ""  # with the run file, as far as that was told
         try:
             if live is not None:
                 self.player = live.begin(self._log, readings.pop(), preset)
@@ -78,6 +80,16 @@ class Recorder:
             self._writer.discard()
             raise
 
+    @property
+    def kept(self) -> tuple[Path, int] | None:
+        """The run file and what the system knows it by: a later run may take the name.
+
+        None if none is kept.
+        """
+        if not self._keep:
+            return None
+        return self._log.absolute(), self._log.stat().st_ino
+
     def record(self, steps: Sequence[Step]) -> None:
         """Adds steps; what goes wrong is told once, and ends the recording alone."""
         if os.getpid() != self._process:  # a forked worker has copies of the last ones
@@ -85,36 +97,75 @@ class Recorder:
         self._count += len(steps)
         if self._writer is None:
             return
-        before = self._writer.steps
         try:
             self._writer.write(steps)
         except OSError as error:
-            lost = steps[self._writer.steps - before].number
-            self._writer.close()
-            self._writer = None
-            warn(
-                f"{self._log}: {error.strerror}; steps from {lost} on are lost, "
-                "training goes on"
+            self._tell_wrong(
+                error, f"steps from {self._writer.waiting[0]} on wait until there is room"
             )
         if self.player is not None:
             self.player.ring()
-            self._listen()
-
-    def _listen(self) -> None:
-        """Passes on what the player has to say, from time to time."""
         now = time.monotonic()
-        if self.player is None or now - self._listened < _LISTEN:
-            return
-        self._listened = now
-        if said := self.player.said():
+        if now - self._looked >= _LOOK:
+            self._looked = now
+            self._look()
+
+    def _look(self) -> None:
+        """Sees from time to time what has become of the file and the processes."""
+        self._restore()
+        if self.player is not None and (said := self.player.said()):
             self._tell_silence(said)
             if self.player.ended:
                 self.player.close()
                 self.player = None
+        if self._follower is not None and self._follower.status() is not None:
+            self._end_sound()
+
+    def _restore(self) -> None:
+        if self._writer is None or not self._keep:
+            return
+        try:
+            if self._writer.restore():
+                warn(f"{self._log} was removed while it was written; it is there again")
+        except OSError as error:
+            self._tell_wrong(error, "it was removed, and is written again when that works")
+
+    def _tell_wrong(self, error: OSError, what: str) -> None:
+        """Tells what is wrong with the run file, once."""
+        if not self._wrong:
+            self._wrong = error.strerror or str(error)
+            warn(f"{self._log}: {self._wrong}; {what}, training goes on")
+
+    def _end_log(self, writer: RunWriter) -> None:
+        """Closes the run file, and tells what is lost."""
+        self._restore()
+        with suppress(OSError):  # which was told
+            writer.close()
+        if writer.waiting:
+            lost = f"steps from {writer.waiting[0]} on"
+        elif writer.left_out:
+            lost = f"{writer.left_out} steps for which there was no room for long"
+        else:
+            return
+        warn(f"{self._log}: {self._wrong}; {lost} are lost")
+
+    def _end_sound(self) -> None:
+        """Waits for the sound file, and tells what went wrong."""
+        follower, self._follower = self._follower, None
+        wrong = "" if follower is None else follower.close()
+        if wrong and self._count:
+            warn(
+                f"{self._wav}: {wrong}; the steps are in {self._log}, of which gradsound "
+                "render makes it again"
+            )
 
     def _tell_silence(self, reason: str) -> None:
         kept = f" and so does {self._log}" if self._keep else ""
-        warn(f"no live sound: {reason}; training goes on{kept}")
+        again = ""
+        if self._keep and self.player is not None and self.player.ended:
+            act = "play" if self.player.url is None else "serve"
+            again = f"; gradsound {act} --follow {self._log} has it heard again"
+        warn(f"no live sound: {reason}; training goes on{kept}{again}")
 
     def discard(self) -> None:
         """Gives up before the first step: no file remains."""
@@ -133,17 +184,13 @@ class Recorder:
         if os.getpid() != self._process:  # a forked worker ends; the files are not its own
             return
         if self._writer is not None:
-            self._writer.close()
+            self._end_log(self._writer)
             self._writer = None
         if self.player is not None:
             if said := self.player.close():
                 self._tell_silence(said)
             self.player = None
-        if self._follower is not None:
-            wrong = self._follower.close()
-            self._follower = None
-            if wrong and self._count:
-                warn(f"{self._wav}: {wrong}; the steps are in {self._log}")
+        self._end_sound()
         if not self._count:
             why = "no optimizer step was seen"
             if seen:

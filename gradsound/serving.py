@@ -70,7 +70,7 @@ def serve(
         source = None
         if follow:
             source = stack.enter_context(Source(path, norms))
-            run = source.run(growing=not source.piped)
+            run = _begun(source)
         elif str(path) == "-":
             if norms is not None:
                 raise ValueError(NO_NORMS.format("standard input"))
@@ -81,8 +81,6 @@ def serve(
             run = run.select(layers)
         address = Address(port, host)
         stack.enter_context(address.listening)
-        sys.stdout.write(f"{address}\n")
-        sys.stdout.flush()
         with suppress(asyncio.CancelledError):
             asyncio.run(_serve(run, sounding, address, source))
             return
@@ -94,22 +92,43 @@ async def _serve(run: Run, preset: Preset, address: Address, source: Source | No
     task, loop = asyncio.current_task(), asyncio.get_running_loop()
     with suppress(NotImplementedError, RuntimeError):  # not POSIX, or not the main thread
         loop.add_signal_handler(signal.SIGTERM, task.cancel if task else loop.stop)
+    sys.stdout.write(f"{address}\n")  # not before it can be ended as a whole
+    sys.stdout.flush()
     attend: Callable[[Listener], Awaitable[None]]
     if source is None:
         finished = OnDemand(run, preset)
         programs, attend, work = finished.programs, finished.attend, finished.run()
     else:
         station = OnAir(run, preset, begin=0 if source.piped else inf, tell=_say)
-        source.at_end = station.broadcast.conductor.catch_up
+        conductor = station.broadcast.conductor
+
+        def at_end() -> None:
+            if not conductor.begun:
+                _say("waiting for the first step")
+            source.at_end = conductor.catch_up
+            conductor.catch_up()
+
+        source.at_end = at_end
         programs, attend, work = station.programs, station.attend, station.run()
     voices = {"voices.js": module(programs)}
     server = Server(attend, address.token, voices, elsewhere=address.elsewhere)
     await server.serve(address.listening, work)
 
 
-def _say(caption: Caption) -> None:
-    sys.stdout.write(f"{caption}\n")
+def _say(line: Caption | str) -> None:
+    sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
+
+
+def _begun(source: Source) -> Run:
+    """The run that is followed, once it begins."""
+
+    def waits() -> None:
+        _say(f"waiting for a run to begin in {source.name}")
+        source.at_end = lambda: None
+
+    source.at_end = waits
+    return source.run(growing=not source.piped)
 
 
 def _kept(stack: ExitStack) -> Run:

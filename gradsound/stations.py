@@ -33,6 +33,7 @@ class OnAir:
         preset: How steps sound.
         begin: As for `Conductor`.
         tell: Called with every caption.
+        how: Called when the training is over: how it ended, in words, empty if unknown.
 
     Attributes:
         broadcast: What sends.
@@ -46,8 +47,9 @@ class OnAir:
         *,
         begin: float = 0,
         tell: Callable[[Caption], object] = lambda _: None,
+        how: Callable[[], str] = lambda: "",
     ) -> None:
-        self._recent, self._tell = Recent(len(run.header.layers)), tell
+        self._recent, self._tell, self._how = Recent(len(run.header.layers)), tell, how
         self._listeners: set[Listener] = set()
         self._over = asyncio.Event()
         self._later = 0.0  # seconds by which the training began before the sound
@@ -76,7 +78,7 @@ class OnAir:
         await self.broadcast.run()
         showing.cancel()
         self._send_column()
-        self._send(over())
+        self._send(over(self._how()))
         self._over.set()
         if self.broadcast.conductor.failure is not None:
             raise self.broadcast.conductor.failure

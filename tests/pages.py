@@ -124,12 +124,14 @@ class Page:
         return [one["text"] for one in self.told if one["kind"] == "caption"]
 
 
-def get(url: str, path: str = "", **headers: str | None) -> tuple[int, str, dict]:
+def get(
+    url: str, path: str = "", method: str = "GET", **headers: str | None
+) -> tuple[int, str, dict]:
     """What is answered: its status, text and headers. Headers of None are left out."""
     address = urlsplit(url)
     connection = HTTPConnection(address.hostname, address.port, timeout=10)
     sent = {"Host": address.netloc, **headers}
-    connection.putrequest("GET", address.path + path, skip_host=True)
+    connection.putrequest(method, address.path + path, skip_host=True)
     for name, value in sent.items():
         if value is not None:
             connection.putheader(name, value)

@@ -72,7 +72,7 @@ const text = (floats) => {
 
 window.Sound = Sound;
 window.bytes = bytes;
-window.render = async ([frames, rate, schedule]) => {
+window.render = async ([frames, rate, schedule, live]) => {
   const context = new OfflineAudioContext(2, frames, rate);
   for (const file of ["probe.js", "worklet.js", "voices.js"]) {
     await context.audioWorklet.addModule(file);
@@ -80,6 +80,7 @@ window.render = async ([frames, rate, schedule]) => {
   const node = new AudioWorkletNode(context, "gradsound", {
     numberOfInputs: 0,
     outputChannelCount: [2],
+    processorOptions: { live },
   });
   node.connect(context.destination);
   const said = [];
@@ -167,7 +168,7 @@ async ([rate, tones]) => {
     await until(() => sound.frame > reached);
     return loudest();
   };
-  const sound = new Sound({ sample_rate: rate });
+  const sound = new Sound({ sample_rate: rate, live: true });
   await sound.stop();
   sound.clear();
   sound.silence(1, true);
@@ -236,11 +237,15 @@ class Site:
         self.page.goto(self.address)
 
     def render(
-        self, frames: int, schedule: Sequence[tuple[int, Sequence[object]]]
+        self,
+        frames: int,
+        schedule: Sequence[tuple[int, Sequence[object]]],
+        *,
+        live: bool = True,
     ) -> tuple[np.ndarray, list[dict[str, float]]]:
         """Samples, shape (N, 2), and what was said, of messages given at frames."""
         given = [(frame, [*map(wired, some)]) for frame, some in schedule]
-        left, right, said = self.page.evaluate("render", [frames, RATE, given])
+        left, right, said = self.page.evaluate("render", [frames, RATE, given, live])
         return np.stack([floats(left), floats(right)], axis=1), said
 
 
@@ -278,13 +283,17 @@ def site(_site: Site) -> Iterator[Site]:
 
 
 def message(
-    events: np.ndarray, now: int = 0, voices: object = 0, lines: object = -1
+    events: np.ndarray,
+    now: int = 0,
+    voices: object = 0,
+    lines: object = -1,
+    begin: int = 0,
 ) -> bytes:
     """Events as they go over the wire."""
     each = (
         np.broadcast_to(np.asarray(numbers), len(events)) for numbers in (voices, lines)
     )
-    return messages.events(events, *each, now, 0, None)
+    return messages.events(events, *each, now, begin, None)
 
 
 def sounded(events: np.ndarray, frames: int, voice: Voice = "sine") -> np.ndarray:
@@ -491,6 +500,43 @@ def test_what_comes_after_a_gap_is_not_waited_for(site: Site) -> None:
     begun = later + 2 * FADE
 
     assert_at(heard, begun, 5 * RATE, right, begun - MARGIN)
+    assert_smooth(heard, 441.0 + 882.0)
+
+
+def test_a_finished_run_goes_on_where_it_stopped(site: Site) -> None:
+    """Messages that were held up for three seconds: nothing is passed over, then or later.
+
+    They have been sent a second ahead; that before them still sounds when they begin.
+    """
+    apart, stalled, released = RATE // 2, 2 * RATE, 5 * RATE // 128 * 128
+    notes = [drone(k * apart, apart + 8_820, 441.0 + 441.0 * (k % 2)) for k in range(34)]
+    schedule: dict[int, list[bytes]] = {}
+    for k, one in enumerate(notes):
+        sent = max(0, k * apart - RATE) // 128 * 128
+        come = released if stalled < sent < released else sent
+        schedule.setdefault(come, []).append(message(one, sent, begin=k * apart))
+    held = next(k for k in range(34) if stalled < k * apart - RATE) * apart
+    site.open([find_voice("sine")])
+    heard, _ = site.render(18 * RATE, [*schedule.items()], live=False)
+    whole = sounded(np.concatenate(notes), 18 * RATE)
+    back = held - MARGIN
+
+    assert_at(heard, MARGIN, held + MARGIN, whole, 0)
+    assert not heard[held + MARGIN + 8_820 : released].any()
+    assert_at(heard, released + 2 * FADE, 18 * RATE, whole, back + FADE)
+    assert_smooth(heard, 441.0 + 882.0)
+
+
+def test_a_finished_run_that_is_begun_late_is_whole(site: Site) -> None:
+    """What was cleared before may fade still while all of the new comes."""
+    old, new = drone(0, 9 * RATE), [drone(k * RATE, RATE, 882.0) for k in range(5)]
+    burst = [message(one, k * RATE, begin=k * RATE) for k, one in enumerate(new)]
+    site.open([find_voice("sine")])
+    told = [(0, [message(old)]), (LATER, [{"clear": True}, *burst])]
+    heard, _ = site.render(3 * RATE, told, live=False)
+    begun, whole = LATER + FADE + MARGIN, sounded(np.concatenate(new), 3 * RATE)
+
+    assert_at(heard, begun, 3 * RATE, whole, 0)
     assert_smooth(heard, 441.0 + 882.0)
 
 

@@ -16,6 +16,7 @@ import soundfile
 from browser import chromium
 from ears import sgd
 from pages import GRADSOUND, served
+from pages import Page as Listener
 from playwright.sync_api import Browser, Page, expect
 from sound_server import MARK, RATE, SoundServer, processes, until
 from zoo import small, train
@@ -32,6 +33,7 @@ def bell(phase, bright):
     return torch.where(phase < 0, 0.5 * rung, rung)
 """
 GONE = r"net::ERR_(CONNECTION|EMPTY|SOCKET)|Connection closed before"  # in the console
+DASH = (0xC9, 0xB8, 0xDC)
 REFUSED = r"code: 403|status of 403"
 
 
@@ -148,7 +150,8 @@ class Tunnel:
         self._to, self._ends = port, []
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = self._listening.getsockname()[1]
-        self.open = True
+        self.open, self.flows = True, threading.Event()
+        self.flows.set()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self) -> None:
@@ -166,6 +169,7 @@ class Tunnel:
     def _pass(self, source: socket.socket, sink: socket.socket) -> None:
         with suppress(OSError):
             while data := source.recv(1 << 16):
+                self.flows.wait()
                 sink.sendall(data)
         for end in (source, sink):
             with suppress(OSError):
@@ -227,6 +231,78 @@ def test_a_lost_connection_comes_again(browser) -> None:
         state(page, "over")
 
 
+def test_a_finished_run_waits_for_its_network(browser, save) -> None:
+    """Every step is shown, and in its time, when nothing came for some seconds."""
+    run = save([[1.0, 2.0, 0.5, 3.0]] * 40)
+    with (
+        served(run) as (direct, _),
+        tunnelled(direct) as (tunnel, url),
+        opened(browser, url) as page,
+    ):
+        state(page, "waiting")
+        page.evaluate(
+            """() => {
+              window.seen = [];
+              const number = document.getElementById("step-number");
+              new MutationObserver(() => seen.push(number.textContent))
+                .observe(number, { childList: true });
+            }"""
+        )
+        page.keyboard.press("Space")
+        expect(page.locator("#step-number")).to_have_text("3")
+        tunnel.flows.clear()
+        time.sleep(5)
+        tunnel.flows.set()
+        expect(page.locator("#step-number")).to_have_text("12", timeout=15_000)
+        seen = page.evaluate("seen")
+        assert seen == [str(k) for k in range(len(seen))]
+
+
+def test_who_presses_early_hears_it_later(browser, save) -> None:
+    """Before a page knows what there is to hear: there is no room for one more listener."""
+    with served(save([[1.0]] * 200)) as (url, _):
+        others = [Listener(url) for _ in range(64)]
+        with opened(browser, url, "503") as page:
+            state(page, "lost")
+            page.keyboard.press("Space")
+            expect(page.locator("#listen-text")).to_have_text("Pause")
+            page.click("#listen")
+            expect(page.locator("#listen-text")).to_have_text("Listen")
+            page.click("#listen")
+            others.pop().close()
+            state(page, "listening")
+            expect(page.locator("#step-number")).to_have_text(re.compile(r"^[1-9]\d*$"))
+        for other in others:
+            other.close()
+
+
+def test_a_page_says_where_its_run_is(browser) -> None:
+    """Before the first step, and after the last: how it ended, and what is next."""
+    model = small()
+    optimizer = sgd(model)
+    words = None
+
+    def trained(page: Page) -> None:
+        state(page, "waiting")
+        expect(words).to_contain_text("No step has come yet.")
+        page.keyboard.press("Space")
+        state(page, "listening")
+        expect(words).to_contain_text("Listening live. No step has come yet.")
+        train(model, optimizer, 1)
+        expect(words).to_have_text(re.compile("^Listening live. ?$"))
+        raise RuntimeError("out of <memory>")
+
+    attachment = gradsound.listen(model, optimizer, web=True)
+    with opened(browser, attachment.url) as page:
+        words = page.locator("#state")
+        with pytest.raises(RuntimeError), attachment:
+            trained(page)
+        state(page, "over")
+        expect(words).to_contain_text("The run is over: RuntimeError: out of <memory>.")
+        expect(words).to_contain_text("The next run has another address")
+        expect(page.locator("#listen")).to_be_disabled()
+
+
 def test_an_address_of_an_earlier_run_says_so(browser) -> None:
     """When the training was begun anew, on the same port."""
     model = small()
@@ -255,6 +331,7 @@ def test_everything_by_keys(browser, save) -> None:
     run = save([[1.0 + k, 2.0, 0.5] for k in range(40)])
     with served(run) as (url, _), opened(browser, url) as page:
         state(page, "waiting")
+        expect(page.locator("#nothing")).to_contain_text("written here as they sound")
         page.keyboard.press("Space")
         state(page, "listening")
         page.keyboard.press("m")
@@ -276,6 +353,9 @@ def test_everything_by_keys(browser, save) -> None:
         page.keyboard.press("Enter")
         expect(page.locator("#step-number")).to_have_text("39")
         state(page, "over")
+        page.keyboard.press("Space")  # at once, though the last sound may not be over
+        state(page, "listening")
+        expect(page.locator("#step-number")).to_have_text(re.compile("^[1-9]$"))
 
 
 def test_a_pause_and_on(browser, save) -> None:
@@ -353,6 +433,61 @@ def test_the_picture_shows_every_layer(browser, scheme: str) -> None:
         expect(page.locator("#reading")).to_contain_text("NaN")
     colours = pixels(image)
     assert len(np.unique(colours.reshape(-1, 3), axis=0)) > 20
+
+
+def test_a_run_that_has_just_begun_is_on_the_left(browser) -> None:
+    """A minute has room; what is not yet is empty, and no stall either."""
+    model = small()
+    optimizer = sgd(model)
+    size = {"width": 900, "height": 700}
+    with (
+        gradsound.listen(model, optimizer, web=True) as attachment,
+        opened(browser, attachment.url, viewport=size) as page,
+    ):
+        state(page, "waiting")
+        train(model, optimizer, 3)
+        expect(page.locator("#step-number")).to_have_text(re.compile(r"\d"))
+        page.wait_for_timeout(200)  # it is painted with the next frame of the screen
+        image = pixels(page.locator("#picture").screenshot())
+    row = image[40].astype(int)  # through the upper layer
+    names = 100
+    coloured = np.flatnonzero(np.ptp(row, axis=1) > 40)
+    assert len(coloured)
+    assert coloured.max() < names + 100
+    assert len(np.unique(row[-200:-20], axis=0)) == 1
+
+
+@pytest.mark.parametrize("layers", [4, 40, 300])
+def test_zero_is_dark_however_many_layers(browser, save, layers: int) -> None:
+    """Of layers that are 0, some pixels in a hundred are dashes, and no column is."""
+    with (
+        served(save([[0.0] * layers] * 5)) as (url, _),
+        opened(browser, url, viewport={"width": 900, "height": 700}) as page,
+    ):
+        state(page, "waiting")
+        page.locator("#picture").focus()
+        page.keyboard.press("Home")
+        expect(page.locator("#reading")).to_contain_text("exactly 0")
+        page.keyboard.press("Escape")
+        image = pixels(page.locator("#picture").screenshot())
+    dark, dash = ((image == colour).all(axis=2) for colour in ((68, 1, 84), DASH))
+    there = (dark | dash).any(axis=1)
+    dark, dash = dark[there], dash[there]
+    assert 0.005 < dash.sum() / (dark | dash).sum() < 0.1
+    assert dash.mean(axis=0).max() < 1 / 3
+
+
+def test_layers_of_a_sequential_are_called_so(browser, save) -> None:
+    """A name that is but a number says nothing; others are as they are."""
+    run = save([[1.0, 2.0, 3.0]] * 3, layers=("0", "2.1", "head"))
+    with served(run) as (url, _), opened(browser, url) as page:
+        names = ["layer 0", "layer 2.1", "head"]
+        expect(page.locator("#bands button span")).to_have_text(names)
+        page.locator("#picture").focus()
+        page.keyboard.press("Home")
+        expect(page.locator("#reading")).to_contain_text(", layer 0: norm 1")
+        page.keyboard.press("ArrowUp")
+        expect(page.locator("#reading")).to_contain_text(", layer 2.1: norm 2")
 
 
 def pixels(png: bytes) -> np.ndarray:

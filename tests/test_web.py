@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ from gradsound.address import PORT, Address
 from gradsound.errors import GradsoundWarning, MissingExtraError
 from gradsound.music.preset import PRESETS
 from gradsound.rendering import Sound
-from gradsound.run_file import RunWriter
+from gradsound.run_writer import RunWriter
 from gradsound.synth.events import EVENT
 from gradsound.synth.mixer import _Voice, limited
 from gradsound.synth.program import ROOM
@@ -236,6 +237,30 @@ def test_a_file_that_grows_is_seen_from_its_beginning_and_heard_from_now_on(save
     writer.close()
 
 
+def test_a_run_that_has_not_begun_is_waited_for(save) -> None:
+    """Which is said: for its header, and then for its first step."""
+    header, *steps = save(RUN).read_bytes().splitlines(keepends=True)
+    Path("new.jsonl").touch()
+    command = [*GRADSOUND, "serve", "new.jsonl", "--follow"]
+    with (
+        Path("new.jsonl").open("ab", buffering=0) as file,
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process,
+    ):
+        line = process.stdout.readline
+        assert line() == "waiting for a run to begin in new.jsonl\n"
+        file.write(header)
+        url = line().split()[-1]
+        assert line().startswith("from another machine")
+        assert line() == "waiting for the first step\n"
+        page = Page(url)
+        file.write(steps[0])
+        page.until(lambda: page.events, "nothing is heard")
+        file.write(b"".join(steps[1:]))
+        assert line().endswith("NaN in layer0\n")
+        page.close()
+        process.terminate()
+
+
 def trained(**options: object) -> tuple:
     model = small()
     optimizer = sgd(model)
@@ -326,6 +351,43 @@ for _ in range(1000):
 """
 
 
+ENDS = """
+import os, sys, time, gradsound
+sys.path.insert(0, sys.argv[1])
+from ears import sgd
+from zoo import small, train
+model = small()
+optimizer = sgd(model)
+with gradsound.listen(model, optimizer, web=True):
+    for _ in range(20 if not sys.argv[2].startswith("SIG") else 1000):
+        train(model, optimizer, 1)
+        time.sleep(0.05)
+    if sys.argv[2] == "raise":
+        raise RuntimeError("all is\\nlost: " + 300 * "x")
+"""
+
+
+def ends(how: str) -> str:
+    """A training that ends: what its page is told of that."""
+    command = [sys.executable, "-c", ENDS, str(Path(__file__).parent), how]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as trainer:
+        url = trainer.stderr.readline().decode().split()[-1]
+        page = Page(url)
+        page.until(lambda: page.events, "nothing is heard")
+        if how.startswith("SIG"):
+            trainer.send_signal(getattr(signal, how))
+    assert page.end() == 1000
+    return page.told[-1]["how"]
+
+
+def test_a_page_is_told_how_its_training_ended() -> None:
+    """By itself, by an exception, in a line, by Ctrl-C, or by the system."""
+    assert ends("of itself") == ""
+    assert ends("raise") == "RuntimeError: all is lost: " + "x" * 173 + "..."
+    assert ends("SIGINT") == "interrupted (Ctrl-C)"
+    assert ends("SIGKILL") == "the training was killed, or it crashed"
+
+
 def test_a_trainer_that_is_killed_leaves_nothing_behind() -> None:
     """Its page is told that the run is over."""
     command = [sys.executable, "-c", SCRIPT, str(Path(__file__).parent)]
@@ -354,6 +416,25 @@ def test_the_page_is_for_who_has_its_address(save) -> None:
         assert get(url, "nothing.js")[0] == 404
         with pytest.raises(InvalidStatus, match="403"):
             Page(url.replace(token, token[:-1] + "x"))
+
+
+def test_only_what_reads_is_answered(save) -> None:
+    """Other methods are told so, wherever; and HEAD has no body."""
+    with served(save(RUN)) as (url, _):
+        for method in ("POST", "PUT", "DELETE", "OPTIONS", "PATCH", "QUERY"):
+            for path in ("", "page.js", "socket", "nothing"):
+                status, text, headers = get(url, path, method)
+                assert (status, headers["Allow"]) == (405, "GET, HEAD"), (method, path)
+                assert text == f"gradsound: {method} is not answered\n"
+        for path, status in (("", 200), ("voices.js", 200), ("nothing", 404)):
+            whole, head = get(url, path), get(url, path, "HEAD")
+            assert head == (status, "", whole[2])
+        assert get(url, "socket", "HEAD", Origin=Page(url).origin)[0] == 405
+        address = urlsplit(url)
+        with socket.create_connection((address.hostname, address.port)) as raw:
+            raw.sendall(f"HEAD {address.path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            answer = raw.makefile("rb").read()
+        assert answer.endswith(b"\r\n\r\n")
 
 
 @pytest.mark.parametrize(

@@ -88,9 +88,9 @@ def playing() -> str:
     return json.dumps({"kind": "playing"})
 
 
-def over() -> str:
-    """The run is over."""
-    return json.dumps({"kind": "over"})
+def over(how: str = "") -> str:
+    """The run is over; how it ended, in words, if that is known."""
+    return json.dumps({"kind": "over", "how": how})
 
 
 def alive() -> str:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_METHODS = ("GET", "HEAD")
 _PAGE = Path(__file__).with_name("page")
 _HOST = re.compile(r"(\[[0-9a-fA-F:]+\]|[\w.-]+)(?::\d{1,5})?", re.ASCII)
 _NUMBER = re.compile(r"\d{1,15}", re.ASCII)
@@ -140,7 +141,7 @@ class Server:
         async with server.serve(
             self._listen,
             sock=listening,
-            process_request=self._answer,
+            process_request=self._answered,
             compression=None,  # a few kilobytes a second; and every page would need its own
             max_size=_MESSAGE_MAX,
             max_queue=_SAID_MAX,
@@ -168,8 +169,19 @@ class Server:
             if not self._listeners:
                 self._empty.set()
 
-    def _answer(self, _: server.ServerConnection, request: Request) -> Response | None:
+    def _answered(self, _: server.ServerConnection, request: Request) -> Response | None:
+        method = getattr(request, "method", "GET")  # older websockets take no other
+        response = self._answer(request, method)
+        if response is not None and method == "HEAD":
+            response.body = b""
+        return response
+
+    def _answer(self, request: Request, method: str) -> Response | None:
         """The answer to a request; None has it go on as a socket."""
+        if method not in _METHODS:
+            refusal = _refusal(HTTPStatus.METHOD_NOT_ALLOWED, f"{method} is not answered")
+            refusal.headers["Allow"] = ", ".join(_METHODS)
+            return refusal
         hosts = request.headers.get_all("Host")
         host = hosts[0] if len(hosts) == 1 else ""
         if not self._ours(host):

@@ -13,6 +13,7 @@ const CRIMSON = "c8102e"; // not in viridis
 
 // Patterns repeat after this many CSS pixels: smaller is a grey, larger needs large areas.
 const PERIOD = 6;
+const SHIFT = 0.382; // of dashes from row to row; the golden ratio lines them up nowhere
 
 export const PATTERNS = [
   { value: NaN, name: "NaN", meaning: "NaN: crimson with white diagonals" },
@@ -26,14 +27,19 @@ export class Palette {
   #low = 0;
   #perDecade = 0; // shades
   #period;
+  #rowHeight;
+  #apart; // device pixels from dash to dash
   #special;
 
   // low and high are norms; ground and faint are CSS colours "#rrggbb"; pixels are device
-  // pixels to a CSS pixel.
-  constructor({ low, high }, { ground, faint }, pixels) {
+  // pixels to a CSS pixel, rowHeight is in device pixels.
+  constructor({ low, high }, { ground, faint }, pixels, rowHeight) {
     this.#low = Math.log10(low);
     this.#perDecade = (SHADES - 1) / (Math.log10(high) - this.#low);
     this.#period = Math.max(4, Math.round(PERIOD * pixels));
+    this.#rowHeight = rowHeight;
+    // The lower the rows the fewer to each, or hundreds of rows would be one bright bar.
+    this.#apart = 2 * this.#period * Math.max(1, (2 * this.#period) / rowHeight);
     this.#special = {
       nan: word(CRIMSON), stripe: word(WHITE), bar: word(BLACK), gap: word(WHITE),
       zero: word(VIRIDIS[0]), dash: word(LILAC),
@@ -52,14 +58,17 @@ export class Palette {
   }
 
   // The colour of one pixel of a pattern; x and y count on from cell to cell, so that
-  // neighbours join; middle is whether the pixel is in the middle of its row.
-  patterned(norm, x, y, middle) {
+  // neighbours join.
+  patterned(norm, x, y) {
     const { nan, stripe, bar, gap, zero, dash, ground, dot } = this.#special;
     const period = this.#period;
     if (Number.isNaN(norm)) return within(x + y, period) < period / 3 ? stripe : nan;
     if (norm === Infinity) return within(x, period) < period / 2 ? bar : gap;
-    if (norm === 0) return middle && within(x, 2 * period) < period ? dash : zero;
-    return middle && within(x, period) < period / 3 ? dot : ground;
+    const row = Math.floor(y / this.#rowHeight);
+    const middle = y - row * this.#rowHeight === (this.#rowHeight - 1) >> 1;
+    const marked = (apart, width) => middle && within(x + row * SHIFT * apart, apart) < width;
+    if (norm === 0) return marked(this.#apart, period) ? dash : zero;
+    return marked(this.#apart / 2, period / 3) ? dot : ground;
   }
 }
 

@@ -29,3 +29,15 @@ export function norm(value) {
   if (value >= 1e5 || value < 1e-3) return value.toExponential(SIGNIFICANT - 1);
   return String(Number(value.toPrecision(SIGNIFICANT)));
 }
+
+// A run with names that say what they are: in nn.Sequential layers are but numbers, and so
+// are the bands of one of them.
+export function named(hello) {
+  const called = (name) => (/\p{L}/u.test(name) ? name : `layer ${name}`);
+  const own = ({ name, layers }) => layers.length === 1 && hello.layers[layers[0]] === name;
+  return {
+    ...hello,
+    layers: hello.layers.map(called),
+    lines: hello.lines.map((line) => (own(line) ? { ...line, name: called(line.name) } : line)),
+  };
+}

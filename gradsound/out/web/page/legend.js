@@ -47,7 +47,7 @@ function swatch(norm) {
   const pixels = window.devicePixelRatio || 1;
   const width = Math.round(SWATCH.width * pixels);
   const rowHeight = Math.round(SWATCH.height * pixels);
-  const palette = new Palette(ANY, pageColours(), pixels);
+  const palette = new Palette(ANY, pageColours(), pixels, rowHeight);
   const strip = new Strip({ width, layerCount: 1, rowHeight, origin: 0, pixels }, palette);
   strip.paint([{ start: 0, end: width, norms: new Float32Array([norm]) }], 1);
   strip.canvas.className = "swatch";

@@ -3,7 +3,7 @@
 import { CaptionList } from "./captions.js";
 import { Connection } from "./connection.js";
 import { setUpBands, setUpControls } from "./controls.js";
-import { steps } from "./format.js";
+import { named, steps } from "./format.js";
 import { drawScale, setUpLegend } from "./legend.js";
 import { COLUMNS, EVENTS, columnsOf, soundingSteps, typeOf } from "./messages.js";
 import { Picture } from "./picture.js";
@@ -23,7 +23,9 @@ const now = {
   listening: false,
   starting: false, // the sound, which takes a moment
   heard: false, // whether it was ever listened to
+  wanted: false, // whether it is to be, as soon as there is a run
   over: false,
+  how: "", // the run ended, where that is known
   asked: 0, // playings that did not begin yet: what comes is of the one before
   step: null, // the first of those that sound
   latest: 0, // frame of the last thing that was sent
@@ -32,6 +34,7 @@ const now = {
 };
 let sound = null;
 let picture = null;
+let tail = null; // the timer of when it is silent after its end
 const schedule = new Schedule();
 const captions = new CaptionList(at("captions"), at("nothing"));
 const connection = new Connection(
@@ -41,7 +44,7 @@ const connection = new Connection(
 
 setUpLegend(at("patterns"), at("pattern-help"), at("mark-help"));
 setUpControls({
-  listen: () => (now.listening ? pause() : listen()),
+  listen: press,
   volume: (volume) => {
     now.volume = volume;
     if (sound) sound.volume = volume;
@@ -56,12 +59,12 @@ setInterval(tick, TICK);
 connection.open();
 
 function text(message) {
-  if (message.kind === "hello") greet(message);
+  if (message.kind === "hello") greet(named(message));
   else if (message.kind === "playing") now.asked -= 1;
   else if (now.asked > 0 && message.kind !== "marks") return;
   else if (message.kind === "caption") tell(message);
   else if (message.kind === "marks") message.marks.forEach(mark);
-  else if (message.kind === "over") end();
+  else if (message.kind === "over") end(message.how);
 }
 
 function binary(buffer) {
@@ -74,6 +77,7 @@ function greet(hello) {
   else if (JSON.stringify(hello) !== JSON.stringify(now.hello)) location.reload(); // another run
   else goOn();
   link("open");
+  if (now.wanted) listen();
 }
 
 function begin(hello) {
@@ -98,10 +102,18 @@ function goOn() {
   sound.clear();
   now.latest = now.asked = 0;
   if (now.hello.live) schedule.reach(Infinity);
-  else if (now.listening) play(now.step);
+  else if (now.listening && !now.over) play(now.step);
+}
+
+function press() {
+  if (now.hello === null) now.wanted = !now.wanted;
+  else if (now.listening && !now.over) pause();
+  else listen();
+  settle();
 }
 
 async function listen() {
+  now.wanted = false;
   if (now.starting) return;
   now.starting = true;
   try {
@@ -130,6 +142,7 @@ async function pause() {
 
 // Plays a finished run from a step; null for the first.
 function play(step) {
+  clearTimeout(tail);
   now.over = false;
   now.latest = 0; // frames may count anew
   now.step = step ?? picture.oldest ?? 0;
@@ -173,13 +186,14 @@ function mark({ step, type, text }) {
 }
 
 // Nothing more will come; what came is still to be heard.
-function end() {
+function end(how) {
+  now.how = how;
   if (now.hello.live) connection.end();
   when(now.latest, () => {
     now.over = true;
     settle();
-    setTimeout(() => {
-      if (now.over && now.listening) pause();
+    tail = setTimeout(() => {
+      if (now.listening) pause();
     }, TAIL);
   });
 }
@@ -226,7 +240,9 @@ function settle() {
 }
 
 function stepSounds(first, last) {
+  const before = now.step;
   now.step = first;
+  if (before === null) settle();
   showing.step(first, last, picture.timeOf(first));
   if (!now.hello.live) picture.playhead = first;
 }

@@ -128,7 +128,7 @@ export class Picture {
 
   #tick() {
     if (document.hidden || !this.#clock.running || this.#view === null) return;
-    if (this.#see().edge !== this.#view.edge) this.#ask();
+    if (this.#see().end !== this.#view.end) this.#ask();
   }
 
   #ask() {
@@ -160,10 +160,11 @@ export class Picture {
     context.clearRect(0, 0, layout.width, layout.height);
     drawFrame(context, layout, colours, this.#columns.newest ? "" : "no step yet");
     context.fillStyle = colours.ground;
-    // Only where something is known: before it there is no stall, there is nothing.
-    const oldest = view.x(this.#columns.all[0]?.start ?? view.to);
+    // Only where something is known: before it and after now there is no stall, but nothing.
+    const oldest = view.x(this.#columns.all[0]?.start ?? view.end / view.scale);
     const known = Math.min(layout.right, Math.max(layout.left, oldest));
-    context.fillRect(known, layout.top, layout.right - known, layout.plotHeight);
+    const reached = Math.min(layout.right, view.x(view.end / view.scale)) - known;
+    context.fillRect(known, layout.top, Math.max(0, reached), layout.plotHeight);
     this.#blit(view);
     drawMarks(context, layout, colours, view, this.#marks);
     drawNames(context, layout, colours, found?.layer ?? null);
@@ -197,7 +198,7 @@ export class Picture {
     const { plotPixels, rowHeight, pixels } = this.#layout;
     const width = Math.ceil(plotPixels * (this.#hello.live ? 1 + AHEAD : 1));
     const layerCount = this.#hello.layers.length;
-    const palette = new Palette(this.#columns.spread.range, this.#colours, pixels);
+    const palette = new Palette(this.#columns.spread.range, this.#colours, pixels, rowHeight);
     const strip = new Strip({ width, layerCount, rowHeight, origin: view.edge, pixels }, palette);
     strip.paint(this.#columns.all, view.scale);
     return strip;

@@ -5,6 +5,11 @@ import { stateOf, wordsOf } from "./state.js";
 
 const HINT = "Point at the picture, or use the arrow keys on it, to read it.";
 const HINTS = { live: HINT, finished: `${HINT} A click, or Enter, plays from there.` };
+const NOTHING = {
+  live: "Nothing yet. Alarms, epochs and minutes are written here, the newest first.",
+  finished: "Alarms, epochs and minutes are written here as they sound, the newest first. " +
+    "Point at a mark above the picture to read it before.",
+};
 const TIME_HELP = {
   live: "Time goes from left to right, with the training; where it is empty, no step came.",
   finished: "Steps go from left to right; a click plays from there.",
@@ -19,20 +24,21 @@ export function run({ run, note, live }) {
   at("note").textContent = note;
   at("note").hidden = !note;
   at("seek-key").hidden = live;
+  at("nothing").textContent = NOTHING[kind(live)];
   at("time-help").textContent = TIME_HELP[kind(live)];
 }
 
 export function state(now) {
-  const { hello, listening, link, over } = now;
+  const { hello, listening, link, over, wanted } = now;
   const name = stateOf(now);
   document.body.dataset.state = name;
   put(at("words"), wordsOf(name, now));
   at("again").hidden = name !== "lost" && name !== "refused";
+  const sounds = (listening && !over) || wanted;
   const ended = link === "refused" || (hello?.live && (link === "closed" || over));
-  const nothingComes = hello === null || ended;
-  at("listen").disabled = nothingComes && !listening; // what came before may sound still
-  at("listen").dataset.does = listening ? "pause" : "listen";
-  put(at("listen-text"), listening ? "Pause" : "Listen");
+  at("listen").disabled = ended && !sounds; // what came before may sound still
+  at("listen").dataset.does = sounds ? "pause" : "listen";
+  put(at("listen-text"), sounds ? "Pause" : "Listen");
   put(at("step-label"), listening || !hello?.live ? "Step" : "Newest step");
 }
 

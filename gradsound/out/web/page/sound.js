@@ -6,6 +6,7 @@ const WAIT = 3000; // ms in which a browser that lets a page sound does so
 
 export class Sound {
   #rate;
+  #live;
   #opening = null; // a promise of what #open opens
   #opened = null; // {context, node, gain}
   #wanted = false;
@@ -17,6 +18,7 @@ export class Sound {
 
   constructor(hello) {
     this.#rate = hello.sample_rate;
+    this.#live = hello.live;
   }
 
   // Opens the sound, or goes on with it; from a click or a key, or browsers refuse. Throws
@@ -104,6 +106,7 @@ export class Sound {
     const node = new AudioWorkletNode(context, "gradsound", {
       numberOfInputs: 0,
       outputChannelCount: [2],
+      processorOptions: { live: this.#live },
     });
     const gain = new GainNode(context, { gain: 0 });
     node.connect(gain).connect(context.destination);

@@ -1,7 +1,7 @@
 // The norms as an image: a row for each layer, painted from left to right.
 
 const MARK = 6; // CSS pixels that a NaN or infinity is wide at least: one step must be seen
-const GAP_FROM = 8; // device pixels of a row from which on it is set apart from the next
+const GAP_FROM = 12; // device pixels of a row from which on it is set apart from the next
 
 export class Strip {
   #context;
@@ -74,10 +74,9 @@ export class Strip {
   #pattern(norm, from, right, top, height) {
     const finite = Number.isFinite(norm);
     const left = Math.max(0, finite ? from : Math.min(from, right - this.#mark));
-    const middle = top + (height >> 1);
     for (let y = top; y < top + height; y++) {
       for (let x = left; x < right; x++) {
-        const colour = this.#palette.patterned(norm, this.origin + x, y, y === middle);
+        const colour = this.#palette.patterned(norm, this.origin + x, y);
         this.#pixels[y * this.canvas.width + x] = colour;
       }
     }

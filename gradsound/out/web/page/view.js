@@ -6,25 +6,30 @@ const LONGEST = 600;
 const STEP = 30;
 
 // scale: device pixels to a unit of position. edge: the place of the plot's first device
-// pixel, in pixels from position 0. Whole pixels, so that the image is never blurred.
+// pixel, in pixels from position 0, and end: that of where the run is. Whole pixels, so that
+// the image is never blurred.
 export class View {
-  constructor(layout, scale, edge) {
+  constructor(layout, scale, edge, end) {
     this.layout = layout;
     this.scale = scale;
     this.edge = edge;
+    this.end = end;
   }
 
-  // The last minutes before now, in seconds since the start of the run.
+  // The last minutes before now, in seconds since the start of the run. While there are
+  // fewer than have room, they fill it from the left.
   static ofTime(layout, oldest, now) {
     const span = Math.min(LONGEST, Math.max(SHORTEST, STEP * Math.ceil((now - oldest) / STEP)));
     const scale = layout.plotPixels / span;
-    return new View(layout, scale, Math.floor(now * scale) - layout.plotPixels);
+    const [from, end] = [oldest, now].map((time) => Math.floor(time * scale));
+    return new View(layout, scale, Math.max(from, end - layout.plotPixels), end);
   }
 
   // The whole run.
   static ofSteps(layout, from, to) {
     const scale = layout.plotPixels / (to - from);
-    return new View(layout, scale, Math.floor(from * scale));
+    const edge = Math.floor(from * scale);
+    return new View(layout, scale, edge, edge + layout.plotPixels);
   }
 
   get from() {

@@ -33,7 +33,8 @@ function limited(sample) {
   return sample < 0 ? -bent : bent;
 }
 
-// The events of a message, the first frame of all, and what the server's frame was then.
+// The events of a message, the first frame of all, that at which its steps begin, and what
+// the server's frame was then.
 function parsed(buffer) {
   const view = new DataView(buffer);
   const floats = (at, count) =>
@@ -57,25 +58,30 @@ function parsed(buffer) {
     });
   }
   const earliest = events.reduce((least, { first }) => min(least, first), Infinity);
-  return { now: round(view.getFloat64(8, true)), earliest, events };
+  const [now, begin] = [8, 16].map((at) => round(view.getFloat64(at, true)));
+  return { now, begin, earliest, events };
 }
 
-// The position that a message asks for: another than there is, if that is amiss.
-function stepped(position, { now, earliest }) {
-  if (position === null || now - position > MARGIN + LONG) return now - MARGIN;
-  const wanted = earliest < now - LONG ? now : min(earliest, now);
-  return min(position, wanted - MARGIN);
+// The position that a message asks for: another than there is, if that is amiss. A finished
+// run is heard whole, however late it comes.
+function stepped(position, { now, earliest }, live) {
+  if (live && (position === null || now - position > MARGIN + LONG)) return now - MARGIN;
+  const wanted = live && earliest < now - LONG ? now : min(earliest, now);
+  return min(position ?? Infinity, wanted - MARGIN);
 }
 
 // Takes {events: ArrayBuffer}, {silence: [line, off]} and {clear: true}. Says {frame, time,
 // clears}: the server's frame at a time of the context's, and how often {clear} was said.
+// Its option is whether the run is live.
 class Synthesizer extends AudioWorkletProcessor {
+  #live;
   #voices = globalThis.gradsoundVoices.map((voice) => new Voice(voice));
   #lines = []; // levels by number, up to the last that was ever silenced
   #all = new Level(0, FADE); // of everything: off on the way to a step
   #position = null; // the server's frame that is rendered next
   #waiting = null; // what has come on the way to a step, as one message
   #newest = -Infinity; // the server's frame, of the last message
+  #begin = Infinity; // where its steps begin; of a finished run none come that begin before
   #clearing = false;
   #clears = 0;
   #skip = 0; // frames that the next step goes ahead
@@ -83,8 +89,9 @@ class Synthesizer extends AudioWorkletProcessor {
   #watched = 0; // frames
   #unreported = REPORT; // frames
 
-  constructor() {
+  constructor({ processorOptions: { live } }) {
     super();
+    this.#live = live;
     this.port.onmessage = ({ data }) => {
       if (data.events) this.#receive(parsed(data.events));
       if (data.silence) this.#silence(...data.silence);
@@ -98,10 +105,14 @@ class Synthesizer extends AudioWorkletProcessor {
   #receive(message) {
     if (message.now < this.#newest - LONG) this.#clear(); // another playing of the run
     this.#newest = message.now;
+    if (!this.#live) {
+      this.#begin = message.begin;
+      message.earliest = min(message.earliest, message.begin);
+    }
     const behind = message.now - this.#position;
-    const amiss = message.earliest < this.#position || behind > MARGIN + LONG;
+    const amiss = message.earliest < this.#position || (this.#live && behind > MARGIN + LONG);
     if (this.#position !== null && !amiss && !this.#all.off) {
-      this.#behind = min(this.#behind, behind);
+      if (this.#live) this.#behind = min(this.#behind, behind);
       this.#place(message.events);
       return;
     }
@@ -140,8 +151,8 @@ class Synthesizer extends AudioWorkletProcessor {
       this.#position += this.#skip;
     }
     if (waiting !== null) {
-      this.#position = stepped(this.#position, waiting);
-      for (const voice of this.#voices) voice.forget(this.#position - LONG);
+      this.#position = stepped(this.#position, waiting, this.#live);
+      this.#forget();
       this.#place(waiting.events);
     }
     this.#waiting = null;
@@ -149,6 +160,12 @@ class Synthesizer extends AudioWorkletProcessor {
     this.#skip = this.#watched = 0;
     this.#behind = Infinity;
     this.#unreported = REPORT;
+  }
+
+  // Forgets what is over, and will not be stepped back to.
+  #forget() {
+    const frame = min(this.#position, this.#begin) - LONG;
+    for (const voice of this.#voices) voice.forget(frame);
   }
 
   #place(events) {
@@ -183,9 +200,8 @@ class Synthesizer extends AudioWorkletProcessor {
     this.#unreported += QUANTUM;
     if (this.#unreported < REPORT || this.#clearing) return;
     this.#unreported = 0;
-    const [frame, clears] = [this.#position, this.#clears];
-    for (const voice of this.#voices) voice.forget(frame - LONG);
-    this.port.postMessage({ frame, time: currentTime, clears });
+    this.#forget();
+    this.port.postMessage({ frame: this.#position, time: currentTime, clears: this.#clears });
   }
 
   // Steps ahead if for long nothing came but what was well in time; steps if one is due.
