@@ -1,9 +1,12 @@
 """What listening live costs, what is lost of the sound, and how late it is.
 
 Played on a sound server of its own without hardware (PulseAudio's null sink), of which a
-monitor hears every sample. Two loads keep both cores busy: a CNN in training, and the same
-with calls of 50 to 100 ms that hold Python's lock. Beside ``gradsound.listen``: writing to
-the device in the loop, which is the shape of the script of 2019, and in a thread.
+monitor hears every sample. Two loads: a CNN in training, and the same with calls of 50 to
+100 ms that hold Python's lock. Both cores are busy: either with another training beside it,
+or because it has two threads; these wait for each other at every operation, in loops that
+take the processor, and a step may take ten times as long while both are on one core.
+Beside ``gradsound.listen``: writing to the device in the loop, which is the shape of the
+script of 2019, and in a thread.
 
     python benchmarks/live.py [--seconds 60] [times gaps delays start]
     python benchmarks/live.py --seconds 3600 soak
@@ -38,7 +41,7 @@ from gradsound.music.preset import PRESETS
 from gradsound.out.loudspeaker import FRAMES
 from gradsound.player import Live, Player
 from gradsound.run import Header, Step
-from gradsound.run_file import RunWriter
+from gradsound.run_writer import RunWriter
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from sound_server import RATE, SoundServer
@@ -251,6 +254,27 @@ def fresh() -> str:
     return f"{time.monotonic_ns()}.jsonl"
 
 
+@contextmanager
+def neighbour() -> Iterator[None]:
+    """Another training, in one thread, has the second core; ours has one thread too."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    here = str(Path(__file__).parent)
+    code = f"import sys; sys.path.insert(0, {here!r}); import live; live.train()"
+    other = subprocess.Popen([sys.executable, "-c", code])
+    time.sleep(5.0)  # until it has begun
+    yield
+    other.kill()
+    other.wait()
+    torch.set_num_threads(threads)
+
+
+def train() -> None:
+    """Trains for ever, in one thread."""
+    torch.set_num_threads(1)
+    Load(nasty=False).turn(lambda: None, np.inf)
+
+
 def step_times(load: Load, rounds: int) -> None:
     """Prints what a step takes, against a bare one."""
     taken: dict[str, list[float]] = {case: [] for case in CASES}
@@ -258,7 +282,8 @@ def step_times(load: Load, rounds: int) -> None:
         for case in random.sample([*CASES], len(CASES)):
             with CASES[case](load, FRAMES["safe"]) as measure:
                 taken[case].append(load.turn(measure, TURN))
-    print(f"  a bare step takes {statistics.median(taken['bare']) * 1e3:.1f} ms")
+    low, middle, high = (1e3 * s for s in statistics.quantiles(taken["bare"]))
+    print(f"  a bare step takes {middle:.1f} ms, half of them {low:.1f} to {high:.1f}")
     for case, seconds in taken.items():
         ratios = [one / other for one, other in zip(seconds, taken["bare"])]
         if case != "bare":
@@ -421,7 +446,10 @@ def main() -> None:
             for name, nasty in {"CNN": False, "CNN and Python's lock": True}.items():
                 load = Load(nasty=nasty)
                 if "times" in wanted:
-                    print(f"\n{name}: time of a step")
+                    print(f"\n{name}, and another training beside it: time of a step")
+                    with neighbour():
+                        step_times(load, arguments.rounds)
+                    print(f"\n{name}, in two threads: time of a step")
                     step_times(load, arguments.rounds)
                 if "gaps" in wanted:
                     print(f"\n{name}: sound lost")

@@ -105,6 +105,8 @@ class Playing:
                 if self._speaker.wants(_LOOK):
                     self._speaker.play(self._next())
                     passed = self._block
+                    if compiler.ident is None:  # it would make the first sound later
+                        compiler.start()
                 else:
                     self._go_on_unheard()
                     passed = _LOOK
@@ -115,7 +117,8 @@ class Playing:
             if self._speaker.wants(_LOOK):
                 self._speaker.play(self._next())  # ends without a click
             self._speaker.close()
-            compiler.join()
+            if compiler.ident is not None:
+                compiler.join()
             sys.setswitchinterval(switch)
 
     def _play_next(self) -> None:

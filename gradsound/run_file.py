@@ -1,22 +1,14 @@
-"""Run files: written so that a kill costs one line at most, read as a stream."""
+"""Reading run files, as a stream."""
 
 from __future__ import annotations
 
-import os
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradsound.errors import RunFormatError, warn
 from gradsound.run import Header, Run, Step
-from gradsound.stream import decode_header, decode_step, encode_header, encode_step
-
-try:
-    import fcntl
-except ImportError:  # not a POSIX system
-    fcntl = None  # type: ignore[assignment]
+from gradsound.stream import decode_header, decode_step
 
 if TYPE_CHECKING:
     import io
@@ -24,97 +16,6 @@ if TYPE_CHECKING:
 
 NO_NORMS = "{}: a run file says itself what its norms are; leave out norms"
 _LINE_MAX = 1 << 26  # bytes; a line of 64 MiB is no step but a file of another kind
-
-
-class RunWriter:
-    """Writes a run, whole lines in one go, past Python's buffers.
-
-    A run that is at ``path`` already is not overwritten but kept beside it, under the
-    first free name of ``run.1.jsonl``, ``run.2.jsonl`` ...
-
-    Args:
-        path: Where to write.
-        header: The first line.
-        readers: How many will read it meanwhile.
-
-    Attributes:
-        readings: The same file for each of them, open from its start, whatever its name
-            becomes.
-        steps: How many steps are written whole.
-
-    Raises:
-        OSError: If the file cannot be made or written.
-    """
-
-    def __init__(self, path: Path, header: Header, readers: int = 0) -> None:
-        self.steps, self._bytes = 0, 0
-        self._path, self._older = path, None
-        with _locked(path.parent):  # two that begin at once must not take one name
-            if path.is_file() and path.stat().st_size > 0:
-                self._older = path.rename(_free_name(path))
-            self._file: io.FileIO = path.open("wb", buffering=0)
-            try:
-                self._write(encode_header(header))
-                self.readings = [path.open("rb", buffering=0) for _ in range(readers)]
-            except OSError:
-                self._file.close()
-                raise
-
-    def write(self, steps: Iterable[Step]) -> None:
-        """Appends steps, in one go.
-
-        Raises:
-            OSError: If the disk is full, for one; the last line may then be torn, and
-                nothing must be written after it.
-        """
-        lines = b"".join(map(encode_step, steps))
-        before = self._bytes
-        try:
-            self._write(lines)
-        finally:
-            self.steps += lines[: self._bytes - before].count(b"\n")
-
-    def discard(self) -> None:
-        """Removes the file, and what was kept beside it has its name again."""
-        self.close()
-        self._path.unlink(missing_ok=True)
-        if self._older is not None:
-            with _locked(self._path.parent):
-                if not self._path.exists():
-                    self._older.rename(self._path)
-
-    def close(self) -> None:
-        """Closes the file. A second call does nothing."""
-        self._file.close()
-        for reading in self.readings:
-            reading.close()
-
-    def _write(self, lines: bytes) -> None:
-        rest = memoryview(lines)
-        while rest:  # the system may take less than it is given
-            taken = self._file.write(rest)
-            self._bytes += taken
-            rest = rest[taken:]
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Lets one process or thread at a time choose names in a folder, where that works."""
-    handle = None
-    with suppress(OSError):  # no such folder, or a network file system that cannot
-        if fcntl is not None:
-            handle = os.open(folder, os.O_RDONLY)
-            fcntl.flock(handle, fcntl.LOCK_EX)
-    try:
-        yield
-    finally:
-        if handle is not None:
-            os.close(handle)  # unlocks, too
-
-
-def _free_name(path: Path) -> Path:
-    names = (path.with_suffix(f".{k}{path.suffix}") for k in count(1))
-    return next(name for name in names if not name.exists())
 
 
 def read_run(path: str | Path, *, norms: str | Iterable[str] | None = None) -> Run:

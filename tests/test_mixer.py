@@ -69,6 +69,7 @@ def test_numpy_plays_until_voices_are_compiled(monkeypatch: pytest.MonkeyPatch) 
     mixer = Mixer(RATE, 1)
     used = dict.fromkeys(scored.voices[k] for k in scored.notes["voice"])
     compiler = mixer.warm(used)
+    compiler.start()
     mixer.add(scored)
     blocks = [mixer.read(1000)]
     assert not made

@@ -53,7 +53,7 @@ class Mixer:
         return self.placer.left
 
     def warm(self, programs: Iterable[Program]) -> threading.Thread:
-        """Has numpy render voices until they are compiled, by the thread that it returns.
+        """Has numpy render voices until they are compiled, by a thread yet to be started.
 
         So nothing waits for that; and nobody hears when it is done, as the samples are the
         same.
@@ -61,9 +61,7 @@ class Mixer:
         for program in programs:
             voice = self._voices[program] = _Voice(program, self._channels)
             voice.render = reference.kernel(program, self._channels)
-        thread = threading.Thread(target=self._compile)
-        thread.start()
-        return thread
+        return threading.Thread(target=self._compile)
 
     def _compile(self) -> None:
         for program, voice in [*self._voices.items()]:
