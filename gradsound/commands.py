@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from gradsound import report
 from gradsound.address import check_port
 from gradsound.audition import audition, described, listed
+from gradsound.completion import script
 from gradsound.console import play
 from gradsound.legend import legend
 from gradsound.locating import (
@@ -31,8 +32,10 @@ from gradsound.options import (
 from gradsound.out.loudspeaker import devices
 from gradsound.picture import plot
 from gradsound.player import Live
+from gradsound.printing import say, write
+from gradsound.progress import Progress
 from gradsound.rendering import render
-from gradsound.summary import summarize, tell
+from gradsound.summary import summarize
 from gradsound.synth.events import renderer
 
 if TYPE_CHECKING:
@@ -41,17 +44,19 @@ if TYPE_CHECKING:
 
 def render_run(options: argparse.Namespace) -> None:
     """Writes the sound of a run, or of two."""
-    render(
-        run_of(options),
-        options.output,
-        other=None if options.other is None else selected(options.other, options),
-        difference=options.difference,
-        preset=preset_of(options),
-        speed=options.speed,
-        duration=duration_of(options),
-        sample_rate=options.rate,
-        subtype=options.subtype,
-    )
+    other = options.other
+    with Progress() as progress:
+        render(
+            run_of(options, progress),
+            options.output,
+            other=None if other is None else selected(other, options, progress),
+            difference=options.difference,
+            preset=preset_of(options),
+            speed=options.speed,
+            duration=duration_of(options),
+            sample_rate=options.rate,
+            subtype=options.subtype,
+        )
 
 
 def play_run(options: argparse.Namespace) -> None:
@@ -91,10 +96,12 @@ def show_voices(options: argparse.Namespace) -> None:
         if options.output is not None:
             raise ValueError(f"which voice is to be written to {options.output}?")
         for name, what in listed():
-            print(f"{name:8} {what}")
-        print(f"\n{renderer()}")
+            say(f"{name:8} {what}")
+        say()
+        say(renderer())
     elif options.output is None:
-        print(described(voice))
+        for line in described(voice).split("\n"):
+            say(line)
     else:
         audition(voice, options.output)
 
@@ -103,18 +110,21 @@ def list_devices(_: argparse.Namespace) -> None:
     """Lists sound devices."""
     for device in devices():
         mark = "*" if device["default"] else " "
-        print(f"{mark} {device['index']:3} {device['name']}")
+        say(f"{mark} {device['index']:3} {device['name']}")
 
 
 def plot_run(options: argparse.Namespace) -> None:
     """Draws a run."""
-    plot(run_of(options), options.output, preset=preset_of(options))
+    with Progress() as progress:
+        plot(run_of(options, progress), options.output, preset=preset_of(options))
 
 
 def write_legend(options: argparse.Namespace) -> None:
     """Writes what a run's bands and alarms sound like."""
-    for caption in legend(run_of(options), options.output, preset_of(options)):
-        print(caption)
+    with Progress() as progress:
+        captions = legend(run_of(options, progress), options.output, preset_of(options))
+    for caption in captions:
+        say(str(caption))
 
 
 def locate_sound(options: argparse.Namespace) -> None:
@@ -132,30 +142,27 @@ def locate_sound(options: argparse.Namespace) -> None:
             if getattr(options, name) is None:
                 setattr(options, name, usual)
         preset = at_speed(preset_of(options), options.speed)
-        timeline = timeline_for(run_of(options), preset, duration_of(options))
+        with Progress() as progress:
+            run = run_of(options, progress)
+            timeline = timeline_for(run, preset, duration_of(options))
     if options.time is not None:
-        print(tell_time(timeline, seconds(options.time)))
+        say(tell_time(timeline, seconds(options.time)))
     else:
-        print(tell_step(timeline, options.step))
+        say(tell_step(timeline, options.step))
 
 
 def show_info(options: argparse.Namespace) -> None:
     """Says what is in a run and what happened."""
-    run = run_of(options)
-    summary = summarize(run)
-    header = run.header
-    print(f"{run.name}: {header.note}" if header.note else run.name)
-    since = f", from {header.start}" if header.start else ""
-    took = f" in {summary.seconds:.1f} s" if summary.seconds else ""  # not all logs tell
-    print(f"{summary.steps} steps{took}{since}")
-    for line in tell(summary) if summary.steps else ():
-        print(line)
-    width = max(5, *(len(name) for name in header.layers))
-    titles = ("parameters", "lowest", "typical", "highest", "no gradient")
-    print("layer".ljust(width), *(title.rjust(11) for title in titles))
-    for layer, name in enumerate(header.layers):
-        norms = summary.lowest[layer], summary.typical[layer], summary.highest[layer]
-        shown = ("-" if np.isnan(norm) else f"{norm:.3g}" for norm in norms)
-        size = header.parameters[layer]
-        cells = (f"{size:,}" if size else "-", *shown, summary.absent[layer])
-        print(name.ljust(width), *(str(cell).rjust(11) for cell in cells))
+    with Progress() as progress:
+        run = run_of(options, progress)
+        summary = summarize(run)
+    if options.json:
+        say(json.dumps(report.data(run, summary), allow_nan=False))
+    else:
+        for line in report.lines(run, summary):
+            say(line)
+
+
+def complete(options: argparse.Namespace) -> None:
+    """Prints what completes commands in a shell."""
+    write(script(options.parser, options.shell))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import sys
 import threading
 from contextlib import contextmanager, suppress
 from math import inf
@@ -16,6 +15,7 @@ from gradsound.out.loudspeaker import FRAMES, Loudspeaker, NoDeviceError
 from gradsound.playing import Playing
 from gradsound.rendering import SAMPLE_RATE
 from gradsound.source import Source
+from gradsound.status_line import StatusLine
 
 try:
     import termios
@@ -24,10 +24,9 @@ except ImportError:  # not a POSIX system: no keys
     termios = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from gradsound.music.captions import Caption
     from gradsound.music.preset import Preset
     from gradsound.player import Live
 
@@ -65,7 +64,7 @@ def play(
         NoDeviceError: If there is no sound device to begin with.
     """
     sounding = at_speed(preset, speed)
-    with Source(path, norms) as source:
+    with Source(path, norms) as source, StatusLine() as line:
         growing = follow and not source.piped
         run = source.run(growing=growing)
         if layers is not None:
@@ -78,12 +77,15 @@ def play(
             SAMPLE_RATE,
             live=follow,
             volume=live.volume,
-            told=_say,
+            told=lambda caption: line.above(str(caption)),
             begin=inf if growing else 0,
         )
         source.at_end = playing.conductor.catch_up
-        with _terminal(playing):
+        with _terminal(playing, line):
             playing.play()
+        # Without figures, the last captions are later than what is heard.
+        for caption in [] if playing.ended else playing.conductor.composer.captions:
+            line.above(str(caption))
     if playing.ended:
         return
     if playing.failure is not None:
@@ -112,21 +114,15 @@ def _speaker(live: Live) -> Loudspeaker:
     return speaker
 
 
-def _say(caption: Caption) -> None:
-    """Prints a caption, above the line that says what is played."""
-    clear = "\r\x1b[K" if sys.stderr.isatty() else ""
-    sys.stderr.write(f"{clear}{caption}\n")
-    sys.stderr.flush()
-
-
 @contextmanager
-def _terminal(playing: Playing) -> Iterator[None]:
+def _terminal(playing: Playing, line: StatusLine) -> Iterator[None]:
     """Shows what is played, and listens to keys, where there is a terminal for it."""
     keyboard, over = _keyboard(), threading.Event()
     if keyboard is not None:
         before = termios.tcgetattr(keyboard)
         tty.setcbreak(keyboard)
-    thread = threading.Thread(target=_attend, args=(playing, keyboard, over), daemon=True)
+    attending = (playing, line, keyboard, over)
+    thread = threading.Thread(target=_attend, args=attending, daemon=True)
     thread.start()
     try:
         yield
@@ -149,9 +145,10 @@ def _keyboard() -> int | None:
     return None
 
 
-def _attend(playing: Playing, keyboard: int | None, over: threading.Event) -> None:
-    shown = ""
-    show: Callable[[str], object] = sys.stderr.write if sys.stderr.isatty() else len
+def _attend(
+    playing: Playing, line: StatusLine, keyboard: int | None, over: threading.Event
+) -> None:
+    keys = f"   {_HELP}" if keyboard is not None else ""
     while not over.is_set():
         if keyboard is None:
             over.wait(_LOOK)
@@ -159,13 +156,8 @@ def _attend(playing: Playing, keyboard: int | None, over: threading.Event) -> No
             for key in os.read(keyboard, 64).decode(errors="replace"):
                 _press(playing, key)
         volume = "muted" if playing.muted else f"volume {playing.volume:.0%}"
-        step = "waiting" if playing.number < 0 else f"step {playing.number}"
-        now = f"{step}  {volume}" + (f"   {_HELP}" if keyboard is not None else "")
-        if now != shown:
-            show(f"\r{now}\x1b[K")
-            sys.stderr.flush()
-            shown = now
-    show("\r\x1b[K")
+        step = "waiting" if playing.number < 0 else f"step {playing.number:,}"
+        line.show(f"{step}  {volume}{keys}")
 
 
 def _press(playing: Playing, key: str) -> None:

@@ -67,7 +67,7 @@ def legend(run: Run, path: Path, preset: Preset) -> list[Caption]:
     made = _Legend(run, preset)
     mark = made.mark if path.suffix.lower() == ".wav" else None
     write_sound(path, made.blocks(), SAMPLE_RATE, finish=mark)
-    write_captions(path.with_suffix(ENDING), made.captions)
+    write_captions(path, made.captions)
     return made.captions
 
 

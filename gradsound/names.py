@@ -52,8 +52,8 @@ def several(names: Sequence[str]) -> str:
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """A sentence for a name that is not known, with the nearest that is."""
+    """A sentence for a name that is not known, with the nearest that is, if one is near."""
     known = sorted(known)
-    near = get_close_matches(name.lower(), known, n=1, cutoff=0.0)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"no {kind} {name!r}; {hint}There are: {', '.join(known)}"
+    near = get_close_matches(name.lower(), known, n=1)
+    hint = f"did you mean {near[0]!r}? There" if near else "there"
+    return f"no {kind} {name!r}; {hint} are: {', '.join(known)}"

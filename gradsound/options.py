@@ -11,9 +11,12 @@ from gradsound.audition import named
 from gradsound.locating import seconds
 from gradsound.music.pitch import SCALES, LogPitch
 from gradsound.music.preset import PRESETS, Preset, find_preset
+from gradsound.names import unknown
 from gradsound.run_file import read_run
+from gradsound.synth.voices import VOICES
 
 if TYPE_CHECKING:
+    from gradsound.progress import Progress
     from gradsound.run import Run
     from gradsound.synth.voices import Voice
 
@@ -26,9 +29,18 @@ USUAL = {"preset": "notes", "speed": 1.0}
 VOICE = "a name that 'voices' lists, or module:function of your own"
 
 
+def file(text: str) -> Path:
+    """A path; one that is empty would be the working directory."""
+    if not text:
+        raise argparse.ArgumentTypeError("the name of a file is empty")
+    return Path(text)
+
+
 def add_output(command: argparse.ArgumentParser, what: str) -> None:
     """Adds where to write."""
-    command.add_argument("-o", "--output", type=Path, required=True, help=what)
+    command.add_argument(
+        "-o", "--output", type=file, required=True, metavar="FILE", help=what
+    )
 
 
 def step_number(text: str) -> int:
@@ -43,7 +55,9 @@ def step_number(text: str) -> int:
 def add_speed(command: argparse._ActionsContainer) -> None:
     """Adds how much faster."""
     usual = USUAL["speed"]
-    command.add_argument("--speed", type=float, default=usual, help="times faster (1)")
+    command.add_argument(
+        "--speed", type=float, default=usual, metavar="TIMES", help="times faster (1)"
+    )
 
 
 def add_duration(command: argparse._ActionsContainer) -> None:
@@ -57,7 +71,7 @@ def add_sound(command: argparse._ActionsContainer) -> None:
     """How a run sounds: a preset, and what is to be otherwise."""
     names = ", ".join(sorted(PRESETS))
     usual = USUAL["preset"]
-    command.add_argument("--preset", default=usual, help=f"{names} (notes)")
+    command.add_argument("--preset", default=usual, metavar="NAME", help=f"{names} (notes)")
     command.add_argument("--voice", metavar="VOICE", help=f"{VOICE} (the preset's)")
     command.add_argument(
         "--band",
@@ -65,7 +79,9 @@ def add_sound(command: argparse._ActionsContainer) -> None:
         metavar="NAME=GLOB",
         help="gather the layers that match, such as 'mlp=*.mlp.*'; may be repeated",
     )
-    command.add_argument("--scale", help=f"notes there are: {', '.join(SCALES)} (any)")
+    command.add_argument(
+        "--scale", metavar="NAME", help=f"notes there are: {', '.join(SCALES)} (any)"
+    )
     command.add_argument("--invert", action="store_true", help="larger norms are lower")
     command.add_argument(
         "--baseline",
@@ -100,7 +116,10 @@ def preset_of(options: argparse.Namespace) -> Preset:
 
 def voice_of(options: argparse.Namespace) -> Voice | None:
     """The voice that options ask for, if any."""
-    return None if options.voice is None else named(options.voice)
+    voice = options.voice
+    if voice is not None and ":" not in voice and voice not in VOICES:
+        raise ValueError(f"{unknown('voice', voice, VOICES)}; or module:function")
+    return None if voice is None else named(voice)
 
 
 def duration_of(options: argparse.Namespace) -> float | None:
@@ -108,12 +127,12 @@ def duration_of(options: argparse.Namespace) -> float | None:
     return None if options.duration is None else seconds(options.duration)
 
 
-def run_of(options: argparse.Namespace) -> Run:
+def run_of(options: argparse.Namespace, progress: Progress) -> Run:
     """The run that options name, of the layers that they choose."""
-    return selected(options.run, options)
+    return selected(options.run, options, progress)
 
 
-def selected(path: Path, options: argparse.Namespace) -> Run:
-    """A run of the layers that options choose."""
-    run = read_run(path, norms=options.norms)
+def selected(path: Path, options: argparse.Namespace, progress: Progress) -> Run:
+    """A run of the layers that options choose, whose steps are counted."""
+    run = progress.counted(read_run(path, norms=options.norms))
     return run if options.layers is None else run.select(options.layers)

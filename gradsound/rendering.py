@@ -163,7 +163,7 @@ class Sound:
         else:
             mark = self._mark if path.suffix.lower() == ".wav" else None
             write_sound(path, _ahead(self.blocks()), self.sample_rate, subtype, mark)
-        write_captions(path.with_suffix(ENDING), self.captions)
+        write_captions(path, self.captions)
 
     def blocks(self) -> Iterator[Samples]:
         """Yields the samples in blocks of shape (N, C), many steps at a time.

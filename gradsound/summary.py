@@ -33,11 +33,14 @@ class Event:
     Attributes:
         step: Number of the step where it happened or began.
         layer: Name of the layer.
+        kind: "nan", "infinite", "absent" (without gradient throughout), "peak" or "zero"
+            (from there on).
         text: What, in a few words.
     """
 
     step: int
     layer: str
+    kind: str
     text: str
 
 
@@ -112,8 +115,9 @@ def summarize(run: Run) -> Summary:
         causes = step.nonfinite & ~np.isfinite(step.unclipped)
         for layer in np.flatnonzero(causes if causes.any() else step.nonfinite).tolist():
             if layer not in nonfinite:
-                what = "NaN" if np.isnan(step.unclipped[layer]) else "infinite"
-                nonfinite[layer] = Event(step.number, names[layer], what)
+                nan = bool(np.isnan(step.unclipped[layer]))
+                kind, what = ("nan", "NaN") if nan else ("infinite", "infinite")
+                nonfinite[layer] = Event(step.number, names[layer], kind, what)
         finite = np.where(np.isfinite(norms), norms, np.float32(np.nan))
         higher = ~(finite <= highest) & ~np.isnan(finite)  # the first one too
         peak_step[higher] = step.number
@@ -129,14 +133,16 @@ def summarize(run: Run) -> Summary:
     with np.errstate(invalid="ignore"):  # 0 / 0 is NaN, and means: no norm above 0
         typical = np.exp(log_sum / positive)
     events = list(nonfinite.values())
-    events += [Event(0, names[layer], "without gradient throughout") for layer in silent]
+    events += [
+        Event(0, names[layer], "absent", "without gradient throughout") for layer in silent
+    ]
     for layer in np.flatnonzero(highest >= SPIKE * typical).tolist():
         ratio = highest[layer] / typical[layer]
         times = f"{ratio:,.0f}" if ratio < _MANY else f"{ratio:.1g}"
         text = f"peak {highest[layer]:.3g}, {times}x typical"
-        events.append(Event(int(peak_step[layer]), names[layer], text))
+        events.append(Event(int(peak_step[layer]), names[layer], "peak", text))
     events += [
-        Event(int(zero_since[layer]), names[layer], "0 from here on")
+        Event(int(zero_since[layer]), names[layer], "zero", "0 from here on")
         for layer in np.flatnonzero(zero_since >= 0).tolist()
     ]
     return Summary(
@@ -163,16 +169,16 @@ def tell(summary: Summary) -> list[str]:
             by_text.setdefault(event.text, []).append(event.layer)
         texts = [f"{several(names)} {text}" for text, names in by_text.items()]
         more = f"; and {len(texts) - _TOGETHER} more" if len(texts) > _TOGETHER else ""
-        told.append(f"step {number}: {'; '.join(texts[:_TOGETHER])}{more}")
+        told.append(f"step {number:,}: {'; '.join(texts[:_TOGETHER])}{more}")
     if summary.skipped:
         first, last, count = summary.skipped
-        told.insert(0, f"skipped by the scaler: {count}, from step {first} to {last}")
+        told.insert(0, f"skipped by the scaler: {count:,}, from step {first:,} to {last:,}")
     if summary.clipped:
         count, of, most = summary.clipped
         times = f", {most:.3g} times at most" if count else ""
-        told.insert(0, f"made smaller by clipping: {count} of {of} steps{times}")
+        told.insert(0, f"made smaller by clipping: {count:,} of {of:,} steps{times}")
     if summary.left_out:
-        told.insert(0, f"not measured, to keep to the budget: {summary.left_out} steps")
+        told.insert(0, f"not measured, to keep to the budget: {summary.left_out:,} steps")
     if not told:
         return [
             f"nothing NaN or infinite, no peak of {SPIKE:g}x typical, nothing stays at 0"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from scores import moments
 
 import gradsound
+from gradsound.errors import GradsoundWarning
 from gradsound.music.captions import Caption, clock
 from gradsound.music.composing import Composer
 from gradsound.out.captions import write_captions
@@ -111,6 +113,26 @@ def test_captions_are_beside_the_sound(tmp_path: Path) -> None:
     assert shown[0] == (f"step 215: layer0 {norms[215, 0]:.3g}, layer1 {norms[215, 1]:.3g}")
     assert shown[1].startswith("step 300: spike in layer1, ")
     assert shown[-1] == "step 399: end of the run: 400 steps in 133.0 s"
+
+
+def test_captions_of_another_sound_are_not_lost_in_silence(tmp_path: Path) -> None:
+    """Of one name but for its ending; where they are the same, there is nothing to say."""
+    run, other = make_run([[1.0]] * 3), make_run([[2.0]] * 5)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for name in ("a.wav", "a.wav", "a.flac"):
+            gradsound.render(run, tmp_path / name)
+        assert not told
+        gradsound.render(other, tmp_path / "a.ogg")
+        (warning,) = told
+        gradsound.render(run, tmp_path / "a.vtt")  # as was asked for
+        gradsound.render(other, tmp_path / "b.wav")
+        assert told == [warning]
+
+    assert warning.category is GradsoundWarning
+    what = "a.vtt: has the captions of a.ogg now, and no longer those of a.wav, a.flac"
+    assert what in str(warning.message)
+    assert "3 steps" in (tmp_path / "a.vtt").read_text()
 
 
 def test_where_it_cannot_be_written_is_told(tmp_path: Path) -> None:

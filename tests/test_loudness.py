@@ -122,6 +122,29 @@ def test_true_peak_is_under_the_limit(name: str) -> None:
         assert np.abs(finer).max() < 10 ** (-1 / 20)
 
 
+@pytest.mark.parametrize(
+    "preset",
+    [
+        *(replace(PRESETS["notes"], level=0.2, voice=v) for v in VOICES if v != "hiss"),
+        replace(PRESETS["chord"], level=0.2, alarms=0.5),
+        replace(PRESETS["scan"], level=0.2, alarms=0.5),
+        replace(PRESETS["ambient"], level=0.2, alarms=0.5),
+        replace(PRESETS["chord"], level=0.75, equal_loudness=False),
+        replace(PRESETS["perone2019"], level=0.75, alarms=0.5),
+    ],
+    ids=lambda preset: f"{preset.name}-{preset.voice}",
+)
+def test_the_loudest_that_may_be_is_under_the_limit(preset: Preset) -> None:
+    """At every pitch there is, with NaN, infinity, and alarms."""
+    norms = np.geomspace(1e-3, 1e4, 60)[:, None] * [1.0, 0.3, 3.0, 0.1]
+    norms[20, 1], norms[40, 2] = np.nan, np.inf
+    run = make_run(norms.tolist(), ("embed", "attn", "mlp", "head"))
+    samples = np.concatenate([*Sound([run], preset).blocks()])
+    finer = resample_poly(samples.astype(float), 4, 1, axis=0)
+
+    assert 0.4 < np.abs(finer).max() < 10 ** (-1 / 20)
+
+
 def clicks(samples: np.ndarray) -> float:
     """The loudest in 23 ms above 20.9 kHz, where no voice has partials, in dB."""
     mono = samples.mean(axis=1)

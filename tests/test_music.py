@@ -132,7 +132,8 @@ def test_presets_can_be_copied_and_changed() -> None:
         ({"note": 0.0}, "note must be 0.001 to 2.0 s, got 0.0"),
         ({"rest": -0.1}, "rest must be 0 to 2.0 s, got -0.1"),
         ({"fade": 0.05}, "fade must be 0 to half the note"),
-        ({"level": 1.5}, "level must be above 0 and at most 1, got 1.5"),
+        ({"level": 0.3}, "level must be above 0 and at most 0.2 with equal loudness, got"),
+        ({"level": 0.9, "equal_loudness": False}, "0.75 without equal loudness, got 0.9"),
         ({"level": float("nan")}, "got nan"),
         ({"spread": -0.5}, "spread must be 0 to 1, got -0.5"),
         ({"texture": "chords"}, "no texture 'chords'; did you mean 'chord'"),
@@ -141,7 +142,7 @@ def test_presets_can_be_copied_and_changed() -> None:
         ({"register": 25.0}, "register must be -24 to 24 semitones, got 25.0"),
         ({"baseline": "median"}, "baseline must be fixed or running, got 'median'"),
         ({"bands": "depth"}, "bands must be 'auto', 'layers' or globs by name"),
-        ({"alarms": 2.0}, "alarms must be 0 to 1, got 2.0"),
+        ({"alarms": 2.0}, "alarms must be 0 to 0.5, got 2.0"),
     ],
 )
 def test_wrong_presets_are_refused(change: dict[str, object], message: str) -> None:

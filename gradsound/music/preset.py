@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 _SHORTEST = 0.001  # seconds; less is a click whatever its pitch
 _LONGEST = 2.0  # seconds; more is no rhythm any more
+# Linear; above, the limiter bends notes, and true peaks pass -1 dBTP. Where loudness is
+# made equal, the lowest pitches have four times as much.
+_LOUDEST = {True: 0.2, False: 0.75}
+_LOUDEST_ALARM = 0.5  # over the notes that sound meanwhile
 _FARTHEST = 24  # semitones from band to band; four of them are then six octaves
 
 
@@ -41,8 +45,9 @@ class Preset:
         note: Seconds that a band sounds, its fades included; 0.001 to 2.
         rest: Seconds of silence that end the step; 0 to 2.
         fade: Seconds of raised cosine at each end of a note, at most half of it.
-        level: Linear peak, above 0, at most 1; if loudness is equal, that of a sine of
-            1000 Hz which is as loud.
+        level: Linear peak, above 0, at most 0.75; if loudness is equal, that of a sine of
+            1000 Hz which is as loud, at most 0.2. True peaks are under -1 dBTP then, but of
+            a voice that is noise, which has them between its samples.
         spread: How far the bands are apart: 0, the same on one channel; up to 1, from the
             left to the right of two.
         bands: "auto" gathers layers by what they are or how deep; "layers" leaves each by
@@ -53,8 +58,8 @@ class Preset:
         equal_loudness: Whether all pitches of all voices are as loud as each other.
         clipping: Whether norms from before clipping sound with those after, as an interval;
             clipping that changes nothing is unison.
-        alarms: Linear level of alarms, as ``level``, at most 1; 0 if none is to sound; they
-            have captions anyway.
+        alarms: Linear level of alarms, as ``level``, at most 0.5; 0 if none is to sound;
+            they have captions anyway.
         thresholds: When there is an alarm.
         drives: What values beside norms drive.
 
@@ -99,10 +104,15 @@ class Preset:
             raise ValueError(
                 f"fade must be 0 to half the note ({self.note / 2} s), got {self.fade}"
             )
-        if not 0 < self.level <= 1:
-            raise ValueError(f"level must be above 0 and at most 1, got {self.level}")
-        if not 0 <= self.alarms <= 1:
-            raise ValueError(f"alarms must be 0 to 1, got {self.alarms}")
+        loudest = _LOUDEST[self.equal_loudness]
+        if not 0 < self.level <= loudest:
+            equal = "" if self.equal_loudness else "out"
+            raise ValueError(
+                f"level must be above 0 and at most {loudest} with{equal} equal loudness, "
+                f"got {self.level}"
+            )
+        if not 0 <= self.alarms <= _LOUDEST_ALARM:
+            raise ValueError(f"alarms must be 0 to {_LOUDEST_ALARM}, got {self.alarms}")
         if not 0 <= self.spread <= 1:
             raise ValueError(f"spread must be 0 to 1, got {self.spread}")
         if not -_FARTHEST <= self.register <= _FARTHEST:

@@ -7,7 +7,8 @@ from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from gradsound.out.sound_file import part_of
+from gradsound.errors import warn
+from gradsound.out.sound_file import FORMATS, part_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,10 +22,13 @@ _READ = 2.0  # seconds that it is shown even then, beside the other
 
 
 def write_captions(path: Path, captions: Iterable[Caption]) -> None:
-    """Writes captions; an existing file is replaced once the new one is whole.
+    """Writes captions beside a sound; an existing file is replaced once they are whole.
+
+    Players find them by their name, which ``a.wav`` and ``a.flac`` have in common: if that
+    takes them away from another sound, a warning says so.
 
     Args:
-        path: Where to write.
+        path: The sound that they are of, or, ending in .vtt, where to write them alone.
         captions: In order of time. Those at the same time are shown together.
 
     Raises:
@@ -40,14 +44,30 @@ def write_captions(path: Path, captions: Iterable[Caption]) -> None:
         end = min(when + _SHOWN, max(when + _READ, after))
         span = f"{_stamp(when)} --> {_stamp(end)}"
         cues.append("\n".join([str(number), span, *texts, ""]))
-    part = part_of(path)
+    text, written = "\n".join(cues), path.with_suffix(ENDING)
+    others = _others(path, text) if written != path else []
+    part = part_of(written)
     try:
-        part.write_text("\n".join(cues), encoding="utf-8", newline="\n")
-        part.replace(path)
+        part.write_text(text, encoding="utf-8", newline="\n")
+        part.replace(written)
     except OSError as error:
         with suppress(OSError):
             part.unlink()
-        raise type(error)(error.errno, error.strerror, str(path)) from error
+        raise type(error)(error.errno, error.strerror, str(written)) from error
+    if others:
+        warn(
+            f"{written}: has the captions of {path.name} now, and no longer those of "
+            f"{', '.join(others)}: give each sound a name of its own"
+        )
+
+
+def _others(sound: Path, text: str) -> list[str]:
+    """The sounds beside one whose captions are others, and at the same place."""
+    with suppress(OSError, ValueError):  # there are none, or it is no text
+        if sound.with_suffix(ENDING).read_text(encoding="utf-8") != text:
+            beside = [sound.with_suffix(ending) for ending in FORMATS]
+            return [other.name for other in beside if other != sound and other.exists()]
+    return []
 
 
 def _stamp(seconds: float) -> str:

@@ -1,0 +1,55 @@
+"""What the help of each command ends with: examples, each of which runs as it stands."""
+
+from __future__ import annotations
+
+EXIT_CODES = """\
+exit status:
+  0    done; also if whoever read the output had seen enough
+  1    a fault of gradsound itself, with a traceback: please report it
+  2    something is wrong with what was given or with where it goes; one line says what
+  130  interrupted by Ctrl-C
+  143  ended by SIGTERM"""
+
+_ALL = {
+    "": """\
+  gradsound render run.jsonl -o run.wav
+  gradsound info run.jsonl
+  gradsound render --help""",
+    "render": """\
+  gradsound render run.jsonl -o run.wav
+  gradsound render run.jsonl -o minute.flac --duration 1:00 --preset chord
+  gradsound render run.jsonl other.jsonl -o both.ogg --layers '*'""",
+    "play": """\
+  gradsound play run.jsonl --speed 2
+  gradsound play --follow run.jsonl
+  tail -n +1 -f run.jsonl | gradsound play --follow -""",
+    "serve": """\
+  gradsound serve run.jsonl
+  gradsound serve run.jsonl --follow --port 8080""",
+    "devices": """\
+  gradsound devices
+  gradsound devices | grep '^\\*'""",
+    "voices": """\
+  gradsound voices
+  gradsound voices bell
+  gradsound voices bell -o bell.wav""",
+    "plot": """\
+  gradsound plot run.jsonl -o run.png
+  gradsound plot run.jsonl -o scan.svg --preset scan""",
+    "legend": """\
+  gradsound legend run.jsonl -o legend.wav
+  gradsound legend run.jsonl -o chord.ogg --preset chord""",
+    "locate": """\
+  gradsound locate run.jsonl 0:01
+  gradsound locate run.jsonl --step 3 --speed 2
+  gradsound render run.jsonl -o run.wav && gradsound locate run.wav 0:01""",
+    "info": """\
+  gradsound info run.jsonl
+  gradsound info run.jsonl --json
+  gradsound info run.jsonl --json | python3 -m json.tool""",
+    "completion": """\
+  source <(gradsound completion bash)
+  gradsound completion zsh > _gradsound
+  gradsound completion fish > gradsound.fish""",
+}
+EXAMPLES = {name: f"examples:\n{lines}" for name, lines in _ALL.items()}
