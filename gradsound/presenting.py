@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from gradsound.synth.mixer import Samples
 
 _SECONDS = 20.0  # of sound at most: a megabyte and a half in a notebook
-_HEIGHT = 560  # pixels of the page in a notebook; its picture and controls fit
+_HEIGHT = 640  # pixels of the page in a notebook; its controls, picture and scale fit
 
 
 def run_html(run: Run) -> str | None:

@@ -128,7 +128,10 @@ class Run:
             layers=tuple(self.header.layers[index] for index in chosen),
             parameters=tuple(self.header.parameters[index] for index in chosen),
         )
-        return Run(header, _Selected(self.steps, chosen), self.name)
+        steps: Iterable[Step] = _Selected(self.steps, chosen)
+        if isinstance(self.steps, Iterator):  # these can be read once, so can they
+            steps = iter(steps)
+        return Run(header, steps, self.name)
 
     # The rest only passes on, upwards, to what imports its libraries when it is asked.
 

@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import gradsound
 
+ENVIRONMENT = os.environ | {"HF_HUB_OFFLINE": "1"}
 DEMOS = Path(__file__).parents[1] / "demos"
 RANKS = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 
@@ -32,7 +34,7 @@ def test_a_demo_leaves_its_run_and_its_sound(
     done = subprocess.run(
         [sys.executable, *launcher, str(DEMOS / f"{demo}.py")],
         cwd=tmp_path,
-        env=os.environ | {"HF_HUB_OFFLINE": "1"},
+        env=ENVIRONMENT,
         capture_output=True,
         text=True,
         timeout=120,
@@ -57,3 +59,30 @@ def test_a_demo_leaves_its_run_and_its_sound(
     applied = [np.linalg.norm(step.norms) for step in recorded]
     assert any(raw) == clipped
     assert not clipped or max(applied) < 1.0001
+
+
+def test_the_demo_of_dashboards(tmp_path: Path) -> None:
+    """The run is in all four, as what reads them finds it there."""
+    done = subprocess.run(
+        [sys.executable, str(DEMOS / "dashboards.py")],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    (kept,) = tmp_path.glob("wandb/offline-run-*/files/media/audio/*.wav")
+    sound, rate = soundfile.read(kept)
+    (in_tensorboard,) = events.Audio("gradsound/sound")
+    html = (tmp_path / "run.html").read_text()
+
+    assert in_tensorboard.length_frames == len(sound) > 10 * rate
+    assert in_tensorboard.step == 49
+    assert events.Tags()["images"] == ["gradsound/picture"]
+    assert np.abs(sound).max() > 0.05
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+    assert "50 steps in" in html
+    assert "<audio controls src=" in html

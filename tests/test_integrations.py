@@ -4,6 +4,9 @@ import copy
 import json
 import pickle
 import re
+import subprocess
+import sys
+import warnings
 from pathlib import Path
 
 import lightning
@@ -247,6 +250,63 @@ def test_fit_called_twice() -> None:
     np.testing.assert_allclose(both, module.applied, rtol=1e-5)
 
 
+def test_a_fit_without_an_optimizer() -> None:
+    """What Lightning has in its place is none of the model's; whichever steps is heard."""
+
+    class Own(Fit):
+        def __init__(self) -> None:
+            super().__init__()
+            self.automatic_optimization = False
+            self.own = torch.optim.SGD(self.net.parameters(), lr=1 / 64)
+
+        def training_step(self, x: torch.Tensor, _: int) -> None:
+            self.net(x).square().mean().backward()
+            self.applied.append(layers(self.net))
+            self.own.step()
+            self.own.zero_grad()
+
+        def configure_optimizers(self) -> None:
+            return None
+
+    module = Own()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*will run with no optimizer")
+        trainer(of_lightning.GradsoundCallback()).fit(module, loader())
+
+    np.testing.assert_allclose([s.norms for s in steps_of()], module.applied, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("hidden", "said"),
+    [
+        ("lightning", "heard by pytorch_lightning"),
+        ("lightning pytorch_lightning", "No module named 'lightning'"),
+    ],
+)
+def test_where_lightning_is_not_installed(hidden: str, said: str) -> None:
+    """It is looked for by its other name, and asked for by its own."""
+    code = f"""
+import sys
+from importlib.machinery import PathFinder
+
+class Hiding:
+    def find_spec(self, name, path=None, target=None):
+        hidden = name.split(".")[0] in {hidden.split()!r}
+        return None if hidden else PathFinder.find_spec(name, path, target)
+
+sys.meta_path[sys.meta_path.index(PathFinder)] = Hiding()
+from gradsound.integrations.lightning import Callback, GradsoundCallback
+
+GradsoundCallback()
+print("heard by", Callback.__module__)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+
+    assert said in (done.stdout + done.stderr).splitlines()[-1]
+
+
 def test_lightning_by_its_other_name() -> None:
     """pytorch_lightning has a Trainer of its own, which hears it too."""
 
@@ -373,9 +433,7 @@ def test_a_trainer(bf16: bool, accumulate: int, most: float) -> None:
     np.testing.assert_allclose(whole, trainer.logged("grad_norm"), rtol=1e-5)
     if most:
         np.testing.assert_allclose(np.linalg.norm(applied, axis=1), most, rtol=1e-4)
-    np.testing.assert_allclose(
-        values(steps, "learning_rate"), trainer.logged("learning_rate")
-    )
+    np.testing.assert_allclose(values(steps, "lr"), trainer.logged("learning_rate"))
     np.testing.assert_allclose(values(steps[1:], "loss"), trainer.logged("loss")[:-1])
     assert values(steps, "epoch") == [0.0] * half + [1.0] * half
     assert nothing_is_left()
@@ -416,7 +474,7 @@ def test_a_trainer_goes_on_from_a_checkpoint() -> None:
     assert json.loads(Path("out/checkpoint-4/trainer_state.json").read_text())
     assert [len(steps_of(name)) for name in ("run.1.jsonl", "run.jsonl")] == [4, 8]
     np.testing.assert_allclose(
-        values(steps_of(), "learning_rate"), trainer.logged("learning_rate")[-8:]
+        values(steps_of(), "lr"), trainer.logged("learning_rate")[-8:]
     )
 
 
@@ -475,6 +533,13 @@ def test_options_are_checked_where_they_are_written(kind: type) -> None:
         kind(web=9000, live=True)
     with pytest.raises(ValueError, match="port must be 0 to 65535, got 70000"):
         kind(web=70_000)
+    with pytest.raises(ValueError, match=r"it\.mp3: a sound file ends in \.wav"):
+        kind(wav="it.mp3")
+    with pytest.raises(ValueError, match="no preset 'note'; did you mean 'notes'"):
+        kind(preset="note")
+    with pytest.raises(TypeError, match="voice"):
+        kind(voice=3)
+    assert [*Path().iterdir()] == []
 
 
 def test_the_guide_is_as_it_says(save, monkeypatch: pytest.MonkeyPatch) -> None:

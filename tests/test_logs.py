@@ -30,7 +30,8 @@ from gradsound.logs.steps import run_from
 from gradsound.music.alarms import Thresholds
 from gradsound.music.watch import Watch
 from gradsound.run import Run
-from gradsound.run_file import RunWriter, read_run
+from gradsound.run_file import read_run
+from gradsound.run_writer import RunWriter
 
 # The shape of published files: float16 overflowed, and the loss of NaN is logged as 0.
 PUBLISHED = """{
@@ -159,6 +160,21 @@ def test_what_the_trainer_saves(tmp_path: Path) -> None:
         assert told(read_run(other)) == told(read_run(path))
 
 
+def test_the_last_checkpoint_has_all(tmp_path: Path) -> None:
+    """What the Trainer leaves is one run: its checkpoints are parts of the last."""
+    entries = [{"step": step, "grad_norm": step / 7} for step in range(1, 1001)]
+    for step in (5, 90, 1000):
+        path = tmp_path / f"checkpoint-{step}" / "trainer_state.json"
+        path.parent.mkdir()
+        path.write_text(json.dumps({"log_history": entries[:step]}))
+    (tmp_path / "checkpoint-best").mkdir()
+    (tmp_path / "checkpoint-best" / "trainer_state.json").write_text("{}")
+
+    assert len(told(read_run(tmp_path))) == 1000
+    (tmp_path / "trainer_state.json").write_text(json.dumps(entries[:7]))
+    assert len(told(read_run(tmp_path))) == 7
+
+
 def test_pieces_make_no_difference(tmp_path: Path, monkeypatch) -> None:
     """JSON is decoded as it is read: where one piece ends makes no difference."""
     (tmp_path / "x").write_text(PUBLISHED)
@@ -283,6 +299,29 @@ def test_a_training_that_was_resumed(tmp_path: Path) -> None:
     assert [norms[0] for _, norms, _ in steps] == [
         np.float32(7.0 if k == 14 else (2.0 if k >= 6 else 1.0) / (k + 1))
         for k in range(15)
+    ]
+
+
+def test_scalars_that_were_added_together(tmp_path: Path) -> None:
+    """add_scalars() has a folder for each name; another run below is another run."""
+    tensorboard = pytest.importorskip("torch.utils.tensorboard")
+    with tensorboard.SummaryWriter(str(tmp_path)) as writer:
+        for step in range(3):
+            norms = {f"layers.{k}": step + k / 3 for k in range(11)}
+            writer.add_scalars("train/grad_norm", norms, step)
+            writer.add_scalar("loss", step / 7, step)
+    write_events(tmp_path / "other", range(5))
+    write_events(tmp_path / "grad_norm", range(5))
+    run = read_run(tmp_path)
+
+    assert run.header.layers == tuple(f"layers.{k}" for k in range(11))
+    assert told(run) == [
+        (
+            step,
+            [float(np.float32(step + k / 3)) for k in range(11)],
+            {"loss": float(np.float32(step / 7))},
+        )
+        for step in range(3)
     ]
 
 
@@ -521,6 +560,56 @@ def test_tables(tmp_path: Path, text: str) -> None:
     )  # a clock that begins at 0 has none
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("before", ["", "\n\n", "# my run, of 3\n", "sep=;\n"])
+def test_tables_of_windows(tmp_path: Path, encoding: str, end: str, before: str) -> None:
+    """The mark of an encoding, any end of a line, and lines before the header."""
+    text = f"{before}Step;grad_norm;größe\n0;0,25;1\n1;0,5;2".replace("\n", end)
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    (tmp_path / "x.txt").write_bytes((mark + text).encode(encoding))
+
+    assert told(read_run(tmp_path / "x.txt")) == [
+        (0, [0.25], {"größe": 1.0}),
+        (1, [0.5], {"größe": 2.0}),
+    ]
+
+
+def test_a_state_of_windows(tmp_path: Path) -> None:
+    """PowerShell writes what it prints in UTF-16."""
+    (tmp_path / "x").write_text(PUBLISHED, encoding="utf-16")
+    (tmp_path / "y").write_text(PUBLISHED)
+
+    np.testing.assert_equal(told(read_run(tmp_path / "x")), told(read_run(tmp_path / "y")))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("trainer_state.json", "Hugging Face"),
+        ("events.out.tfevents.1", "TensorBoard"),
+        ("run-1.wandb", "W&B"),
+        ("metrics.csv", "CSV"),
+    ],
+)
+def test_an_empty_file_is_said_to_be(tmp_path: Path, name: str, kind: str) -> None:
+    """Rather than damaged."""
+    (tmp_path / name).touch()
+    with pytest.raises(RunFormatError, match=f"{name}: is empty, expected a log .{kind}"):
+        read_run(tmp_path / name)
+
+
+def test_steps_that_were_not_logged(tmp_path: Path) -> None:
+    """One for all, as MLflow has it if none is given, or none at all: that is told."""
+    (tmp_path / "x.csv").write_text("step,grad_norm\n" + "0,1\n" * 9 + "0,2\n")
+    with pytest.warns(GradsoundWarning, match="all was logged at step 0, where the last"):
+        assert told(read_run(tmp_path / "x.csv")) == [(0, [2.0], {})]
+    (tmp_path / "x.csv").write_text("step,grad_norm,loss\n0,1,\n0,,2\n")
+    assert told(read_run(tmp_path / "x.csv")) == [(0, [1.0], {"loss": 2.0})]
+    with pytest.raises(RunFormatError, match=r"no number .*: 2 entries without a"):
+        of_rows([Row(None, None, {"grad_norm": 1.0})] * 2)
+
+
 def test_damaged_tables(tmp_path: Path) -> None:
     """What is no step is left out and counted, as is a line that was torn."""
     path = tmp_path / "x.csv"
@@ -531,9 +620,10 @@ def test_damaged_tables(tmp_path: Path) -> None:
 
     assert message == f"{path}: line 3 has no step, left out (and 2 more)"
     path.write_text("epoch,loss\n0,1\n")
-    with pytest.raises(
-        RunFormatError, match=r"expected a column of steps \(.*'epoch,loss'"
-    ):
+    with pytest.raises(RunFormatError, match=r"has a column of steps \(.*'epoch,loss'"):
+        read_run(path)
+    path.write_text("\n" * 20)
+    with pytest.raises(RunFormatError, match="got blank lines"):
         read_run(path)
 
 
@@ -581,6 +671,26 @@ def test_times_are_not_invented() -> None:
     watch = Watch(run.header.layers, Thresholds())
     assert not [alarm for found in watch.look([*run.steps]) for alarm in found]
     assert run.header.start == ""
+    assert watch.end().text == "end of the run: 100 steps"
+
+
+@pytest.mark.parametrize("every", [1, 37, 500])
+def test_a_plateau_is_found_whatever_the_steps(every: int) -> None:
+    """It is looked for after so many losses, at whatever steps a log has them."""
+    losses = [*np.geomspace(9, 1, 100), *[1.0] * 150, *np.geomspace(0.9, 0.1, 100)]
+    rows = [
+        Row(3 + k * every, None, {"grad_norm": 1.0, "loss": loss})
+        for k, loss in enumerate(losses)
+    ]
+    run = of_rows(rows)
+    watch = Watch(run.header.layers, Thresholds(plateau_steps=50))
+    alarms = [alarm for found in watch.look([*run.steps]) for alarm in found]
+    first, second = ((alarm.step - 3) // every for alarm in alarms)
+
+    assert [alarm.kind for alarm in alarms] == ["plateau", "recovery"]
+    assert alarms[0].text == f"plateau: the loss is 1, {50 * every:,} steps before 1"
+    assert 170 <= first < 200
+    assert 250 < second <= 300
 
 
 def test_times_do_not_go_back() -> None:
@@ -668,7 +778,9 @@ def test_commands_take_logs(tmp_path: Path) -> None:
     followed = command("play", path, "--follow", "--norms", "a")
 
     assert refused.returncode == 2
-    assert refused.stderr.endswith("there are: a, b; say which with --norms GLOB\n")
+    assert refused.stderr.endswith(
+        "there are: a, b; say which with --norms GLOB, in Python norms=GLOB\n"
+    )
     first, steps, *_, layer = told_.stdout.splitlines()
     assert (first, steps, layer.split()) == (
         str(path),
@@ -691,7 +803,7 @@ def test_a_log_is_played(server: SoundServer) -> None:
     gradsound.render("x.csv", "x.wav", subtype="FLOAT")
 
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr.endswith("end of the run: 9 steps in 0.0 s\n")
+    assert done.stderr.endswith("end of the run: 9 steps\n")
     assert same_ears(recording, "x.wav")
 
 

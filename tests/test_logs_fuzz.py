@@ -107,6 +107,7 @@ def invalid(chance: random.Random, content: bytes) -> bytes:
     return content[:at] + chance.choice(some) + content[at:]
 
 
+KINDS = ("huggingface", "tensorboard", "wandb", "mlflow", "csv", "windows")
 # Long ones are slower than all others.
 MUTATORS: tuple[Mutation, ...] = (
     *(flip, cut, insert, double, huge, lengths, invalid) * 3,
@@ -125,6 +126,8 @@ def seeds(tmp_path_factory, wandb_runs) -> dict[str, tuple[Path, Path]]:  # noqa
     lines = [f"{k},{k / 7},{'' if k % 3 else 'nan'},{1 / 3},{k}" for k in range(40)]
     header = 'step,grad_norm/a,"grad_norm/b",loss,time'
     (folder / "metrics.csv").write_text("\n".join([header, *lines, ""]))
+    table = (folder / "metrics.csv").read_text()
+    (folder / "windows.csv").write_text(table, encoding="utf-16")
     (trainer,) = wandb_runs[1].rglob("*.wandb")
     (folder / "x.wandb").write_bytes(trainer.read_bytes())
     return {
@@ -133,6 +136,7 @@ def seeds(tmp_path_factory, wandb_runs) -> dict[str, tuple[Path, Path]]:  # noqa
         "wandb": (folder / "x.wandb",) * 2,
         "mlflow": (run, run / "metrics" / "grad_norm" / "layers.2"),
         "csv": (folder / "metrics.csv",) * 2,
+        "windows": (folder / "windows.csv",) * 2,
     }
 
 
@@ -157,7 +161,7 @@ def read(path: Path) -> tuple[int, str]:
     return count, "".join(str(warning.message) for warning in warned)
 
 
-@pytest.mark.parametrize("kind", ["huggingface", "tensorboard", "wandb", "mlflow", "csv"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_no_damage_does_harm(seeds, kind: str) -> None:
     """Whatever is wrong with a log: steps, and one line at most, in bounded memory."""
     path, file = seeds[kind]

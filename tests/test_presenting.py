@@ -125,6 +125,16 @@ def test_a_run_that_can_be_read_once_is_not_used_up(notebook) -> None:
     assert len([*run.steps]) == 12
 
 
+def test_nor_is_a_selection_of_it(notebook) -> None:
+    """Some layers of steps that can be read once can be read once, too."""
+    run = make_run(RUN)
+    some = replace(run, steps=iter(run.steps)).select("layer1")
+
+    assert "text/html" not in shown(notebook, "some", some=some)
+    assert [step.norms.shape for step in some.steps] == [(1,)] * 12
+    assert "<audio" in shown(notebook, "run", run=run.select("layer1"))["text/html"]
+
+
 def test_what_is_wrong_is_shown(notebook, save) -> None:
     """No steps, a line that is none, a file that is gone: a sentence each."""
     run = gradsound.read_run(save([], layers=("a<b", "c")))
@@ -166,6 +176,38 @@ def test_an_attachment_in_a_notebook(notebook) -> None:
     assert "<b>first</b>: 4 steps in" in html
     Path("run.1.jsonl").unlink()
     assert "is not there any more" in shown(notebook, "attachment")["text/html"]
+
+
+def test_an_attachment_shows_every_step(notebook) -> None:
+    """Those too that wait to be written together, at whatever time it is asked."""
+    model = small()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    with gradsound.attach(model, optimizer) as attachment:
+        for steps in (30, 60, 90):
+            train(model, optimizer, 30)
+            html = shown(notebook, "attachment", attachment=attachment)["text/html"]
+            assert f": {steps} steps in" in html
+
+
+def test_an_attachment_shown_by_another_thread() -> None:
+    """Training goes on meanwhile, and every step is recorded, once and in order."""
+    model = small()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    attachment, over = gradsound.attach(model, optimizer), threading.Event()
+
+    def show() -> None:
+        while not over.is_set():
+            attachment._tap.flush()  # what showing does first
+
+    other = threading.Thread(target=show)
+    other.start()
+    train(model, optimizer, 3000)
+    over.set()
+    other.join()
+    attachment.close()
+
+    numbers = [step.number for step in gradsound.read_run("run.jsonl").steps]
+    assert numbers == [*range(3000)]
 
 
 def test_an_attachment_without_a_run_file(notebook) -> None:

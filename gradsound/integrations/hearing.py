@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradsound.attaching import attach
-from gradsound.player import Web
+from gradsound.integrations.options import checked, of_optimizer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,8 +15,6 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from gradsound.attachment import Attachment
-
-_KNOWN = ("model", "optimizer", "scaler")  # to the framework, so not to be given
 
 
 class Hearing:
@@ -31,27 +27,11 @@ class Hearing:
         options: As for `gradsound.attach`.
 
     Raises:
-        TypeError: If there is no such option.
-        ValueError: If it is to be heard both ways, or the port is outside its range.
-        MissingExtraError: If websockets is not installed, and a page is asked for.
+        As `gradsound.integrations.options.checked`.
     """
 
     def __init__(self, web: bool | int, options: dict[str, Any]) -> None:
-        names = [
-            name for name in inspect.signature(attach).parameters if name not in _KNOWN
-        ]
-        for name in options:
-            if name not in names:
-                raise TypeError(
-                    f"there is no option {name!r}; there are: web, {', '.join(names)}"
-                )
-        if web is not False and options.get("live"):
-            raise ValueError(
-                f"live and web are two ways to listen, got web={web}: give one"
-            )
-        if web is not False:
-            options = options | {"live": Web(port=None if web is True else web)}
-        self._web, self._options = web, options
+        self._options = checked(web, options)
         self._attachments: dict[int, Attachment] = {}  # by the id of their optimizer
 
     def __getstate__(self) -> dict[str, Any]:
@@ -60,13 +40,13 @@ class Hearing:
     def begin(
         self,
         model: nn.Module,
-        optimizers: Sequence[Optimizer],
+        optimizers: Sequence[Optimizer | None],
         scaler: GradScaler | None = None,
     ) -> None:
         """Attaches, after an end to what may be left of a training that failed.
 
         Of several optimizers each has its files (run.optimizer1.jsonl), and the first is
-        what is heard live.
+        what is heard live; None is whichever steps.
 
         Raises:
             As `gradsound.attach`.
@@ -75,7 +55,7 @@ class Hearing:
         for index, optimizer in enumerate(optimizers):
             options = self._options
             if len(optimizers) > 1:
-                options = _of_optimizer(index, options)
+                options = of_optimizer(index, options)
             self._attachments[id(optimizer)] = attach(
                 model, optimizer, scaler=scaler, **options
             )
@@ -89,12 +69,3 @@ class Hearing:
         """Finishes every file. A second call does nothing."""
         while self._attachments:
             self._attachments.popitem()[1].close()
-
-
-def _of_optimizer(index: int, options: dict[str, Any]) -> dict[str, Any]:
-    own = {"log": "run.jsonl"} | options
-    for name in ("log", "wav"):
-        if own.get(name) is not None:
-            path = Path(own[name])
-            own[name] = path.with_name(f"{path.stem}.optimizer{index}{path.suffix}")
-    return own if index == 0 else own | {"live": False}

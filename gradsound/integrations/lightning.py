@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-try:
-    from lightning.pytorch import Callback
-except ModuleNotFoundError as error:  # the same by its other name
-    if error.name != "lightning":
-        raise
-    from pytorch_lightning import Callback  # type: ignore[assignment]
+if find_spec("pytorch_lightning") and not find_spec("lightning"):  # its other name
+    from pytorch_lightning import Callback
+else:
+    from lightning.pytorch import Callback  # type: ignore[assignment]
 
 from gradsound.integrations.hearing import Hearing
 
@@ -31,8 +30,8 @@ class GradsoundCallback(Callback):
         **options: As for `gradsound.attach`; the scaler is known.
 
     Raises:
-        TypeError: If there is no such option.
-        ValueError: If live and web are given, or the port is outside its range.
+        TypeError, ValueError, OSError: If there is no such option, or web, wav, preset or
+            voice is not what it should be; what else is wrong is found at the start.
         MissingExtraError: If websockets is not installed, and a page is asked for.
     """
 
@@ -43,7 +42,15 @@ class GradsoundCallback(Callback):
     def on_train_start(self, trainer: Any, pl_module: nn.Module) -> None:
         """Attaches: here a checkpoint is loaded, and the model is where it trains."""
         self._loss = None
-        self._hearing.begin(pl_module, trainer.optimizers, _scaler(trainer))
+        own = {
+            *pl_module.parameters()
+        }  # a module without an optimizer is given one of none
+        optimizers = [
+            one
+            for one in trainer.optimizers
+            if any(not own.isdisjoint(group["params"]) for group in one.param_groups)
+        ]
+        self._hearing.begin(pl_module, optimizers or [None], _scaler(trainer))
 
     def on_before_backward(self, trainer: Any, _: nn.Module, loss: Tensor) -> None:
         """Adds up what is differentiated until the next step."""
@@ -61,13 +68,11 @@ class GradsoundCallback(Callback):
             values["loss"], self._loss = self._loss, None
         self._hearing.note(optimizer, **values)
 
-    def on_train_end(self, *_: Any) -> None:
+    def on_train_end(self, *_: Any, **__: Any) -> None:
         """Finishes the files."""
         self._hearing.end()
 
-    def on_exception(self, *_: Any) -> None:
-        """Finishes them too."""
-        self._hearing.end()
+    on_exception = on_train_end
 
 
 def _scaler(trainer: Any) -> Any:

@@ -12,8 +12,8 @@ from gradsound.integrations.hearing import Hearing
 class GradsoundCallback(TrainerCallback):
     """Listens to ``Trainer(..., callbacks=[GradsoundCallback(wav="run.wav")])``.
 
-    With every step its ``learning_rate`` and ``epoch`` are recorded, and with the step that
-    follows a log, the ``loss`` that was logged: the Trainer tells it to nobody sooner. With
+    With every step its ``lr`` and ``epoch`` are recorded, and with the step that follows
+    a log, the ``loss`` that was logged: the Trainer tells it to nobody sooner. With
     ``logging_steps=1`` each step so has the loss of the one before it.
 
     Files are finished when training ends. Of an exception the Trainer says nothing: then
@@ -24,8 +24,8 @@ class GradsoundCallback(TrainerCallback):
         **options: As for `gradsound.attach`; the scaler is known.
 
     Raises:
-        TypeError: If there is no such option.
-        ValueError: If live and web are given, or the port is outside its range.
+        TypeError, ValueError, OSError: If there is no such option, or web, wav, preset or
+            voice is not what it should be; what else is wrong is found at the start.
         MissingExtraError: If websockets is not installed, and a page is asked for.
     """
 
@@ -41,8 +41,8 @@ class GradsoundCallback(TrainerCallback):
     def on_step_begin(self, *event: Any, **given: Any) -> None:
         """Notes what belongs to the step that comes."""
         _, state, _ = event
-        rate, epoch = given["optimizer"].param_groups[0]["lr"], int(state.epoch or 0)
-        self._hearing.note(given["optimizer"], learning_rate=rate, epoch=epoch)
+        optimizer, epoch = given["optimizer"], int(state.epoch or 0)
+        self._hearing.note(optimizer, lr=optimizer.param_groups[0]["lr"], epoch=epoch)
 
     def on_log(self, *_: Any, **given: Any) -> None:
         """Notes the loss, if there is one: evaluation logs too."""

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import csv
+import io
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from gradsound.errors import RunFormatError
 from gradsound.logs.row import LONGEST, Row
+from gradsound.logs.text import open_text
 
 if TYPE_CHECKING:
-    import io
     from collections.abc import Iterator
     from pathlib import Path
+    from typing import TextIO
 
     from gradsound.logs.row import Trouble
 
 NAME = "metrics.csv"
 _DELIMITERS = (",", ";", "\t")
+_BEFORE = 10  # lines that may come before the header: blank, a comment, sep=;
 # The first of these that there is; written as `_plain` has it.
 _STEPS = (
     *("global_step", "train/global_step", "trainer/global_step", "step", "_step"),
@@ -31,25 +34,23 @@ _MS = 1e11  # seconds since 1970 are fewer; what is above is milliseconds
 
 
 def is_table(head: bytes) -> bool:
-    """Whether a file that begins so has a header with a column of steps."""
-    line = head.split(b"\n", 1)[0]
-    return b"\0" not in line and _header(line) is not None
+    """Whether a file that begins so, in UTF-8, has a header with a column of steps."""
+    try:
+        _begin(io.StringIO(head.decode("utf-8-sig", "replace"), newline=None))
+    except RunFormatError:
+        return False
+    return True
 
 
 def rows(path: Path, trouble: Trouble) -> Iterator[Row]:
-    """Yields the lines after the first.
+    """Yields the lines after the header.
 
     Raises:
         OSError: If it cannot be read.
-        RunFormatError: If the first is no header with a column of steps.
+        RunFormatError: If there is no header with a column of steps.
     """
-    with path.open("rb") as file:
-        first = file.readline(LONGEST)
-        found = _header(first)
-        if found is None:
-            steps, got = ", ".join(_STEPS), _text(first)[:80]
-            raise RunFormatError(f"expected a column of steps ({steps}), got {got!r}")
-        delimiter, names = found
+    with open_text(path) as file:
+        before, delimiter, names = _begin(file)
         plain = [*map(_plain, names)]
         step = next(plain.index(name) for name in _STEPS if name in plain)
         time = next((plain.index(name) for name in _TIMES if name in plain), None)
@@ -58,7 +59,7 @@ def rows(path: Path, trouble: Trouble) -> Iterator[Row]:
             for column, name in enumerate(names)
             if column not in (step, time) and name
         ]
-        for number, cells in _lines(file, delimiter, len(names), trouble):
+        for number, cells in _lines(file, before, delimiter, len(names), trouble):
             numbers = {}
             for column, name in others[: len(cells)]:
                 if column < len(cells) and (value := _number(cells[column])) is not None:
@@ -71,29 +72,45 @@ def rows(path: Path, trouble: Trouble) -> Iterator[Row]:
             yield Row(where, when, numbers)
 
 
+def _begin(file: TextIO) -> tuple[int, str, list[str]]:
+    """Takes the header: how many lines these are, what is between cells, the columns."""
+    first = ""
+    for number in range(1, _BEFORE + 2):
+        line = file.readline(LONGEST)
+        if (found := _header(line)) is not None:
+            return number, *found
+        first = first or line.strip()
+    steps, got = ", ".join(_STEPS), repr(first[:80]) if first else "blank lines"
+    raise RunFormatError(
+        "expected a header, split by comma, semicolon or tab, that has a column of steps "
+        f"({steps}), got {got}"
+    )
+
+
 def _lines(
-    file: io.BufferedReader, delimiter: str, width: int, trouble: Trouble
+    file: TextIO, number: int, delimiter: str, width: int, trouble: Trouble
 ) -> Iterator[tuple[int, list[str]]]:
-    number = 1
     while line := file.readline(LONGEST):
         number += 1
-        if not line.endswith(b"\n") and len(line) == LONGEST:
+        if not line.endswith("\n") and len(line) == LONGEST:
             trouble(f"line {number:,} is longer than any, and ends it")
             return
         if not line.strip():
             continue
-        cells = _split(_text(line), delimiter)
-        if not line.endswith(b"\n") and len(cells) < width:
+        cells = _split(line.rstrip("\n"), delimiter)
+        if not line.endswith("\n") and len(cells) < width:
             trouble(f"line {number:,} is torn, left out")
             return
         yield number, cells
 
 
-def _header(line: bytes) -> tuple[str, list[str]] | None:
+def _header(line: str) -> tuple[str, list[str]] | None:
     """What is between the cells, and the names of columns, if one is that of steps."""
-    text, best = _text(line).lstrip("\ufeff"), None
+    best = None
+    if "\0" in line:
+        return None
     for delimiter in _DELIMITERS:
-        names = [name.strip() for name in _split(text, delimiter)]
+        names = [name.strip() for name in _split(line, delimiter)]
         if {*map(_plain, names)}.isdisjoint(_STEPS) or len(names) == 1:
             continue
         if best is None or len(names) > len(best[1]):
@@ -110,10 +127,6 @@ def _split(text: str, delimiter: str) -> list[str]:
         return next(csv.reader([text], delimiter=delimiter), [])
     except csv.Error:
         return text.split(delimiter)
-
-
-def _text(line: bytes) -> str:
-    return line.decode("utf-8", "replace").rstrip("\r\n")
 
 
 def _plain(name: str) -> str:

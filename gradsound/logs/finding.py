@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from gradsound.errors import RunFormatError
 from gradsound.logs import csv, huggingface, mlflow, tensorboard, wandb
 from gradsound.logs.steps import run_from
+from gradsound.logs.text import as_utf_8
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -83,7 +84,7 @@ def find(path: Path) -> Log | None:
 
 def _of_file(path: Path) -> Log | None:
     with path.open("rb") as file:
-        head = file.read(_HEAD)
+        head = as_utf_8(file.read(_HEAD))
     kinds = (
         ("Hugging Face", huggingface.is_trainer_state, huggingface.NAME, huggingface.rows),
         ("W&B", wandb.is_wandb, wandb.PATTERN, wandb.rows),
@@ -95,13 +96,15 @@ def _of_file(path: Path) -> Log | None:
             return Log(kind, path, rows)
     for kind, _, pattern, rows in kinds:  # damaged, which its reader will tell
         if fnmatch(path.name, pattern):
+            if not head:
+                raise RunFormatError(f"{path}: is empty, expected a log ({kind})")
             return Log(kind, path, rows)
     return None
 
 
 def _of_folder(path: Path) -> list[Log]:
     """What a folder has itself."""
-    if (state := path / huggingface.NAME).is_file():
+    if (state := huggingface.state_of(path)) is not None:
         return [Log("Hugging Face", state, huggingface.rows)]
     if runs := sorted(path.glob(wandb.PATTERN)):
         return [Log("W&B", run, wandb.rows) for run in runs]

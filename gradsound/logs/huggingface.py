@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from gradsound.logs.row import LONGEST, Row, number
+from gradsound.logs.text import open_text
 
 if TYPE_CHECKING:
     import io
@@ -25,6 +26,18 @@ _AT_ONCE = 1 << 16  # characters
 _SPACE = re.compile(r"[ \t\r\n]*")
 _AFTER = {*",:]} \t\r\n"}  # what may follow a value
 _DECODER = json.JSONDecoder(parse_int=float)  # which has no limit of digits, as int has
+
+
+def state_of(folder: Path) -> Path | None:
+    """The state of a folder, or of its last `checkpoint-STEP`, which has all before it."""
+    if (own := folder / NAME).is_file():
+        return own
+    found = [
+        (int(match[1]), path)
+        for path in folder.glob(f"checkpoint-*/{NAME}")
+        if (match := re.fullmatch(r"checkpoint-(\d+)", path.parent.name))
+    ]
+    return max(found)[1] if found else None
 
 
 def is_trainer_state(head: bytes) -> bool:
@@ -43,7 +56,7 @@ def rows(path: Path, trouble: Trouble) -> Iterator[Row]:
     Raises:
         OSError: If it cannot be read.
     """
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
+    with open_text(path) as file:
         text = _Text(file)
         count = 0
         try:

@@ -114,7 +114,7 @@ def _found(names: Sequence[str]) -> list[int]:
     if not (layers or totals):
         raise RunFormatError(
             f"nothing in it is called as the norm of a gradient is; {_told(names)}; "
-            "say which with --norms GLOB"
+            "say which with --norms GLOB, in Python norms=GLOB"
         )
     return layers or totals  # a total beside its parts is no layer
 

@@ -52,6 +52,7 @@ class Spool:
         self._step = -1  # of what is gathered, as are these
         self._time: float | None = None
         self._gathered: dict[int, float] = {}
+        self._steps, self._replaced = 0, False  # changes of step; whether anything is lost
         self._batch: list[tuple[int, float | None, bytes]] = []
         self._bytes = 0
         with _disk():
@@ -65,6 +66,11 @@ class Spool:
     def names(self) -> list[str]:
         """Of all numbers, in the order in which they came."""
         return [*self._index]
+
+    @property
+    def replaced_at(self) -> int | None:
+        """The one step that there is, if things were logged there more than once."""
+        return self._last if self._steps == 1 and self._replaced else None
 
     def add(self, row: Row) -> None:
         """Takes a row; rows of one step that follow each other become one."""
@@ -86,6 +92,7 @@ class Spool:
                 index = self._index[name] = len(self._index)
                 if index >= _NAMES:
                     raise RunFormatError(f"more than {_NAMES:,} different names")
+            self._replaced |= index in self._gathered
             self._gathered[index] = number
 
     def sort(self) -> None:
@@ -132,6 +139,7 @@ class Spool:
         """Adds what is gathered to the batch."""
         if not self._gathered:
             return
+        self._steps += self._step != self._last
         data = _pack(self._gathered)
         self._batch.append((self._step, self._time, data))
         self._ordered &= self._step >= self._last

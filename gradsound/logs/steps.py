@@ -46,6 +46,10 @@ def run_from(
         for row in rows(troubles.add):
             spool.add(row)
         spool.sort()
+        if spool.rejected:
+            troubles.add(
+                f"{spool.rejected:,} entries without a whole number as step, left out"
+            )
         if not spool.names:
             raise RunFormatError(
                 f"no number could be read{troubles.first and f': {troubles}'}"
@@ -53,8 +57,10 @@ def run_from(
         names = sort_out(spool.names, globs)
     except RunFormatError as error:
         raise RunFormatError(f"{name}: {error}") from error
-    if spool.rejected:
-        troubles.add(f"{spool.rejected:,} entries without a whole number as step, left out")
+    if (only := spool.replaced_at) is not None:
+        troubles.add(
+            f"all was logged at step {only}, where the last counts; log a step, too"
+        )
     if troubles.first:
         warn(f"{name}: {troubles}")
     steps = _Steps(spool, names)

@@ -45,7 +45,7 @@ def is_events(head: bytes) -> bool:
 def rows(path: Path, trouble: Trouble) -> Iterator[Row]:
     """Yields the scalars of one file, or of those in a folder in the order of their names.
 
-    These begin with the time when the file was made, so of a training that was resumed the
+    Names begin with the time when the file was made, so of a training that was resumed the
     later comes last.
 
     Raises:
@@ -54,6 +54,22 @@ def rows(path: Path, trouble: Trouble) -> Iterator[Row]:
     for file in sorted(path.glob(PATTERN)) if path.is_dir() else [path]:
         with file.open("rb") as opened:
             yield from _rows(opened, file.name, trouble)
+    for file in sorted(path.glob(f"*/{PATTERN}")) if path.is_dir() else []:
+        with file.open("rb") as opened:
+            yield from _added(_rows(opened, file.name, trouble), file.parent.name)
+
+
+def _added(rows: Iterator[Row], folder: str) -> Iterator[Row]:
+    """What `SummaryWriter.add_scalars` wrote: each of its names has a folder, TAG_NAME.
+
+    Of a folder that is something else, such as another run, nothing.
+    """
+    for row in rows:
+        ((tag, scalar),) = row.numbers.items() if len(row.numbers) == 1 else (("", 0.0),)
+        name = folder.removeprefix(tag.replace("/", "_") + "_")
+        if not tag or name == folder:
+            return
+        yield row._replace(numbers={f"{tag}/{name}": scalar})
 
 
 def _rows(file: io.BufferedReader, name: str, trouble: Trouble) -> Iterator[Row]:

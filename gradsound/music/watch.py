@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _AGAIN = 2.0  # times longer than any pause before, or it is no news
 _FALL = 0.01  # of the loss; less is no progress
 _LOSS = "loss"  # the value that has a plateau
+_LOOKS = 10  # at it, in the time that a plateau takes
 
 
 class Watch:
@@ -49,8 +50,9 @@ class Watch:
         self._longest, self.stalled = 0.0, False  # pause that was told, seconds
         self._skips = 0  # on end
         self._norms = NormWatch(names, thresholds)
-        self._losses: deque[float] = deque(maxlen=2 * thresholds.plateau_steps)
-        self._flat = False
+        # Numbers of steps, and their losses.
+        self._losses: deque[tuple[int, float]] = deque(maxlen=2 * thresholds.plateau_steps)
+        self._count, self._flat = 0, False  # how many there were; whether it was told
 
     def look(self, steps: Sequence[Step]) -> list[tuple[Alarm, ...]]:
         """Returns the alarms of each step."""
@@ -82,7 +84,8 @@ class Watch:
     def end(self) -> Alarm:
         """What is said when the run is over."""
         count = "1 step" if self.steps == 1 else f"{self.steps:,} steps"
-        return Alarm("end", self._number, f"end of the run: {count} in {self._time:.1f} s")
+        took = f" in {self._time:.1f} s" if self._time else ""  # a log may have no clock
+        return Alarm("end", self._number, f"end of the run: {count}{took}")
 
     def _look_at_time(self, step: Step) -> None:
         interval = step.time - self._time
@@ -121,10 +124,13 @@ class Watch:
 
     def _look_at_loss(self, step: Step) -> None:
         span = self._limits.plateau_steps
-        self._losses.append(step.values[_LOSS])
-        if len(self._losses) < 2 * span or step.number % max(1, span // 10):
+        self._losses.append((step.number, step.values[_LOSS]))
+        index = self._count  # losses, not steps: some have none, and logs not all of them
+        self._count += 1
+        if len(self._losses) < 2 * span or index % max(1, span // _LOOKS):
             return
-        losses = np.nan_to_num(self._losses, nan=np.inf)  # of some, not of the median
+        # NaN is the largest of some, which says nothing of the median.
+        losses = np.nan_to_num([loss for _, loss in self._losses], nan=np.inf)
         before, now = np.median(losses[:span]), np.median(losses[span:])
         if not np.isfinite([before, now]).all():
             return
@@ -134,7 +140,8 @@ class Watch:
             self._flat = False
         elif not self._flat:
             self._flat = True
-            text = f"plateau: the loss is {now:.4g}, {span:,} steps before {before:.4g}"
+            steps = step.number - self._losses[span - 1][0]
+            text = f"plateau: the loss is {now:.4g}, {steps:,} steps before {before:.4g}"
             self._tell("plateau", step, text, lasts=True)
 
     def _tell(
