@@ -119,10 +119,19 @@ def test_shell_snippets_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sav
             assert f"\n{words[0]}: " in makefile
         else:
             assert (command, words[0]) == ("pip", "install")
-            for extra in re.findall(r"\[(\w+)\]", words[1]):
+            for extra in re.findall(r"[\[,](\w+)", words[1]):
                 assert f"\n{extra} = " in extras
 
     assert set(ran) == {"gradsound", "make", "pip"}
+
+
+def test_every_extra_is_told() -> None:
+    """The table has those for users, which are of one package each."""
+    table = README.partition("## Install")[2].partition("\n## ")[0]
+    told = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
+    assert sorted(told) == sorted(
+        re.findall(r"^(\w+) = \w+>=[\d.]+$", (ROOT / "setup.cfg").read_text(), re.MULTILINE)
+    )
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
