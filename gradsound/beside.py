@@ -154,8 +154,8 @@ def serve(work: Callable[[dict[str, Any]], None]) -> None:
         with open(0, "rb", buffering=0, closefd=False) as stdin:
             line = stdin.readline()
         work(json.loads(line))
-    except (OSError, ValueError, ImportError) as error:
-        sys.stderr.write(f"{error}\n")
+    except (OSError, ValueError, ImportError, MemoryError) as error:
+        sys.stderr.write(f"{str(error) or type(error).__name__}\n")
         sys.exit(1)
 
 

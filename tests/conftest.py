@@ -15,7 +15,7 @@ from browser import chromium
 from sound_server import MARK, SoundServer, missing, processes, until
 
 from gradsound.run import Header, Run, Step
-from gradsound.run_file import RunWriter
+from gradsound.run_writer import RunWriter
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

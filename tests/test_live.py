@@ -317,7 +317,7 @@ def test_a_frozen_server_is_given_up(server) -> None:
 def test_a_player_that_is_stopped_holds_nothing_up(server) -> None:
     """Its pipe is full, the run file is whole."""
     model, optimizer, attachment = listened(server)
-    attachment._recorder._listened = float("inf")
+    attachment._recorder._looked = float("inf")
     for process in processes("gradsound.sounding"):
         os.kill(process, signal.SIGSTOP)
     attachment._recorder.player._process.tell("x" * 4000)

@@ -13,7 +13,8 @@ import pytest
 from conftest import make_run
 
 from gradsound.errors import GradsoundWarning, RunFormatError
-from gradsound.run_file import RunWriter, lines, parse, read_run
+from gradsound.run_file import lines, parse, read_run
+from gradsound.run_writer import RunWriter
 
 
 def test_reads_what_was_written(save) -> None:
@@ -156,7 +157,7 @@ def test_runs_that_begin_at_once_are_all_kept(tmp_path: Path) -> None:
         import sys, time
         from pathlib import Path
         from gradsound.run import Header
-        from gradsound.run_file import RunWriter
+        from gradsound.run_writer import RunWriter
         header = Header(layers=("a",), parameters=(1,), start="", note=sys.argv[2])
         time.sleep(max(float(sys.argv[3]) - time.time(), 0))
         RunWriter(Path(sys.argv[1]), header).close()
@@ -187,7 +188,7 @@ def test_a_kill_loses_a_line_at_most(tmp_path: Path) -> None:
         from pathlib import Path
         import numpy as np
         from gradsound.run import Header, Step
-        from gradsound.run_file import RunWriter
+        from gradsound.run_writer import RunWriter
         header = Header(layers=("a",), parameters=(1,), start="")
         writer = RunWriter(Path(sys.argv[1]), header)
         for number in range(10**9):
