@@ -37,9 +37,9 @@ import torch
 from models import cnn, mlp
 
 import gradsound
+from gradsound.live.player import Live, Player
 from gradsound.music.preset import PRESETS
 from gradsound.out.loudspeaker import FRAMES
-from gradsound.player import Live, Player
 from gradsound.run import Header, Step
 from gradsound.run_writer import RunWriter
 

@@ -31,11 +31,11 @@ import torch
 from live import RATE, SHORT, Load, Monitor, fresh, late, tell
 
 import gradsound
-from gradsound.address import Address
+from gradsound.live.address import Address
+from gradsound.live.player import Player, Web
 from gradsound.music.preset import PRESETS
 from gradsound.out.web.messages import events
 from gradsound.out.web.server import Server
-from gradsound.player import Player, Web
 from gradsound.run import Header, Step
 from gradsound.run_writer import RunWriter
 from gradsound.synth.events import EVENT

@@ -1,5 +1,5 @@
 """python -m gradsound."""
 
-from gradsound.cli import main
+from gradsound.cli.main import main
 
 main()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gradsound.attachment import Attachment, refuse_second
 from gradsound.errors import MissingExtraError
+from gradsound.live.player import Live, Web
 from gradsound.music.preset import find_preset
-from gradsound.player import Live, Web
 from gradsound.recorder import Recorder
 from gradsound.run import Header
 

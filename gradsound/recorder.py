@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradsound.errors import warn
-from gradsound.follower import follow
+from gradsound.live.follower import follow
 from gradsound.out.captions import ENDING
 from gradsound.out.sound_file import check_path
 from gradsound.run_writer import RunWriter
@@ -18,9 +18,9 @@ from gradsound.run_writer import RunWriter
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gradsound.beside import Beside
+    from gradsound.live.beside import Beside
+    from gradsound.live.player import Live, Player, Web
     from gradsound.music.preset import Preset
-    from gradsound.player import Live, Player, Web
     from gradsound.run import Header, Step
 
 _LOOK = 0.5  # seconds between looks at what has become of the file and the processes

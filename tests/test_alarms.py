@@ -17,7 +17,7 @@ from scores import moments
 
 from gradsound import PRESETS
 from gradsound import render as render_run
-from gradsound.conducting import Conductor
+from gradsound.live.conducting import Conductor
 from gradsound.music.alarms import KINDS, Alarm, Thresholds
 from gradsound.music.announcing import PROGRAMS, Announcer, tones
 from gradsound.music.composing import Composer

@@ -13,7 +13,7 @@ from test_synth import spectrum
 from zoo import small, train
 
 import gradsound
-from gradsound.cli import main
+from gradsound.cli.main import main
 from gradsound.errors import VoiceError
 from gradsound.synth.voices import VOICES
 

@@ -10,7 +10,7 @@ import soundfile
 from scores import END
 
 import gradsound
-from gradsound.cli import main
+from gradsound.cli.main import main
 
 COMMAND = [sys.executable, "-m", "gradsound"]
 

@@ -13,7 +13,7 @@ import pexpect
 import pytest
 
 from gradsound import PRESETS
-from gradsound.cli import main
+from gradsound.cli.main import main
 from gradsound.synth.voices import VOICES
 
 BIN = Path(sys.executable).parent

@@ -13,7 +13,7 @@ import pytest
 from sound_server import until
 
 import gradsound
-from gradsound.cli import main
+from gradsound.cli.main import main
 
 BIN = Path(sys.executable).parent
 COMMANDS = ("", "render", "play", "serve", "devices", "voices", "plot", "legend", "locate")
@@ -130,7 +130,7 @@ def test_examples_of_serve_run(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_page_has_every_command_and_option() -> None:
     """And no option that there is not."""
-    from gradsound.parser import parser
+    from gradsound.cli.parser import parser
 
     text = PAGE.read_text()
     made = parser()

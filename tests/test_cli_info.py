@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from conftest import make_run
 
-from gradsound import report
-from gradsound.cli import main
+from gradsound.cli import report
+from gradsound.cli.main import main
 from gradsound.summary import summarize
 
 PAGE = (Path(__file__).parents[1] / "docs" / "command-line.md").read_text()

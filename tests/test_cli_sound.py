@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 import gradsound
-from gradsound.cli import main
+from gradsound.cli.main import main
 from gradsound.music.preset import PRESETS
 
 NORMS = [[0.3, 2.0, 5.0, 0.1, 1.0, 9.0]] * 20

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import gradsound
-from gradsound.cli import main
+from gradsound.cli.main import main
 
 COMMAND = [sys.executable, "-m", "gradsound"]
 STEPS = 300_000  # which take several seconds to read
@@ -68,8 +68,8 @@ def test_done_is_0_and_bad_input_is_2(tmp_path: Path, save) -> None:
 def test_a_fault_is_1_and_has_its_traceback(save) -> None:
     """What is nobody's input must be found, not hidden."""
     code = (
-        "import sys, gradsound.report, gradsound.cli; gradsound.report.lines = None; "
-        "gradsound.cli.main(sys.argv[1:])"
+        "import sys; from gradsound.cli import main, report; report.lines = None; "
+        "main.main(sys.argv[1:])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, "info", save([[1.0]])],

@@ -318,7 +318,7 @@ def test_a_player_that_is_stopped_holds_nothing_up(server) -> None:
     """Its pipe is full, the run file is whole."""
     model, optimizer, attachment = listened(server)
     attachment._recorder._looked = float("inf")
-    for process in processes("gradsound.sounding"):
+    for process in processes("gradsound.live.sounding"):
         os.kill(process, signal.SIGSTOP)
     attachment._recorder.player._process.tell("x" * 4000)
     while attachment._recorder.player._process.tell("x" * 4000):
@@ -334,7 +334,7 @@ def test_a_player_that_is_stopped_holds_nothing_up(server) -> None:
 def test_a_player_that_is_killed_is_told_of_once(server) -> None:
     """And leaves nothing behind: no process, dead or alive."""
     model, optimizer, attachment = listened(server)
-    for process in processes("gradsound.sounding"):
+    for process in processes("gradsound.live.sounding"):
         os.kill(process, signal.SIGKILL)
     with pytest.warns(GradsoundWarning, match="ended with status -9") as told:
         steadily(model, optimizer, 15)

@@ -10,7 +10,7 @@ from conftest import make_run
 from scores import PLAIN
 
 import gradsound
-from gradsound.cli import main
+from gradsound.cli.main import main
 from gradsound.locating import seconds, tell_step, tell_time, timeline_for, timeline_of
 from gradsound.music.drives import Drive
 from gradsound.music.preset import at_speed

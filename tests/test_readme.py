@@ -9,7 +9,7 @@ import pytest
 from zoo import small, train
 
 from gradsound import PRESETS
-from gradsound.cli import main
+from gradsound.cli.main import main
 from gradsound.music.alarms import KINDS
 from gradsound.stream import decode_header, decode_step
 from gradsound.synth.functions import FUNCTIONS

@@ -197,7 +197,7 @@ def test_renders_and_plots_without_torch(tmp_path: Path, save) -> None:
         import gradsound
         gradsound.render(sys.argv[1], sys.argv[2])
         gradsound.plot(sys.argv[1], sys.argv[3])
-        from gradsound.cli import main
+        from gradsound.cli.main import main
         main(["info", sys.argv[1]])
     """
     files = save([[1 / 3]] * 3), tmp_path / "x.wav", tmp_path / "x.png"

@@ -24,8 +24,8 @@ from websockets.sync.client import connect
 from zoo import small, train
 
 import gradsound
-from gradsound.address import PORT, Address
 from gradsound.errors import GradsoundWarning, MissingExtraError
+from gradsound.live.address import PORT, Address
 from gradsound.music.preset import PRESETS
 from gradsound.rendering import Sound
 from gradsound.run_writer import RunWriter
@@ -152,7 +152,9 @@ def test_captions_have_the_clock_of_the_run(save) -> None:
 def test_strangers_are_no_news(save) -> None:
     """Connections that say nothing, and more than the system has room for, log nothing."""
     limited = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)); "
-    command = f"{limited}from gradsound.cli import main; main(['serve', '{save(RUN)}'])"
+    command = (
+        f"{limited}from gradsound.cli.main import main; main(['serve', '{save(RUN)}'])"
+    )
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen([sys.executable, "-c", command], **pipes) as process:
         url = process.stdout.readline().decode().split()[-1]
@@ -725,7 +727,7 @@ def test_a_page_that_cannot_be_served_costs_no_run(save) -> None:
 
 def test_without_websockets(monkeypatch) -> None:
     """What to install is said, before anything is written."""
-    monkeypatch.setattr("gradsound.address.find_spec", lambda _: None)
+    monkeypatch.setattr("gradsound.live.address.find_spec", lambda _: None)
     model = small()
     with pytest.raises(MissingExtraError, match=r"pip install 'gradsound\[web\]'"):
         gradsound.listen(model, sgd(model), web=True)

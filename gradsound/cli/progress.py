@@ -9,9 +9,9 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gradsound.cli.status_line import StatusLine
 from gradsound.logs.finding import find
 from gradsound.music.captions import clock
-from gradsound.status_line import StatusLine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 # leaves the path; the package's own folder comes last.
 _START = (
     "import sys; sys.path[:1] = [] if sys.path[:1] == [''] else sys.path[:1]; "
-    "sys.path.append(sys.argv[1]); from gradsound.{} import main; main()"
+    "sys.path.append(sys.argv[1]); from gradsound.live.{} import main; main()"
 )
 # How captions begin that a process prints: of an alarm, and others.
 _ALARM, _CAPTION = "gradsound! ", "gradsound. "
@@ -52,7 +52,7 @@ class Beside:
 
     def __init__(self, module: str, job: dict[str, Any], reading: int, *more: int) -> None:
         self._process = subprocess.Popen(  # noqa: S603 (our own code, no shell)
-            [sys.executable, "-c", _START.format(module), str(Path(__file__).parents[1])],
+            [sys.executable, "-c", _START.format(module), str(Path(__file__).parents[2])],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

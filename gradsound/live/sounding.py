@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from gradsound.beside import Trainer, say, serve, tell
+from gradsound.live.beside import Trainer, say, serve, tell
 from gradsound.out.loudspeaker import Loudspeaker
 
 _PLAYS_ON = 1.2  # seconds that the last sounds may take after the end of the training
@@ -21,8 +21,8 @@ def _play(job: dict[str, Any]) -> None:
     rate = job["rate"]
     speaker = Loudspeaker(job["device"], job["frames"], rate, say)
     # While the device opens; to load these takes about as long.
+    from gradsound.live.playing import Playing
     from gradsound.music.preset import from_data
-    from gradsound.playing import Playing
     from gradsound.run_file import lines, parse
 
     def told(line: str) -> None:

@@ -6,10 +6,10 @@ import argparse
 from typing import TYPE_CHECKING
 
 import gradsound
-from gradsound import commands as acts
-from gradsound.completion import SHELLS
-from gradsound.examples import EXAMPLES, EXIT_CODES
-from gradsound.options import (
+from gradsound.cli import commands as acts
+from gradsound.cli.completion import SHELLS
+from gradsound.cli.examples import EXAMPLES, EXIT_CODES
+from gradsound.cli.options import (
     USUAL,
     VOICE,
     add_duration,
@@ -19,10 +19,10 @@ from gradsound.options import (
     file,
     step_number,
 )
+from gradsound.cli.usage import Parser
 from gradsound.out.loudspeaker import FRAMES
 from gradsound.out.sound_file import FORMATS
 from gradsound.rendering import SAMPLE_RATES
-from gradsound.usage import Parser
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,8 +9,8 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
+from gradsound.cli.printing import complain, finish, give_up
 from gradsound.errors import show_plainly
-from gradsound.printing import complain, finish, give_up
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,8 +33,8 @@ def _run(arguments: Sequence[str] | None) -> int:
     with suppress(ValueError):  # only the main thread may
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # clears up, then ends
     # What takes time to load comes last: whoever interrupts it sees no traceback.
+    from gradsound.cli.parser import parser
     from gradsound.out.loudspeaker import NoDeviceError
-    from gradsound.parser import parser
 
     try:
         options = parser().parse_args(arguments)

@@ -5,12 +5,24 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from gradsound import report
-from gradsound.address import check_port
 from gradsound.audition import audition, described, listed
-from gradsound.completion import script
-from gradsound.console import play
+from gradsound.cli import report
+from gradsound.cli.completion import script
+from gradsound.cli.console import play
+from gradsound.cli.options import (
+    OF_RUN,
+    USUAL,
+    duration_of,
+    preset_of,
+    run_of,
+    selected,
+    voice_of,
+)
+from gradsound.cli.printing import say, write
+from gradsound.cli.progress import Progress
 from gradsound.legend import legend
+from gradsound.live.address import check_port
+from gradsound.live.player import Live
 from gradsound.locating import (
     is_sound,
     seconds,
@@ -20,20 +32,8 @@ from gradsound.locating import (
     timeline_of,
 )
 from gradsound.music.preset import at_speed
-from gradsound.options import (
-    OF_RUN,
-    USUAL,
-    duration_of,
-    preset_of,
-    run_of,
-    selected,
-    voice_of,
-)
 from gradsound.out.loudspeaker import devices
 from gradsound.picture import plot
-from gradsound.player import Live
-from gradsound.printing import say, write
-from gradsound.progress import Progress
 from gradsound.rendering import render
 from gradsound.summary import summarize
 from gradsound.synth.events import renderer
@@ -75,7 +75,7 @@ def play_run(options: argparse.Namespace) -> None:
 def serve_run(options: argparse.Namespace) -> None:
     """Plays a run in a browser."""
     check_port(options.port)  # and whether there is what it takes to serve
-    from gradsound.serving import serve  # which no other command needs, nor waits for
+    from gradsound.live.serving import serve  # which no other command needs, nor waits for
 
     serve(
         options.run,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from gradsound.cli.options import file
 from gradsound.errors import MissingExtraError
 from gradsound.music.pitch import SCALES
 from gradsound.music.preset import PRESETS
-from gradsound.options import file
 from gradsound.out.loudspeaker import FRAMES
 from gradsound.synth.voices import VOICES
 

@@ -7,8 +7,8 @@ import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gradsound.address import Address, check_port
-from gradsound.beside import Beside
+from gradsound.live.address import Address, check_port
+from gradsound.live.beside import Beside
 from gradsound.music.preset import to_data
 from gradsound.out.loudspeaker import FRAMES, check_installed
 from gradsound.rendering import SAMPLE_RATE

@@ -9,13 +9,13 @@ from contextlib import contextmanager, suppress
 from math import inf
 from typing import TYPE_CHECKING
 
+from gradsound.cli.status_line import StatusLine
 from gradsound.errors import warn
+from gradsound.live.playing import Playing
+from gradsound.live.source import Source
 from gradsound.music.preset import at_speed
 from gradsound.out.loudspeaker import FRAMES, Loudspeaker, NoDeviceError
-from gradsound.playing import Playing
 from gradsound.rendering import SAMPLE_RATE
-from gradsound.source import Source
-from gradsound.status_line import StatusLine
 
 try:
     import termios
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from gradsound.live.player import Live
     from gradsound.music.preset import Preset
-    from gradsound.player import Live
 
 _LOOK = 0.05  # seconds between looks at keys
 _KEY = 2**0.5  # times louder or softer: 3 dB

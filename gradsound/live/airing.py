@@ -8,11 +8,11 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from gradsound.beside import Trainer, serve, tell
+from gradsound.live.beside import Trainer, serve, tell
+from gradsound.live.stations import OnAir
 from gradsound.music.preset import from_data
 from gradsound.out.web.server import Server
 from gradsound.run_file import lines, parse
-from gradsound.stations import OnAir
 from gradsound.synth.javascript import module
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from gradsound.run_file import read_run
 from gradsound.synth.voices import VOICES
 
 if TYPE_CHECKING:
-    from gradsound.progress import Progress
+    from gradsound.cli.progress import Progress
     from gradsound.run import Run
     from gradsound.synth.voices import Voice
 

@@ -13,13 +13,13 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gradsound.address import Address
+from gradsound.live.address import Address
+from gradsound.live.source import Source
+from gradsound.live.stations import OnAir, OnDemand
 from gradsound.music.preset import at_speed
 from gradsound.out.web.server import Server
 from gradsound.run import Run
 from gradsound.run_file import NO_NORMS, lines, parse, read_run
-from gradsound.source import Source
-from gradsound.stations import OnAir, OnDemand
 from gradsound.synth.javascript import module
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gradsound.broadcasting import Broadcast, programs_of
+from gradsound.live.broadcasting import Broadcast, programs_of
 from gradsound.music.composing import Composer
 from gradsound.out.web.messages import caption, columns, hello, over, playing
 from gradsound.out.web.overview import overview

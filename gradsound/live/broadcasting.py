@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.conducting import FASTEST, Conductor
+from gradsound.live.conducting import FASTEST, Conductor
 from gradsound.out.web.messages import events
 from gradsound.synth.placing import Placer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from gradsound.conducting import Passage
+    from gradsound.live.conducting import Passage
     from gradsound.music.captions import Caption
     from gradsound.music.moments import Moment
     from gradsound.music.preset import Preset

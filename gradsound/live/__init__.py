@@ -1,0 +1,1 @@
+"""Hearing steps as they come: the processes beside the training, and what they play."""
