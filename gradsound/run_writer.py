@@ -59,6 +59,8 @@ class RunWriter:
             if path.is_file() and path.stat().st_size > 0:
                 self._older = path.rename(_free_name(path))
             self._file = path.open("w+b", buffering=0)
+            with suppress(OSError):  # told below; others take an empty file for nobody's
+                self._write_rest()
         self.readings: list[io.FileIO] = []
         try:
             self._write_rest()
