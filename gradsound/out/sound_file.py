@@ -115,6 +115,7 @@ def _write(
                         part, "w", sample_rate, channels, subtype, format=name
                     )
                 except soundfile.SoundFileError as error:
+                    check_path(path, subtype)  # nothing may be made there any more
                     message = f"{path}: {name} cannot be written at {sample_rate} Hz here"
                     raise ValueError(message) from error
                 if name == "WAV":
