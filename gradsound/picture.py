@@ -18,6 +18,7 @@ from gradsound.music.lines import Lines
 from gradsound.music.moments import Moment
 from gradsound.music.preset import find_preset
 from gradsound.music.textures import lay_out
+from gradsound.rendering import SAMPLE_RATE
 from gradsound.run_file import run_for
 from gradsound.summary import summarize, tell
 from gradsound.synth.mixer import render
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from gradsound.synth.score import Score
     from gradsound.synth.voices import Voice
 
-_SAMPLE_RATE = 44_100  # Hz
 _STEPS = 1600  # drawn at most, about one a pixel; of more, the loudest of each group
 _COLUMNS = 1600  # of the spectrogram, about one a pixel
 _ROWS = np.geomspace(50.0, 22_000.0, 306)  # Hz, their edges; 35 an octave
@@ -149,7 +149,7 @@ def _draw_pitches(
 
     heard = lines.hear(moments)  # (S, B)
     good = heard.present & ~heard.lost
-    hertz = np.where(good, np.minimum(heard.hertz, LIMIT * _SAMPLE_RATE), np.nan)
+    hertz = np.where(good, np.minimum(heard.hertz, LIMIT * SAMPLE_RATE), np.nan)
     few = len(lines.names) <= _NAMED
     colours = colormaps["tab10" if few else "viridis"]
     for line, name in enumerate(lines.described()):
@@ -221,7 +221,7 @@ def _draw_spectrum(
     duration: float,
 ) -> None:
     columns = max(_COLUMNS // len(moments), 1)  # a step
-    window = 1 << min(round(composer.layout.note * _SAMPLE_RATE).bit_length(), 11)
+    window = 1 << min(round(composer.layout.note * SAMPLE_RATE).bit_length(), 11)
     begin, lasting = np.zeros(1), np.full(1, duration)
     scores = (composer.compose([moment], begin, lasting) for moment in moments)
     rows = np.hstack([_spectrum(score, columns, window) for score in scores])
@@ -238,11 +238,11 @@ def _draw_spectrum(
 
 def _spectrum(score: Score, columns: int, window: int) -> NDArray[np.float64]:
     """Amplitudes of one step's sound, the loudest in each cell, shape (R, columns)."""
-    samples = render(score, _SAMPLE_RATE)[:, 0]
+    samples = render(score, SAMPLE_RATE)[:, 0]
     padded = np.pad(samples, window // 2)
     firsts = np.linspace(0, len(samples), columns * _WINDOWS, endpoint=False).astype(int)
     pieces = np.lib.stride_tricks.sliding_window_view(padded, window)[firsts]  # (W, window)
     bins = np.abs(np.fft.rfft(pieces * np.hanning(window), _BINS))  # (W, B)
     loudest = bins.reshape(columns, _WINDOWS, -1).max(axis=1)  # (columns, B)
-    first = np.round(_ROWS * _BINS / _SAMPLE_RATE).astype(int)
+    first = np.round(_ROWS * _BINS / SAMPLE_RATE).astype(int)
     return np.maximum.reduceat(loudest, first, axis=1)[:, :-1].T

@@ -63,6 +63,12 @@ def _nothing_left_open() -> Iterator[None]:
         sys.modules["ears"].close_all()
 
 
+@pytest.fixture
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test writes to the working directory: one of its own."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture(scope="session")
 def _sound_server() -> Iterator[SoundServer]:
     if (absent := missing()) is not None:

@@ -20,6 +20,7 @@ from zoo import Tied, small, train, true_norm
 import gradsound
 from gradsound.errors import GradsoundWarning, MissingExtraError
 
+pytestmark = pytest.mark.usefixtures("own_folder")
 TESTS = Path(__file__).parent
 STEP = 12_348  # frames of a step with preset notes and two layers: 280 ms
 
@@ -30,11 +31,6 @@ def norms_of(path: Path) -> np.ndarray:
 
 def sgd(model: torch.nn.Module) -> torch.optim.Optimizer:
     return torch.optim.SGD(model.parameters(), lr=0.01)
-
-
-@pytest.fixture(autouse=True)
-def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.parametrize("with_optimizer", [True, False])

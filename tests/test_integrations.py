@@ -33,6 +33,7 @@ from gradsound.integrations import lightning as of_lightning
 from gradsound.integrations import transformers as of_transformers
 
 pytestmark = [
+    pytest.mark.usefixtures("own_folder"),
     # What Lightning says of machines and loaders that are as small as a test's.
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),
     pytest.mark.filterwarnings("ignore:.*have no `val_dataloader`"),
@@ -42,11 +43,6 @@ pytestmark = [
 ]
 CALLBACKS = [of_lightning.GradsoundCallback, of_transformers.GradsoundCallback]
 DATA = 3 * torch.rand(24, 3, generator=torch.Generator().manual_seed(1))
-
-
-@pytest.fixture(autouse=True)
-def _in_a_folder_of_its_own(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 def steps_of(path: str = "run.jsonl") -> list[gradsound.Step]:

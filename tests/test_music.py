@@ -11,7 +11,8 @@ from scores import composed
 
 from gradsound import PRESETS, Preset
 from gradsound.music.pitch import LinearPitch, LogPitch
-from gradsound.music.preset import at_speed, find_preset, from_data, to_data
+from gradsound.music.preset import at_speed, find_preset
+from gradsound.music.preset_data import from_data, to_data
 from gradsound.music.usual import ENOUGH, MEMORY, Usual
 from gradsound.synth.score import Score
 

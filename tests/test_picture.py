@@ -85,7 +85,7 @@ def test_a_spike_survives_thinning(drawn, spike: int, norm: float) -> None:
     x, y = line.get_data()
 
     np.testing.assert_allclose(x[np.nanargmax(y)], spike * 0.21)
-    assert f"step {spike}: layer0" in text
+    assert f"step {spike:,}: layer0" in text
     assert len(upper.lines[0].get_xdata()) <= picture._STEPS
 
 

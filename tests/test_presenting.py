@@ -28,13 +28,9 @@ from zoo import small, train
 import gradsound
 from gradsound.errors import MissingExtraError
 
+pytestmark = pytest.mark.usefixtures("own_folder")
 NASTY = """<script>document.title = "ran"</script>'"><img src=x onerror=alert(1)>"""
 RUN = [[1 / 3, 2 / 3], [1 / 7, np.nan], [1 / 3, None]] * 4
-
-
-@pytest.fixture(autouse=True)
-def _in_a_folder_of_its_own(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from matplotlib.image import imread
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "samples"
-ENDINGS = (".ogg", ".flac", ".vtt")
 # Vorbis itself is 31 dB below what it codes. An encoder whose floats are rounded otherwise
 # decides otherwise here and there: 55 dB below. What was stale was 49 and more.
 _CODED = -50.0  # dB

@@ -25,7 +25,7 @@ from zoo import loss_of, small, train
 import gradsound
 from gradsound.attachment import Attachment
 from gradsound.errors import GradsoundWarning, RunFormatError
-from gradsound.measure import pending
+from gradsound.measure import noting
 from gradsound.measure import tap as tapping
 from gradsound.measure.reading import Reading
 from gradsound.music.gathering import gather
@@ -33,13 +33,9 @@ from gradsound.run import Step
 from gradsound.stream import decode_step, encode_step
 
 INF, NAN = math.inf, math.nan
+pytestmark = pytest.mark.usefixtures("own_folder")
 BOTH = pytest.mark.parametrize("with_optimizer", [True, False])
 VALUES = st.dictionaries(st.text(st.characters()), st.floats())  # surrogates too
-
-
-@pytest.fixture(autouse=True)
-def _in_a_folder_of_its_own(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 def sgd(model: nn.Module, **changes: object) -> torch.optim.Optimizer:
@@ -97,7 +93,7 @@ class Late(Reading):
 @pytest.fixture
 def far(monkeypatch: pytest.MonkeyPatch) -> Callable[[torch.Tensor], torch.Tensor]:
     """Puts tensors on an accelerator."""
-    monkeypatch.setattr(pending, "Reading", Late)
+    monkeypatch.setattr(noting, "Reading", Late)
     monkeypatch.setattr(tapping, "_LAG", 0.0)  # emit whatever is there at each step
     Late.arrived, Late.waited, Far.waited = False, 0, 0
     return lambda tensor: tensor.as_subclass(Far)
@@ -304,7 +300,7 @@ def test_no_graph_is_kept_alive(far, where: str) -> None:
 def test_training_is_bit_identical(far, where: str, with_optimizer: bool) -> None:
     """With and without values the weights are the same to the last bit."""
     states = []
-    for noting in (True, False):
+    for notes in (True, False):
         model = small()
         optimizer = torch.optim.Adam(model.parameters())
         data = torch.Generator().manual_seed(1)
@@ -312,7 +308,7 @@ def test_training_is_bit_identical(far, where: str, with_optimizer: bool) -> Non
             for k in range(20):
                 optimizer.zero_grad()
                 loss = loss_of(model, data)
-                if noting:
+                if notes:
                     there = far(loss) if where == "there" else loss
                     attachment.note(loss=there, bias=model[2].bias, step=k)
                 loss.backward()
@@ -413,7 +409,7 @@ def test_nothing_is_noted_where_nothing_is_recorded() -> None:
     train(model, optimizer, 1)
 
     assert values() == [{}]
-    assert not attachment._tap._noted
+    assert not attachment._tap._notes.take()
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own code

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradsound.audition import named
+from gradsound.cli.naming import named
 from gradsound.locating import seconds
 from gradsound.music.pitch import SCALES, LogPitch
 from gradsound.music.preset import PRESETS, Preset, find_preset
@@ -68,7 +68,7 @@ def add_duration(command: argparse._ActionsContainer) -> None:
 
 
 def add_sound(command: argparse._ActionsContainer) -> None:
-    """How a run sounds: a preset, and what is to be otherwise."""
+    """Adds how a run sounds: a preset, and what is to be otherwise."""
     names = ", ".join(sorted(PRESETS))
     usual = USUAL["preset"]
     command.add_argument("--preset", default=usual, metavar="NAME", help=f"{names} (notes)")
@@ -91,7 +91,12 @@ def add_sound(command: argparse._ActionsContainer) -> None:
 
 
 def preset_of(options: argparse.Namespace) -> Preset:
-    """The preset that options ask for."""
+    """The preset that options ask for.
+
+    Raises:
+        ValueError: If there is none, or it has not what they change.
+        VoiceError: If the voice cannot be found or compiled.
+    """
     preset = find_preset(options.preset, voice_of(options))
     changes: dict[str, Any] = {}
     if options.scale is not None or options.invert:
@@ -115,7 +120,12 @@ def preset_of(options: argparse.Namespace) -> Preset:
 
 
 def voice_of(options: argparse.Namespace) -> Voice | None:
-    """The voice that options ask for, if any."""
+    """The voice that options ask for, if any.
+
+    Raises:
+        ValueError: If there is none of that name.
+        VoiceError: If a user's own cannot be found.
+    """
     voice = options.voice
     if voice is not None and ":" not in voice and voice not in VOICES:
         raise ValueError(f"{unknown('voice', voice, VOICES)}; or module:function")
@@ -123,16 +133,24 @@ def voice_of(options: argparse.Namespace) -> Voice | None:
 
 
 def duration_of(options: argparse.Namespace) -> float | None:
-    """The seconds that it may last, if there is a limit."""
+    """The seconds that it may last, if there is a limit.
+
+    Raises:
+        ValueError: If it is no time.
+    """
     return None if options.duration is None else seconds(options.duration)
 
 
 def run_of(options: argparse.Namespace, progress: Progress) -> Run:
-    """The run that options name, of the layers that they choose."""
+    """The run that options name, of the layers that they choose; raises as `selected`."""
     return selected(options.run, options, progress)
 
 
 def selected(path: Path, options: argparse.Namespace, progress: Progress) -> Run:
-    """A run of the layers that options choose, whose steps are counted."""
+    """A run of the layers that options choose, whose steps are counted.
+
+    Raises:
+        OSError, RunFormatError, ValueError: As `read_run` and `Run.select`.
+    """
     run = progress.counted(read_run(path, norms=options.norms))
     return run if options.layers is None else run.select(options.layers)

@@ -22,7 +22,7 @@ from gradsound.cli.options import (
 from gradsound.cli.usage import Parser
 from gradsound.out.loudspeaker import FRAMES
 from gradsound.out.sound_file import FORMATS
-from gradsound.rendering import SAMPLE_RATES
+from gradsound.rendering import SAMPLE_RATE, SAMPLE_RATES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,9 +67,9 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--rate",
         type=int,
-        default=44_100,
+        default=SAMPLE_RATE,
         metavar="HZ",
-        help=f"sample rate, {low} to {high} (44100)",
+        help=f"sample rate, {low} to {high} ({SAMPLE_RATE})",
     )
     subtypes = dict.fromkeys(name for _, names in FORMATS.values() for name in names)
     command.add_argument(

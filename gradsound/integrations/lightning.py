@@ -42,9 +42,8 @@ class GradsoundCallback(Callback):
     def on_train_start(self, trainer: Any, pl_module: nn.Module) -> None:
         """Attaches: here a checkpoint is loaded, and the model is where it trains."""
         self._loss = None
-        own = {
-            *pl_module.parameters()
-        }  # a module without an optimizer is given one of none
+        # A module without an optimizer is given one of no parameters.
+        own = {*pl_module.parameters()}
         optimizers = [
             one
             for one in trainer.optimizers

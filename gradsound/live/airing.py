@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradsound.live.beside import Trainer, serve, tell
 from gradsound.live.stations import OnAir
-from gradsound.music.preset import from_data
+from gradsound.music.preset_data import from_data
 from gradsound.out.web.server import Server
 from gradsound.run_file import lines, parse
 from gradsound.synth.javascript import module

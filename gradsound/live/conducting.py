@@ -2,95 +2,30 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradsound.live.waiting import Gathered, InTurn
 from gradsound.music.composing import Composer
-from gradsound.music.moments import Moment, gathered
+from gradsound.music.moments import Moment
 from gradsound.music.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from gradsound.live.waiting import Waiting
     from gradsound.music.preset import Preset
     from gradsound.run import Run, Step
     from gradsound.synth.placing import Placer
     from gradsound.synth.score import Score
 
 FASTEST = 1 / 15  # seconds from step to step; faster ones the ear does not follow
-_READ_AHEAD = 16  # steps
 _LEARNT = 256  # moments at a time
 _AT_ONCE = 64  # steps that come live, at most
-_LOOK = 0.1  # seconds between looks at whether to stop, where there is no room
-
-
-class Waiting(Protocol):
-    """Moments that were read and not yet played."""
-
-    def put(self, moment: Moment) -> bool:
-        """Adds one; may wait for a moment for room, and returns whether there was."""
-
-    def take(self) -> Moment | None:
-        """The next to play, if there is one."""
-
-    def empty(self) -> bool:
-        """Whether there is none."""
-
-
-class InTurn:
-    """Keeps every moment, as far as there is room."""
-
-    def __init__(self) -> None:
-        self._moments: queue.Queue[Moment] = queue.Queue(_READ_AHEAD)
-
-    def put(self, moment: Moment) -> bool:
-        """As `Waiting.put`."""
-        try:
-            self._moments.put(moment, timeout=_LOOK)
-        except queue.Full:
-            return False
-        return True
-
-    def take(self) -> Moment | None:
-        """As `Waiting.take`."""
-        try:
-            return self._moments.get_nowait()
-        except queue.Empty:
-            return None
-
-    def empty(self) -> bool:
-        """As `Waiting.empty`."""
-        return self._moments.empty()
-
-
-class Gathered:
-    """Keeps one moment that has what is remarkable of all that came."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._moment: Moment | None = None
-
-    def put(self, moment: Moment) -> bool:
-        """As `Waiting.put`."""
-        with self._lock:
-            kept = self._moment
-            self._moment = moment if kept is None else gathered(kept, moment)
-        return True
-
-    def take(self) -> Moment | None:
-        """As `Waiting.take`."""
-        with self._lock:
-            moment, self._moment = self._moment, None
-        return moment
-
-    def empty(self) -> bool:
-        """As `Waiting.empty`."""
-        return self._moment is None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradsound.live.beside import Beside, Trainer, serve
-from gradsound.music.preset import from_data, to_data
+from gradsound.music.preset_data import from_data, to_data
 from gradsound.rendering import Sound
 from gradsound.run_file import lines, parse
 

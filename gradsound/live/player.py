@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gradsound.live.address import Address, check_port
 from gradsound.live.beside import Beside
-from gradsound.music.preset import to_data
+from gradsound.music.preset_data import to_data
 from gradsound.out.loudspeaker import FRAMES, check_installed
 from gradsound.rendering import SAMPLE_RATE
 

@@ -5,33 +5,28 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-import tempfile
-import threading
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from math import inf
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradsound.live.address import Address
+from gradsound.live.keeping import kept
 from gradsound.live.source import Source
 from gradsound.live.stations import OnAir, OnDemand
 from gradsound.music.preset import at_speed
 from gradsound.out.web.server import Server
-from gradsound.run import Run
-from gradsound.run_file import NO_NORMS, lines, parse, read_run
+from gradsound.run_file import NO_NORMS, read_run
 from gradsound.synth.javascript import module
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
+    from pathlib import Path
 
     from gradsound.music.captions import Caption
     from gradsound.music.preset import Preset
-    from gradsound.out.web.server import Listener
-    from gradsound.run import Step
+    from gradsound.out.web.listener import Listener
+    from gradsound.run import Run
 
-_LOOK = 0.05  # seconds between looks at whether there is more on standard input
-_AT_ONCE = 1 << 16  # bytes
 _ENDED = 143  # exit status, as the command line has it
 
 
@@ -74,7 +69,7 @@ def serve(
         elif str(path) == "-":
             if norms is not None:
                 raise ValueError(NO_NORMS.format("standard input"))
-            run = _kept(stack)
+            run = kept(stack)
         else:
             run = read_run(path, norms=norms)
         if layers is not None:
@@ -129,43 +124,3 @@ def _begun(source: Source) -> Run:
 
     source.at_end = waits
     return source.run(growing=not source.piped)
-
-
-def _kept(stack: ExitStack) -> Run:
-    """The run on standard input, kept in a file, so that it can be read again and again."""
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gradsound.")))
-    source, kept, whole = Source(Path("-")), folder / "run.jsonl", threading.Event()
-
-    def keep() -> None:
-        with source, kept.open("wb", buffering=0) as file:
-            while more := source.read(_AT_ONCE):
-                file.write(more)
-        whole.set()
-
-    kept.touch()
-    threading.Thread(target=keep, daemon=True).start()
-    steps = _Kept(kept, whole)
-    return Run(parse(source.name, steps.numbered()).header, steps, source.name)
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """The steps in a file that may not be whole yet, read anew at each iteration."""
-
-    path: Path
-    whole: threading.Event
-
-    def __iter__(self) -> Iterator[Step]:
-        yield from parse("standard input", self.numbered()).steps
-
-    def numbered(self) -> Iterator[tuple[int, bytes]]:
-        """Yields its lines, as they come."""
-        whole = False
-
-        def more() -> bool:
-            nonlocal whole
-            before, whole = whole, self.whole.wait(_LOOK)
-            return not before  # what came last is looked for once more
-
-        with self.path.open("rb") as file:
-            yield from lines(file, more)

@@ -36,6 +36,8 @@ class Source(io.RawIOBase):
 
     Raises:
         OSError: If it cannot be read.
+        RunFormatError: If it is a folder that has several logs.
+        ValueError: If norms are given for a run file, which says itself what they are.
     """
 
     def __init__(self, path: Path, norms: Sequence[str] | None = None) -> None:

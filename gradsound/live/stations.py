@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gradsound.music.captions import Caption
     from gradsound.music.moments import Moment
     from gradsound.music.preset import Preset
-    from gradsound.out.web.server import Listener
+    from gradsound.out.web.listener import Listener
     from gradsound.run import Run
 
 

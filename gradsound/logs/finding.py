@@ -32,12 +32,10 @@ class Log:
     """A log of another tool.
 
     Attributes:
-        kind: The tool.
         path: A file, or a folder.
         rows: Reads it.
     """
 
-    kind: str
     path: Path
     rows: Callable[[Path, Trouble], Iterator[Row]]
 
@@ -91,29 +89,29 @@ def _of_file(path: Path) -> Log | None:
         ("TensorBoard", tensorboard.is_events, tensorboard.PATTERN, tensorboard.rows),
         ("CSV", csv.is_table, "*.[ct]sv", csv.rows),
     )
-    for kind, begins, _, rows in kinds:
+    for _, begins, _, rows in kinds:
         if begins(head):
-            return Log(kind, path, rows)
+            return Log(path, rows)
     for kind, _, pattern, rows in kinds:  # damaged, which its reader will tell
         if fnmatch(path.name, pattern):
             if not head:
                 raise RunFormatError(f"{path}: is empty, expected a log ({kind})")
-            return Log(kind, path, rows)
+            return Log(path, rows)
     return None
 
 
 def _of_folder(path: Path) -> list[Log]:
     """What a folder has itself."""
     if (state := huggingface.state_of(path)) is not None:
-        return [Log("Hugging Face", state, huggingface.rows)]
+        return [Log(state, huggingface.rows)]
     if runs := sorted(path.glob(wandb.PATTERN)):
-        return [Log("W&B", run, wandb.rows) for run in runs]
+        return [Log(run, wandb.rows) for run in runs]
     if mlflow.is_run(path):
-        return [Log("MLflow", path, mlflow.rows)]
+        return [Log(path, mlflow.rows)]
     if any(path.glob(tensorboard.PATTERN)):
-        return [Log("TensorBoard", path, tensorboard.rows)]
+        return [Log(path, tensorboard.rows)]
     if (table := path / csv.NAME).is_file():
-        return [Log("CSV", table, csv.rows)]
+        return [Log(table, csv.rows)]
     return []
 
 

@@ -37,9 +37,8 @@ def rows(path: Path, trouble: Trouble) -> Iterator[Row]:
 
 
 def _metric(path: Path, metrics: Path, trouble: Trouble) -> Iterator[Row]:
-    name = path.relative_to(
-        metrics
-    ).as_posix()  # a name may have slashes, which are folders
+    # A name may have slashes, which are folders.
+    name = path.relative_to(metrics).as_posix()
     with path.open("rb") as file:
         number = 0
         while line := file.readline(LONGEST):

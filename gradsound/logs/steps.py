@@ -116,9 +116,7 @@ class _Steps:
                 seconds = max(seconds, time - begin)  # a clock may be set back
             norms[norms < 0] = np.nan  # -1 is what DeepSpeed writes of NaN and infinity
             if isfinite(epoch := values.get("epoch", np.nan)):
-                values["epoch"] = float(
-                    floor(epoch)
-                )  # of Trainer, which counts parts of it
+                values["epoch"] = float(floor(epoch))  # Trainer counts parts of it
             with np.errstate(over="ignore"):  # what float32 has not is infinite
                 yield Step(number, seconds, norms.astype(np.float32), absent, values=values)
             values = {}

@@ -5,18 +5,16 @@ Shapes: L layers.
 
 from __future__ import annotations
 
-import reprlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from gradsound.measure.layers import is_sharded
 from gradsound.measure.reading import Reading
 from gradsound.run import Step
 
 if TYPE_CHECKING:
+    import torch
     from numpy.typing import NDArray
     from torch.optim import Optimizer
 
@@ -59,45 +57,6 @@ class Scalars:
         values = dict(zip(self._names, self._reading.values()))
         scale = values.get("scale")
         return None if scale is None else float(scale), bool(values.get("skip", 0))
-
-
-def figure(value: object) -> float | Reading:
-    """A value that is noted: what is in the processor's memory now, else on its way.
-
-    Nothing of it is kept, so it may change afterwards, and its graph may go.
-
-    Raises:
-        TypeError: If it is not one number; the message says what it is.
-    """
-    if isinstance(value, (int, float)):
-        return float(value)
-    if isinstance(value, torch.Tensor):
-        tensor = _whole(value) if is_sharded(value) else value
-        if tensor.numel() == 1 and not tensor.is_complex():
-            return float(tensor.item()) if tensor.is_cpu else Reading([tensor.detach()])
-    if (
-        isinstance(value, (np.generic, np.ndarray))
-        and value.size == 1
-        and value.dtype.kind in "biuf"
-    ):
-        return float(value.item())
-    raise TypeError(_described(value))
-
-
-def _whole(tensor: Any) -> torch.Tensor:
-    """A DTensor as a tensor; to make it whole here, other ranks would have to take part."""
-    if not all(placement.is_replicate() for placement in tensor.placements):
-        raise TypeError("DTensor that is not whole on this rank")
-    return tensor.to_local()  # type: ignore[no-any-return]
-
-
-def _described(value: object) -> str:
-    if value is None or isinstance(value, (str, complex)):
-        return reprlib.repr(value)
-    kind = type(value).__name__  # and no repr, which might read from an accelerator
-    if isinstance(value, (torch.Tensor, np.ndarray)):
-        return f"{kind} of shape {tuple(value.shape)} and {value.dtype}"
-    return kind
 
 
 @dataclass(slots=True)

@@ -17,7 +17,8 @@ import torch
 from gradsound.errors import warn
 from gradsound.measure.hooks import uncompiled
 from gradsound.measure.meter import Meter
-from gradsound.measure.pending import Pending, Scalars, figure
+from gradsound.measure.noting import Notes
+from gradsound.measure.pending import Pending, Scalars
 from gradsound.measure.taking import Alone
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from gradsound.measure.census import Census
     from gradsound.measure.own_gradients import OwnGradients
-    from gradsound.measure.reading import Reading
     from gradsound.measure.sample import Held, Sample
     from gradsound.measure.sharding import Shards
     from gradsound.measure.taking import Taken
@@ -71,8 +71,7 @@ class Tap:
         self._emitting = RLock()  # a thread that shows the run is another than trains it
         self._emit_at = 0.0  # on the clock
         self._raw: list[tuple[NDArray[np.bool_], Taken]] = []  # of the step to come
-        self._noted: dict[str, float | Reading] = {}  # for it
-        self._refused: set[str] = set()  # names of values that were told to be none
+        self._notes = Notes()  # for it
         self._budget, self._spent = budget, 0.0  # seconds
         # Each measurement is paid for after it was taken, but the first before.
         self._due = 0.0 if budget is None else _FIRST * len(census.parameters) / budget
@@ -175,10 +174,8 @@ class Tap:
 
         The time that takes is not part of the budget: it is asked for, step by step.
         """
-        if self._muted or not self.handles:
-            return
-        for name, value in values.items():
-            self._note(name, value)
+        if self.handles and not self._muted:
+            self._notes.add(values)
 
     def flush(self) -> None:
         """Emits everything that was measured, and waits for it if need be."""
@@ -211,20 +208,6 @@ class Tap:
             )
         finally:
             torch._C._set_grad_enabled(differentiating)
-
-    def _note(self, name: str, value: object) -> None:
-        try:
-            self._noted[name] = figure(value)
-        except Exception as error:  # noqa: BLE001 (whatever it is, training must go on)
-            if name in self._refused:
-                return
-            self._refused.add(name)
-            told = isinstance(error, TypeError)
-            got = error if told else f"{type(value).__name__} ({error})"
-            warn(
-                f"the value {name!r} is left out: expected a number, or a tensor or array "
-                f"of one, got {got}"
-            )
 
     def _gradients(self, fresh: Container[int] | None) -> list[torch.Tensor | None]:
         alive = [reference() for reference in self.census.parameters]
@@ -276,7 +259,7 @@ class Tap:
     ) -> None:
         if not self._muted:
             number, seconds, raw = self.steps - 1, begin - self._start, tuple(self._raw)
-            noted, self._noted = self._noted, {}
+            noted = self._notes.take()
             self._pending.append(
                 Pending(number, seconds, taken, raw, scalars, skipped_at, noted)
             )

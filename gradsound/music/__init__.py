@@ -1,1 +1,1 @@
-"""From a step to a score: pure functions, without state or torch."""
+"""From steps to a score: what each of them, after those before it, is to sound."""

@@ -16,7 +16,8 @@ class Caption:
     Attributes:
         time: Seconds from the beginning of the sound.
         text: What happens, without its time.
-        kind: That of the alarm, or "epoch", or "minute" for what is told every minute.
+        kind: That of the alarm, or "epoch", "minute" for what is told every minute, or
+            "legend" for an example in one.
         step: Number of the step that it is about, if it is about one.
     """
 

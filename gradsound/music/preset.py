@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from gradsound.music.alarms import Thresholds
 from gradsound.music.bands import Band, each_layer, find_bands
-from gradsound.music.drives import Drive
 from gradsound.music.pitch import LinearPitch, LogPitch, Pitch
 from gradsound.music.textures import TEXTURES
 from gradsound.names import unknown
-from gradsound.synth.program import Program
 from gradsound.synth.voices import Voice, find_voice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from gradsound.music.drives import Drive
+    from gradsound.synth.program import Program
 
 _SHORTEST = 0.001  # seconds; less is a click whatever its pitch
 _LONGEST = 2.0  # seconds; more is no rhythm any more
@@ -247,27 +248,3 @@ def at_speed(preset: Preset, speed: float) -> Preset:
         )
     note, rest, fade = preset.note / speed, preset.rest / speed, preset.fade / speed
     return replace(preset, note=note, rest=rest, fade=min(fade, note / 2))
-
-
-def to_data(preset: Preset) -> dict[str, Any]:
-    """The preset as plain data, fit for JSON."""
-    voices = preset.voice if isinstance(preset.voice, tuple) else (preset.voice,)
-    return {
-        **asdict(preset),
-        "pitch": [type(preset.pitch).__name__, asdict(preset.pitch)],
-        "voice": [v.to_data() if isinstance(v, Program) else v for v in voices],
-    }
-
-
-def from_data(data: Mapping[str, Any]) -> Preset:
-    """The preset that `to_data` was given."""
-    kind, values = data["pitch"]
-    pitches = {pitch.__name__: pitch for pitch in (LinearPitch, LogPitch)}
-    voices = (v if isinstance(v, str) else Program.from_data(v) for v in data["voice"])
-    made = {
-        "pitch": pitches[kind](**values),
-        "voice": tuple(voices),
-        "thresholds": Thresholds(**data["thresholds"]),
-        "drives": tuple(Drive(**drive) for drive in data["drives"]),
-    }
-    return Preset(**{**data, **made})

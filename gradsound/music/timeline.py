@@ -52,13 +52,11 @@ class Place:
     Attributes:
         first: Number of the first step that does.
         last: Number of the last, if several sound as one.
-        begin: Seconds at which they begin.
         lines: Names of what is heard of them then; none in a silence.
     """
 
     first: int
     last: int
-    begin: float
     lines: tuple[str, ...]
 
 
@@ -120,7 +118,7 @@ class Timeline:
             for line, onset in zip(self.lines, self.onsets)
             if onset <= within < onset + self.note
         )
-        return Place(first, first + found.each - 1, begin, lines)
+        return Place(first, first + found.each - 1, lines)
 
     def time_of(self, step: int) -> float | None:
         """When a step begins to sound, in seconds; None if it does not."""

@@ -1,1 +1,1 @@
-"""Where samples go. Each module imports its own library inside."""
+"""Where sound goes: a file and its captions, a sound device, or a page."""

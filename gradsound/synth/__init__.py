@@ -1,1 +1,1 @@
-"""From a score to samples: pure functions, without state or torch."""
+"""From a score to samples: voices, the kernels that render them, and the mixer."""

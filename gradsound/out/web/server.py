@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import json
 import logging
 import re
 import socket
@@ -19,23 +18,22 @@ from http import HTTPStatus
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from websockets.asyncio import server
 from websockets.datastructures import Headers
-from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
+from gradsound.out.web.listener import Listener
 from gradsound.out.web.messages import alive
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _METHODS = ("GET", "HEAD")
 _PAGE = Path(__file__).with_name("page")
 _HOST = re.compile(r"(\[[0-9a-fA-F:]+\]|[\w.-]+)(?::\d{1,5})?", re.ASCII)
-_NUMBER = re.compile(r"\d{1,15}", re.ASCII)
 _TYPES = {
     ".html": "text/html",
     ".css": "text/css",
@@ -44,7 +42,6 @@ _TYPES = {
 }
 _MESSAGE_MAX = 256  # bytes that a page may send in one go; it has little to say
 _SAID_MAX = 8  # messages of a page that wait to be read
-_BEHIND_MAX = 1 << 21  # bytes on their way to a page; one that is so slow begins anew
 _LISTENERS_MAX = 64  # pages at the same time
 _BEAT = 5  # seconds; a page that hears nothing for three times as long connects anew
 _ANSWERS = 20  # seconds in which a page must answer, or it is gone
@@ -70,43 +67,6 @@ _POLICY = (
 )
 
 
-class Listener:
-    """A page that listens.
-
-    Args:
-        connection: Its socket.
-
-    Attributes:
-        since: Number of the last step in its picture; -1 if it has none.
-    """
-
-    def __init__(self, connection: server.ServerConnection) -> None:
-        self._connection = connection
-        path = "" if connection.request is None else connection.request.path
-        since = parse_qs(urlsplit(path).query).get("since", [""])[0]
-        self.since = int(since) if _NUMBER.fullmatch(since) else -1
-
-    def send(self, message: str | bytes) -> None:
-        """Sends a message without ever waiting; who is far behind is dropped."""
-        if self._connection.transport.get_write_buffer_size() > _BEHIND_MAX:
-            self._connection.transport.abort()  # it comes again, and is told the news
-        else:
-            server.broadcast([self._connection], message)
-
-    async def said(self) -> AsyncIterator[dict[str, Any]]:
-        """Yields what the page says, until it is gone; what is no JSON object ends it."""
-        try:
-            async for message in self._connection:
-                said = json.loads(message)
-                if not isinstance(said, dict):
-                    raise ValueError
-                yield said
-        except ConnectionClosed:
-            pass
-        except ValueError:  # nobody whom we know
-            await self._connection.close(1008)
-
-
 class Server:
     """Serves a page.
 
@@ -127,7 +87,7 @@ class Server:
     ) -> None:
         self._attend, self._token, self._elsewhere = attend, token, elsewhere
         own = (socket.gethostname(), socket.getfqdn()) if elsewhere else ()
-        self._hosts = {*LOOPBACK, *(name.lower() for name in own)}
+        self._hosts = {*_LOOPBACK, *(name.lower() for name in own)}
         self._files = {path.name: path.read_bytes() for path in _PAGE.iterdir()}
         self._files |= {name: text.encode() for name, text in files.items()}
         self._listeners, self._empty = 0, asyncio.Event()

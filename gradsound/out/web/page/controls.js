@@ -65,7 +65,7 @@ function press(event, { listen, louder }) {
   if (at("help").open) {
     if (key === "?") at("help").close();
     else return;
-  } else if (key === " " && !target.closest("button, input, summary")) {
+  } else if (key === " " && !target.closest("button, input")) {
     if (!event.repeat && !at("listen").disabled) listen();
   } else if (key === "+" || (key === "ArrowUp" && !hasArrows(target))) louder(KEY_STEP);
   else if (key === "-" || (key === "ArrowDown" && !hasArrows(target))) louder(-KEY_STEP);

@@ -73,7 +73,7 @@ export class Spread {
   }
 }
 
-export function normAt(rung) {
+function normAt(rung) {
   const decade = Math.floor(rung / RUNGS.length);
   return Number(`${RUNGS[rung - decade * RUNGS.length]}e${decade}`);
 }

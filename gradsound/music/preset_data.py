@@ -1,0 +1,39 @@
+"""A preset as plain data, to be handed to the process that plays it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from gradsound.music.alarms import Thresholds
+from gradsound.music.drives import Drive
+from gradsound.music.pitch import LinearPitch, LogPitch
+from gradsound.music.preset import Preset
+from gradsound.synth.program import Program
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def to_data(preset: Preset) -> dict[str, Any]:
+    """The preset as plain data, fit for JSON."""
+    voices = preset.voice if isinstance(preset.voice, tuple) else (preset.voice,)
+    return {
+        **asdict(preset),
+        "pitch": [type(preset.pitch).__name__, asdict(preset.pitch)],
+        "voice": [v.to_data() if isinstance(v, Program) else v for v in voices],
+    }
+
+
+def from_data(data: Mapping[str, Any]) -> Preset:
+    """The preset that `to_data` was given."""
+    kind, values = data["pitch"]
+    pitches = {pitch.__name__: pitch for pitch in (LinearPitch, LogPitch)}
+    voices = (v if isinstance(v, str) else Program.from_data(v) for v in data["voice"])
+    made = {
+        "pitch": pitches[kind](**values),
+        "voice": tuple(voices),
+        "thresholds": Thresholds(**data["thresholds"]),
+        "drives": tuple(Drive(**drive) for drive in data["drives"]),
+    }
+    return Preset(**{**data, **made})
