@@ -215,7 +215,7 @@ def positional(phase, /):
 
 
 def leaving(phase):
-    sys.exit(phase is None)
+    sys.exit(int(phase is None))
 
 
 REFUSED = {
