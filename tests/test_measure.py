@@ -204,6 +204,16 @@ def test_gradients_may_become_others(other) -> None:
         np.testing.assert_allclose(taken, wanted, rtol=1e-3)
 
 
+def test_llvm_is_loaded_for_small_gradients_alone(monkeypatch) -> None:
+    """A model on an accelerator has none to be read here, and large ones are torch's."""
+    asked = []
+    monkeypatch.setattr(meter, "_machine_code", lambda: asked.append(1))
+    gradient_norms([torch.ones(20_000), torch.ones(3, device="meta"), None])
+    assert not asked
+    gradient_norms([torch.ones(3)])
+    assert asked
+
+
 def test_no_gradient_has_no_norm() -> None:
     """Not even an empty list fails."""
     assert gradient_norms([]).shape == (0,)

@@ -90,13 +90,16 @@ class _Plan:
 def _planned(gradients: Gradients) -> _Plan:
     plan = _Plan(np.array([gradient is None for gradient in gradients]))
     alike, devices = defaultdict(list), defaultdict(list)
-    kind = _machine_code()
     for index, gradient in enumerate(gradients):
         if gradient is None:
             continue
         if not gradient.is_cpu:
             devices[gradient.device].append(index)
-        elif gradient.numel() <= LARGE and kind is not None and kind.address(gradient):
+        elif (  # LLVM is loaded for small ones alone: on an accelerator there are none
+            gradient.numel() <= LARGE
+            and (kind := _machine_code()) is not None
+            and kind.address(gradient)
+        ):
             plan.order.append(index)
         elif (
             gradient.layout is torch.strided
@@ -106,7 +109,7 @@ def _planned(gradients: Gradients) -> _Plan:
             alike[gradient.shape, gradient.dtype].append(index)
         else:
             plan.rest.append(index)
-    if plan.order and kind is not None:
+    if plan.order and (kind := _machine_code()) is not None:
         plan.small = kind([*plan.order])
     for (shape, dtype), indices in alike.items():
         if len(indices) < _STACKED:  # one by one: torch has nothing faster for a few
