@@ -250,6 +250,16 @@ class Trial:
         assert len(found) == len(texts), f"warned of {found}"
         assert all(text in one for text, one in zip(texts, found)), f"warned of {found}"
 
+    def unnoticed(self) -> str:
+        """It ends as if nothing had happened, and is removed; says so."""
+        assert self.end() == 0, (self.folder / "said").read_text()
+        self.check_weights()
+        self.check_log(STEPS)
+        self.check_wav()
+        self.check_warned()
+        self.remove()
+        return "nobody notices"
+
 
 def _say(text: str) -> None:
     sys.stderr.write(text)
@@ -561,13 +571,7 @@ def home_read_only(_: int) -> str:
 
     options = {"listen": True, "web": True, "wav": "run.wav"}
     trial = Trial(STEPS, 0.004, before=before, **options)
-    assert trial.end() == 0, (trial.folder / "said").read_text()
-    trial.check_weights()
-    trial.check_log(STEPS)
-    trial.check_wav()
-    trial.check_warned()
-    trial.remove()
-    return "nobody notices"
+    return trial.unnoticed()
 
 
 def files_exhausted(times: int) -> str:
@@ -589,12 +593,7 @@ def files_exhausted(times: int) -> str:
 
         options = {"listen": True, "web": True, "wav": "run.wav"}
         trial = Trial(STEPS, 0.002, before=before, at=at, **options)
-        assert trial.end() == 0, (trial.folder / "said").read_text()
-        trial.check_weights()
-        trial.check_log(STEPS)
-        trial.check_wav()
-        trial.check_warned()
-        trial.remove()
+        trial.unnoticed()
     return "nobody notices"
 
 
@@ -618,12 +617,7 @@ def memory_exhausted(times: int) -> str:
                 resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
 
         trial = Trial(STEPS, 0.002, at=at, wav="run.wav")
-        assert trial.end() == 0, (trial.folder / "said").read_text()
-        trial.check_weights()
-        trial.check_log(STEPS)
-        trial.check_wav()
-        trial.check_warned()
-        trial.remove()
+        trial.unnoticed()
     return "nobody notices"
 
 
