@@ -405,7 +405,7 @@ def start(server: SoundServer) -> None:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
     spent, steps = 0.0, 0
     with gradsound.listen(model, optimizer, log=fresh()) as attachment:
-        record = attachment._tap._emit
+        record = attachment._tap.emitter.emit
 
         def timed(emitted: list[Step]) -> None:
             nonlocal spent, steps
@@ -414,7 +414,7 @@ def start(server: SoundServer) -> None:
             spent += time.perf_counter() - begin
             steps += len(emitted)
 
-        attachment._tap._emit = timed
+        attachment._tap.emitter.emit = timed
         for _ in range(2000):
             optimizer.zero_grad()
             torch.nn.functional.cross_entropy(model(x), y).backward()

@@ -60,7 +60,7 @@ class Block(nn.Module):
         return torch.relu(self.main(x) + self.around(x))
 
 
-def resnet18() -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
+def resnet18(batch: int) -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
     """ResNet-18 (He et al., 2015) on 32 x 32 images, with a first layer that fits them."""
     layers = [nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU()]
     inside = 64
@@ -71,7 +71,7 @@ def resnet18() -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
     model = nn.Sequential(
         *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 10)
     )
-    return model, torch.randn(4, 3, 32, 32), torch.randint(10, (4,))
+    return model, torch.randn(batch, 3, 32, 32), torch.randint(10, (batch,))
 
 
 class Decoder(nn.Module):
@@ -108,9 +108,9 @@ class Decoder(nn.Module):
         return self.head(self.norm(x)).flatten(0, 1)
 
 
-def transformer() -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
-    """Six layers of width 384."""
-    tokens = torch.randint(1000, (2, 65))
+def transformer(batch: int) -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
+    """Six layers of width 384; 64 tokens for each of the batch."""
+    tokens = torch.randint(1000, (batch, 65))
     model = Decoder(depth=6, width=384, heads=6, vocabulary=1000, context=128)
     return model, tokens[:, :-1], tokens[:, 1:].flatten()
 
@@ -136,7 +136,9 @@ MODELS: dict[str, Make] = {
     "CNN, batch 10": lambda: cnn(10),
     "CNN, batch 64": lambda: cnn(64),
     "MLP, 100 layers": mlp,
-    "ResNet-18": resnet18,
-    "transformer": transformer,
+    "ResNet-18, batch 4": lambda: resnet18(4),
+    "ResNet-18, batch 32": lambda: resnet18(32),
+    "transformer, batch 2": lambda: transformer(2),
+    "transformer, batch 16": lambda: transformer(16),
     "10,000 tiny": tiny,
 }

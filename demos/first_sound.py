@@ -4,6 +4,7 @@ import torch
 
 import gradsound
 
+torch.manual_seed(0)
 model = torch.nn.Sequential(torch.nn.Linear(8, 32), torch.nn.Tanh(), torch.nn.Linear(32, 1))
 optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
 with gradsound.attach(model, optimizer, wav="first_sound.wav"):

@@ -366,7 +366,7 @@ def test_a_forked_child_does_not_end_the_recording() -> None:
     optimizer = sgd(model)
     with gradsound.attach(model, optimizer, wav="x.wav") as attachment:
         train(model, optimizer, 2)
-        assert attachment._tap._pending  # to be written by one of them
+        assert attachment._tap.emitter.pending  # to be written by one of them
         child = os.fork()
         if not child:
             attachment.close()

@@ -479,7 +479,7 @@ def test_copies_and_files_are_clean(with_optimizer: bool, tmp_path) -> None:
 def test_an_error_in_a_hook_stays_there(with_optimizer: bool) -> None:
     """It ends the measuring with one warning that has the traceback; training goes on."""
     model, optimizer, ear = heard(with_optimizer)
-    ear.tap._emit = lambda *_: 1 / 0
+    ear.tap.emitter.emit = lambda *_: 1 / 0
     with pytest.warns(
         GradsoundWarning, match="(?s)training goes on.*ZeroDivisionError"
     ) as told:
@@ -508,7 +508,7 @@ def test_warnings_as_errors_do_not_reach_training(
     model = small()
     optimizer = sgd(model)
     ear = Ear(model, optimizer)
-    ear.tap._emit = lambda *_: 1 / 0
+    ear.tap.emitter.emit = lambda *_: 1 / 0
     train(model, optimizer, 3)
 
     assert capsys.readouterr().err.count("ZeroDivisionError") == 1

@@ -64,7 +64,7 @@ def _telling(function: Callable[..., Any]) -> Callable[..., Any]:
                 parameters = list(parameters)
             given = [parameters] if isinstance(parameters, torch.Tensor) else parameters
             for tap in [*_listening]:
-                tap.safely(functools.partial(tap.before_clip, given))
+                tap.safely(tap.before_clip, given)
         return function(parameters, *args, **kwargs)
 
     clip.gradsound_original = function  # type: ignore[attr-defined]

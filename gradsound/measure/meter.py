@@ -75,7 +75,7 @@ class _Plan:
         stacks: Others, of equal shape and type, measured as the rows of one matrix, with
             the memory for it: to allocate it each time would cost more than all else.
         rest: All others in the processor's memory.
-        order: Of all these.
+        order: Of all these, shape (P,) or shorter.
         devices: Those in the memory of an accelerator.
     """
 
@@ -83,12 +83,13 @@ class _Plan:
     small: SmallNorms | None = None
     stacks: list[tuple[list[int], torch.Tensor]] = field(default_factory=list)
     rest: list[int] = field(default_factory=list)
-    order: list[int] = field(default_factory=list)
+    order: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, np.intp))
     devices: dict[torch.device, list[int]] = field(default_factory=dict)
 
 
 def _planned(gradients: Gradients) -> _Plan:
     plan = _Plan(np.array([gradient is None for gradient in gradients]))
+    small: list[int] = []
     alike, devices = defaultdict(list), defaultdict(list)
     for index, gradient in enumerate(gradients):
         if gradient is None:
@@ -98,9 +99,9 @@ def _planned(gradients: Gradients) -> _Plan:
         elif (  # LLVM is loaded for small ones alone: on an accelerator there are none
             gradient.numel() <= LARGE
             and (kind := _machine_code()) is not None
-            and kind.address(gradient)
+            and kind.reads(gradient)
         ):
-            plan.order.append(index)
+            small.append(index)
         elif (
             gradient.layout is torch.strided
             and not gradient.is_complex()
@@ -109,15 +110,16 @@ def _planned(gradients: Gradients) -> _Plan:
             alike[gradient.shape, gradient.dtype].append(index)
         else:
             plan.rest.append(index)
-    if plan.order and (kind := _machine_code()) is not None:
-        plan.small = kind([*plan.order])
+    if small and (kind := _machine_code()) is not None:
+        plan.small = kind(small)
     for (shape, dtype), indices in alike.items():
         if len(indices) < _STACKED:  # one by one: torch has nothing faster for a few
             plan.rest += indices
         else:
             plan.stacks += _stacks(indices, shape, dtype)
     plan.devices = dict(devices)
-    plan.order += [k for indices, _ in plan.stacks for k in indices] + plan.rest
+    stacked = [k for indices, _ in plan.stacks for k in indices]
+    plan.order = np.array(small + stacked + plan.rest, np.intp)
     return plan
 
 
@@ -144,17 +146,14 @@ def _stacks(
 
 
 def _taken(plan: _Plan, gradients: Gradients) -> Sample:
-    vectors = [
-        norms_on_device(indices, gradients, device)
-        for device, indices in plan.devices.items()
-    ]
-    return Sample(plan.none, plan.order, _on_host(plan, gradients), vectors)
-
-
-def _on_host(plan: _Plan, gradients: Gradients) -> list[float]:
-    """Norms in the order of the plan."""
-    norms = [] if plan.small is None else plan.small.take(gradients)
+    small = b"" if plan.small is None else plan.small.take(gradients)
+    values: list[float] = []
+    vectors: list[torch.Tensor] = []
     for indices, memory in plan.stacks:
         torch.stack([gradients[k] for k in indices], out=memory)  # type: ignore[misc]
-        norms += norms_of_rows(memory.flatten(1))
-    return norms + [norm_of(gradients[k]) for k in plan.rest]  # type: ignore[arg-type]
+        values += norms_of_rows(memory.flatten(1))
+    for k in plan.rest:
+        values.append(norm_of(gradients[k]))  # type: ignore[arg-type]
+    for device, indices in plan.devices.items():
+        vectors.append(norms_on_device(indices, gradients, device))
+    return Sample(plan.none, plan.order, small, values, vectors)

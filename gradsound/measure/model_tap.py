@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from gradsound.measure.census import Census
-    from gradsound.measure.tap import Emit
+    from gradsound.measure.emitting import Emit
 
 _IDLE = 100  # steps of other optimizers; then it may be that parameters were replaced
 
@@ -72,13 +72,13 @@ class ModelTap(Tap):
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
         if not has_closure(args, kwargs):
-            self.safely(lambda: self._hear(optimizer))
+            self.safely(self._hear, optimizer)
 
     def _after(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
         if has_closure(args, kwargs):  # it made the gradients during the step
-            self.safely(lambda: self._hear(optimizer))
+            self.safely(self._hear, optimizer)
 
     def measure_skipped(self, optimizer: Optimizer, scale: float) -> None:
         """As `Tap.measure_skipped`, of the new gradients."""
@@ -119,7 +119,7 @@ class ModelTap(Tap):
                 self._fresh.discard(id(parameter))
 
     def _flush(self) -> None:
-        self.safely(lambda: self.measure_held(self._held, None))
+        self.safely(self.measure_held, self._held, None)
 
 
 class _Mark:

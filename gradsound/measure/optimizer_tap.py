@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from gradsound.measure.census import Census
-    from gradsound.measure.tap import Emit
+    from gradsound.measure.emitting import Emit
 
 
 class OptimizerTap(Tap):
@@ -52,7 +52,7 @@ class OptimizerTap(Tap):
             hook = uncompiled(self._after)
             self.handles.append(optimizer.register_step_post_hook(hook))
         if not has:
-            self.safely(lambda: self.measure(optimizer))
+            self.safely(self.measure, optimizer)
 
     def _after(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -61,7 +61,7 @@ class OptimizerTap(Tap):
             return
         self._running = None
         if has_closure(args, kwargs):  # it made the gradients during the step
-            self.safely(lambda: self.measure(optimizer))
+            self.safely(self.measure, optimizer)
 
 
 def _frame_of_step() -> FrameType | None:

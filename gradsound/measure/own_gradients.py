@@ -30,9 +30,7 @@ class OwnGradients:
         held: What was taken since the last step.
     """
 
-    def __init__(
-        self, safely: Callable[[Callable[[], None]], None], scaler: GradScaler | None
-    ) -> None:
+    def __init__(self, safely: Callable[..., None], scaler: GradScaler | None) -> None:
         self._safely, self._scaler = safely, scaler
         self._handles: list[Any] = []
         self.held = Held()
@@ -64,11 +62,9 @@ class OwnGradients:
 class _Take:
     """A hook that takes the norm of a parameter's gradient."""
 
-    def __init__(
-        self, held: Held, index: int, safely: Callable[[Callable[[], None]], None]
-    ) -> None:
+    def __init__(self, held: Held, index: int, safely: Callable[..., None]) -> None:
         self._held, self._index, self._safely = held, index, safely
 
     def __call__(self, parameter: torch.Tensor) -> None:
         if (gradient := parameter.grad) is not None:
-            self._safely(lambda: self._held.put(self._index, gradient))
+            self._safely(self._held.put, self._index, gradient)

@@ -117,11 +117,10 @@ def _arrived(value: float | Reading) -> float:
     return float(value.values()[0].item()) if isinstance(value, Reading) else value
 
 
-@np.errstate(over="ignore")  # above 3.4e38 they become infinite
 def _recorded(
     norms: NDArray[np.float64], scale: float | None, absent: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
-    """Norms without the scale, as a step has them."""
+    """Norms without the scale, as a step has them; above 3.4e38 they are infinite."""
     values = (norms if scale is None else norms / scale).astype(np.float32)
     values[absent] = np.nan
     return values

@@ -25,21 +25,25 @@ class Sample:
 
     Attributes:
         none: Which parameters have no gradient, shape (P,).
-        order: Whose the values are, by index.
-        values: Norms of gradients in the processor's memory.
+        order: Whose the next two are, by index.
+        small: Norms of small gradients in the processor's memory, as float64.
+        values: Norms of the others there.
         vectors: Norms of gradients in the memory of accelerators, a vector there for each,
             0 elsewhere, each shape (P,).
     """
 
     none: NDArray[np.bool_]
-    order: Sequence[int]
+    order: NDArray[np.intp]
+    small: bytes
     values: Sequence[float]
     vectors: Sequence[torch.Tensor]
 
     def on_host(self) -> NDArray[np.float64]:
         """Norms of those in the processor's memory, shape (P,); 0 elsewhere."""
         norms = np.zeros(len(self.none))
-        norms[self.order] = self.values
+        small = np.frombuffer(self.small)
+        norms[self.order[: len(small)]] = small
+        norms[self.order[len(small) :]] = self.values
         return norms
 
 
@@ -72,4 +76,4 @@ class Held:
                     there[norm.device] = [torch.zeros_like(norm)] * size
                 there[norm.device][index] = norm
         vectors = [torch.stack(norms) for norms in there.values()]
-        return Sample(none, [*here], [*here.values()], vectors)
+        return Sample(none, np.array([*here], int), b"", [*here.values()], vectors)

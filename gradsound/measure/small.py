@@ -94,43 +94,41 @@ class SmallNorms:
         self._call = _function()
         self._table = np.zeros(3 * self._count, np.int64)
         self._address = self._table.ctypes.data
-        self._norms = self._table[2 * self._count :].view(np.float64)
         self._room = self._table.data
+        self._norms = self._room[2 * self._count :]
         self._write = struct.Struct(f"{2 * self._count}q").pack_into
 
     @staticmethod
-    def address(gradient: torch.Tensor) -> int:
-        """Where it is, if its elements are float32 in a row in the processor's memory.
-
-        It is 0 for any other, and for an empty one.
-        """
-        if (
+    def reads(gradient: torch.Tensor) -> bool:
+        """Whether its elements are float32 in a row in the processor's memory."""
+        return (
             type(gradient) is torch.Tensor
             and gradient.dtype is torch.float32
             and gradient.is_cpu
             and gradient.is_contiguous()  # which no sparse tensor is
-        ):
-            return gradient.data_ptr()
-        return 0
+            and gradient.data_ptr() != 0  # as it is of one that has no memory
+        )
 
-    def take(self, gradients: Sequence[torch.Tensor | None]) -> list[float]:
-        """Norms in the order of the indices.
+    def take(self, gradients: Sequence[torch.Tensor | None]) -> bytes:
+        """Norms in the order of the indices, as float64.
 
         Raises:
-            TypeError: If one of the gradients has no `address` any more.
+            TypeError: If one of the gradients is nothing that this `reads` any more.
         """
-        addresses: list[int] = []
-        sizes: list[int] = []
-        for k in self._indices:
-            gradient = gradients[k]
-            if gradient is None or not (address := self.address(gradient)):
-                raise TypeError("a gradient is not what it was")
-            addresses.append(address)
-            sizes.append(gradient.numel())
+        # As `reads`, but in one expression: each call of a function would cost as much.
+        kind, single = torch.Tensor, torch.float32
+        found = [gradients[k] for k in self._indices]
+        addresses = [
+            g.data_ptr()
+            for g in found
+            if type(g) is kind and g.dtype is single and g.is_cpu and g.is_contiguous()
+        ]
+        if len(addresses) < self._count or not all(addresses):
+            raise TypeError("a gradient is not what it was")
+        sizes = [g.numel() for g in found]  # type: ignore[union-attr]
         self._write(self._room, 0, *addresses, *sizes)
         self._call(self._address, self._count)
-        norms: list[float] = self._norms.tolist()
-        return norms
+        return self._norms.tobytes()
 
 
 @lru_cache(maxsize=1)

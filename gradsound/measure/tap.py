@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections import deque
 from contextlib import suppress
-from threading import RLock
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from gradsound.errors import warn
+from gradsound.measure.budget import Budget
+from gradsound.measure.emitting import Emitter
 from gradsound.measure.hooks import uncompiled
 from gradsound.measure.meter import Meter
 from gradsound.measure.noting import Notes
@@ -22,27 +22,18 @@ from gradsound.measure.pending import Pending, Scalars
 from gradsound.measure.taking import Alone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
     from torch.optim import Optimizer
 
     from gradsound.measure.census import Census
+    from gradsound.measure.emitting import Emit
     from gradsound.measure.own_gradients import OwnGradients
     from gradsound.measure.sample import Held, Sample
     from gradsound.measure.sharding import Shards
     from gradsound.measure.taking import Taken
-    from gradsound.run import Step
-
-    Emit: TypeAlias = Callable[[Sequence[Step]], None]
-
-# Emitting a step costs more than measuring it, because whatever it needs has left the
-# caches; many at a time cost little more than one.
-_EMITTING = 0.005  # share of time that it may take; where steps are slow, each is at once
-_UNSEEN = 1.1  # times what is timed: a hook costs something before it looks at the clock
-_LAG = 0.1  # seconds that a step may wait for the next ones, at most
-_FIRST = 15e-6  # seconds a parameter that the first measurement takes, or somewhat less
 
 
 class Tap:
@@ -56,31 +47,32 @@ class Tap:
         emit: Called in the training thread with one or several steps.
         budget: If given, the share of time that measuring may take: as many steps as it
             takes are left out.
+
+    Attributes:
+        emitter: Has the steps that were measured, until it emits them.
+        own: What is to be measured instead of reduced gradients, if anything.
+        steps: How many were seen, measured or not.
+        handles: What keeps it informed, each with a ``remove()``.
     """
 
     def __init__(self, census: Census, emit: Emit, budget: float | None = None) -> None:
-        self.census = census
-        self._emit, self._start = emit, time.perf_counter()
-        self._meter = Meter()
+        self.census, self.emitter = census, Emitter(emit)
+        self._start, self._meter = time.perf_counter(), Meter()
         self._shards: Shards | None = None
         if census.sharded:
             from gradsound.measure.sharding import Shards  # half a second, for few
 
             self._shards = Shards()
-        self._pending: deque[Pending] = deque()
-        self._emitting = RLock()  # a thread that shows the run is another than trains it
-        self._emit_at = 0.0  # on the clock
         self._raw: list[tuple[NDArray[np.bool_], Taken]] = []  # of the step to come
         self._notes = Notes()  # for it
-        self._budget, self._spent = budget, 0.0  # seconds
-        # Each measurement is paid for after it was taken, but the first before.
-        self._due = 0.0 if budget is None else _FIRST * len(census.parameters) / budget
+        parameters = len(census.parameters)
+        self._budget = None if budget is None else Budget(budget, parameters)
         self._muted, self._stays = False, False
         self._none: NDArray[np.bool_] | None = None  # which had no gradient, at last
         self._told = False  # that no gradient is visible
-        self.own: OwnGradients | None = None  # to be measured instead of the reduced ones
-        self.steps = 0  # that were seen, measured or not
-        self.handles: list[Any] = []  # each with a remove()
+        self.own: OwnGradients | None = None
+        self.steps = 0
+        self.handles: list[Any] = []
         self.settle()
 
     def settle(self) -> None:
@@ -132,12 +124,11 @@ class Tap:
             fresh: The ids of the parameters whose gradients count; all if None.
             skipped_at: If the step was skipped and its gradients are unscaled: the scale.
         """
+        begin = time.perf_counter()
         if self.own is not None:
             self.measure_held(self.own.held, self.own.scalars(optimizer), skipped_at)
-            return
-        begin = time.perf_counter()
-        if self._begins(begin):
-            taken = self._take(lambda: self._sample(fresh))
+        elif self._begins(begin):
+            taken = self._take(self._sample, fresh)
             self._ends(begin, taken, Scalars.of(optimizer), skipped_at)
 
     def measure_held(
@@ -146,7 +137,7 @@ class Tap:
         """As `measure`, of norms that were taken one by one, which it empties."""
         begin = time.perf_counter()
         if self._begins(begin):
-            taken = self._take(lambda: held.sample(len(self.census.parameters)))
+            taken = self._take(held.sample, len(self.census.parameters))
             self._ends(begin, taken, scalars, skipped_at)
         held.norms.clear()
 
@@ -157,7 +148,7 @@ class Tap:
             parameters: Whose gradients; all if None.
         """
         begin = time.perf_counter()
-        if self.own is not None or begin - self._start < self._due:
+        if self.own is not None or not (self._budget is None or self._budget.allows(begin)):
             return
         layers = self.census.layers_of(parameters)
         for done, _ in self._raw:
@@ -166,7 +157,8 @@ class Tap:
             wanted = None if layers.all() else self.census.parameters_of(layers)
             taken = self._take(lambda: self._meter.take(self._gradients(wanted)))
             self._raw.append((layers, taken))
-        self._spent += time.perf_counter() - begin
+        if self._budget is not None:
+            self._budget.spend(time.perf_counter() - begin)
 
     @uncompiled
     def note(self, values: Mapping[str, object]) -> None:
@@ -179,7 +171,7 @@ class Tap:
 
     def flush(self) -> None:
         """Emits everything that was measured, and waits for it if need be."""
-        self.safely(lambda: self._emit_arrived(wait=True))
+        self.safely(self.emitter.flush)
 
     def part_of(self, parameter: torch.Tensor) -> torch.Tensor | None:
         """What this rank has of a parameter's gradient, if there is one."""
@@ -187,16 +179,16 @@ class Tap:
             return parameter.grad
         return self._shards.local_part(parameter)
 
-    def safely(self, act: Callable[[], None]) -> None:
+    def safely(self, act: Callable[..., None], *args: Any) -> None:
         """Does what a hook has to do; an exception ends the measuring, not training."""
         differentiating = torch.is_grad_enabled()
         torch._C._set_grad_enabled(False)  # as no_grad(), for a third of its time
         try:
-            act()
+            act(*args)
         except Exception:  # noqa: BLE001 (whatever it is, training must go on)
             with suppress(Exception):  # it may be what ended the measuring
-                self._emit_arrived(wait=True)
-            self._pending.clear()
+                self.emitter.flush()
+            self.emitter.pending.clear()
             if self._muted:
                 return
             self._muted = True
@@ -235,13 +227,13 @@ class Tap:
                 )
         return sample
 
-    def _take(self, sample: Callable[[], Sample]) -> Taken:
+    def _take(self, sample: Callable[..., Sample], *args: Any) -> Taken:
         """Norms of layers; where ranks do it together, this one takes part if it fails."""
         if self._shards is None:
-            return Alone(sample(), self.census.first)
+            return Alone(sample(*args), self.census.first)
         own = None
         try:
-            own = None if self._muted else sample()
+            own = None if self._muted else sample(*args)
         finally:
             taken = self._shards.add_up(own, self.census.first)
         return taken
@@ -249,7 +241,7 @@ class Tap:
     def _begins(self, begin: float) -> bool:
         """Counts a step; returns whether it is to be measured."""
         self.steps += 1
-        if begin - self._start >= self._due:
+        if self._budget is None or self._budget.allows(begin):
             return True
         self._raw.clear()
         return False
@@ -260,35 +252,10 @@ class Tap:
         if not self._muted:
             number, seconds, raw = self.steps - 1, begin - self._start, tuple(self._raw)
             noted = self._notes.take()
-            self._pending.append(
+            self.emitter.pending.append(
                 Pending(number, seconds, taken, raw, scalars, skipped_at, noted)
             )
         self._raw.clear()
-        if begin >= self._emit_at:
-            now = time.perf_counter()
-            self._emit_arrived()
-            spent = time.perf_counter() - now
-            self._emit_at = now + min(_LAG, spent / _EMITTING)
+        self.emitter.emit_if_due(begin)
         if self._budget is not None:
-            now = time.perf_counter()
-            spent = _UNSEEN * (self._spent + now - begin)
-            self._due = now - self._start + spent / self._budget
-            self._spent = 0.0
-
-    def _emit_arrived(self, *, wait: bool = False) -> None:
-        """Emits steps in order, as far as their figures are here.
-
-        While another thread flushes, training leaves them for the next time.
-        """
-        if not self._emitting.acquire(blocking=wait):
-            return
-        steps: list[Step] = []
-        try:
-            while self._pending and (wait or self._pending[0].ready):
-                steps.append(self._pending.popleft().step())
-        finally:  # those before one that failed are good
-            try:
-                if steps:
-                    self._emit(steps)
-            finally:
-                self._emitting.release()
+            self._budget.pay(begin)

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.amp import GradScaler
 
+    from gradsound.measure.emitting import Emit
     from gradsound.measure.layers import Layer
-    from gradsound.measure.tap import Emit, Tap
+    from gradsound.measure.tap import Tap
 
 
 def rank() -> int:
