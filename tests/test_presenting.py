@@ -185,7 +185,17 @@ def test_an_attachment_shows_every_step(notebook) -> None:
             assert f": {steps} steps in" in html
 
 
-def test_an_attachment_shown_by_another_thread() -> None:
+@pytest.fixture
+def _restless() -> Iterator[None]:
+    """Threads take turns as often as they can, and at any place."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(usual)
+
+
+@pytest.mark.usefixtures("_restless")
+def test_an_attachment_shown_by_other_threads() -> None:
     """Training goes on meanwhile, and every step is recorded, once and in order."""
     model = small()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
@@ -195,11 +205,13 @@ def test_an_attachment_shown_by_another_thread() -> None:
         while not over.is_set():
             attachment._tap.flush()  # what showing does first
 
-    other = threading.Thread(target=show)
-    other.start()
+    others = [threading.Thread(target=show) for _ in range(3)]
+    for other in others:
+        other.start()
     train(model, optimizer, 3000)
     over.set()
-    other.join()
+    for other in others:
+        other.join()
     attachment.close()
 
     numbers = [step.number for step in gradsound.read_run("run.jsonl").steps]

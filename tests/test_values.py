@@ -25,8 +25,7 @@ from zoo import loss_of, small, train
 import gradsound
 from gradsound.attachment import Attachment
 from gradsound.errors import GradsoundWarning, RunFormatError
-from gradsound.measure import noting
-from gradsound.measure import tap as tapping
+from gradsound.measure import emitting, noting
 from gradsound.measure.reading import Reading
 from gradsound.music.gathering import gather
 from gradsound.run import Step
@@ -94,7 +93,7 @@ class Late(Reading):
 def far(monkeypatch: pytest.MonkeyPatch) -> Callable[[torch.Tensor], torch.Tensor]:
     """Puts tensors on an accelerator."""
     monkeypatch.setattr(noting, "Reading", Late)
-    monkeypatch.setattr(tapping, "_LAG", 0.0)  # emit whatever is there at each step
+    monkeypatch.setattr(emitting, "_LAG", 0.0)  # emit whatever is there at each step
     Late.arrived, Late.waited, Far.waited = False, 0, 0
     return lambda tensor: tensor.as_subclass(Far)
 
@@ -330,8 +329,7 @@ def test_values_wait_for_a_step_that_is_measured(monkeypatch) -> None:
     with gradsound.attach(model, optimizer, budget=0.25) as attachment:
         for k in range(5):
             clock[0] += 10.0
-            tap = attachment._tap
-            tap._due = 0.0 if k in (0, 3) else INF
+            attachment._tap._budget._due = 0.0 if k in (0, 3) else INF
             attachment.note(loss=k, **{f"only{k}": k})
             train(model, optimizer, 1)
     first, second = gradsound.read_run("run.jsonl").steps
