@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 NO_NORMS = "{}: a run file says itself what its norms are; leave out norms"
 _LINE_MAX = 1 << 26  # bytes; a line of 64 MiB is no step but a file of another kind
+# Bytes that are read at once. Each reading lets go of Python's lock for an instant; were it
+# oftener than every 5 ms, a thread that waits for the lock would ask for it in vain.
+_BUFFER = 1 << 20
 
 
 def read_run(path: str | Path, *, norms: str | Iterable[str] | None = None) -> Run:
@@ -126,7 +129,7 @@ class _FileSteps:
     path: Path
 
     def __iter__(self) -> Iterator[Step]:
-        with self.path.open("rb") as file:
+        with self.path.open("rb", _BUFFER) as file:
             yield from parse(str(self.path), lines(file)).steps
 
 
