@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from gradsound.errors import RunFormatError, warn
 from gradsound.run import Header, Run, Step
@@ -98,7 +98,7 @@ def parse(source: str, numbered: Iterator[tuple[int, bytes]]) -> Run:
 
 
 def lines(
-    file: io.BufferedIOBase, more: Callable[[], bool] = lambda: False
+    file: io.BufferedIOBase | BinaryIO, more: Callable[[], bool] = lambda: False
 ) -> Iterator[tuple[int, bytes]]:
     r"""Yields the lines of a file with their numbers, from 1.
 
