@@ -71,16 +71,10 @@ class Census:
         self._had = np.zeros(len(self.parameters), bool)  # a gradient, at any time
         self._lacked = np.zeros(len(self.parameters), bool)  # one, at any time since
         self._none: NDArray[np.bool_] | None = None  # of the last look
-        self._trained = self._ids_trained()
+        self._held = held_by(self._trainer())
 
     def _trainer(self) -> Optimizer | None:
         return None if self._optimizer is None else self._optimizer()
-
-    def _ids_trained(self) -> list[list[int]]:
-        """The ids of the parameters in the optimizer's groups, none without one."""
-        optimizer = self._trainer()
-        groups = () if optimizer is None else optimizer.param_groups
-        return [[*map(id, group["params"])] for group in groups]
 
     def is_due(self, none: NDArray[np.bool_]) -> bool:
         """Whether to look again: from time to time, or because something is unusual.
@@ -89,7 +83,7 @@ class Census:
             none: Which parameters have no gradient at this step, shape (P,).
         """
         self._looks += 1
-        suspicious = self._looks % _EVERY == 0 or self._ids_trained() != self._trained
+        suspicious = self._looks % _EVERY == 0 or held_by(self._trainer()) != self._held
         if none is not self._none:  # to look at it costs more than all the rest
             self._none = none
             ceased = none & self._had & ~self._lacked

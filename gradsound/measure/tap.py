@@ -124,10 +124,11 @@ class Tap:
             fresh: The ids of the parameters whose gradients count; all if None.
             skipped_at: If the step was skipped and its gradients are unscaled: the scale.
         """
-        begin = time.perf_counter()
         if self.own is not None:
             self.measure_held(self.own.held, self.own.scalars(optimizer), skipped_at)
-        elif self._begins(begin):
+            return
+        begin = time.perf_counter()
+        if self._begins(begin):
             taken = self._take(self._sample, fresh)
             self._ends(begin, taken, Scalars.of(optimizer), skipped_at)
 
@@ -148,7 +149,7 @@ class Tap:
             parameters: Whose gradients; all if None.
         """
         begin = time.perf_counter()
-        if self.own is not None or not (self._budget is None or self._budget.allows(begin)):
+        if self.own is not None or not self._is_allowed(begin):
             return
         layers = self.census.layers_of(parameters)
         for done, _ in self._raw:
@@ -238,10 +239,13 @@ class Tap:
             taken = self._shards.add_up(own, self.census.first)
         return taken
 
+    def _is_allowed(self, now: float) -> bool:
+        return self._budget is None or self._budget.allows(now)
+
     def _begins(self, begin: float) -> bool:
         """Counts a step; returns whether it is to be measured."""
         self.steps += 1
-        if self._budget is None or self._budget.allows(begin):
+        if self._is_allowed(begin):
             return True
         self._raw.clear()
         return False
