@@ -103,7 +103,7 @@ class Playing:
                 if self.conductor.done and not self._mixer.left:
                     break
                 if self._speaker.wants(_LOOK):
-                    self._speaker.play(self._next())
+                    self._speaker.play(self._next(0.0 if self.muted else self.volume))
                     passed = self._block
                     if compiler.ident is None:  # it would make the first sound later
                         compiler.start()
@@ -113,9 +113,8 @@ class Playing:
                 self._tell()
                 left -= passed if read else 0.0
         finally:
-            self.muted = True
             if self._speaker.wants(_LOOK):
-                self._speaker.play(self._next())  # ends without a click
+                self._speaker.play(self._next(0.0))  # ends without a click
             self._speaker.close()
             if compiler.ident is not None:
                 compiler.join()
@@ -139,11 +138,11 @@ class Playing:
         while captions and captions[0].time <= self._mixer.placer.now:
             self._told(captions.pop(0))
 
-    def _next(self) -> Samples:
-        """The next block, shape (N, C)."""
+    def _next(self, gain: float) -> Samples:
+        """The next block, shape (N, C), which ends at that gain."""
         self._play_next()
         block = self._mixer.read(self._speaker.frames)
-        before, self._gain = self._gain, 0.0 if self.muted else self.volume
+        before, self._gain = self._gain, gain
         if self._gain != before:
             ramp = np.linspace(before, self._gain, len(block) + 1, dtype=np.float32)[1:]
             return block * ramp[:, None]
