@@ -39,11 +39,14 @@ from gradsound.measure.meter import Meter
 
 THREADS = 1  # two cores are there: the other is for what monitors do beside the training
 MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
-MINUTES = 3  # for the short turns of one model, at most
+MINUTES = 2  # for the short turns of one model, at most
+INSIDE = 50  # turns of which the time in hooks is taken, at most
 LONG = 0.1  # seconds of a long turn
 LONG_ROUNDS = 8
+SETTLED = 1.0  # seconds; a process has begun then, and what the last one left is done
 BUDGETED = 30.0  # seconds
 BARE, CONTROL = "bare", "bare again (control)"
+LONG_CONTROL = "bare again, in long turns"
 CLIPPING = "clipping"
 TINY = "10,000 tiny"  # others than we would take minutes for it
 Measure = Callable[[int], object]  # called before the optimizer's step, with its number
@@ -69,9 +72,9 @@ class Loop:
         self._number, self.warm = 0, 2
         self.turn(lambda _: None, 5)
         self.seconds = self.turn(lambda _: None, 5)
-        # Steps of a turn, and before it for caches to be as in a loop of its own. For
-        # ratios near 1, neighbours in time are what counts.
-        self.steps, self.warm = (6, 2) if self.seconds < 0.03 else (2, 1)
+        # Steps of a turn, and before it for caches to be as in a loop of its own, which
+        # matters to short ones. For ratios near 1, neighbours in time are what counts.
+        self.steps, self.warm = (6, 2) if self.seconds < 0.03 else (1, 0)
 
     def turn(self, measure: Measure, steps: int) -> float:
         """Seconds that a step takes."""
@@ -84,6 +87,39 @@ class Loop:
             self.optimizer.step()
             self._number += 1
         return (time.perf_counter() - begin) / steps
+
+
+class Hooks:
+    """The hooks that an optimizer has, and the seconds that are spent in them.
+
+    Args:
+        optimizer: Which one.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        self.seconds = 0.0
+        self._places = (
+            optimizer._optimizer_step_pre_hooks,
+            optimizer._optimizer_step_post_hooks,
+        )
+        self._plain = [dict(place) for place in self._places]
+        self._timed = [
+            {key: self._time(hook) for key, hook in place.items()} for place in self._plain
+        ]
+
+    def set(self, *, on: bool, timed: bool = False) -> None:
+        """Has them called, or not; those that are timed take a microsecond more."""
+        for place, hooks in zip(self._places, self._timed if timed else self._plain):
+            place.clear()
+            place.update(hooks if on else {})
+
+    def _time(self, hook: Callable[..., None]) -> Callable[..., None]:
+        def call(*args: object) -> None:
+            begin = time.perf_counter()
+            hook(*args)
+            self.seconds += time.perf_counter() - begin
+
+        return call
 
 
 def short_turns(loop: Loop, rounds: int) -> dict[str, list[float]]:
@@ -114,18 +150,28 @@ def short_turns(loop: Loop, rounds: int) -> dict[str, list[float]]:
         del cases["the 2019 script's lines"]
     taken: dict[str, list[float]] = {case: [] for case in cases}
     with gradsound.attach(model, optimizer, log=fresh()):
-        hooks = optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks
-        ours = [dict(place) for place in hooks]
+        hooks = Hooks(optimizer)
         for _ in range(rounds):
             for case in random.sample([*cases], len(cases)):
                 measure, heard = cases[case]
-                for place, kept in zip(hooks, ours):
-                    place.clear()
-                    place.update(kept if heard else {})
+                hooks.set(on=heard)
                 taken[case].append(loop.turn(measure, loop.steps))
-        for place, kept in zip(hooks, ours):
-            place.update(kept)
+        hooks.set(on=True)
     return taken
+
+
+def inside(loop: Loop, rounds: int) -> float:
+    """Seconds that a step spends in our hooks, the median over turns."""
+    taken = []
+    with gradsound.attach(loop.model, loop.optimizer, log=fresh()):
+        hooks = Hooks(loop.optimizer)
+        hooks.set(on=True, timed=True)
+        for _ in range(rounds):
+            hooks.seconds = 0.0
+            loop.turn(lambda _: None, loop.steps)
+            taken.append(hooks.seconds / (loop.warm + loop.steps))
+        hooks.set(on=True)
+    return statistics.median(taken)
 
 
 @contextmanager
@@ -138,7 +184,6 @@ def bare(loop: Loop) -> Iterator[Measure]:
 def sounding(loop: Loop) -> Iterator[Measure]:
     """Our own, with a sound file that another process renders meanwhile."""
     with gradsound.attach(loop.model, loop.optimizer, log=fresh(), wav="run.wav"):
-        time.sleep(1.0)  # until that process has begun
         yield lambda _: None
 
 
@@ -164,7 +209,6 @@ def wandb_watch(loop: Loop) -> Iterator[Measure]:
     wandb.watch(loop.model, log="gradients", log_freq=1)
     yield lambda step: wandb.log({"number": step})
     wandb.unwatch(loop.model)
-    time.sleep(0.1)  # its service has work left, which is not for the next
 
 
 @contextmanager
@@ -178,6 +222,7 @@ def wandb_run(folder: str) -> Iterator[None]:
 
 LONG_CASES = {
     BARE: bare,
+    LONG_CONTROL: bare,
     "gradsound, with a sound file": sounding,
     "TensorBoard histograms": tensorboard,
     "wandb.watch": wandb_watch,
@@ -190,37 +235,26 @@ def long_turns(loop: Loop, steps: int) -> dict[str, list[float]]:
     for _ in range(LONG_ROUNDS):
         for case in random.sample([*LONG_CASES], len(LONG_CASES)):
             with LONG_CASES[case](loop) as measure:
+                begin = time.perf_counter()
+                while time.perf_counter() - begin < SETTLED:  # idle cores get slower
+                    loop.turn(lambda _: None, loop.steps)
                 taken[case].append(loop.turn(measure, steps))
     return taken
 
 
 def budgeted(loop: Loop, seconds: float) -> str:
     """What share of the time all our hooks take under a budget of one percent."""
-    inside, steps = 0.0, 0
-
-    def timed(hook: Callable[..., None]) -> Callable[..., None]:
-        def call(*args: object) -> None:
-            nonlocal inside
-            begin = time.perf_counter()
-            hook(*args)
-            inside += time.perf_counter() - begin
-
-        return call
-
-    log, optimizer = fresh(), loop.optimizer
-    with gradsound.attach(loop.model, optimizer, log=log, budget=0.01):
-        for place in (
-            optimizer._optimizer_step_pre_hooks,
-            optimizer._optimizer_step_post_hooks,
-        ):
-            for key, hook in [*place.items()]:
-                place[key] = timed(hook)
+    log, steps = fresh(), 0
+    with gradsound.attach(loop.model, loop.optimizer, log=log, budget=0.01):
+        hooks = Hooks(loop.optimizer)
+        hooks.set(on=True, timed=True)
         begin = time.perf_counter()
         while (passed := time.perf_counter() - begin) < seconds:
             loop.turn(lambda _: None, loop.steps)
             steps += loop.warm + loop.steps
+        hooks.set(on=True)
     measured = len([*gradsound.read_run(log).steps])
-    return f"{inside / passed:.2%} of the time, {measured} of {steps} steps measured"
+    return f"{hooks.seconds / passed:.2%} of the time, {measured} of {steps} steps measured"
 
 
 def reading(model: nn.Module) -> dict[str, float]:
@@ -261,6 +295,10 @@ def compare(name: str, rounds: int) -> None:
     step = statistics.median(taken[BARE])
     print(f"\n{name}: {step * 1e3:.2f} ms a step, {len(taken[BARE])} rounds")
     show(taken)
+    hooks = inside(loop, min(INSIDE, len(taken[BARE])))
+    print(
+        f"  {'gradsound, in its hooks':30} {1 + hooks / step:7.3f} x {hooks * 1e6:+9.0f} us"
+    )
     if name == TINY:
         print(f"  {'gradsound, budget of 1 %':30} {budgeted(loop, BUDGETED)}")
     else:
