@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from gradsound.live.beside import Trainer, serve, tell
-from gradsound.live.stations import OnAir
+from gradsound.live.on_air import OnAir
 from gradsound.music.preset_data import from_data
 from gradsound.out.web.server import Server
 from gradsound.run_file import lines, parse

@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gradsound.live.conducting import FASTEST, Conductor
-from gradsound.out.web.messages import events
+from gradsound.out.web.messages import events, hello
 from gradsound.synth.placing import Placer
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from gradsound.live.conducting import Passage
     from gradsound.music.captions import Caption
+    from gradsound.music.composing import Composer
     from gradsound.music.moments import Moment
     from gradsound.music.preset import Preset
     from gradsound.run import Run
@@ -34,6 +36,21 @@ _LOOK = 0.1  # seconds between looks at whether anything has come or ended
 def programs_of(voices: Iterable[Program]) -> list[Program]:
     """The voices of a page, each once, in the order that its notes count them."""
     return [*dict.fromkeys(voices)]
+
+
+def greeting(
+    run: Run, preset: Preset, composer: Composer, sample_rate: int, *, live: bool
+) -> str:
+    """What a page is told first: what it hears, and whether as it happens."""
+    about = {
+        "note": run.header.note,
+        "start": run.header.start,
+        "layers": run.header.layers,
+        "preset": preset.name,
+        "sample_rate": sample_rate,
+        "live": live,
+    }
+    return hello(Path(run.name).name, about, composer.gathered())
 
 
 class Broadcast:
