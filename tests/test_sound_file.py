@@ -1,5 +1,6 @@
 """Sound files: read back as written, the same bytes each time, never half a file."""
 
+import os
 import resource
 import struct
 import subprocess
@@ -53,6 +54,14 @@ def test_reads_back(tmp_path: Path, name: str, subtype: str | None, quantum: flo
 
     assert rate == RATE
     np.testing.assert_allclose(read, samples, rtol=0, atol=quantum / 2)
+
+
+def test_a_name_need_not_be_utf_8(tmp_path: Path) -> None:
+    """Any that the system has."""
+    path = tmp_path / os.fsdecode(b"\xff.wav")
+    write_sound(path, pieces(tone(100)), RATE)
+    with path.open("rb") as file:
+        assert soundfile.info(file).frames == 100
 
 
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24"])

@@ -6,6 +6,7 @@ Shapes: N frames, C channels.
 from __future__ import annotations
 
 import errno
+import os
 import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -106,13 +107,14 @@ def _write(
         raise ImportError(f"install libsndfile, by apt or brew: {error}") from error
     name = FORMATS[path.suffix.lower()][0]
     most, frames, file = 2**63, 0, None
+    written = os.fsencode(part) if os.name == "posix" else part  # it need not be UTF-8
     try:
         for block in blocks:
             if file is None:
                 channels = block.shape[1]
                 try:
                     file = soundfile.SoundFile(
-                        part, "w", sample_rate, channels, subtype, format=name
+                        written, "w", sample_rate, channels, subtype, format=name
                     )
                 except soundfile.SoundFileError as error:
                     check_path(path, subtype)  # nothing may be made there any more
@@ -136,7 +138,7 @@ def _write(
         if file is None:
             raise ValueError(f"{path}: there is nothing to write")
         file.close()
-        if soundfile.info(part).frames != frames:  # closing may fail in silence
+        if soundfile.info(written).frames != frames:  # closing may fail in silence
             raise soundfile.SoundFileError
     except soundfile.SoundFileError as error:  # it has no reason to tell
         message = "Writing the sound failed (is the disk full?)"
