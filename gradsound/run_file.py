@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     import io
     from collections.abc import Callable, Iterable, Iterator
 
-NO_NORMS = "{}: a run file says itself what its norms are; leave out norms"
 _LINE_MAX = 1 << 26  # bytes; a line of 64 MiB is no step but a file of another kind
 # Bytes that are read at once. Each reading lets go of Python's lock for an instant; were it
 # oftener than every 5 ms, a thread that waits for the lock would ask for it in vain.
@@ -48,11 +47,22 @@ def read_run(path: str | Path, *, norms: str | Iterable[str] | None = None) -> R
     globs = [norms] if isinstance(norms, str) else None if norms is None else [*norms]
     if (logged := read_log(path, globs)) is not None:
         return logged
-    if norms is not None:
-        raise ValueError(NO_NORMS.format(path))
+    refuse_norms(str(path), norms)
     with path.open("rb") as file:
         header = _read_header(str(path), lines(file))
     return Run(header, _FileSteps(path), str(path))
+
+
+def refuse_norms(source: str, norms: object) -> None:
+    """A run file, called ``source``, needs no globs over its norms.
+
+    Raises:
+        ValueError: If there are some.
+    """
+    if norms is not None:
+        raise ValueError(
+            f"{source}: a run file says itself what its norms are; leave out norms"
+        )
 
 
 def run_for(run: Run | str | Path, outputs: Iterable[Path], act: str) -> Run:

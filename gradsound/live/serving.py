@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from gradsound.live.address import Address
 from gradsound.live.keeping import kept
+from gradsound.live.on_air import OnAir
+from gradsound.live.on_demand import OnDemand
 from gradsound.live.source import Source
-from gradsound.live.stations import OnAir, OnDemand
 from gradsound.music.preset import at_speed
 from gradsound.out.web.server import Server
-from gradsound.run_file import NO_NORMS, read_run
+from gradsound.run_file import read_run, refuse_norms
 from gradsound.synth.javascript import module
 
 if TYPE_CHECKING:
@@ -67,8 +68,7 @@ def serve(
             source = stack.enter_context(Source(path, norms))
             run = _begun(source)
         elif str(path) == "-":
-            if norms is not None:
-                raise ValueError(NO_NORMS.format("standard input"))
+            refuse_norms("standard input", norms)
             run = kept(stack)
         else:
             run = read_run(path, norms=norms)

@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from gradsound.run_file import NO_NORMS, lines, parse, read_run
+from gradsound.run_file import lines, parse, read_run, refuse_norms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,8 +47,8 @@ class Source(io.RawIOBase):
         self.piped = str(path) == "-"
         self.name = "standard input" if self.piped else str(path)
         self._logged = not self.piped and find(path) is not None
-        if norms is not None and not self._logged:
-            raise ValueError(NO_NORMS.format(self.name))
+        if not self._logged:
+            refuse_norms(self.name, norms)
         opened = 0 if self.piped else os.devnull if self._logged else path
         self._file = open(  # noqa: SIM115 (closed with this)
             opened, "rb", buffering=0, closefd=not self.piped
