@@ -175,8 +175,11 @@ def listen(
     Raises:
         ValueError: If latency, volume or port is outside its range, or given for the other
             way to play; and as `gradsound.attach`.
+        TypeError: If ``live`` is given, and as `gradsound.attach`.
         MissingExtraError: If PyAudio is not installed, or websockets for a page.
     """
+    if "live" in options:
+        raise TypeError("live is what listen() does: leave it out")
     live: Live | Web
     if web is False:
         live = Live(device=device, latency=latency, volume=volume)

@@ -88,6 +88,7 @@ def render(
         VoiceError: If the voice cannot be compiled; the message has the line.
         RunFormatError: If a run file is not one.
         OSError: If a file cannot be read or written.
+        ImportError: If soundfile cannot be loaded; the message says what to do.
     """
     path = Path(path)
     outputs, both = (path, path.with_suffix(ENDING)), (run, other)

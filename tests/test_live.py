@@ -453,6 +453,12 @@ def test_what_is_out_of_range_is_refused(option: dict, message: str) -> None:
         gradsound.listen(small(), **option)
 
 
+def test_that_it_is_live_need_not_be_said() -> None:
+    """It is refused in words, not in Python's."""
+    with pytest.raises(TypeError, match=r"live is what listen\(\) does: leave it out"):
+        gradsound.listen(small(), live=True)
+
+
 def test_without_a_log_nothing_is_kept(server) -> None:
     """What is heard goes through a file that has no name."""
     with server.recording() as recording:
