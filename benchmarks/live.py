@@ -47,6 +47,7 @@ sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from sound_server import RATE, SoundServer
 
 TURN = 1.0  # seconds
+SETTLED = 3.0  # seconds of training before; a player has begun then, its voices compiled
 GAP = 32  # zeros that follow each other; a tone has fewer
 # Notes without pauses or edges: what is silent then was lost.
 DENSE = replace(PRESETS["notes"], voice="sine", note=0.05, rest=0.0, fade=0.0)
@@ -170,7 +171,6 @@ def listening(load: Load, frames: int) -> Iterator[Act]:
     with gradsound.listen(
         load.model, load.optimizer, log=fresh(), preset=DENSE, latency=latency
     ):
-        time.sleep(1.0)
         yield lambda: None
 
 
@@ -281,6 +281,7 @@ def step_times(load: Load, rounds: int) -> None:
     for _ in range(rounds):
         for case in random.sample([*CASES], len(CASES)):
             with CASES[case](load, FRAMES["safe"]) as measure:
+                load.turn(measure, SETTLED)
                 taken[case].append(load.turn(measure, TURN))
     low, middle, high = (1e3 * s for s in statistics.quantiles(taken["bare"]))
     print(f"  a bare step takes {middle:.1f} ms, half of them {low:.1f} to {high:.1f}")
@@ -295,7 +296,7 @@ def gaps(load: Load, server: SoundServer, seconds: float) -> None:
     for case in [*CASES][2:]:
         for frames in FRAMES.values():
             with CASES[case](load, frames) as measure:
-                load.turn(measure, 1.0)
+                load.turn(measure, SETTLED)
                 monitor = Monitor(server)
                 load.turn(measure, seconds)
                 monitor.end()
@@ -385,21 +386,28 @@ def resident(player: Player) -> float:
     return total / 1e6
 
 
-def start(server: SoundServer) -> None:
-    """Prints how long it takes to begin, and what a step of 100 layers costs the loop."""
+def first_sound(server: SoundServer, load: Load, when: str, go_on: Act) -> None:
+    """Prints how long it takes to begin, if after one step the loop goes on like that."""
     begun, heard = [], []
-    load = Load(nasty=False)
     for _ in range(10):
         monitor, begin = Monitor(server, 10), time.monotonic()
         with gradsound.listen(load.model, load.optimizer, log=fresh(), preset=SHORT):
             begun.append(1e3 * (time.monotonic() - begin))
+            load.step(lambda: None)
             while not monitor.onsets:
-                load.step(lambda: None)
+                go_on()
             heard.append(1e3 * (monitor.onsets[0] - begin))
         monitor.end()
-    print(f"  listen() takes {statistics.median(begun):.0f} ms, {max(begun):.0f} at most")
-    first = statistics.median(heard)
-    print(f"  the first sound comes after {first:.0f} ms, {max(heard):.0f} at most")
+    for what, taken in {"listen() takes": begun, "first sound after": heard}.items():
+        middle, most = statistics.median(taken), max(taken)
+        print(f"  {when}: {what} {middle:.0f} ms, {most:.0f} at most", flush=True)
+
+
+def start(server: SoundServer) -> None:
+    """Prints how long it takes to begin, and what a step of 100 layers costs the loop."""
+    load = Load(nasty=False)
+    first_sound(server, load, "both cores busy", lambda: load.step(lambda: None))
+    first_sound(server, load, "nothing else to do", lambda: time.sleep(0.01))
     torch.set_num_threads(1)  # or what is timed is who else has the processor
     model, x, y = mlp()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
