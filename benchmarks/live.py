@@ -374,16 +374,40 @@ def soak(server: SoundServer, seconds: float) -> None:
     monitor.end()
 
 
-def resident(player: Player) -> float:
-    """Megabytes of the process that plays and of that which has the device."""
-    total, found = 0, [player._process._process.pid]
+def processes(player: Player) -> Iterator[Path]:
+    """What the system says of the process that plays, and of that which has the device."""
+    found = [player._process._process.pid]
     while found:
         process = Path(f"/proc/{found.pop()}")
-        pages = int((process / "statm").read_text().split()[1])
-        total += pages * os.sysconf("SC_PAGE_SIZE")
+        yield process
         for task in (process / "task").iterdir():
             found += map(int, (task / "children").read_text().split())
-    return total / 1e6
+
+
+def resident(player: Player) -> float:
+    """Megabytes of both."""
+    pages = [int((p / "statm").read_text().split()[1]) for p in processes(player)]
+    return sum(pages) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def at_work(player: Player) -> float:
+    """Seconds of a processor that both have taken."""
+    stats = [(p / "stat").read_text().rpartition(")")[2] for p in processes(player)]
+    ticks = [int(tick) for stat in stats for tick in stat.split()[11:13]]
+    return sum(ticks) / os.sysconf("SC_CLK_TCK")
+
+
+def share(load: Load) -> None:
+    """Prints how much of a core what plays takes, while the training goes on."""
+    with gradsound.listen(
+        load.model, load.optimizer, log=fresh(), preset=DENSE
+    ) as attachment:
+        load.turn(lambda: None, SETTLED)
+        player, begin = attachment._recorder.player, time.monotonic()
+        before = at_work(player)
+        load.turn(lambda: None, 10 * TURN)
+        taken = (at_work(player) - before) / (time.monotonic() - begin)
+        print(f"  what plays takes {taken:.1%} of a core", flush=True)
 
 
 def first_sound(server: SoundServer, load: Load, when: str, go_on: Act) -> None:
@@ -457,8 +481,10 @@ def main() -> None:
                     print(f"\n{name}, and another training beside it: time of a step")
                     with neighbour():
                         step_times(load, arguments.rounds)
+                        share(load)
                     print(f"\n{name}, in two threads: time of a step")
                     step_times(load, arguments.rounds)
+                    share(load)
                 if "gaps" in wanted:
                     print(f"\n{name}: sound lost")
                     gaps(load, server, arguments.seconds)
