@@ -156,7 +156,6 @@ def short_turns(loop: Loop, rounds: int) -> dict[str, list[float]]:
                 measure, heard = cases[case]
                 hooks.set(on=heard)
                 taken[case].append(loop.turn(measure, loop.steps))
-        hooks.set(on=True)
     return taken
 
 
@@ -170,7 +169,6 @@ def inside(loop: Loop, rounds: int) -> float:
             hooks.seconds = 0.0
             loop.turn(lambda _: None, loop.steps)
             taken.append(hooks.seconds / (loop.warm + loop.steps))
-        hooks.set(on=True)
     return statistics.median(taken)
 
 
@@ -252,7 +250,6 @@ def budgeted(loop: Loop, seconds: float) -> str:
         while (passed := time.perf_counter() - begin) < seconds:
             loop.turn(lambda _: None, loop.steps)
             steps += loop.warm + loop.steps
-        hooks.set(on=True)
     measured = len([*gradsound.read_run(log).steps])
     return f"{hooks.seconds / passed:.2%} of the time, {measured} of {steps} steps measured"
 
