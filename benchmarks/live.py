@@ -46,8 +46,9 @@ from gradsound.run_writer import RunWriter
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from sound_server import RATE, SoundServer
 
-TURN = 1.0  # seconds
+TURN = 3.0  # seconds
 SETTLED = 3.0  # seconds of training before; a player has begun then, its voices compiled
+GONE = 1.0  # seconds of training after, until nothing is left of what was played
 GAP = 32  # zeros that follow each other; a tone has fewer
 # Notes without pauses or edges: what is silent then was lost.
 DENSE = replace(PRESETS["notes"], voice="sine", note=0.05, rest=0.0, fade=0.0)
@@ -241,8 +242,7 @@ def in_a_thread(load: Load, frames: int) -> Iterator[Act]:
 
 
 CASES = {
-    "bare": bare,
-    "bare again (control)": bare,
+    "bare (control)": bare,
     "gradsound.listen": listening,
     "written in the loop": in_the_loop,
     "a thread": in_a_thread,
@@ -276,24 +276,27 @@ def train() -> None:
 
 
 def step_times(load: Load, rounds: int) -> None:
-    """Prints what a step takes, against a bare one."""
-    taken: dict[str, list[float]] = {case: [] for case in CASES}
+    """Prints what a step takes, against bare ones just after."""
+    ratios: dict[str, list[float]] = {case: [] for case in CASES}
+    bare_steps = []
     for _ in range(rounds):
         for case in random.sample([*CASES], len(CASES)):
             with CASES[case](load, FRAMES["safe"]) as measure:
                 load.turn(measure, SETTLED)
-                taken[case].append(load.turn(measure, TURN))
-    low, middle, high = (1e3 * s for s in statistics.quantiles(taken["bare"]))
+                taken = load.turn(measure, TURN)
+            load.turn(lambda: None, GONE)
+            bare_steps.append(load.turn(lambda: None, TURN))
+            ratios[case].append(taken / bare_steps[-1])
+    low, middle, high = (1e3 * s for s in statistics.quantiles(bare_steps))
     print(f"  a bare step takes {middle:.1f} ms, half of them {low:.1f} to {high:.1f}")
-    for case, seconds in taken.items():
-        ratios = [one / other for one, other in zip(seconds, taken["bare"])]
-        if case != "bare":
-            print(f"  {case:28} {statistics.median(ratios):6.3f} x", flush=True)
+    for case, found in ratios.items():
+        low, middle, high = statistics.quantiles(found)
+        print(f"  {case:28} {middle:6.3f} x, half of them {low:.3f} to {high:.3f}")
 
 
 def gaps(load: Load, server: SoundServer, seconds: float) -> None:
     """Prints what is lost of a sound without pauses."""
-    for case in [*CASES][2:]:
+    for case in [*CASES][1:]:
         for frames in FRAMES.values():
             with CASES[case](load, frames) as measure:
                 load.turn(measure, SETTLED)
@@ -405,7 +408,7 @@ def share(load: Load) -> None:
         load.turn(lambda: None, SETTLED)
         player, begin = attachment._recorder.player, time.monotonic()
         before = at_work(player)
-        load.turn(lambda: None, 10 * TURN)
+        load.turn(lambda: None, 10.0)
         taken = (at_work(player) - before) / (time.monotonic() - begin)
         print(f"  what plays takes {taken:.1%} of a core", flush=True)
 
@@ -459,7 +462,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="What listening live costs.")
     parts = ["times", "gaps", "delays", "start", "soak"]
     parser.add_argument("parts", nargs="*", metavar="part", help=", ".join(parts))
-    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=60.0)
     arguments = parser.parse_args()
     wanted = arguments.parts or parts[:-1]

@@ -26,6 +26,7 @@ _READ_BEFORE = 0.03  # seconds; to read steps takes less
 _PATIENCE = 3.0  # seconds that steps wait for a device
 _LOOK = 0.1  # seconds between looks at whether to go on, while no device asks
 _SWITCH = 0.0005  # seconds; a block must not wait for the thread that reads
+_AT_ONCE = 8  # blocks; made together they take the time of two
 
 
 class Playing:
@@ -66,6 +67,7 @@ class Playing:
         self._mixer = Mixer(sample_rate, preset.channels)
         self._block = speaker.frames / sample_rate  # seconds
         self.conductor = Conductor(run, preset, live=live, hold=self._block, begin=begin)
+        self._made = np.zeros((0, preset.channels), np.float32)  # blocks to be played
         self._gain = 0.0  # at present
         self._deaf = 0.0  # seconds without a device
         self.volume, self.muted = volume, False
@@ -84,7 +86,12 @@ class Playing:
     @property
     def spare(self) -> float:
         """Seconds until the next step is wanted, at least."""
-        return max(0.0, self._mixer.left / self._sample_rate - _READ_BEFORE)
+        return max(0.0, self._left / self._sample_rate - _READ_BEFORE)
+
+    @property
+    def _left(self) -> int:
+        """Frames of what was added that are still to be played."""
+        return len(self._made) + self._mixer.left
 
     def play(self, most: float = np.inf) -> None:
         """Plays until the run is over and everything was heard.
@@ -100,7 +107,7 @@ class Playing:
         try:
             while left > 0 and not self.ended:
                 read = self.conductor.read
-                if self.conductor.done and not self._mixer.left:
+                if self.conductor.done and not self._left:
                     break
                 if self._speaker.wants(_LOOK):
                     self._speaker.play(self._next(0.0 if self.muted else self.volume))
@@ -120,30 +127,37 @@ class Playing:
                 compiler.join()
             sys.setswitchinterval(switch)
 
-    def _play_next(self) -> None:
-        """Adds what follows when what was added is nearly over."""
-        if self._mixer.left < self._speaker.frames:
-            for passage in self.conductor.next(self._mixer.placer):
-                self._mixer.add(passage.score)
-
     def _go_on_unheard(self) -> None:
         """Where there is no device for long, what comes live is told at least."""
         self._deaf = self._deaf + _LOOK if self._speaker.name is None else 0.0
         if self._live and self._deaf > _PATIENCE:
-            self._play_next()
-            self._mixer.read(round(_LOOK * self._sample_rate))
+            for _ in range(round(_LOOK / self._block)):
+                self._next_block()
 
     def _tell(self) -> None:
         captions = self.conductor.composer.captions
-        while captions and captions[0].time <= self._mixer.placer.now:
+        now = self._mixer.placer.now - len(self._made) / self._sample_rate
+        while captions and captions[0].time <= now:
             self._told(captions.pop(0))
 
     def _next(self, gain: float) -> Samples:
         """The next block, shape (N, C), which ends at that gain."""
-        self._play_next()
-        block = self._mixer.read(self._speaker.frames)
+        block = self._next_block()
         before, self._gain = self._gain, gain
         if self._gain != before:
             ramp = np.linspace(before, self._gain, len(block) + 1, dtype=np.float32)[1:]
             return block * ramp[:, None]
         return block if self._gain == 1.0 else block * np.float32(self._gain)
+
+    def _next_block(self) -> Samples:
+        """The next block as it was composed, shape (N, C)."""
+        frames = self._speaker.frames
+        if not len(self._made):
+            if self._mixer.left < frames:  # what was added is nearly over
+                for passage in self.conductor.next(self._mixer.placer):
+                    self._mixer.add(passage.score)
+            # Nothing is added before these are over: no step is heard later for it.
+            blocks = min(max(1, self._mixer.left // frames), _AT_ONCE)
+            self._made = self._mixer.read(blocks * frames)
+        block, self._made = self._made[:frames], self._made[frames:]
+        return block

@@ -36,6 +36,7 @@ class NormWatch:
         self._names, self._limits = names, thresholds
         layers = len(names)
         self._usual, self._seen = Usual(layers), 0
+        self._lasts = False  # whether anything that was found is not over
         self._lost, self._calm = np.zeros(layers, bool), 0  # not finite
         self._high, self._high_since = np.zeros(layers, bool), 0
         self._small = np.zeros(layers, int)  # for how many steps
@@ -64,13 +65,15 @@ class NormWatch:
         unusual = (lost | high | small | nothing).any(axis=1)
         for k, step in enumerate(steps):
             self._seen += 1
-            if not (unusual[k] or self._lasts()):
+            if not (unusual[k] or self._lasts):
                 continue  # nearly always
             tell = _Telling(found[k], step.number, self._names)
             self._look_at_lost(lost[k], step, tell)
             self._look_at_high(high[k], above[k], tell)
             self._look_at_small(small[k], norms[k], largest[k], tell)
             self._look_at_nothing(nothing[k], absent[k], tell)
+            going = self._lost, self._high, self._small, self._vanished, self._nothing
+            self._lasts = any(some.any() for some in going)
         return found
 
     def _above(
@@ -84,20 +87,15 @@ class NormWatch:
             far = some - medians
             leaps = far > np.log10(self._limits.spike_ratio)
             rows = leaps.any(axis=1)
-            # 32 norms that scatter little by chance, of one layer of many, are no rarity;
-            # so a layer is taken to scatter as much as half of them do.
-            own = np.nan_to_num(scatter(windows[rows], medians[rows]))
-            wide = np.maximum(own, np.median(own, axis=1, keepdims=True))
-            leaps[rows] &= far[rows] > self._limits.spike * np.maximum(wide, _NARROW)
+            if rows.any():
+                # 32 norms that scatter little by chance, of one layer of many, are no
+                # rarity; so a layer is taken to scatter as much as half of them do.
+                own = np.nan_to_num(scatter(windows[rows], medians[rows]))
+                wide = np.maximum(own, np.median(own, axis=1, keepdims=True))
+                leaps[rows] &= far[rows] > self._limits.spike * np.maximum(wide, _NARROW)
             above.append(far)
             high.append(leaps)
         return np.concatenate(above), np.concatenate(high)
-
-    def _lasts(self) -> bool:
-        return any(
-            some.any()
-            for some in (self._lost, self._high, self._small, self._vanished, self._nothing)
-        )
 
     def _look_at_lost(self, lost: NDArray[np.bool_], step: Step, tell: _Telling) -> None:
         self._calm = 0 if lost.any() else self._calm + 1
