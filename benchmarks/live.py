@@ -317,7 +317,8 @@ def latencies(server: SoundServer, frames: int, seconds: float) -> list[float]:
     monitor, begun = Monitor(server, 1), []
     with feeding(str(frames)) as (writer, player):
         for number in range(round(seconds / 0.1)):
-            time.sleep(random.uniform(0.06, 0.14))
+            # No sooner after another than the ear can follow, or it would wait for that.
+            time.sleep(random.uniform(0.09, 0.17))
             begun.append(time.monotonic())
             tell(writer, player, number)
     monitor.end()

@@ -36,7 +36,7 @@ def gradsound() -> Play:
     notes["duration"], notes["level"], notes["continues"] = FRAMES / RATE, 0.1, True
     notes["hertz"] = HERTZ.reshape(-1, 1)
     durations = np.full(STEPS, FRAMES / RATE)
-    score = Score((find_voice("sine"),), notes, durations, VOICES)
+    score = Score((find_voice("sine"),), notes, durations)
 
     def play() -> np.ndarray:
         mixer = Mixer(RATE, 1)

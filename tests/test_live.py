@@ -26,7 +26,10 @@ from zoo import small, train
 
 import gradsound
 from gradsound.errors import GradsoundWarning, MissingExtraError
+from gradsound.live.playing import Playing
+from gradsound.music.captions import Caption
 from gradsound.music.preset import PRESETS
+from gradsound.out.loudspeaker import Loudspeaker
 from gradsound.synth.mixer import render
 
 TESTS = Path(__file__).parent
@@ -133,6 +136,29 @@ def test_a_finished_run_sounds_as_it_is_rendered(server, save) -> None:
     told = [line.partition(" ")[2] for line in done.stderr.decode().splitlines()]
     assert (done.stdout, told) == (b"", captions)
     assert same_ears(recording, "run.wav")
+
+
+@pytest.mark.usefixtures("server")
+def test_captions_are_told_when_their_sound_begins(save, monkeypatch) -> None:
+    """Within a block, though blocks are made several at a time."""
+    nan = float("nan")
+    run = gradsound.read_run(save([[1.0, 2.0]] * 3 + [[nan, 2.0]] + [[1.0, 2.0]] * 4))
+    speaker, played, told = Loudspeaker(None, 512, RATE, pytest.fail), [0], []
+    play = speaker.play
+
+    def counted(samples: np.ndarray) -> None:
+        played[0] += len(samples)
+        play(samples)
+
+    def tell(caption: Caption) -> None:
+        told.append(played[0] / RATE - caption.time)
+
+    monkeypatch.setattr(speaker, "play", counted)
+    Playing(run, PRESETS["notes"], speaker, RATE, live=False, told=tell).play()
+
+    assert len(told) == 3  # not finite, finite again, the end
+    assert min(told) >= 0
+    assert max(told) <= 512 / RATE
 
 
 def test_a_voice_of_ones_own(server, save) -> None:

@@ -26,7 +26,7 @@ _READ_BEFORE = 0.03  # seconds; to read steps takes less
 _PATIENCE = 3.0  # seconds that steps wait for a device
 _LOOK = 0.1  # seconds between looks at whether to go on, while no device asks
 _SWITCH = 0.0005  # seconds; a block must not wait for the thread that reads
-_AT_ONCE = 8  # blocks; made together they take the time of two
+_AT_ONCE = 8  # blocks; made together they take little longer than one
 
 
 class Playing:
