@@ -68,6 +68,7 @@ class Playing:
         self._block = speaker.frames / sample_rate  # seconds
         self.conductor = Conductor(run, preset, live=live, hold=self._block, begin=begin)
         self._made = np.zeros((0, preset.channels), np.float32)  # blocks to be played
+        self._at_once = 1  # block; until voices are compiled, more would be late
         self._gain = 0.0  # at present
         self._deaf = 0.0  # seconds without a device
         self.volume, self.muted = volume, False
@@ -114,6 +115,8 @@ class Playing:
                     passed = self._block
                     if compiler.ident is None:  # it would make the first sound later
                         compiler.start()
+                    elif not compiler.is_alive():
+                        self._at_once = _AT_ONCE
                 else:
                     self._go_on_unheard()
                     passed = _LOOK
@@ -157,7 +160,7 @@ class Playing:
                 for passage in self.conductor.next(self._mixer.placer):
                     self._mixer.add(passage.score)
             # Nothing is added before these are over: no step is heard later for it.
-            blocks = min(max(1, self._mixer.left // frames), _AT_ONCE)
+            blocks = min(max(1, self._mixer.left // frames), self._at_once)
             self._made = self._mixer.read(blocks * frames)
         block, self._made = self._made[:frames], self._made[frames:]
         return block
