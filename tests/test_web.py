@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+import websockets
 from ears import sgd
 from pages import GRADSOUND, Page, get, served
 from sound_server import MARK, processes, until
@@ -420,6 +421,10 @@ def test_the_page_is_for_who_has_its_address(save) -> None:
             Page(url.replace(token, token[:-1] + "x"))
 
 
+@pytest.mark.skipif(
+    int(websockets.__version__.split(".")[0]) < 17,
+    reason="older websockets hang up on whatever is not a GET",
+)
 def test_only_what_reads_is_answered(save) -> None:
     """Other methods are told so, wherever; and HEAD has no body."""
     with served(save(RUN)) as (url, _):
