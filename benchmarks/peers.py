@@ -3,7 +3,7 @@
 Each is timed in an interpreter of its own, pinned to one core, in turns; what it prepares
 (compiling, tables) is not timed. Those that are not installed are left out:
 
-    apt install csound; pip install ctcsound dawdreamer pyo signalflow
+    apt install csound libcsnd-dev; pip install ctcsound dawdreamer pyo signalflow
 """
 
 import os

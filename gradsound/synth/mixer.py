@@ -70,11 +70,16 @@ class Mixer:
     def add(self, score: Score) -> None:
         """Plays a score, after those before it or, if they are over, at once."""
         events = self.placer.place(score)
-        for number in np.unique(score.notes["voice"]):
-            program = score.voices[number]
-            if program not in self._voices:
-                self._voices[program] = _Voice(program, self._channels)
-            self._voices[program].add(events[score.notes["voice"] == number])
+        # Layers often share a program: its events are put in order once, not for each.
+        numbers: dict[Program, int] = {}
+        alike = [numbers.setdefault(program, len(numbers)) for program in score.voices]
+        of = np.array(alike)[score.notes["voice"]]
+        for program, number in numbers.items():
+            own = of == number
+            if own.any():
+                if program not in self._voices:
+                    self._voices[program] = _Voice(program, self._channels)
+                self._voices[program].add(events[own])
 
     def read(self, frames: int) -> Samples:
         """Returns the next samples, shape (N = frames, C)."""
