@@ -30,7 +30,7 @@ __all__ = [
     "read_run",
     "render",
 ]
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 
 # Each is loaded when it is asked for: the process that has the sound device is up before
 # numpy is.
