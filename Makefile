@@ -1,6 +1,7 @@
 # make demo: hear five training runs.   make test: everything that is checked.
 # make docs: the documentation as pages, in build/docs.   make dist: what is published.
 # make pythons: the tests by every Python that is supported, as far as it is installed.
+# TOX_DISCOVER=path names those that the path has not.
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet

@@ -73,7 +73,8 @@ class Source(io.RawIOBase):
     def close(self) -> None:
         """Ends it, for whoever reads too."""
         self._over = True
-        self._file.close()
+        with suppress(AttributeError):  # it could not be opened; Python closes it anyway
+            self._file.close()
         super().close()
 
     def run(self, *, growing: bool) -> Run:
