@@ -70,16 +70,15 @@ class Mixer:
     def add(self, score: Score) -> None:
         """Plays a score, after those before it or, if they are over, at once."""
         events = self.placer.place(score)
-        # Layers often share a program: its events are put in order once, not for each.
-        numbers: dict[Program, int] = {}
-        alike = [numbers.setdefault(program, len(numbers)) for program in score.voices]
-        of = np.array(alike)[score.notes["voice"]]
-        for program, number in numbers.items():
-            own = of == number
-            if own.any():
-                if program not in self._voices:
-                    self._voices[program] = _Voice(program, self._channels)
-                self._voices[program].add(events[own])
+        which = score.notes["voice"]
+        # Lines often share a program: its events are put in order once, not for each.
+        numbers: dict[Program, list[int]] = {}
+        for number in np.unique(which).tolist():
+            numbers.setdefault(score.voices[number], []).append(number)
+        for program, alike in numbers.items():
+            if program not in self._voices:
+                self._voices[program] = _Voice(program, self._channels)
+            self._voices[program].add(events[np.isin(which, alike)])
 
     def read(self, frames: int) -> Samples:
         """Returns the next samples, shape (N = frames, C)."""
