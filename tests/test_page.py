@@ -192,8 +192,10 @@ class Tunnel:
 def tunnelled(url: str) -> Iterator[tuple[Tunnel, str]]:
     port = int(re.search(r":(\d+)/", url)[1])
     tunnel = Tunnel(port)
-    yield tunnel, url.replace(f"127.0.0.1:{port}", f"localhost:{tunnel.port}")
-    tunnel.close()
+    try:
+        yield tunnel, url.replace(f"127.0.0.1:{port}", f"localhost:{tunnel.port}")
+    finally:
+        tunnel.close()
 
 
 def test_a_lost_connection_comes_again(browser) -> None:
@@ -232,7 +234,7 @@ def test_a_lost_connection_comes_again(browser) -> None:
 
 
 def test_a_finished_run_waits_for_its_network(browser, save) -> None:
-    """Every step is shown, and in its time, when nothing came for some seconds."""
+    """Every step is shown while it sounds, also when nothing came for some seconds."""
     run = save([[1.0, 2.0, 0.5, 3.0]] * 40)
     with (
         served(run) as (direct, _),
@@ -244,8 +246,8 @@ def test_a_finished_run_waits_for_its_network(browser, save) -> None:
             """() => {
               window.seen = [];
               const number = document.getElementById("step-number");
-              new MutationObserver(() => seen.push(number.textContent))
-                .observe(number, { childList: true });
+              const see = () => seen.push([number.textContent, performance.now()]);
+              new MutationObserver(see).observe(number, { childList: true });
             }"""
         )
         page.keyboard.press("Space")
@@ -253,9 +255,14 @@ def test_a_finished_run_waits_for_its_network(browser, save) -> None:
         tunnel.flows.clear()
         time.sleep(5)
         tunnel.flows.set()
-        expect(page.locator("#step-number")).to_have_text("12", timeout=15_000)
-        seen = page.evaluate("seen")
-        assert seen == [str(k) for k in range(len(seen))]
+        until(lambda: page.evaluate("seen.at(-1)[0]") == "39", "it stands still", 30)
+        seen, times = zip(*page.evaluate("seen"))
+    assert seen == tuple(str(k) for k in range(40))
+    held = np.diff(times).argmax() + 1
+    assert 3 < held < 12  # what had come before the tunnel stood still sounded on
+    for part in times[:held], times[held:]:
+        ahead = 420 * np.arange(len(part)) - np.subtract(part, part[0])  # ms
+        assert ahead.max() < 420  # one step
 
 
 def test_who_presses_early_hears_it_later(browser, save) -> None:

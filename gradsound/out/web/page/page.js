@@ -160,8 +160,8 @@ function seek(step) {
 }
 
 function hear(buffer) {
-  sound.events(buffer);
   const sounding = soundingSteps(buffer);
+  sound.events(buffer, sounding?.begin);
   if (sounding === null || !now.listening) return;
   when(sounding.begin, () => stepSounds(sounding.first, sounding.last));
 }

@@ -13,8 +13,10 @@ export class Sound {
   #volume = 1;
   #muted = false;
   #silenced = new Set(); // lines
-  #heard = null; // the worklet's last report
-  #clears = 0; // how often the worklet was told to clear
+  #heard = null; // the worklet's last report; null before it knows where it will be
+  #sent = 0; // events and clears; a report that is after fewer than #since does not count
+  #since = 0;
+  #sounds = false; // whether events were sent since the last clear
 
   constructor(hello) {
     this.#rate = hello.sample_rate;
@@ -48,17 +50,22 @@ export class Sound {
     if (!this.#wanted) await this.#opened.context.suspend();
   }
 
-  // Passes on a message of type 1.
-  events(buffer) {
-    if (this.#wanted) this.#opened?.node.port.postMessage({ events: buffer });
+  // Passes on a message of type 1, whose steps begin at a frame; it may be back there that
+  // the sound goes on.
+  events(buffer, begin) {
+    if (!this.#wanted || this.#opened === null) return;
+    const back = begin < this.frame;
+    this.#post({ events: buffer });
+    this.#sounds = true;
+    if (back) this.#forget();
   }
 
   // Forgets what was to sound: what comes next may be of any frame.
   clear() {
-    this.#heard = null;
     if (this.#opened === null) return;
-    this.#clears += 1;
-    this.#opened.node.port.postMessage({ clear: true });
+    this.#post({ clear: true });
+    this.#sounds = false;
+    this.#forget();
   }
 
   // 0 to 1.
@@ -83,9 +90,10 @@ export class Sound {
     return this.#wanted && this.#opened?.context.state === "running";
   }
 
-  // The server's frame that is heard now; null while nothing has come.
+  // The server's frame that is heard now; -Infinity until that is known, null while nothing
+  // has come.
   get frame() {
-    if (this.#heard === null) return null;
+    if (this.#heard === null) return this.#sounds ? -Infinity : null;
     const { currentTime, outputLatency = 0 } = this.#opened.context; // Safari does not say
     const { frame, time } = this.#heard;
     return frame + (currentTime - outputLatency - time) * this.#rate;
@@ -111,7 +119,7 @@ export class Sound {
     const gain = new GainNode(context, { gain: 0 });
     node.connect(gain).connect(context.destination);
     node.port.onmessage = ({ data }) => {
-      if (data.clears === this.#clears) this.#heard = data; // or it is from before a clear
+      if (data.taken >= this.#since) this.#heard = data;
     };
     for (const line of this.#silenced) node.port.postMessage({ silence: [line, true] });
     // A call, or sleep, takes the sound away; nobody gives it back but who asks for it.
@@ -121,6 +129,17 @@ export class Sound {
     context.addEventListener("statechange", again);
     document.addEventListener("visibilitychange", again);
     return { context, node, gain };
+  }
+
+  #post(message) {
+    this.#sent += 1;
+    this.#opened.node.port.postMessage(message);
+  }
+
+  // What was reported is over, until there is a report after all that was sent.
+  #forget() {
+    this.#heard = null;
+    this.#since = this.#sent;
   }
 
   #level() {

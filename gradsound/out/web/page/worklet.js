@@ -71,8 +71,8 @@ function stepped(position, { now, earliest }, live) {
 }
 
 // Takes {events: ArrayBuffer}, {silence: [line, off]} and {clear: true}. Says {frame, time,
-// clears}: the server's frame at a time of the context's, and how often {clear} was said.
-// Its option is whether the run is live.
+// taken}: the server's frame at a time of the context's, and how many events and clears
+// that is after. Its option is whether the run is live.
 class Synthesizer extends AudioWorkletProcessor {
   #live;
   #voices = globalThis.gradsoundVoices.map((voice) => new Voice(voice));
@@ -83,7 +83,7 @@ class Synthesizer extends AudioWorkletProcessor {
   #newest = -Infinity; // the server's frame, of the last message
   #begin = Infinity; // where its steps begin; of a finished run none come that begin before
   #clearing = false;
-  #clears = 0;
+  #taken = 0; // messages
   #skip = 0; // frames that the next step goes ahead
   #behind = Infinity; // the fewest frames it was behind the server, of those watched
   #watched = 0; // frames
@@ -93,12 +93,10 @@ class Synthesizer extends AudioWorkletProcessor {
     super();
     this.#live = live;
     this.port.onmessage = ({ data }) => {
-      if (data.events) this.#receive(parsed(data.events));
       if (data.silence) this.#silence(...data.silence);
-      if (data.clear) {
-        this.#clears += 1;
-        this.#clear();
-      }
+      else this.#taken += 1;
+      if (data.events) this.#receive(parsed(data.events));
+      if (data.clear) this.#clear();
     };
   }
 
@@ -195,13 +193,14 @@ class Synthesizer extends AudioWorkletProcessor {
     }
   }
 
-  // Says where it is, and forgets what is gone, now and then.
+  // Says where it is, and forgets what is gone, now and then; on the way to a step it is
+  // not yet where what was taken leads.
   #report() {
     this.#unreported += QUANTUM;
-    if (this.#unreported < REPORT || this.#clearing) return;
+    if (this.#unreported < REPORT || this.#all.off) return;
     this.#unreported = 0;
     this.#forget();
-    this.port.postMessage({ frame: this.#position, time: currentTime, clears: this.#clears });
+    this.port.postMessage({ frame: this.#position, time: currentTime, taken: this.#taken });
   }
 
   // Steps ahead if for long nothing came but what was well in time; steps if one is due.
