@@ -370,7 +370,7 @@ def _kill_beside(module: str, times: int, warning: str, **options: object) -> st
 def kill_player(times: int) -> str:
     """SIGKILL of the process that plays."""
     with _sound():
-        told = "no live sound: the "
+        told = "no live sound: the sound process ended with status -9"
         return _kill_beside("sounding import main", times, told, listen=True)
 
 
@@ -383,7 +383,7 @@ def kill_device(times: int) -> str:
 
 def kill_page(times: int) -> str:
     """SIGKILL of the process that serves the page."""
-    told = "no live sound: the process that plays ended with status -9"
+    told = "no live sound: the sound process ended with status -9"
     return _kill_beside("airing import main", times, told, listen=True, web=True)
 
 

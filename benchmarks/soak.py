@@ -97,7 +97,8 @@ class Listener:
         moments: How many sounded.
         several: How many of them were of several steps.
         steps: How many steps sounded in them.
-        missed: How many steps did not, between two that did.
+        before: How many steps had sounded when it began to listen.
+        missed: How many steps did not sound, between two that did.
         seen: Number of the last step in the picture.
         last: Number of the last step that sounded.
         sent: Bytes that came.
@@ -110,6 +111,7 @@ class Listener:
     moments: int = 0
     several: int = 0
     steps: int = 0
+    before: int = 0
     missed: int = 0
     seen: int = -1
     last: int = -1
@@ -146,7 +148,11 @@ class Listener:
                 self.moments += 1
                 self.several += first < last
                 self.steps += last - first + 1
-                self.missed += max(0, first - self.last - 1)
+                between = max(0, first - self.last - 1)
+                if self.last < 0:
+                    self.before = between
+                else:
+                    self.missed += between
                 self.last = last
         elif (count := struct.unpack_from("<II", message)[1]) > 0:
             size = (len(message) - 8) // count

@@ -358,18 +358,40 @@ def test_a_player_that_is_stopped_holds_nothing_up(server) -> None:
     assert len(steps_of()) == 100
 
 
-def test_a_player_that_is_killed_is_told_of_once(server) -> None:
+@pytest.mark.parametrize("steps", [15, 1], ids=["meanwhile", "at the end"])
+def test_a_player_that_is_killed_is_told_of_once(server, steps: int) -> None:
     """And leaves nothing behind: no process, dead or alive."""
     model, optimizer, attachment = listened(server)
     for process in processes("gradsound.live.sounding"):
         os.kill(process, signal.SIGKILL)
-    with pytest.warns(GradsoundWarning, match="ended with status -9") as told:
-        steadily(model, optimizer, 15)
-    attachment.close()
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        steadily(model, optimizer, steps)
+        attachment.close()
 
-    assert len(told) == 1
+    (told,) = [str(each.message) for each in warned]
+    assert "no live sound: the sound process ended with status -9; training" in told
     assert not zombies()
-    assert len(steps_of()) == 15
+    assert len(steps_of()) == steps
+
+
+def test_a_player_that_ends_says_why_once(server) -> None:
+    """Also to somebody who asks between its words and its end."""
+    model, optimizer, attachment = listened(server)
+    with Path("run.jsonl").open("a") as other:
+        other.write("what " * 1000 + "\n")
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        steadily(model, optimizer, 1)
+        until(lambda: attachment._recorder._look() or warned, "nothing is said")
+        while not attachment._recorder.player.ended:
+            attachment._recorder._look()
+        attachment._recorder._look()
+        attachment.close()
+
+    (told,) = [str(each.message) for each in warned]
+    assert "run.jsonl, line " in told
+    assert not zombies()
 
 
 SCRIPT = f"""

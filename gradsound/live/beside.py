@@ -32,6 +32,7 @@ _START = (
 )
 # How captions begin that a process prints: of an alarm, and others.
 _ALARM, _CAPTION = "gradsound! ", "gradsound. "
+_SAID = 1  # the exit status of a process that has said why
 _log = logging.getLogger("gradsound")
 _LOOK = 0.1  # seconds between looks at a file of which nobody tells that it grew
 _MOST = 1 << 16  # bytes read in one go
@@ -80,6 +81,9 @@ class Beside:
 
         Warnings are passed on, and captions logged.
         """
+        return self._words() or self._end()
+
+    def _words(self) -> str:
         wrong = []
         for line in (self._stderr.read() or b"").decode(errors="replace").splitlines():
             if line.startswith(WARNS):
@@ -91,6 +95,13 @@ class Beside:
             else:
                 wrong.append(line)
         return "\n".join(wrong).strip()
+
+    def _end(self) -> str:
+        """How it ended, if badly and without a word."""
+        status = self.status()
+        if status in (None, 0, _SAID):
+            return ""
+        return f"the sound process ended with status {status}"
 
     def status(self) -> int | None:
         """Its exit status if it has ended."""
@@ -114,10 +125,10 @@ class Beside:
                 except subprocess.TimeoutExpired:  # a frozen sound server, or it is stopped
                     self._process.kill()
                     self._process.wait()
-                    return self.said()
-            said = self.said()
-        status = self._process.wait()
-        return said or (f"the sound process ended with status {status}" if status else "")
+                    return self._words()
+            said = self._words()
+        self._process.wait()
+        return said or self._end()
 
 
 class Trainer:
@@ -156,7 +167,7 @@ def serve(work: Callable[[dict[str, Any]], None]) -> None:
         work(json.loads(line))
     except (OSError, ValueError, ImportError, MemoryError) as error:
         sys.stderr.write(f"{str(error) or type(error).__name__}\n")
-        sys.exit(1)
+        sys.exit(_SAID)
 
 
 def tell(caption: Caption) -> None:

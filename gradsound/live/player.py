@@ -142,10 +142,7 @@ class Player:
 
     def said(self) -> str:
         """What it has to say, if anything; does not wait."""
-        said = self._process.said()
-        if self.ended and not said:
-            said = f"the process that plays ended with status {self._process.status()}"
-        return said
+        return self._process.said()
 
     def close(self) -> str:
         """Ends it, within two seconds; returns what went wrong, or nothing."""
