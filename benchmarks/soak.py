@@ -287,7 +287,9 @@ def main() -> None:
         f"{arguments.hours:g} hours, {arguments.speed:g} times as fast"
     )
     with tempfile.TemporaryDirectory() as folder:
-        os.chdir(arguments.folder or folder)
+        where = arguments.folder or Path(folder)
+        where.mkdir(parents=True, exist_ok=True)
+        os.chdir(where)
         soak(arguments.hours, arguments.speed)
         check(round(arguments.hours * HOUR))
 
