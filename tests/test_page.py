@@ -71,13 +71,16 @@ def louder(page: Page) -> None:
 
 def heard_of(heard: np.ndarray, parts: list[np.ndarray]) -> float:
     """The share of parts of a sound that were heard, to within a thousandth."""
+    both = heard.sum(axis=1, dtype=np.float64)
+    power, count = np.concatenate([[0.0], np.cumsum(both**2)]), 0
     size = 1 << (2 * len(heard)).bit_length()
-    spectrum, count = np.fft.rfft(heard.sum(axis=1), size), 0
+    spectrum = np.fft.rfft(both, size)
     for part in parts:
-        other = np.fft.rfft(part.sum(axis=1), size)
-        at = int(np.argmax(np.fft.irfft(spectrum * other.conj())[: len(heard)]))
-        there = heard[at : at + len(part)]
-        count += len(there) == len(part) and np.abs(there - part).max() < 1e-3
+        other = np.fft.rfft(part.sum(axis=1, dtype=np.float64), size)
+        alike = np.fft.irfft(spectrum * other.conj())[: len(heard) - len(part) + 1]
+        # Where least is between them: what is alike may have more where a part is silent.
+        at = int(np.argmin(power[len(part) :] - power[: -len(part)] - 2 * alike))
+        count += np.abs(heard[at : at + len(part)] - part).max() < 1e-3
     return count / len(parts)
 
 
