@@ -145,14 +145,12 @@ class Listener:
         elif struct.unpack_from("<I", message) == (NOTES,):
             *_, first, last = HEAD.unpack_from(message)
             if first <= last:
+                if not self.moments:
+                    self.before, self.last = first, first - 1
                 self.moments += 1
                 self.several += first < last
                 self.steps += last - first + 1
-                between = max(0, first - self.last - 1)
-                if self.last < 0:
-                    self.before = between
-                else:
-                    self.missed += between
+                self.missed += max(0, first - self.last - 1)
                 self.last = last
         elif (count := struct.unpack_from("<II", message)[1]) > 0:
             size = (len(message) - 8) // count

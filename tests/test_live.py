@@ -378,14 +378,13 @@ def test_a_player_that_is_killed_is_told_of_once(server, steps: int) -> None:
 def test_a_player_that_ends_says_why_once(server) -> None:
     """Also to somebody who asks between its words and its end."""
     model, optimizer, attachment = listened(server)
+    player = attachment._recorder.player
     with Path("run.jsonl").open("a") as other:
         other.write("what " * 1000 + "\n")
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         steadily(model, optimizer, 1)
-        until(lambda: attachment._recorder._look() or warned, "nothing is said")
-        while not attachment._recorder.player.ended:
-            attachment._recorder._look()
+        until(lambda: attachment._recorder._look() or player.ended, "it does not end")
         attachment._recorder._look()
         attachment.close()
 
