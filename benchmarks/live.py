@@ -40,8 +40,8 @@ import gradsound
 from gradsound.live.player import Live, Player
 from gradsound.music.preset import PRESETS
 from gradsound.out.loudspeaker import FRAMES
-from gradsound.run import Header, Step
-from gradsound.run_writer import RunWriter
+from gradsound.runs.model import Header, Step
+from gradsound.runs.writer import RunWriter
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from sound_server import RATE, SoundServer

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from gradsound import PRESETS, Run, Step, render
-from gradsound.run import Header
+from gradsound.runs.model import Header
 from gradsound.synth import mixer
 from gradsound.synth.score import NOTE, Score
 from gradsound.synth.voices import find_voice

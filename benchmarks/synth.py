@@ -22,7 +22,7 @@ import numpy as np
 from tones import RATE, Block, bells, sines
 
 from gradsound import Run, Step, machine_code, render
-from gradsound.run import Header
+from gradsound.runs.model import Header
 from gradsound.synth import native
 from gradsound.synth.events import EVENT
 from gradsound.synth.program import ROOM

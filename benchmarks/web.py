@@ -36,8 +36,8 @@ from gradsound.live.player import Player, Web
 from gradsound.music.preset import PRESETS
 from gradsound.out.web.messages import events
 from gradsound.out.web.server import Server
-from gradsound.run import Header, Step
-from gradsound.run_writer import RunWriter
+from gradsound.runs.model import Header, Step
+from gradsound.runs.writer import RunWriter
 from gradsound.synth.events import EVENT
 from gradsound.synth.javascript import module
 from gradsound.synth.voices import VOICES, find_voice

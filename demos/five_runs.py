@@ -21,7 +21,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 import gradsound
-from gradsound.summary import Summary, summarize
+from gradsound.runs.summary import Summary, summarize
 from gradsound.synth.placing import LIMIT
 
 SAMPLE_RATE = 44_100  # Hz

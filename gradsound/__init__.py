@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from gradsound.music.preset import PRESETS, Preset
     from gradsound.picture import plot
     from gradsound.rendering import render
-    from gradsound.run import Run, Step
-    from gradsound.run_file import read_run
+    from gradsound.runs.model import Run, Step
+    from gradsound.runs.reader import read_run
 
 __all__ = [
     "PRESETS",
@@ -38,12 +38,12 @@ _HOMES = {
     "PRESETS": "music.preset",
     "Attachment": "attachment",
     "Preset": "music.preset",
-    "Run": "run",
-    "Step": "run",
+    "Run": "runs.model",
+    "Step": "runs.model",
     "attach": "attaching",
     "listen": "attaching",
     "plot": "picture",
-    "read_run": "run_file",
+    "read_run": "runs.reader",
     "render": "rendering",
 }
 

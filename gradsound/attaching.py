@@ -11,7 +11,7 @@ from gradsound.errors import MissingExtraError
 from gradsound.live.player import Live, Web
 from gradsound.music.preset import find_preset
 from gradsound.recorder import Recorder
-from gradsound.run import Header
+from gradsound.runs.model import Header
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from gradsound.music.preset import Preset
-    from gradsound.run import Step
+    from gradsound.runs.model import Step
     from gradsound.synth.voices import Voice
 
 

@@ -20,8 +20,8 @@ from gradsound.out.captions import ENDING, write_captions
 from gradsound.out.markers import add_markers
 from gradsound.out.sound_file import write_sound
 from gradsound.rendering import SAMPLE_RATE
-from gradsound.run_file import run_for
-from gradsound.summary import summarize
+from gradsound.runs.reader import run_for
+from gradsound.runs.summary import summarize
 from gradsound.synth.mixer import Mixer
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gradsound.music.preset import Preset
-    from gradsound.run import Run
+    from gradsound.runs.model import Run
     from gradsound.synth.mixer import Samples
 
 _LASTS = 1.3  # seconds, about, of each example

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gradsound.music.preset import Preset
-    from gradsound.run import Run
+    from gradsound.runs.model import Run
 
 _WAV = b"RIFF"  # how such a file begins
 _REMEDY = "give the run file, and the preset and speed that it was rendered with"

@@ -19,8 +19,8 @@ from gradsound.music.moments import Moment
 from gradsound.music.preset import find_preset
 from gradsound.music.textures import lay_out
 from gradsound.rendering import SAMPLE_RATE
-from gradsound.run_file import run_for
-from gradsound.summary import summarize, tell
+from gradsound.runs.reader import run_for
+from gradsound.runs.summary import summarize, tell
 from gradsound.synth.mixer import render
 from gradsound.synth.placing import LIMIT
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gradsound.music.preset import Preset
-    from gradsound.run import Run, Step
-    from gradsound.summary import Summary
+    from gradsound.runs.model import Run, Step
+    from gradsound.runs.summary import Summary
     from gradsound.synth.score import Score
     from gradsound.synth.voices import Voice
 

@@ -20,15 +20,15 @@ from gradsound.errors import MissingExtraError
 from gradsound.music.preset import find_preset
 from gradsound.picture import draw
 from gradsound.rendering import SAMPLE_RATE, Sound
-from gradsound.run_file import read_run
-from gradsound.summary import summarize, tell
+from gradsound.runs.reader import read_run
+from gradsound.runs.summary import summarize, tell
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from gradsound.run import Run
+    from gradsound.runs.model import Run
     from gradsound.synth.mixer import Samples
 
 _SECONDS = 20.0  # of sound at most: a megabyte and a half in a notebook

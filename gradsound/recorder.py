@@ -13,7 +13,7 @@ from gradsound.errors import warn
 from gradsound.live.follower import follow
 from gradsound.out.captions import ENDING
 from gradsound.out.sound_file import check_path
-from gradsound.run_writer import RunWriter
+from gradsound.runs.writer import RunWriter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gradsound.live.beside import Beside
     from gradsound.live.player import Live, Player, Web
     from gradsound.music.preset import Preset
-    from gradsound.run import Header, Step
+    from gradsound.runs.model import Header, Step
 
 _LOOK = 0.5  # seconds between looks at what has become of the file and the processes
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.comparing import aligned, ratios
 from gradsound.music.captions import markers
 from gradsound.music.ensemble import Ensemble
 from gradsound.music.moments import Moment, gathered, nothing
@@ -25,7 +24,8 @@ from gradsound.music.watch import Watch
 from gradsound.out.captions import ENDING, write_captions
 from gradsound.out.markers import add_markers
 from gradsound.out.sound_file import check_path, write_sound
-from gradsound.run_file import run_for
+from gradsound.runs.compare import aligned, ratios
+from gradsound.runs.reader import run_for
 from gradsound.synth.mixer import Mixer
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from gradsound.music.captions import Caption
     from gradsound.music.preset import Preset
     from gradsound.music.timeline import Timeline
-    from gradsound.run import Run, Step
+    from gradsound.runs.model import Run, Step
     from gradsound.synth.mixer import Samples
     from gradsound.synth.score import Score
     from gradsound.synth.voices import Voice

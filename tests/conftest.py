@@ -14,8 +14,8 @@ import pytest
 from browser import chromium
 from sound_server import MARK, SoundServer, missing, processes, until
 
-from gradsound.run import Header, Run, Step
-from gradsound.run_writer import RunWriter
+from gradsound.runs.model import Header, Run, Step
+from gradsound.runs.writer import RunWriter
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

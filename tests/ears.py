@@ -10,7 +10,7 @@ from zoo import small
 
 from gradsound.measure.layers import find_layers
 from gradsound.measure.tapping import tap
-from gradsound.run import Step
+from gradsound.runs.model import Step
 
 BOTH = pytest.mark.parametrize("with_optimizer", [True, False])
 

@@ -10,7 +10,7 @@ from gradsound.music.moments import Moment
 from gradsound.music.pitch import LogPitch
 from gradsound.music.preset import PRESETS, Preset
 from gradsound.music.watch import Watch
-from gradsound.run import Run
+from gradsound.runs.model import Run
 from gradsound.synth.mixer import Mixer
 from gradsound.synth.program import CONTROLS
 from gradsound.synth.score import NOTE, Score

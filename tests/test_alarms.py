@@ -24,7 +24,7 @@ from gradsound.music.composing import Composer
 from gradsound.music.figures import FIGURES
 from gradsound.music.moments import Moment
 from gradsound.music.watch import Watch
-from gradsound.run import Run, Step
+from gradsound.runs.model import Run, Step
 from gradsound.synth.mixer import render
 from gradsound.synth.placing import Placer
 from gradsound.synth.score import Score

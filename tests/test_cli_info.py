@@ -13,7 +13,7 @@ from conftest import make_run
 
 from gradsound.cli import report
 from gradsound.cli.main import main
-from gradsound.summary import summarize
+from gradsound.runs.summary import summarize
 
 PAGE = (Path(__file__).parents[1] / "docs" / "command-line.md").read_text()
 

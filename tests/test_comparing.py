@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from scores import END, PLAIN
 
 import gradsound
-from gradsound.comparing import aligned, ratios
 from gradsound.music.drives import Drive
+from gradsound.runs.compare import aligned, ratios
 
 RATE = 44_100
 NOTE, STEP = 3087, 3087 + 6174  # frames: 70 ms, and 140 ms of silence

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradsound.music.gathering import gather
-from gradsound.run import Step
+from gradsound.runs.model import Step
 
 INF, NAN = float("inf"), float("nan")
 

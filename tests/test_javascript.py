@@ -18,8 +18,8 @@ from test_kernels import by_chance
 
 from gradsound.music.preset import PRESETS
 from gradsound.out.web import messages
-from gradsound.run import Run
-from gradsound.run_file import read_run
+from gradsound.runs.model import Run
+from gradsound.runs.reader import read_run
 from gradsound.synth import javascript, reference
 from gradsound.synth.events import EVENT
 from gradsound.synth.mixer import limited, render

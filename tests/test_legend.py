@@ -17,7 +17,7 @@ from gradsound.music.alarms import KINDS
 from gradsound.music.captions import Caption
 from gradsound.music.drives import Drive
 from gradsound.music.preset import Preset
-from gradsound.run import Run
+from gradsound.runs.model import Run
 
 RATE = 44_100
 NAMES = tuple(f"{part}{k}" for part in ("conv", "fc", "out") for k in (0, 1))

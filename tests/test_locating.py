@@ -14,7 +14,7 @@ from gradsound.cli.main import main
 from gradsound.locating import seconds, tell_step, tell_time, timeline_for, timeline_of
 from gradsound.music.drives import Drive
 from gradsound.music.preset import at_speed
-from gradsound.run import Run
+from gradsound.runs.model import Run
 
 RATE = 44_100
 NAMES = ("in", "mid", "out")

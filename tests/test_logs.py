@@ -29,9 +29,9 @@ from gradsound.logs.spool import Spool
 from gradsound.logs.steps import run_from
 from gradsound.music.alarms import Thresholds
 from gradsound.music.watch import Watch
-from gradsound.run import Run
-from gradsound.run_file import read_run
-from gradsound.run_writer import RunWriter
+from gradsound.runs.model import Run
+from gradsound.runs.reader import read_run
+from gradsound.runs.writer import RunWriter
 
 # The shape of published files: float16 overflowed, and the loss of NaN is logged as 0.
 PUBLISHED = """{

@@ -21,7 +21,7 @@ import pytest
 from test_logs import PUBLISHED, mlflow_run, wandb_runs, write_events  # noqa: F401
 
 from gradsound.errors import GradsoundWarning, RunFormatError
-from gradsound.run_file import read_run
+from gradsound.runs.reader import read_run
 
 MUTATIONS = int(os.environ.get("GRADSOUND_FUZZ", "300"))
 LONGEST = 5.0  # seconds of this process; the longest line or nest takes under one

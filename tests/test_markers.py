@@ -120,7 +120,7 @@ def test_alarms_and_epochs_are_marked(tmp_path: Path) -> None:
     """In a rendered WAV file, at the frames at which they sound."""
     run = make_run([[1.0, 2.0]] * 8 + [[1.0, float("nan")]] * 2)
     steps = [
-        gradsound.run.Step(
+        gradsound.runs.model.Step(
             s.number, s.time, s.norms, s.absent, values={"epoch": s.number // 5}
         )
         for s in run.steps

@@ -11,7 +11,7 @@ from scores import PLAIN
 
 import gradsound
 from gradsound import picture
-from gradsound.summary import summarize, tell
+from gradsound.runs.summary import summarize, tell
 
 
 @pytest.fixture

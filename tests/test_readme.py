@@ -11,7 +11,7 @@ from zoo import small, train
 from gradsound import PRESETS
 from gradsound.cli.main import main
 from gradsound.music.alarms import KINDS
-from gradsound.stream import decode_header, decode_step
+from gradsound.runs.json_lines import decode_header, decode_step
 from gradsound.synth.functions import FUNCTIONS
 from gradsound.synth.intermediate import kernel
 from gradsound.synth.program import INPUTS

@@ -18,10 +18,10 @@ from test_live import zombies
 from zoo import small, train
 
 import gradsound
-from gradsound import run_writer
 from gradsound.errors import GradsoundWarning
 from gradsound.out.sound_file import write_sound
-from gradsound.run_writer import RunWriter
+from gradsound.runs import writer
+from gradsound.runs.writer import RunWriter
 from gradsound.synth.mixer import Samples
 
 TESTS = Path(__file__).parent
@@ -126,20 +126,20 @@ def test_a_device_is_not_removed() -> None:
 
 def test_too_much_that_waits_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory has an end, too: what comes then is missing, whatever waited is not."""
-    monkeypatch.setattr(run_writer, "_WAITING_MAX", 200)  # bytes
+    monkeypatch.setattr(writer, "_WAITING_MAX", 200)  # bytes
     steps = make_run([[1 / 3]] * 20).steps
-    writer = RunWriter(Path("run.jsonl"), make_run([[1.0]]).header)
+    growing = RunWriter(Path("run.jsonl"), make_run([[1.0]]).header)
     full = Path("/dev/full").open("wb", buffering=0)  # noqa: SIM115 (closed below)
-    room, writer._file = writer._file, full
+    room, growing._file = growing._file, full
     for step in steps[:10]:
         with pytest.raises(OSError, match="No space left"):
-            writer.write([step])
-    waiting, left_out = [*writer.waiting], writer.left_out
-    writer._file.close()
-    writer._file = room
+            growing.write([step])
+    waiting, left_out = [*growing.waiting], growing.left_out
+    growing._file.close()
+    growing._file = room
     for step in steps[10:]:
-        writer.write([step])
-    writer.close()
+        growing.write([step])
+    growing.close()
 
     assert waiting == [*range(len(waiting))]
     assert 0 < left_out == 10 - len(waiting)

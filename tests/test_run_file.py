@@ -13,8 +13,8 @@ import pytest
 from conftest import make_run
 
 from gradsound.errors import GradsoundWarning, RunFormatError
-from gradsound.run_file import lines, parse, read_run
-from gradsound.run_writer import RunWriter
+from gradsound.runs.reader import lines, parse, read_run
+from gradsound.runs.writer import RunWriter
 
 
 def test_reads_what_was_written(save) -> None:

@@ -9,8 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gradsound.errors import RunFormatError
-from gradsound.run import Header, Step
-from gradsound.stream import decode_header, decode_step, encode_header, encode_step
+from gradsound.runs.json_lines import decode_header, decode_step, encode_header, encode_step
+from gradsound.runs.model import Header, Step
 
 NORMS = st.one_of(
     st.none(), st.just(math.nan), st.floats(min_value=0, width=32), st.just(-math.inf)

@@ -17,7 +17,7 @@ from gradsound.music.drives import Drive
 from gradsound.music.preset import PRESETS
 from gradsound.music.timelapse import fitting
 from gradsound.rendering import Sound
-from gradsound.run import Step
+from gradsound.runs.model import Step
 
 RATE = 44_100
 STEPS, SPIKE = 100_000, 70_000

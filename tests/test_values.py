@@ -28,8 +28,8 @@ from gradsound.errors import GradsoundWarning, RunFormatError
 from gradsound.measure import emitting, noting
 from gradsound.measure.reading import Reading
 from gradsound.music.gathering import gather
-from gradsound.run import Step
-from gradsound.stream import decode_step, encode_step
+from gradsound.runs.json_lines import decode_step, encode_step
+from gradsound.runs.model import Step
 
 INF, NAN = math.inf, math.nan
 pytestmark = pytest.mark.usefixtures("own_folder")

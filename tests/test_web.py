@@ -29,7 +29,7 @@ from gradsound.errors import GradsoundWarning, MissingExtraError
 from gradsound.live.address import PORT, Address
 from gradsound.music.preset import PRESETS
 from gradsound.rendering import Sound
-from gradsound.run_writer import RunWriter
+from gradsound.runs.writer import RunWriter
 from gradsound.synth.events import EVENT
 from gradsound.synth.mixer import _Voice, limited
 from gradsound.synth.program import ROOM
@@ -58,7 +58,7 @@ def played(page: Page) -> None:
 def rendered(page: Page, preset: gradsound.Preset, layers: list[str]) -> np.ndarray:
     """What the notes of a page sound like, shape (frames, channels)."""
     run = gradsound.Run(
-        gradsound.run.Header(layers=tuple(layers), parameters=(), start=""), []
+        gradsound.runs.model.Header(layers=tuple(layers), parameters=(), start=""), []
     )
     programs = [*dict.fromkeys(Sound([run], preset)._ensemble._composers[0].voices)]
     notes = np.concatenate([events.notes for events in page.events])

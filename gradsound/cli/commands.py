@@ -35,7 +35,7 @@ from gradsound.music.preset import at_speed
 from gradsound.out.loudspeaker import devices
 from gradsound.picture import plot
 from gradsound.rendering import render
-from gradsound.summary import summarize
+from gradsound.runs.summary import summarize
 from gradsound.synth.events import renderer
 
 if TYPE_CHECKING:

@@ -12,12 +12,12 @@ from gradsound.locating import seconds
 from gradsound.music.pitch import SCALES, LogPitch
 from gradsound.music.preset import PRESETS, Preset, find_preset
 from gradsound.names import unknown
-from gradsound.run_file import read_run
+from gradsound.runs.reader import read_run
 from gradsound.synth.voices import VOICES
 
 if TYPE_CHECKING:
     from gradsound.cli.progress import Progress
-    from gradsound.run import Run
+    from gradsound.runs.model import Run
     from gradsound.synth.voices import Voice
 
 # What says how a run sounds, of which a sound is in no need.

@@ -16,7 +16,7 @@ from gradsound.music.captions import clock
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from gradsound.run import Run, Step
+    from gradsound.runs.model import Run, Step
 
 _AFTER = 1.0  # seconds; what is done by then needs no word
 _EVERY = 0.2  # seconds

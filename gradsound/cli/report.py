@@ -5,15 +5,15 @@ from __future__ import annotations
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
-from gradsound.summary import tell
+from gradsound.runs.summary import tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import numpy as np
 
-    from gradsound.run import Run
-    from gradsound.summary import Summary
+    from gradsound.runs.model import Run
+    from gradsound.runs.summary import Summary
 
 _VERSION = 1  # of the keys; one more where one of them goes or means something else
 _TITLES = ("parameters", "lowest", "typical", "highest", "no gradient")

@@ -12,11 +12,11 @@ from gradsound.live.beside import Trainer, serve, tell
 from gradsound.live.on_air import OnAir
 from gradsound.music.preset_data import from_data
 from gradsound.out.web.server import Server
-from gradsound.run_file import lines, parse
+from gradsound.runs.reader import lines, parse
 from gradsound.synth.javascript import module
 
 if TYPE_CHECKING:
-    from gradsound.run import Run
+    from gradsound.runs.model import Run
 
 _LOOK = 0.1  # seconds between looks at the file, at most
 _SWITCH = 0.0005  # seconds; a page must not wait for the thread that reads

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gradsound.music.composing import Composer
     from gradsound.music.moments import Moment
     from gradsound.music.preset import Preset
-    from gradsound.run import Run
+    from gradsound.runs.model import Run
     from gradsound.synth.program import Program
 
 _AHEAD_LIVE = 0.02  # seconds before a sound is over in which the next is composed

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from gradsound.live.waiting import Waiting
     from gradsound.music.preset import Preset
-    from gradsound.run import Run, Step
+    from gradsound.runs.model import Run, Step
     from gradsound.synth.placing import Placer
     from gradsound.synth.score import Score
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gradsound.live.beside import Beside, Trainer, serve
 from gradsound.music.preset_data import from_data, to_data
 from gradsound.rendering import Sound
-from gradsound.run_file import lines, parse
+from gradsound.runs.reader import lines, parse
 
 if TYPE_CHECKING:
     from gradsound.music.preset import Preset

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradsound.live.source import Source
-from gradsound.run import Run
-from gradsound.run_file import lines, parse
+from gradsound.runs.model import Run
+from gradsound.runs.reader import lines, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import ExitStack
 
-    from gradsound.run import Step
+    from gradsound.runs.model import Step
 
 _LOOK = 0.05  # seconds between looks at whether there is more
 _AT_ONCE = 1 << 16  # bytes

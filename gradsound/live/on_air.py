@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gradsound.music.moments import Moment
     from gradsound.music.preset import Preset
     from gradsound.out.web.listener import Listener
-    from gradsound.run import Run
+    from gradsound.runs.model import Run
 
 
 class OnAir:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gradsound.music.captions import Caption
     from gradsound.music.preset import Preset
     from gradsound.out.loudspeaker import Loudspeaker
-    from gradsound.run import Run
+    from gradsound.runs.model import Run
     from gradsound.synth.mixer import Samples
 
 _READ_BEFORE = 0.03  # seconds; to read steps takes less

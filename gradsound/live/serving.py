@@ -16,7 +16,7 @@ from gradsound.live.on_demand import OnDemand
 from gradsound.live.source import Source
 from gradsound.music.preset import at_speed
 from gradsound.out.web.server import Server
-from gradsound.run_file import read_run, refuse_norms
+from gradsound.runs.reader import read_run, refuse_norms
 from gradsound.synth.javascript import module
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gradsound.music.captions import Caption
     from gradsound.music.preset import Preset
     from gradsound.out.web.listener import Listener
-    from gradsound.run import Run
+    from gradsound.runs.model import Run
 
 _ENDED = 143  # exit status, as the command line has it
 

@@ -23,7 +23,7 @@ def _play(job: dict[str, Any]) -> None:
     # While the device opens; to load these takes about as long.
     from gradsound.live.playing import Playing
     from gradsound.music.preset_data import from_data
-    from gradsound.run_file import lines, parse
+    from gradsound.runs.reader import lines, parse
 
     def told(line: str) -> None:
         name, _, value = line.partition(" ")

@@ -9,13 +9,13 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from gradsound.run_file import lines, parse, read_run, refuse_norms
+from gradsound.runs.reader import lines, parse, read_run, refuse_norms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from gradsound.run import Run
+    from gradsound.runs.model import Run
 
 _LOOK = 0.05  # seconds between looks at what grows
 

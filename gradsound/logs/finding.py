@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from gradsound.logs.row import Row, Trouble
-    from gradsound.run import Run
+    from gradsound.runs.model import Run
 
 _HEAD = 1 << 16  # bytes that tell what a file is
 _SHOWN = 8  # logs in a message

@@ -15,7 +15,7 @@ import numpy as np
 from gradsound.errors import RunFormatError, warn
 from gradsound.logs.naming import sort_out
 from gradsound.logs.spool import Spool
-from gradsound.run import Header, Run, Step
+from gradsound.runs.model import Header, Run, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

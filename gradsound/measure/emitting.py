@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gradsound.measure.pending import Pending
-    from gradsound.run import Step
+    from gradsound.runs.model import Step
 
     Emit: TypeAlias = Callable[[Sequence[Step]], None]
 

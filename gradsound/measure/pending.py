@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradsound.measure.reading import Reading
-from gradsound.run import Step
+from gradsound.runs.model import Step
 
 if TYPE_CHECKING:
     import torch

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from gradsound.run import Step
+    from gradsound.runs.model import Step
 
 
 def gather(earlier: Step, later: Step) -> Step:

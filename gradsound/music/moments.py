@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradsound.music.gathering import gather
-from gradsound.run import Step
+from gradsound.runs.model import Step
 
 if TYPE_CHECKING:
     from gradsound.music.alarms import Alarm

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gradsound.music.alarms import Thresholds
-    from gradsound.run import Step
+    from gradsound.runs.model import Step
 
 _NARROW = np.float32(0.05)  # decades; norms that scatter less are taken to scatter so
 _BACK = 0.5  # of the way in decades: a spike that has come back so far is over

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gradsound.music.alarms import Thresholds
-    from gradsound.run import Step
+    from gradsound.runs.model import Step
 
 _AGAIN = 2.0  # times longer than any pause before, or it is no news
 _FALL = 0.01  # of the loss; less is no progress

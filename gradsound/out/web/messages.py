@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from gradsound.music.captions import Caption
     from gradsound.music.moments import Moment
-    from gradsound.run import Step
+    from gradsound.runs.model import Step
 
 # A note as an event of `gradsound.synth.events`, without gaps, and whose it is.
 _EVENT = np.dtype(

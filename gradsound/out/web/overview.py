@@ -12,7 +12,7 @@ from gradsound.out.web.messages import column, columns, marks
 
 if TYPE_CHECKING:
     from gradsound.music.alarms import Thresholds
-    from gradsound.run import Run
+    from gradsound.runs.model import Run
 
 _COLUMNS_MAX = 2000  # more are not told apart in a picture; even, to be halved
 _MARKS_MAX = 1000

@@ -16,7 +16,7 @@ from gradsound.names import several
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gradsound.run import Run
+    from gradsound.runs.model import Run
 
 _TOGETHER = 4  # events of one step that are told
 _TOLD = 8  # lines about what happened; more nobody reads

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from gradsound.errors import RunFormatError, warn
-from gradsound.run import Header, Run, Step
-from gradsound.stream import decode_header, decode_step
+from gradsound.runs.json_lines import decode_header, decode_step
+from gradsound.runs.model import Header, Run, Step
 
 if TYPE_CHECKING:
     import io

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradsound.errors import RunFormatError
-from gradsound.run import Header, Step
+from gradsound.runs.model import Header, Step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from typing import TYPE_CHECKING
 
-from gradsound.stream import encode_header, encode_step
+from gradsound.runs.json_lines import encode_header, encode_step
 
 try:
     import fcntl
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from gradsound.run import Header, Step
+    from gradsound.runs.model import Header, Step
 
 _WAITING_MAX = 1 << 26  # bytes that wait for room; what comes then is left out
 _SLICE = 1 << 20  # bytes that are copied in one go: a millisecond

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.run import Run
+from gradsound.runs.model import Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from gradsound.run import Step
+    from gradsound.runs.model import Step
 
 
 def aligned(runs: Sequence[Run]) -> Iterator[tuple[int, tuple[Step | None, ...]]]:
