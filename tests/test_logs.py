@@ -25,8 +25,8 @@ import gradsound
 from gradsound.errors import GradsoundWarning, RunFormatError
 from gradsound.logs import huggingface
 from gradsound.logs.row import Row
+from gradsound.logs.rows_to_run import run_from
 from gradsound.logs.spool import Spool
-from gradsound.logs.steps import run_from
 from gradsound.music.alarms import Thresholds
 from gradsound.music.watch import Watch
 from gradsound.runs.model import Run

@@ -3,7 +3,7 @@
 import pytest
 
 from gradsound.errors import RunFormatError
-from gradsound.logs.naming import sort_out
+from gradsound.logs.norm_names import sort_out
 
 TOTALS = (
     "grad_norm",  # Trainer of Hugging Face, torchtitan, TRL

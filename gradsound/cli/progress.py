@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradsound.cli.status_line import StatusLine
-from gradsound.logs.finding import find
+from gradsound.logs.detect import find
 from gradsound.music.captions import clock
 
 if TYPE_CHECKING:

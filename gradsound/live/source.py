@@ -41,7 +41,7 @@ class Source(io.RawIOBase):
     """
 
     def __init__(self, path: Path, norms: Sequence[str] | None = None) -> None:
-        from gradsound.logs.finding import find  # of which a player has no need
+        from gradsound.logs.detect import find  # of which a player has no need
 
         self._path, self._norms = path, norms
         self.piped = str(path) == "-"

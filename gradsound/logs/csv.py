@@ -8,8 +8,8 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from gradsound.errors import RunFormatError
+from gradsound.logs.encoding import open_text
 from gradsound.logs.row import LONGEST, Row
-from gradsound.logs.text import open_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,8 +10,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from gradsound.logs.encoding import open_text
 from gradsound.logs.row import LONGEST, Row, number
-from gradsound.logs.text import open_text
 
 if TYPE_CHECKING:
     import io

@@ -11,8 +11,8 @@ import os
 import struct
 from typing import TYPE_CHECKING
 
+from gradsound.logs.protobuf import data, fields, text
 from gradsound.logs.row import Row
-from gradsound.logs.wire import data, fields, text
 
 if TYPE_CHECKING:
     import io

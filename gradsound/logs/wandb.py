@@ -11,8 +11,8 @@ import struct
 import zlib
 from typing import TYPE_CHECKING
 
+from gradsound.logs.protobuf import data, fields, text
 from gradsound.logs.row import LONGEST, Row, number
-from gradsound.logs.wire import data, fields, text
 
 if TYPE_CHECKING:
     import io

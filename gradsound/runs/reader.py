@@ -42,7 +42,7 @@ def read_run(path: str | Path, *, norms: str | Iterable[str] | None = None) -> R
     path = Path(path)
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise RunFormatError(f"{path}: a pipe or device; save the run to a file first")
-    from gradsound.logs.finding import read_log  # of which a writer has no need
+    from gradsound.logs.detect import read_log  # of which a writer has no need
 
     globs = [norms] if isinstance(norms, str) else None if norms is None else [*norms]
     if (logged := read_log(path, globs)) is not None:

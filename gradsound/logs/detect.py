@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from gradsound.errors import RunFormatError
 from gradsound.logs import csv, huggingface, mlflow, tensorboard, wandb
-from gradsound.logs.steps import run_from
-from gradsound.logs.text import as_utf_8
+from gradsound.logs.encoding import as_utf_8
+from gradsound.logs.rows_to_run import run_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradsound.errors import RunFormatError, warn
-from gradsound.logs.naming import sort_out
+from gradsound.logs.norm_names import sort_out
 from gradsound.logs.spool import Spool
 from gradsound.runs.model import Header, Run, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from gradsound.logs.naming import Names
+    from gradsound.logs.norm_names import Names
     from gradsound.logs.row import Row, Trouble
 
 _CLOCK = 1e9  # seconds; a clock that shows more counts from 1970
