@@ -35,7 +35,7 @@ from torch import nn
 from torch.nn.utils import clip_grad_norm_  # by name: what stands in is not reached
 
 import gradsound
-from gradsound.measure.meter import Meter
+from gradsound.measure.norms.batched import Meter
 
 THREADS = 1  # two cores are there: the other is for what monitors do beside the training
 MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}

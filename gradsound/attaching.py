@@ -90,7 +90,7 @@ def attach(
     """
     try:
         from gradsound.measure import layers as finding
-        from gradsound.measure import tapping
+        from gradsound.measure.hooks import install
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
@@ -99,7 +99,7 @@ def attach(
     _check(note, budget, ranks)
     heard = live if isinstance(live, Live | Web) else Live() if live else None
     finding.check_types(model, optimizer, scaler)
-    optimizer = tapping.innermost(optimizer)
+    optimizer = install.innermost(optimizer)
     patterns = (layers,) if isinstance(layers, str) else layers and tuple(layers)
     found = finding.find_layers(model, optimizer, patterns)
     refuse_second(model, optimizer)
@@ -110,7 +110,7 @@ def attach(
         note=note,
         budget=budget,
     )
-    rank, each = tapping.rank(), ranks == "each" and tapping.ranks() > 1
+    rank, each = install.rank(), ranks == "each" and install.ranks() > 1
     sharded = any(layer.sharded for layer in found)
     recorder, tap = None, None
     if rank == 0 or each:
@@ -119,11 +119,11 @@ def attach(
         recorder = Recorder(header, log, wav, chosen, None if rank else heard)
     try:
         if sharded:
-            from gradsound.measure.meeting import meet
+            from gradsound.measure.distributed.rendezvous import meet
 
             meet("attach()", ", ".join(header.layers))
         if sharded or recorder:
-            tap = tapping.tap(
+            tap = install.tap(
                 model,
                 found,
                 optimizer,

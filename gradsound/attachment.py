@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.optim import Optimizer
 
-    from gradsound.measure.tap import Tap
+    from gradsound.measure.hooks.base import Tap
     from gradsound.recorder import Recorder
 
 

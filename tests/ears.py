@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from zoo import small
 
+from gradsound.measure.hooks.install import tap
 from gradsound.measure.layers import find_layers
-from gradsound.measure.tapping import tap
 from gradsound.runs.model import Step
 
 BOTH = pytest.mark.parametrize("with_optimizer", [True, False])

@@ -10,7 +10,7 @@ from zoo import small, train
 
 import gradsound
 from gradsound.errors import GradsoundWarning
-from gradsound.measure.tap import Tap
+from gradsound.measure.hooks.base import Tap
 
 
 class Slow:

@@ -14,9 +14,9 @@ from torch.utils.checkpoint import checkpoint
 from zoo import Tied, loss_of, small, train, true_norm
 
 from gradsound.errors import GradsoundWarning
-from gradsound.measure import meter
 from gradsound.measure.layers import check_types, find_layers
-from gradsound.measure.meter import Meter
+from gradsound.measure.norms import batched
+from gradsound.measure.norms.batched import Meter
 
 # Layers
 
@@ -102,9 +102,9 @@ def test_arguments_in_the_wrong_order_are_refused(arguments, message: str) -> No
 @pytest.fixture(params=["machine code", "torch"])
 def _either_way(request, monkeypatch) -> None:
     """Small gradients are read by machine code where llvmlite is, else by torch."""
-    assert meter._machine_code() is not None
+    assert batched._machine_code() is not None
     if request.param == "torch":
-        monkeypatch.setattr(meter, "_machine_code", lambda: None)
+        monkeypatch.setattr(batched, "_machine_code", lambda: None)
 
 
 def gradient_norms(gradients: object) -> np.ndarray:
@@ -207,7 +207,7 @@ def test_gradients_may_become_others(other) -> None:
 def test_llvm_is_loaded_for_small_gradients_alone(monkeypatch) -> None:
     """A model on an accelerator has none to be read here, and large ones are torch's."""
     asked = []
-    monkeypatch.setattr(meter, "_machine_code", lambda: asked.append(1))
+    monkeypatch.setattr(batched, "_machine_code", lambda: asked.append(1))
     gradient_norms([torch.ones(20_000), torch.ones(3, device="meta"), None])
     assert not asked
     gradient_norms([torch.ones(3)])

@@ -6,9 +6,9 @@ from ears import Ear, sgd
 from torch import nn
 from zoo import small, train
 
-from gradsound.measure import emitting
-from gradsound.measure import tap as module
-from gradsound.measure.taking import Alone
+from gradsound.measure import step_queue
+from gradsound.measure.hooks import base as module
+from gradsound.measure.norms.per_layer import Alone
 
 
 class Late(Alone):
@@ -29,7 +29,7 @@ class Late(Alone):
 @pytest.fixture
 def ear(monkeypatch: pytest.MonkeyPatch) -> tuple[nn.Module, object, Ear]:
     monkeypatch.setattr(module, "Alone", Late)
-    monkeypatch.setattr(emitting, "_LAG", 0.0)  # emit whatever is there at each step
+    monkeypatch.setattr(step_queue, "_LAG", 0.0)  # emit whatever is there at each step
     Late.arrived, Late.waited = False, 0
     model = small()
     optimizer = sgd(model)

@@ -25,8 +25,8 @@ from zoo import loss_of, small, train
 import gradsound
 from gradsound.attachment import Attachment
 from gradsound.errors import GradsoundWarning, RunFormatError
-from gradsound.measure import emitting, noting
-from gradsound.measure.reading import Reading
+from gradsound.measure import scalars, step_queue
+from gradsound.measure.async_copy import Reading
 from gradsound.music.gathering import gather
 from gradsound.runs.json_lines import decode_step, encode_step
 from gradsound.runs.model import Step
@@ -92,8 +92,8 @@ class Late(Reading):
 @pytest.fixture
 def far(monkeypatch: pytest.MonkeyPatch) -> Callable[[torch.Tensor], torch.Tensor]:
     """Puts tensors on an accelerator."""
-    monkeypatch.setattr(noting, "Reading", Late)
-    monkeypatch.setattr(emitting, "_LAG", 0.0)  # emit whatever is there at each step
+    monkeypatch.setattr(scalars, "Reading", Late)
+    monkeypatch.setattr(step_queue, "_LAG", 0.0)  # emit whatever is there at each step
     Late.arrived, Late.waited, Far.waited = False, 0, 0
     return lambda tensor: tensor.as_subclass(Far)
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from gradsound.errors import warn
+from gradsound.measure.async_copy import Reading
 from gradsound.measure.layers import is_sharded
-from gradsound.measure.reading import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from gradsound.measure.pending import Scalars
-from gradsound.measure.sample import Held
+from gradsound.measure.norms.snapshot import Held
+from gradsound.measure.pending_step import Scalars
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -5,16 +5,16 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from gradsound.measure.hooks import has_closure, uncompiled
-from gradsound.measure.tap import Tap
+from gradsound.measure.hooks.base import Tap
+from gradsound.measure.hooks.common import has_closure, uncompiled
 
 if TYPE_CHECKING:
     from types import FrameType
 
     from torch.optim import Optimizer
 
-    from gradsound.measure.census import Census
-    from gradsound.measure.emitting import Emit
+    from gradsound.measure.parameter_tracker import Census
+    from gradsound.measure.step_queue import Emit
 
 
 class OptimizerTap(Tap):

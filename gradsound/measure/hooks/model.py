@@ -10,17 +10,17 @@ from torch.optim.optimizer import (
     register_optimizer_step_pre_hook,
 )
 
-from gradsound.measure.hooks import has_closure, uncompiled
-from gradsound.measure.sample import Held
-from gradsound.measure.tap import Tap
+from gradsound.measure.hooks.base import Tap
+from gradsound.measure.hooks.common import has_closure, uncompiled
+from gradsound.measure.norms.snapshot import Held
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch.optim import Optimizer
 
-    from gradsound.measure.census import Census
-    from gradsound.measure.emitting import Emit
+    from gradsound.measure.parameter_tracker import Census
+    from gradsound.measure.step_queue import Emit
 
 _IDLE = 100  # steps of other optimizers; then it may be that parameters were replaced
 

@@ -12,7 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gradsound.measure.pending import Pending
+    from gradsound.measure.pending_step import Pending
     from gradsound.runs.model import Step
 
     Emit: TypeAlias = Callable[[Sequence[Step]], None]

@@ -16,7 +16,7 @@ from torch.nn import utils
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from gradsound.measure.tap import Tap
+    from gradsound.measure.hooks.base import Tap
 
 _NAMES = ("clip_grad_norm_", "clip_grad_value_")
 _PLACES = (utils, utils.clip_grad)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from gradsound.measure.reading import Reading
+from gradsound.measure.async_copy import Reading
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gradsound.measure.sample import Sample
+    from gradsound.measure.norms.snapshot import Sample
 
 
 class Taken(Protocol):

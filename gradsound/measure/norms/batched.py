@@ -13,21 +13,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from gradsound.measure.norm import (
-    LARGE,
-    norm_of,
-    norms_of_rows,
-    norms_on_device,
-)
-from gradsound.measure.sample import Sample
+from gradsound.measure.norms.compute import LARGE, norm_of, norms_of_rows, norms_on_device
+from gradsound.measure.norms.snapshot import Sample
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from gradsound.measure.norm import Gradients
-    from gradsound.measure.small import SmallNorms
+    from gradsound.measure.norms.compute import Gradients
+    from gradsound.measure.norms.jit import SmallNorms
 
 _SMALL = 4096  # elements; larger gradients are not worth copying
 _STACKED = 4  # from so many small tensors of one shape, copying them together pays
@@ -127,7 +122,7 @@ def _planned(gradients: Gradients) -> _Plan:
 def _machine_code() -> type[SmallNorms] | None:
     """What reads small gradients, where llvmlite is installed and knows the processor."""
     try:
-        from gradsound.measure.small import SmallNorms
+        from gradsound.measure.norms.jit import SmallNorms
 
         SmallNorms([])
     except (ImportError, OSError, RuntimeError):  # torch does it too, in more time

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from torch.amp import GradScaler
     from torch.optim import Optimizer
 
-    from gradsound.measure.tap import Tap
+    from gradsound.measure.hooks.base import Tap
 
 
 class ScalerHandle:

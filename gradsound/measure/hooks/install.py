@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.optim import Optimizer
 
-from gradsound.measure.census import Census
-from gradsound.measure.clipping import ClipHandle
-from gradsound.measure.model_tap import ModelTap
-from gradsound.measure.optimizer_tap import OptimizerTap
-from gradsound.measure.own_gradients import OwnGradients
-from gradsound.measure.scaler import ScalerHandle
+from gradsound.measure.distributed.local_gradients import OwnGradients
+from gradsound.measure.hooks.clipping import ClipHandle
+from gradsound.measure.hooks.grad_scaler import ScalerHandle
+from gradsound.measure.hooks.model import ModelTap
+from gradsound.measure.hooks.optimizer import OptimizerTap
+from gradsound.measure.parameter_tracker import Census
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.amp import GradScaler
 
-    from gradsound.measure.emitting import Emit
+    from gradsound.measure.hooks.base import Tap
     from gradsound.measure.layers import Layer
-    from gradsound.measure.tap import Tap
+    from gradsound.measure.step_queue import Emit
 
 
 def rank() -> int:

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
+from gradsound.measure.async_copy import Reading
 from gradsound.measure.layers import is_sharded
-from gradsound.measure.reading import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from gradsound.measure.sample import Sample
+    from gradsound.measure.norms.snapshot import Sample
 
 
 class Summed:

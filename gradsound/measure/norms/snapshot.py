@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from gradsound.measure.norm import norm_of, norms_on_device
+from gradsound.measure.norms.compute import norm_of, norms_on_device
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

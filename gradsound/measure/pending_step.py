@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.measure.reading import Reading
+from gradsound.measure.async_copy import Reading
 from gradsound.runs.model import Step
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch.optim import Optimizer
 
-    from gradsound.measure.taking import Taken
+    from gradsound.measure.norms.per_layer import Taken
 
 
 class Scalars:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from gradsound.errors import warn
-from gradsound.measure.budget import Budget
-from gradsound.measure.emitting import Emitter
-from gradsound.measure.hooks import uncompiled
-from gradsound.measure.meter import Meter
-from gradsound.measure.noting import Notes
-from gradsound.measure.pending import Pending, Scalars
-from gradsound.measure.taking import Alone
+from gradsound.measure.hooks.common import uncompiled
+from gradsound.measure.norms.batched import Meter
+from gradsound.measure.norms.per_layer import Alone
+from gradsound.measure.overhead_budget import Budget
+from gradsound.measure.pending_step import Pending, Scalars
+from gradsound.measure.scalars import Notes
+from gradsound.measure.step_queue import Emitter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch.optim import Optimizer
 
-    from gradsound.measure.census import Census
-    from gradsound.measure.emitting import Emit
-    from gradsound.measure.own_gradients import OwnGradients
-    from gradsound.measure.sample import Held, Sample
-    from gradsound.measure.sharding import Shards
-    from gradsound.measure.taking import Taken
+    from gradsound.measure.distributed.local_gradients import OwnGradients
+    from gradsound.measure.distributed.sharded_norms import Shards
+    from gradsound.measure.norms.per_layer import Taken
+    from gradsound.measure.norms.snapshot import Held, Sample
+    from gradsound.measure.parameter_tracker import Census
+    from gradsound.measure.step_queue import Emit
 
 
 class Tap:
@@ -60,7 +60,9 @@ class Tap:
         self._start, self._meter = time.perf_counter(), Meter()
         self._shards: Shards | None = None
         if census.sharded:
-            from gradsound.measure.sharding import Shards  # half a second, for few
+            from gradsound.measure.distributed.sharded_norms import (
+                Shards,  # half a second, for few
+            )
 
             self._shards = Shards()
         self._raw: list[tuple[NDArray[np.bool_], Taken]] = []  # of the step to come
@@ -97,7 +99,7 @@ class Tap:
         if self._shards is None or not self.handles:
             return
         try:
-            from gradsound.measure.meeting import meet
+            from gradsound.measure.distributed.rendezvous import meet
 
             meet("close()")
         except (RuntimeError, ValueError) as error:  # ValueError: no process group any more

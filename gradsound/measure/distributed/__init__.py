@@ -1,0 +1,1 @@
+"""Norms across ranks: their numbers, local gradients, sharded sums."""

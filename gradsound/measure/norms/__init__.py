@@ -1,0 +1,1 @@
+"""Gradient norms of one moment: computed in batches, gathered by layer."""
