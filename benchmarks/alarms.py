@@ -25,8 +25,8 @@ import torch
 from torch.nn import functional
 
 import gradsound
-from gradsound.music.alarms import Alarm, Thresholds
-from gradsound.music.watch import Watch
+from gradsound.alarms.run_detector import Watch
+from gradsound.alarms.thresholds import Alarm, Thresholds
 
 sys.path.append(str(Path(__file__).parents[1] / "demos"))
 from digits import load_digits

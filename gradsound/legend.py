@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.music.alarms import KINDS, Alarm
+from gradsound.alarms.running_median import MEMORY
+from gradsound.alarms.thresholds import KINDS, Alarm
 from gradsound.music.captions import Caption, markers
 from gradsound.music.composing import Composer
 from gradsound.music.moments import Moment, nothing
-from gradsound.music.usual import MEMORY
 from gradsound.out.captions import ENDING, write_captions
 from gradsound.out.markers import add_markers
 from gradsound.out.sound_file import write_sound

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradsound.alarms.run_detector import Watch
 from gradsound.music.captions import markers
 from gradsound.music.ensemble import Ensemble
 from gradsound.music.moments import Moment, gathered, nothing
 from gradsound.music.preset import at_speed, find_preset
 from gradsound.music.timelapse import fitting
-from gradsound.music.watch import Watch
 from gradsound.out.captions import ENDING, write_captions
 from gradsound.out.markers import add_markers
 from gradsound.out.sound_file import check_path, write_sound

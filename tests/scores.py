@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from gradsound.alarms.run_detector import Watch
 from gradsound.music.composing import Composer
 from gradsound.music.figures import FIGURES
 from gradsound.music.moments import Moment
 from gradsound.music.pitch import LogPitch
 from gradsound.music.preset import PRESETS, Preset
-from gradsound.music.watch import Watch
 from gradsound.runs.model import Run
 from gradsound.synth.mixer import Mixer
 from gradsound.synth.program import CONTROLS

@@ -17,13 +17,13 @@ from scores import moments
 
 from gradsound import PRESETS
 from gradsound import render as render_run
+from gradsound.alarms.run_detector import Watch
+from gradsound.alarms.thresholds import KINDS, Alarm, Thresholds
 from gradsound.live.conducting import Conductor
-from gradsound.music.alarms import KINDS, Alarm, Thresholds
 from gradsound.music.announcing import PROGRAMS, Announcer, tones
 from gradsound.music.composing import Composer
 from gradsound.music.figures import FIGURES
 from gradsound.music.moments import Moment
-from gradsound.music.watch import Watch
 from gradsound.runs.model import Run, Step
 from gradsound.synth.mixer import render
 from gradsound.synth.placing import Placer

@@ -12,8 +12,8 @@ from scores import PLAIN
 from test_markers import markers_of
 
 import gradsound
+from gradsound.alarms.thresholds import KINDS
 from gradsound.legend import legend
-from gradsound.music.alarms import KINDS
 from gradsound.music.captions import Caption
 from gradsound.music.drives import Drive
 from gradsound.music.preset import Preset

@@ -22,13 +22,13 @@ from sound_server import SoundServer
 from test_live import same_ears
 
 import gradsound
+from gradsound.alarms.run_detector import Watch
+from gradsound.alarms.thresholds import Thresholds
 from gradsound.errors import GradsoundWarning, RunFormatError
 from gradsound.logs import huggingface
 from gradsound.logs.row import Row
 from gradsound.logs.rows_to_run import run_from
 from gradsound.logs.spool import Spool
-from gradsound.music.alarms import Thresholds
-from gradsound.music.watch import Watch
 from gradsound.runs.model import Run
 from gradsound.runs.reader import read_run
 from gradsound.runs.writer import RunWriter

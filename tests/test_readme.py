@@ -9,8 +9,8 @@ import pytest
 from zoo import small, train
 
 from gradsound import PRESETS
+from gradsound.alarms.thresholds import KINDS
 from gradsound.cli.main import main
-from gradsound.music.alarms import KINDS
 from gradsound.runs.json_lines import decode_header, decode_step
 from gradsound.synth.functions import FUNCTIONS
 from gradsound.synth.intermediate import kernel

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradsound.alarms.run_detector import Watch
 from gradsound.live.waiting import Gathered, InTurn
 from gradsound.music.composing import Composer
 from gradsound.music.moments import Moment
-from gradsound.music.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from gradsound.music.alarms import KINDS
+from gradsound.alarms.thresholds import KINDS
 from gradsound.music.captions import Caption
 from gradsound.music.figures import FIGURES
 from gradsound.music.loudness import gains
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from gradsound.music.alarms import Alarm
+    from gradsound.alarms.thresholds import Alarm
     from gradsound.synth.program import Program
 
 # Seconds from the beginning of one figure to that of the next, at least, besides its own

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from gradsound.music.alarms import Alarm
+    from gradsound.alarms.thresholds import Alarm
     from gradsound.music.lines import Heard
     from gradsound.music.moments import Moment
     from gradsound.music.preset import Preset

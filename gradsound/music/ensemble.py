@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from gradsound.music.alarms import Alarm
+    from gradsound.alarms.thresholds import Alarm
     from gradsound.music.captions import Caption
     from gradsound.music.moments import Moment
     from gradsound.music.preset import Preset

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradsound.alarms.running_median import Usual
 from gradsound.music.bands import MOST, band_norms
 from gradsound.music.loudness import gains
 from gradsound.music.pitch import LogPitch
-from gradsound.music.usual import Usual
 from gradsound.names import several
 from gradsound.synth.voices import clang, find_voice, program_of
 

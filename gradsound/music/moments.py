@@ -11,7 +11,7 @@ from gradsound.music.gathering import gather
 from gradsound.runs.model import Step
 
 if TYPE_CHECKING:
-    from gradsound.music.alarms import Alarm
+    from gradsound.alarms.thresholds import Alarm
 
 
 @dataclass(frozen=True, slots=True, eq=False)

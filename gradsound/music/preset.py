@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from gradsound.music.alarms import Thresholds
+from gradsound.alarms.thresholds import Thresholds
 from gradsound.music.bands import Band, each_layer, find_bands
 from gradsound.music.pitch import LinearPitch, LogPitch, Pitch
 from gradsound.music.textures import TEXTURES

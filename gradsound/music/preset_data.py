@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from gradsound.music.alarms import Thresholds
+from gradsound.alarms.thresholds import Thresholds
 from gradsound.music.drives import Drive
 from gradsound.music.pitch import LinearPitch, LogPitch
 from gradsound.music.preset import Preset

@@ -6,12 +6,12 @@ from functools import reduce
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from gradsound.alarms.run_detector import Watch
 from gradsound.music.moments import Moment, gathered
-from gradsound.music.watch import Watch
 from gradsound.out.web.messages import column, columns, marks
 
 if TYPE_CHECKING:
-    from gradsound.music.alarms import Thresholds
+    from gradsound.alarms.thresholds import Thresholds
     from gradsound.runs.model import Run
 
 _COLUMNS_MAX = 2000  # more are not told apart in a picture; even, to be halved

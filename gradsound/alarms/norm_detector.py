@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.music.alarms import Alarm
-from gradsound.music.usual import MEMORY, Usual, median, parts, scatter
+from gradsound.alarms.running_median import MEMORY, Usual, median, parts, scatter
+from gradsound.alarms.thresholds import Alarm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from gradsound.music.alarms import Thresholds
+    from gradsound.alarms.thresholds import Thresholds
     from gradsound.runs.model import Step
 
 _NARROW = np.float32(0.05)  # decades; norms that scatter less are taken to scatter so

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.music.alarms import Alarm
-from gradsound.music.norm_watch import NormWatch
-from gradsound.music.usual import MEMORY
+from gradsound.alarms.norm_detector import NormWatch
+from gradsound.alarms.running_median import MEMORY
+from gradsound.alarms.thresholds import Alarm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gradsound.music.alarms import Thresholds
+    from gradsound.alarms.thresholds import Thresholds
     from gradsound.runs.model import Step
 
 _AGAIN = 2.0  # times longer than any pause before, or it is no news
