@@ -33,7 +33,7 @@ from live import RATE, SHORT, Load, Monitor, fresh, late, tell
 import gradsound
 from gradsound.live.address import Address
 from gradsound.live.player import Player, Web
-from gradsound.music.preset import PRESETS
+from gradsound.music.presets import PRESETS
 from gradsound.out.web.messages import events
 from gradsound.out.web.server import Server
 from gradsound.runs.model import Header, Step

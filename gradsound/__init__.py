@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gradsound.attaching import attach, listen
     from gradsound.attachment import Attachment
-    from gradsound.music.preset import PRESETS, Preset
+    from gradsound.music.presets import PRESETS, Preset
     from gradsound.picture import plot
     from gradsound.rendering import render
     from gradsound.runs.model import Run, Step
@@ -35,9 +35,9 @@ __version__ = "0.1.0"
 # Each is loaded when it is asked for: the process that has the sound device is up before
 # numpy is.
 _HOMES = {
-    "PRESETS": "music.preset",
+    "PRESETS": "music.presets",
     "Attachment": "attachment",
-    "Preset": "music.preset",
+    "Preset": "music.presets",
     "Run": "runs.model",
     "Step": "runs.model",
     "attach": "attaching",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from gradsound.attachment import Attachment, refuse_second
 from gradsound.errors import MissingExtraError
 from gradsound.live.player import Live, Web
-from gradsound.music.preset import find_preset
+from gradsound.music.presets import find_preset
 from gradsound.recorder import Recorder
 from gradsound.runs.model import Header
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch.amp import GradScaler
     from torch.optim import Optimizer
 
-    from gradsound.music.preset import Preset
+    from gradsound.music.presets import Preset
     from gradsound.runs.model import Step
     from gradsound.synth.voices import Voice
 

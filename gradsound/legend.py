@@ -14,7 +14,7 @@ import numpy as np
 from gradsound.alarms.running_median import MEMORY
 from gradsound.alarms.thresholds import KINDS, Alarm
 from gradsound.music.captions import Caption, markers
-from gradsound.music.composing import Composer
+from gradsound.music.composer import Composer
 from gradsound.music.moments import Moment, nothing
 from gradsound.out.captions import ENDING, write_captions
 from gradsound.out.markers import add_markers
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from gradsound.music.preset import Preset
+    from gradsound.music.presets import Preset
     from gradsound.runs.model import Run
     from gradsound.synth.mixer import Samples
 

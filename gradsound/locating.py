@@ -13,7 +13,7 @@ from gradsound.rendering import Sound
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from gradsound.music.preset import Preset
+    from gradsound.music.presets import Preset
     from gradsound.runs.model import Run
 
 _WAV = b"RIFF"  # how such a file begins

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradsound.errors import MissingExtraError
-from gradsound.music.composing import Composer
-from gradsound.music.lines import Lines
+from gradsound.music.composer import Composer
 from gradsound.music.moments import Moment
-from gradsound.music.preset import find_preset
+from gradsound.music.presets import find_preset
 from gradsound.music.textures import lay_out
+from gradsound.music.tracks import Lines
 from gradsound.rendering import SAMPLE_RATE
 from gradsound.runs.reader import run_for
 from gradsound.runs.summary import summarize, tell
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from gradsound.music.preset import Preset
+    from gradsound.music.presets import Preset
     from gradsound.runs.model import Run, Step
     from gradsound.runs.summary import Summary
     from gradsound.synth.score import Score

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradsound.errors import MissingExtraError
-from gradsound.music.preset import find_preset
+from gradsound.music.presets import find_preset
 from gradsound.picture import draw
 from gradsound.rendering import SAMPLE_RATE, Sound
 from gradsound.runs.reader import read_run

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from gradsound.live.beside import Beside
     from gradsound.live.player import Live, Player, Web
-    from gradsound.music.preset import Preset
+    from gradsound.music.presets import Preset
     from gradsound.runs.model import Header, Step
 
 _LOOK = 0.5  # seconds between looks at what has become of the file and the processes

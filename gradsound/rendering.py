@@ -18,9 +18,9 @@ import numpy as np
 from gradsound.alarms.run_detector import Watch
 from gradsound.music.captions import markers
 from gradsound.music.ensemble import Ensemble
+from gradsound.music.fit_duration import fitting
 from gradsound.music.moments import Moment, gathered, nothing
-from gradsound.music.preset import at_speed, find_preset
-from gradsound.music.timelapse import fitting
+from gradsound.music.presets import at_speed, find_preset
 from gradsound.out.captions import ENDING, write_captions
 from gradsound.out.markers import add_markers
 from gradsound.out.sound_file import check_path, write_sound
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from gradsound.music.captions import Caption
-    from gradsound.music.preset import Preset
+    from gradsound.music.presets import Preset
     from gradsound.music.timeline import Timeline
     from gradsound.runs.model import Run, Step
     from gradsound.synth.mixer import Samples

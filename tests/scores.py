@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 
 from gradsound.alarms.run_detector import Watch
-from gradsound.music.composing import Composer
-from gradsound.music.figures import FIGURES
+from gradsound.music.alarm_sounds import FIGURES
+from gradsound.music.composer import Composer
 from gradsound.music.moments import Moment
 from gradsound.music.pitch import LogPitch
-from gradsound.music.preset import PRESETS, Preset
+from gradsound.music.presets import PRESETS, Preset
 from gradsound.runs.model import Run
 from gradsound.synth.mixer import Mixer
 from gradsound.synth.program import CONTROLS

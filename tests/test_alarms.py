@@ -20,9 +20,9 @@ from gradsound import render as render_run
 from gradsound.alarms.run_detector import Watch
 from gradsound.alarms.thresholds import KINDS, Alarm, Thresholds
 from gradsound.live.conducting import Conductor
-from gradsound.music.announcing import PROGRAMS, Announcer, tones
-from gradsound.music.composing import Composer
-from gradsound.music.figures import FIGURES
+from gradsound.music.alarm_announcer import PROGRAMS, Announcer, tones
+from gradsound.music.alarm_sounds import FIGURES
+from gradsound.music.composer import Composer
 from gradsound.music.moments import Moment
 from gradsound.runs.model import Run, Step
 from gradsound.synth.mixer import render

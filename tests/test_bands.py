@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradsound.music.bands import MOST, Band, band_norms, each_layer, find_bands
+from gradsound.music.layer_groups import MOST, Band, band_norms, each_layer, find_bands
 
 # Layers as the models have them, in their order: what is before the blocks, each block,
 # and what is after them. Each with its band, or with ? where any will do.

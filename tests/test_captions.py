@@ -16,7 +16,7 @@ from scores import moments
 import gradsound
 from gradsound.errors import GradsoundWarning
 from gradsound.music.captions import Caption, clock
-from gradsound.music.composing import Composer
+from gradsound.music.composer import Composer
 from gradsound.out.captions import write_captions
 
 

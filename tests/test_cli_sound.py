@@ -8,7 +8,7 @@ import soundfile
 
 import gradsound
 from gradsound.cli.main import main
-from gradsound.music.preset import PRESETS
+from gradsound.music.presets import PRESETS
 
 NORMS = [[0.3, 2.0, 5.0, 0.1, 1.0, 9.0]] * 20
 NOTES = PRESETS["notes"]

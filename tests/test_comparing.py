@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scores import END, PLAIN
 
 import gradsound
-from gradsound.music.drives import Drive
+from gradsound.music.value_mapping import Drive
 from gradsound.runs.compare import aligned, ratios
 
 RATE = 44_100

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scores import PLAIN
 
 import gradsound
-from gradsound.music.drives import DRIVEN, Drive
+from gradsound.music.value_mapping import DRIVEN, Drive
 
 RATE = 44_100
 STEP = 3087 + 6174  # frames of a step of one band: 70 ms and 140 ms of silence

@@ -16,7 +16,7 @@ import pytest
 from scores import composed, note, score
 from test_kernels import by_chance
 
-from gradsound.music.preset import PRESETS
+from gradsound.music.presets import PRESETS
 from gradsound.out.web import messages
 from gradsound.runs.model import Run
 from gradsound.runs.reader import read_run

@@ -15,8 +15,8 @@ import gradsound
 from gradsound.alarms.thresholds import KINDS
 from gradsound.legend import legend
 from gradsound.music.captions import Caption
-from gradsound.music.drives import Drive
-from gradsound.music.preset import Preset
+from gradsound.music.presets import Preset
+from gradsound.music.value_mapping import Drive
 from gradsound.runs.model import Run
 
 RATE = 44_100

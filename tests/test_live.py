@@ -28,7 +28,7 @@ import gradsound
 from gradsound.errors import GradsoundWarning, MissingExtraError
 from gradsound.live.playing import Playing
 from gradsound.music.captions import Caption
-from gradsound.music.preset import PRESETS
+from gradsound.music.presets import PRESETS
 from gradsound.out.loudspeaker import Loudspeaker
 from gradsound.synth.mixer import render
 

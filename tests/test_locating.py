@@ -12,8 +12,8 @@ from scores import PLAIN
 import gradsound
 from gradsound.cli.main import main
 from gradsound.locating import seconds, tell_step, tell_time, timeline_for, timeline_of
-from gradsound.music.drives import Drive
-from gradsound.music.preset import at_speed
+from gradsound.music.presets import at_speed
+from gradsound.music.value_mapping import Drive
 from gradsound.runs.model import Run
 
 RATE = 44_100

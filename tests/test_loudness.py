@@ -14,7 +14,7 @@ from scipy.signal import resample_poly
 from scores import note, score
 
 from gradsound import PRESETS, Preset, read_run
-from gradsound.music.loudness import contour, gains
+from gradsound.music.equal_loudness import contour, gains
 from gradsound.rendering import Sound
 from gradsound.synth.mixer import render
 from gradsound.synth.voices import VOICES, find_voice

@@ -8,7 +8,7 @@ import pytest
 from conftest import make_run
 from scores import composed, note, played, score
 
-from gradsound.music.preset import PRESETS, Preset, at_speed
+from gradsound.music.presets import PRESETS, Preset, at_speed
 from gradsound.synth import mixer as mixing
 from gradsound.synth import native
 from gradsound.synth.mixer import Mixer, render

@@ -12,8 +12,8 @@ from scores import composed
 from gradsound import PRESETS, Preset
 from gradsound.alarms.running_median import ENOUGH, MEMORY, Usual
 from gradsound.music.pitch import LinearPitch, LogPitch
-from gradsound.music.preset import at_speed, find_preset
-from gradsound.music.preset_data import from_data, to_data
+from gradsound.music.preset_json import from_data, to_data
+from gradsound.music.presets import at_speed, find_preset
 from gradsound.synth.score import Score
 
 FINITE = st.floats(min_value=0, width=32, allow_nan=False, allow_infinity=False)

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from scores import PLAIN
 
 import gradsound
-from gradsound.music.drives import Drive
-from gradsound.music.preset import PRESETS
-from gradsound.music.timelapse import fitting
+from gradsound.music.fit_duration import fitting
+from gradsound.music.presets import PRESETS
+from gradsound.music.value_mapping import Drive
 from gradsound.rendering import Sound
 from gradsound.runs.model import Step
 

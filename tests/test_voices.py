@@ -14,8 +14,8 @@ from torch.nn import functional
 
 from gradsound import PRESETS
 from gradsound.errors import VoiceError
-from gradsound.music.preset import find_preset
-from gradsound.music.preset_data import from_data, to_data
+from gradsound.music.preset_json import from_data, to_data
+from gradsound.music.presets import find_preset
 from gradsound.synth.program import INPUTS, Program, evaluate
 from gradsound.synth.tracing import trace
 from gradsound.synth.value import MOST

@@ -27,7 +27,7 @@ from zoo import small, train
 import gradsound
 from gradsound.errors import GradsoundWarning, MissingExtraError
 from gradsound.live.address import PORT, Address
-from gradsound.music.preset import PRESETS
+from gradsound.music.presets import PRESETS
 from gradsound.rendering import Sound
 from gradsound.runs.writer import RunWriter
 from gradsound.synth.events import EVENT

@@ -31,7 +31,7 @@ from gradsound.locating import (
     timeline_for,
     timeline_of,
 )
-from gradsound.music.preset import at_speed
+from gradsound.music.presets import at_speed
 from gradsound.out.loudspeaker import devices
 from gradsound.picture import plot
 from gradsound.rendering import render

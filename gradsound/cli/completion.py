@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gradsound.cli.options import file
 from gradsound.errors import MissingExtraError
 from gradsound.music.pitch import SCALES
-from gradsound.music.preset import PRESETS
+from gradsound.music.presets import PRESETS
 from gradsound.out.loudspeaker import FRAMES
 from gradsound.synth.voices import VOICES
 

@@ -13,7 +13,7 @@ from gradsound.cli.status_line import StatusLine
 from gradsound.errors import warn
 from gradsound.live.playing import Playing
 from gradsound.live.source import Source
-from gradsound.music.preset import at_speed
+from gradsound.music.presets import at_speed
 from gradsound.out.loudspeaker import FRAMES, Loudspeaker, NoDeviceError
 from gradsound.rendering import SAMPLE_RATE
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gradsound.live.player import Live
-    from gradsound.music.preset import Preset
+    from gradsound.music.presets import Preset
 
 _LOOK = 0.05  # seconds between looks at keys
 _KEY = 2**0.5  # times louder or softer: 3 dB

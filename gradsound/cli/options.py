@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gradsound.cli.naming import named
 from gradsound.locating import seconds
 from gradsound.music.pitch import SCALES, LogPitch
-from gradsound.music.preset import PRESETS, Preset, find_preset
+from gradsound.music.presets import PRESETS, Preset, find_preset
 from gradsound.names import unknown
 from gradsound.runs.reader import read_run
 from gradsound.synth.voices import VOICES

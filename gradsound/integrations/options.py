@@ -8,7 +8,7 @@ from typing import Any
 
 from gradsound.attaching import attach
 from gradsound.live.player import Web
-from gradsound.music.preset import find_preset
+from gradsound.music.presets import find_preset
 from gradsound.out.sound_file import check_path
 
 _KNOWN = ("model", "optimizer", "scaler")  # to the framework, so not to be given

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradsound.live.beside import Trainer, serve, tell
 from gradsound.live.on_air import OnAir
-from gradsound.music.preset_data import from_data
+from gradsound.music.preset_json import from_data
 from gradsound.out.web.server import Server
 from gradsound.runs.reader import lines, parse
 from gradsound.synth.javascript import module

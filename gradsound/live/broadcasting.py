@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from gradsound.live.conducting import Passage
     from gradsound.music.captions import Caption
-    from gradsound.music.composing import Composer
+    from gradsound.music.composer import Composer
     from gradsound.music.moments import Moment
-    from gradsound.music.preset import Preset
+    from gradsound.music.presets import Preset
     from gradsound.runs.model import Run
     from gradsound.synth.program import Program
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradsound.live.beside import Beside, Trainer, serve
-from gradsound.music.preset_data import from_data, to_data
+from gradsound.music.preset_json import from_data, to_data
 from gradsound.rendering import Sound
 from gradsound.runs.reader import lines, parse
 
 if TYPE_CHECKING:
-    from gradsound.music.preset import Preset
+    from gradsound.music.presets import Preset
 
 _NICE = 19  # training comes first; a file is not heard before it is whole
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from gradsound.music.captions import Caption
     from gradsound.music.moments import Moment
-    from gradsound.music.preset import Preset
+    from gradsound.music.presets import Preset
     from gradsound.out.web.listener import Listener
     from gradsound.runs.model import Run
 

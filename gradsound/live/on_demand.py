@@ -8,14 +8,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from gradsound.live.broadcasting import Broadcast, greeting, programs_of
-from gradsound.music.composing import Composer
+from gradsound.music.composer import Composer
 from gradsound.out.web.messages import caption, over, playing
 from gradsound.out.web.overview import overview
 from gradsound.rendering import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from gradsound.music.moments import Moment
-    from gradsound.music.preset import Preset
+    from gradsound.music.presets import Preset
     from gradsound.out.web.listener import Listener
     from gradsound.runs.model import Run
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from gradsound.live.address import Address, check_port
 from gradsound.live.beside import Beside
-from gradsound.music.preset_data import to_data
+from gradsound.music.preset_json import to_data
 from gradsound.out.loudspeaker import FRAMES, check_installed
 from gradsound.rendering import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from gradsound.music.preset import Preset
+    from gradsound.music.presets import Preset
 
 _WORDS_MAX = 200  # characters of an exception; a line of the pipe that goes whole
 _ENDS = 1.8  # seconds that it may take to play what came last; then it is ended

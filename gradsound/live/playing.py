@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gradsound.music.captions import Caption
-    from gradsound.music.preset import Preset
+    from gradsound.music.presets import Preset
     from gradsound.out.loudspeaker import Loudspeaker
     from gradsound.runs.model import Run
     from gradsound.synth.mixer import Samples

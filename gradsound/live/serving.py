@@ -14,7 +14,7 @@ from gradsound.live.keeping import kept
 from gradsound.live.on_air import OnAir
 from gradsound.live.on_demand import OnDemand
 from gradsound.live.source import Source
-from gradsound.music.preset import at_speed
+from gradsound.music.presets import at_speed
 from gradsound.out.web.server import Server
 from gradsound.runs.reader import read_run, refuse_norms
 from gradsound.synth.javascript import module
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gradsound.music.captions import Caption
-    from gradsound.music.preset import Preset
+    from gradsound.music.presets import Preset
     from gradsound.out.web.listener import Listener
     from gradsound.runs.model import Run
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.music.composing import Composer
+from gradsound.music.composer import Composer
 from gradsound.music.timeline import Timeline
 from gradsound.synth.score import PART, Score
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gradsound.alarms.thresholds import Alarm
     from gradsound.music.captions import Caption
     from gradsound.music.moments import Moment
-    from gradsound.music.preset import Preset
+    from gradsound.music.presets import Preset
     from gradsound.synth.program import Program
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from gradsound.alarms.thresholds import Thresholds
-from gradsound.music.bands import Band, each_layer, find_bands
+from gradsound.music.layer_groups import Band, each_layer, find_bands
 from gradsound.music.pitch import LinearPitch, LogPitch, Pitch
 from gradsound.music.textures import TEXTURES
 from gradsound.names import unknown
@@ -15,7 +15,7 @@ from gradsound.synth.voices import Voice, find_voice
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gradsound.music.drives import Drive
+    from gradsound.music.value_mapping import Drive
     from gradsound.synth.program import Program
 
 _SHORTEST = 0.001  # seconds; less is a click whatever its pitch

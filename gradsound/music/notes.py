@@ -16,8 +16,8 @@ from gradsound.synth.score import NOTE
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gradsound.music.lines import Heard
-    from gradsound.music.preset import Preset
+    from gradsound.music.presets import Preset
+    from gradsound.music.tracks import Heard
 
 _BESIDE = 0.7  # times the level, for a norm from before clipping
 _PULSING = 1.5  # times the level, for lost norms in what is else without pauses

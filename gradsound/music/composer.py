@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.music.announcing import PROGRAMS, SOFTER, Announcer, tones
+from gradsound.music.alarm_announcer import PROGRAMS, SOFTER, Announcer, tones
 from gradsound.music.captions import Caption
-from gradsound.music.lines import Lines
-from gradsound.music.voicing import Voicing
+from gradsound.music.notes import Voicing
+from gradsound.music.tracks import Lines
 from gradsound.synth.score import NOTE, Score
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gradsound.alarms.thresholds import Alarm
-    from gradsound.music.lines import Heard
     from gradsound.music.moments import Moment
-    from gradsound.music.preset import Preset
+    from gradsound.music.presets import Preset
+    from gradsound.music.tracks import Heard
 
 _MINUTE = 60.0  # seconds
 _FADES = 0.5  # seconds that a drone takes to fall silent

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradsound.alarms.running_median import Usual
-from gradsound.music.bands import MOST, band_norms
-from gradsound.music.loudness import gains
+from gradsound.music.equal_loudness import gains
+from gradsound.music.layer_groups import MOST, band_norms
 from gradsound.music.pitch import LogPitch
 from gradsound.names import several
 from gradsound.synth.voices import clang, find_voice, program_of
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from gradsound.music.drives import Drive
     from gradsound.music.moments import Moment
     from gradsound.music.pitch import Pitch
-    from gradsound.music.preset import Preset
+    from gradsound.music.presets import Preset
+    from gradsound.music.value_mapping import Drive
     from gradsound.synth.program import Program
 
 # Hz of the clang, which is heard five times as high: NaN growls at 220, infinity shrieks

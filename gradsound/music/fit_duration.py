@@ -5,14 +5,14 @@ from __future__ import annotations
 from math import ceil, prod
 from typing import TYPE_CHECKING
 
-from gradsound.music.figures import FIGURES
-from gradsound.music.preset import at_speed
+from gradsound.music.alarm_sounds import FIGURES
+from gradsound.music.presets import at_speed
 from gradsound.music.textures import lay_out
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gradsound.music.preset import Preset
+    from gradsound.music.presets import Preset
 
 _NOTE = 0.03  # seconds; shorter notes have hardly a pitch
 _STEP = 1 / 15  # seconds; faster ones the ear does not follow

@@ -6,9 +6,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from gradsound.alarms.thresholds import Thresholds
-from gradsound.music.drives import Drive
 from gradsound.music.pitch import LinearPitch, LogPitch
-from gradsound.music.preset import Preset
+from gradsound.music.presets import Preset
+from gradsound.music.value_mapping import Drive
 from gradsound.synth.program import Program
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from gradsound.alarms.thresholds import KINDS
+from gradsound.music.alarm_sounds import FIGURES
 from gradsound.music.captions import Caption
-from gradsound.music.figures import FIGURES
-from gradsound.music.loudness import gains
+from gradsound.music.equal_loudness import gains
 from gradsound.synth.score import NOTE
 from gradsound.synth.voices import clang, find_voice, program_of
 
