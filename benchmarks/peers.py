@@ -28,7 +28,7 @@ def gradsound() -> Play:
     """Ours, from the score to the samples."""
     from gradsound.synth.mixer import Mixer
     from gradsound.synth.score import NOTE, Score
-    from gradsound.synth.voices import find_voice
+    from gradsound.synth.voices.builtin import find_voice
 
     notes = np.zeros(STEPS * VOICES, NOTE)
     notes["step"] = np.repeat(np.arange(STEPS), VOICES)
@@ -49,8 +49,8 @@ def gradsound() -> Play:
 def kernel_alone() -> Play:
     """Ours, from events to the samples: what the others' scores are to them."""
     from gradsound.synth.events import EVENT, kernel
-    from gradsound.synth.program import ROOM
-    from gradsound.synth.voices import find_voice
+    from gradsound.synth.voices.builtin import find_voice
+    from gradsound.synth.voices.program import ROOM
 
     events = np.zeros(STEPS * VOICES, EVENT)
     events["first"] = np.repeat(np.arange(STEPS), VOICES) * FRAMES

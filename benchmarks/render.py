@@ -18,7 +18,7 @@ from gradsound import PRESETS, Run, Step, render
 from gradsound.runs.model import Header
 from gradsound.synth import mixer
 from gradsound.synth.score import NOTE, Score
-from gradsound.synth.voices import find_voice
+from gradsound.synth.voices.builtin import find_voice
 
 ROUNDS = 5
 RATE = 44_100  # Hz

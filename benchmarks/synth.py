@@ -23,10 +23,10 @@ from tones import RATE, Block, bells, sines
 
 from gradsound import Run, Step, machine_code, render
 from gradsound.runs.model import Header
-from gradsound.synth import native
 from gradsound.synth.events import EVENT
-from gradsound.synth.program import ROOM
-from gradsound.synth.voices import VOICES, program_of
+from gradsound.synth.kernels import llvm_kernel
+from gradsound.synth.voices.builtin import VOICES, program_of
+from gradsound.synth.voices.program import ROOM
 
 ROUNDS = 15
 COLD = 15  # interpreters
@@ -65,7 +65,7 @@ def kernels() -> None:
     print("every voice of ours")
     events = block.events()
     for name, voice in VOICES.items():
-        kernel = native.kernel(program_of(voice), 1)
+        kernel = llvm_kernel.kernel(program_of(voice), 1)
         out = np.zeros((1, FRAMES + ROOM), np.float32)
         best = np.inf
         for _ in range(ROUNDS):
@@ -101,7 +101,7 @@ def runs() -> None:
 
 def blocks() -> None:
     """One small block, as when it is played with little latency."""
-    kernel = native.kernel(program_of(VOICES["sine"]), 1)
+    kernel = llvm_kernel.kernel(program_of(VOICES["sine"]), 1)
     block = Block(64, 64)
     events: np.ndarray = block.events().astype(EVENT)
     out = np.zeros((1, 64 + ROOM), np.float32)

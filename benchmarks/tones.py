@@ -13,11 +13,11 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from gradsound.machine_code import compiled
-from gradsound.synth import instructions, native, reference
 from gradsound.synth.events import EVENT
-from gradsound.synth.functions import SIN, TAU
-from gradsound.synth.program import ROOM
-from gradsound.synth.voices import VOICES, program_of
+from gradsound.synth.kernels import llvm_kernel, llvm_ops, numpy_kernel
+from gradsound.synth.voices.builtin import VOICES, program_of
+from gradsound.synth.voices.functions import SIN, TAU
+from gradsound.synth.voices.program import ROOM
 
 RATE = 44_100
 Maker = Callable[[], np.ndarray]
@@ -162,8 +162,8 @@ def bound(program, block: Block) -> Maker:
     """
     import ctypes
 
-    vector, whole = f"<{instructions.LANES} x float>", f"<{instructions.LANES} x i32>"
-    body, carried, next_ones = instructions.Lines("b"), [], []
+    vector, whole = f"<{llvm_ops.LANES} x float>", f"<{llvm_ops.LANES} x i32>"
+    body, carried, next_ones = llvm_ops.Lines("b"), [], []
 
     def carry(kind: str, start: str, addend: str) -> str:
         name = f"%c{len(carried)}"
@@ -177,17 +177,17 @@ def bound(program, block: Block) -> Maker:
     for lane in range(4):
         growth = carry(whole, f"splat (i32 {lane * 97 + 12345})", f"splat (i32 {lane})")
         phase = carry(whole, f"splat (i32 {lane * 1234567})", growth)
-        at = carry(vector, "zeroinitializer", instructions.constant(instructions.LANES))
+        at = carry(vector, "zeroinitializer", llvm_ops.constant(llvm_ops.LANES))
         turns = body(f"sitofp {whole} {phase} to {vector}")
-        scale = instructions.constant(2.0**-32)
+        scale = llvm_ops.constant(2.0**-32)
         values = [body(f"fmul {vector} {turns}, {scale}")]
         for name, *arguments in program.operations:
             given = [
-                values[a] if type(a) is int else instructions.constant(a) for a in arguments
+                values[a] if type(a) is int else llvm_ops.constant(a) for a in arguments
             ]
-            values.append(body(instructions.OPERATIONS[name], *given))
-        slope = body(f"fmul {vector} {at}, {instructions.constant(1e-9)}")
-        gain = body(f"fadd {vector} {slope}, {instructions.constant(0.001)}")
+            values.append(body(llvm_ops.OPERATIONS[name], *given))
+        slope = body(f"fmul {vector} {at}, {llvm_ops.constant(1e-9)}")
+        gain = body(f"fadd {vector} {slope}, {llvm_ops.constant(0.001)}")
         sample = body(f"fmul {vector} {values[-1]}, {gain}")
         name = f"%sum{lane}"
         carried.append(
@@ -201,14 +201,10 @@ def bound(program, block: Block) -> Maker:
         for k, value in enumerate(sums)
     ]
     used = sorted(
-        {
-            instructions.INTRINSICS[n]
-            for n, *_ in program.operations
-            if n in instructions.INTRINSICS
-        }
+        {llvm_ops.INTRINSICS[n] for n, *_ in program.operations if n in llvm_ops.INTRINSICS}
     )
     lines = [
-        *(f"declare {vector} @llvm.{n}.v{instructions.LANES}f32({vector})" for n in used),
+        *(f"declare {vector} @llvm.{n}.v{llvm_ops.LANES}f32({vector})" for n in used),
         "define void @bound(ptr %out, i64 %times) #0 {",
         *("entry:", "  br label %loop", "loop:"),
         *carried,
@@ -223,8 +219,8 @@ def bound(program, block: Block) -> Maker:
     call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(
         compiled("\n".join(lines), "bound")
     )
-    out = np.zeros(4 * instructions.LANES, np.float32)
-    times = len(block.hertz) * block.frames // (4 * instructions.LANES)
+    out = np.zeros(4 * llvm_ops.LANES, np.float32)
+    times = len(block.hertz) * block.frames // (4 * llvm_ops.LANES)
 
     def run() -> np.ndarray:
         call(out.ctypes.data, times)
@@ -237,10 +233,10 @@ def sines(block: Block) -> Mapping[str, Callable[[], Maker]]:
     """What makes sines."""
     program = program_of(VOICES["sine"])
     return {
-        "gradsound": lambda: by_kernel(native.kernel, program, block),
-        "gradsound (control)": lambda: by_kernel(native.kernel, program, block),
+        "gradsound": lambda: by_kernel(llvm_kernel.kernel, program, block),
+        "gradsound (control)": lambda: by_kernel(llvm_kernel.kernel, program, block),
         "the same operations, nothing else": lambda: bound(program, block),
-        "gradsound by numpy alone": lambda: by_kernel(reference.kernel, program, block),
+        "gradsound by numpy alone": lambda: by_kernel(numpy_kernel.kernel, program, block),
         "numpy, as fast as it goes": lambda: numpy_sines(block),
         "numba, our polynomial, fastmath": lambda: numba_sines(block),
         "torch": lambda: torch_sines(block, compiled=False),
@@ -253,7 +249,7 @@ def bells(block: Block) -> Mapping[str, Callable[[], Maker]]:
     """What makes a voice of one's own."""
     program = program_of(bell)
     return {
-        "gradsound": lambda: by_kernel(native.kernel, program, block),
-        "gradsound by numpy alone": lambda: by_kernel(reference.kernel, program, block),
+        "gradsound": lambda: by_kernel(llvm_kernel.kernel, program, block),
+        "gradsound by numpy alone": lambda: by_kernel(numpy_kernel.kernel, program, block),
         "numba, as one writes it": lambda: numba_bells(block),
     }

@@ -39,8 +39,8 @@ from gradsound.out.web.server import Server
 from gradsound.runs.model import Header, Step
 from gradsound.runs.writer import RunWriter
 from gradsound.synth.events import EVENT
-from gradsound.synth.javascript import module
-from gradsound.synth.voices import VOICES, find_voice
+from gradsound.synth.kernels.javascript import module
+from gradsound.synth.voices.builtin import VOICES, find_voice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 import gradsound
 from gradsound.runs.summary import Summary, summarize
-from gradsound.synth.placing import LIMIT
+from gradsound.synth.sequencer import LIMIT
 
 SAMPLE_RATE = 44_100  # Hz
 

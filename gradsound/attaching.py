@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from gradsound.music.presets import Preset
     from gradsound.runs.model import Step
-    from gradsound.synth.voices import Voice
+    from gradsound.synth.voices.builtin import Voice
 
 
 def attach(

@@ -10,16 +10,16 @@ import numpy as np
 from gradsound.out.sound_file import write_sound
 from gradsound.rendering import SAMPLE_RATE
 from gradsound.synth.mixer import render
-from gradsound.synth.program import CONTROLS
 from gradsound.synth.score import NOTE, Score
-from gradsound.synth.voices import VOICES, find_voice
+from gradsound.synth.voices.builtin import VOICES, find_voice
+from gradsound.synth.voices.program import CONTROLS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from gradsound.synth.program import Program
-    from gradsound.synth.voices import Voice
+    from gradsound.synth.voices.builtin import Voice
+    from gradsound.synth.voices.program import Program
 
 _LOWEST, _HIGHEST = 65.4, 2093.0  # Hz, C2 to C7: what the preset `notes` reaches
 _STEPS, _STEP = 11, 0.25  # notes half an octave apart, and seconds of each

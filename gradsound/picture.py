@@ -22,7 +22,7 @@ from gradsound.rendering import SAMPLE_RATE
 from gradsound.runs.reader import run_for
 from gradsound.runs.summary import summarize, tell
 from gradsound.synth.mixer import render
-from gradsound.synth.placing import LIMIT
+from gradsound.synth.sequencer import LIMIT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from gradsound.runs.model import Run, Step
     from gradsound.runs.summary import Summary
     from gradsound.synth.score import Score
-    from gradsound.synth.voices import Voice
+    from gradsound.synth.voices.builtin import Voice
 
 _STEPS = 1600  # drawn at most, about one a pixel; of more, the loudest of each group
 _COLUMNS = 1600  # of the spectrogram, about one a pixel

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from gradsound.runs.model import Run, Step
     from gradsound.synth.mixer import Samples
     from gradsound.synth.score import Score
-    from gradsound.synth.voices import Voice
+    from gradsound.synth.voices.builtin import Voice
 
 SAMPLE_RATE = 44_100  # Hz, unless another is asked for
 SAMPLE_RATES = (16_000, 192_000)  # Hz; below, the highest notes would not fit

@@ -12,9 +12,9 @@ from gradsound.music.pitch import LogPitch
 from gradsound.music.presets import PRESETS, Preset
 from gradsound.runs.model import Run
 from gradsound.synth.mixer import Mixer
-from gradsound.synth.program import CONTROLS
 from gradsound.synth.score import NOTE, Score
-from gradsound.synth.voices import Voice, find_voice
+from gradsound.synth.voices.builtin import Voice, find_voice
+from gradsound.synth.voices.program import CONTROLS
 
 END = round(44_100 * FIGURES["end"].duration)  # frames that tell that a run is over
 # One after the other, on one channel, at the pitches and levels that numbers say.

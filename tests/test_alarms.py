@@ -26,8 +26,8 @@ from gradsound.music.composer import Composer
 from gradsound.music.moments import Moment
 from gradsound.runs.model import Run, Step
 from gradsound.synth.mixer import render
-from gradsound.synth.placing import Placer
 from gradsound.synth.score import Score
+from gradsound.synth.sequencer import Placer
 
 RATE = 44_100
 LIMITS = Thresholds()

@@ -15,7 +15,7 @@ from zoo import small, train
 import gradsound
 from gradsound.cli.main import main
 from gradsound.errors import VoiceError
-from gradsound.synth.voices import VOICES
+from gradsound.synth.voices.builtin import VOICES
 
 OWN = """
 import numpy as np

@@ -14,7 +14,7 @@ import pytest
 
 from gradsound import PRESETS
 from gradsound.cli.main import main
-from gradsound.synth.voices import VOICES
+from gradsound.synth.voices.builtin import VOICES
 
 BIN = Path(sys.executable).parent
 # What is typed, and what the last word of it may become; one is put there at once.

@@ -20,14 +20,14 @@ from gradsound.music.presets import PRESETS
 from gradsound.out.web import messages
 from gradsound.runs.model import Run
 from gradsound.runs.reader import read_run
-from gradsound.synth import javascript, reference
 from gradsound.synth.events import EVENT
+from gradsound.synth.kernels import javascript, numpy_kernel
 from gradsound.synth.mixer import limited, render
-from gradsound.synth.placing import Placer
-from gradsound.synth.program import ROOM, Program, evaluate
 from gradsound.synth.score import Score
-from gradsound.synth.tracing import trace
-from gradsound.synth.voices import VOICES, Voice, clang, find_voice, program_of
+from gradsound.synth.sequencer import Placer
+from gradsound.synth.voices.builtin import VOICES, Voice, clang, find_voice, program_of
+from gradsound.synth.voices.program import ROOM, Program, evaluate
+from gradsound.synth.voices.tracer import trace
 
 RATE = 44_100
 MARGIN = 882  # frames that the page is behind the server
@@ -307,7 +307,7 @@ def sounded(events: np.ndarray, frames: int, voice: Voice = "sine") -> np.ndarra
     """The samples of events of one voice by numpy, shape (N, 2)."""
     events = events[np.lexsort((events["slot"], events["first"]))]  # as the mixer adds them
     out = np.zeros((2, frames + ROOM), np.float32)
-    reference.kernel(find_voice(voice), 2)(out, 0, 1 / RATE, events)
+    numpy_kernel.kernel(find_voice(voice), 2)(out, 0, 1 / RATE, events)
     return limited(out[:, :frames].T)
 
 

@@ -16,12 +16,14 @@ import torch
 
 from gradsound.audition import sweep
 from gradsound.machine_code import parsed
-from gradsound.synth import events, instructions, intermediate, native, reference, voices
+from gradsound.synth import events
 from gradsound.synth.events import EVENT
-from gradsound.synth.functions import TAU
+from gradsound.synth.kernels import llvm_kernel, llvm_module, llvm_ops, numpy_kernel
 from gradsound.synth.mixer import render
-from gradsound.synth.program import ROOM, evaluate
-from gradsound.synth.voices import VOICES, clang, find_voice, program_of
+from gradsound.synth.voices import builtin
+from gradsound.synth.voices.builtin import VOICES, clang, find_voice, program_of
+from gradsound.synth.voices.functions import TAU
+from gradsound.synth.voices.program import ROOM, evaluate
 
 PERIOD = 1 / 44_100  # seconds
 SPAN = 20_700  # frames that the events take
@@ -67,8 +69,8 @@ def rendered(
 def test_machine_code_is_numpy(voice, channels: int) -> None:
     """To the last bit, over 300 events of any kind, in blocks of any size."""
     program, made = program_of(voice), by_chance(300)
-    right = rendered(reference.kernel(program, channels), made, channels=channels)
-    kernel = native.kernel(program, channels)
+    right = rendered(numpy_kernel.kernel(program, channels), made, channels=channels)
+    kernel = llvm_kernel.kernel(program, channels)
 
     assert np.isfinite(right).all()
     assert np.abs(right).max() > 0.05
@@ -80,7 +82,7 @@ def test_machine_code_is_numpy(voice, channels: int) -> None:
 @pytest.mark.parametrize("block", [1, 63, 64, 65, 441, 8193])
 def test_numpy_is_numpy_in_any_blocks(voice, block: int) -> None:
     """The reference says the same however it is cut; of ten events, as blocks of 1 take."""
-    kernel, made = reference.kernel(program_of(voice), 1), by_chance(10)
+    kernel, made = numpy_kernel.kernel(program_of(voice), 1), by_chance(10)
     made["first"] %= 400
 
     np.testing.assert_array_equal(
@@ -96,8 +98,8 @@ def test_every_processor_makes_the_same(voice, cpu: str) -> None:
     program, made = program_of(voice), by_chance(300)
 
     np.testing.assert_array_equal(
-        rendered(native.kernel(program, 1, cpu), made),
-        rendered(reference.kernel(program, 1), made),
+        rendered(llvm_kernel.kernel(program, 1, cpu), made),
+        rendered(numpy_kernel.kernel(program, 1), made),
     )
 
 
@@ -107,7 +109,7 @@ def test_arm_code_has_vectors(voice) -> None:
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
     arm = llvm.Target.from_triple("aarch64-linux-gnu").create_target_machine()
-    code = intermediate.kernel(program_of(voice), 2, "kernel")
+    code = llvm_module.kernel(program_of(voice), 2, "kernel")
     assembly = arm.emit_assembly(parsed(code))
 
     assert assembly.count(".4s") > 50
@@ -118,7 +120,7 @@ def test_rooms_are_left_as_they_were() -> None:
     """What a kernel reads and writes beyond a block, it does not change."""
     made = by_chance(300)
     out = np.full((2, 100 + ROOM), 7.0, np.float32)
-    native.kernel(program_of(VOICES["bell"]), 2)(out, 10_000, PERIOD, made)
+    llvm_kernel.kernel(program_of(VOICES["bell"]), 2)(out, 10_000, PERIOD, made)
 
     assert (out[:, 100:] == 7.0).all()
     assert (out[:, :100] != 7.0).any()
@@ -135,7 +137,7 @@ def test_torch_says_the_same(voice, monkeypatch: pytest.MonkeyPatch) -> None:
     given = {name: value.double() for name, value in inputs.items()}
     if "bright" in inspect.signature(voice).parameters:
         given["bright"] = given.pop("deviation") * 0.5 + 0.5
-    monkeypatch.setattr(voices, "np", Translated())
+    monkeypatch.setattr(builtin, "np", Translated())
     by_torch = voice(**given).numpy()
     by_program = evaluate(program, {name: value.numpy() for name, value in inputs.items()})
 
@@ -197,7 +199,7 @@ def test_without_llvmlite_it_is_numpy() -> None:
 
 def test_what_llvm_refuses_numpy_plays(monkeypatch: pytest.MonkeyPatch) -> None:
     """One warning says so, and the samples are the same."""
-    monkeypatch.setitem(instructions.OPERATIONS, "mul", "no instruction {} {}")
+    monkeypatch.setitem(llvm_ops.OPERATIONS, "mul", "no instruction {} {}")
     program, made = program_of(VOICES["sine"]), by_chance(10)
     events.kernel.cache_clear()
     with pytest.warns(RuntimeWarning, match="'sine' cannot be compiled, numpy plays it"):
@@ -206,16 +208,16 @@ def test_what_llvm_refuses_numpy_plays(monkeypatch: pytest.MonkeyPatch) -> None:
     events.kernel.cache_clear()
 
     np.testing.assert_array_equal(
-        rendered(kernel, made), rendered(reference.kernel(program, 1), made)
+        rendered(kernel, made), rendered(numpy_kernel.kernel(program, 1), made)
     )
 
 
 def test_many_kernels_live_together() -> None:
     """Each has a name of its own in the one engine."""
     made = by_chance(10)
-    kernels = [native.kernel(program_of(voice), 1) for voice in VOICES.values()]
+    kernels = [llvm_kernel.kernel(program_of(voice), 1) for voice in VOICES.values()]
     for kernel, voice in zip(kernels, VOICES.values()):
-        right = rendered(reference.kernel(program_of(voice), 1), made)
+        right = rendered(numpy_kernel.kernel(program_of(voice), 1), made)
         np.testing.assert_array_equal(rendered(kernel, made), right)
 
 
@@ -237,7 +239,7 @@ def test_noise_is_white() -> None:
     made = np.zeros(1, EVENT)
     made["count"], made["gain"], made["slot"] = 2**16, 1.0, 5
     out = np.zeros((1, 2**16 + ROOM), np.float32)
-    reference.kernel(program_of(noise), 1)(out, 0, PERIOD, made)
+    numpy_kernel.kernel(program_of(noise), 1)(out, 0, PERIOD, made)
     out = out[:, : 2**16]
     power = np.abs(np.fft.rfft(out[0][:-1])[1:]) ** 2
     tenths = [part.mean() for part in np.array_split(power, 10)]

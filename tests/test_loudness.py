@@ -17,7 +17,7 @@ from gradsound import PRESETS, Preset, read_run
 from gradsound.music.equal_loudness import contour, gains
 from gradsound.rendering import Sound
 from gradsound.synth.mixer import render
-from gradsound.synth.voices import VOICES, find_voice
+from gradsound.synth.voices.builtin import VOICES, find_voice
 
 RATE = 44_100
 RUNS = sorted((Path(__file__).parents[1] / "samples" / "runs").glob("*.jsonl"))

@@ -10,7 +10,7 @@ from scores import composed, note, played, score
 
 from gradsound.music.presets import PRESETS, Preset, at_speed
 from gradsound.synth import mixer as mixing
-from gradsound.synth import native
+from gradsound.synth.kernels import llvm_kernel
 from gradsound.synth.mixer import Mixer, render
 
 RATE = 44_100
@@ -60,7 +60,7 @@ def test_numpy_plays_until_voices_are_compiled(monkeypatch: pytest.MonkeyPatch) 
 
     def slowly(program, channels: int):
         assert wait.wait(10)
-        made.append(native.kernel(program, channels))
+        made.append(llvm_kernel.kernel(program, channels))
         return made[-1]
 
     monkeypatch.setattr(mixing, "kernel", slowly)

@@ -12,10 +12,10 @@ from gradsound import PRESETS
 from gradsound.alarms.thresholds import KINDS
 from gradsound.cli.main import main
 from gradsound.runs.json_lines import decode_header, decode_step
-from gradsound.synth.functions import FUNCTIONS
-from gradsound.synth.intermediate import kernel
-from gradsound.synth.program import INPUTS
-from gradsound.synth.tracing import BRIGHT, trace
+from gradsound.synth.kernels.llvm_module import kernel
+from gradsound.synth.voices.functions import FUNCTIONS
+from gradsound.synth.voices.program import INPUTS
+from gradsound.synth.voices.tracer import BRIGHT, trace
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

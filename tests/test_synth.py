@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from scores import note, score
 
 from gradsound.synth.mixer import Mixer, limited, render
-from gradsound.synth.placing import LIMIT
 from gradsound.synth.score import NOTE, Score
-from gradsound.synth.voices import VOICES, clang, find_voice
+from gradsound.synth.sequencer import LIMIT
+from gradsound.synth.voices.builtin import VOICES, clang, find_voice
 
 RATE = 44_100
 TONAL = sorted(VOICES.keys() - {"bell"})  # whose strongest partial is the first

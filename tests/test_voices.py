@@ -16,10 +16,10 @@ from gradsound import PRESETS
 from gradsound.errors import VoiceError
 from gradsound.music.preset_json import from_data, to_data
 from gradsound.music.presets import find_preset
-from gradsound.synth.program import INPUTS, Program, evaluate
-from gradsound.synth.tracing import trace
-from gradsound.synth.value import MOST
-from gradsound.synth.voices import VOICES, find_voice
+from gradsound.synth.voices.builtin import VOICES, find_voice
+from gradsound.synth.voices.program import INPUTS, Program, evaluate
+from gradsound.synth.voices.traced_value import MOST
+from gradsound.synth.voices.tracer import trace
 
 TAU = 2 * math.pi
 

@@ -32,7 +32,7 @@ from gradsound.rendering import Sound
 from gradsound.runs.writer import RunWriter
 from gradsound.synth.events import EVENT
 from gradsound.synth.mixer import _Voice, limited
-from gradsound.synth.program import ROOM
+from gradsound.synth.voices.program import ROOM
 
 NAN, INF = float("nan"), float("inf")
 RUN = [[1.0, 2.0, 0.5], [NAN, 3.0, 1.0], [0.1, INF, None], [5.0, 0.0, 1.0]]

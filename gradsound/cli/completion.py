@@ -10,7 +10,7 @@ from gradsound.errors import MissingExtraError
 from gradsound.music.pitch import SCALES
 from gradsound.music.presets import PRESETS
 from gradsound.out.loudspeaker import FRAMES
-from gradsound.synth.voices import VOICES
+from gradsound.synth.voices.builtin import VOICES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

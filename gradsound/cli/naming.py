@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from gradsound.errors import VoiceError
 
 if TYPE_CHECKING:
-    from gradsound.synth.voices import Voice
+    from gradsound.synth.voices.builtin import Voice
 
 
 def named(voice: str) -> Voice:

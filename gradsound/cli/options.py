@@ -13,12 +13,12 @@ from gradsound.music.pitch import SCALES, LogPitch
 from gradsound.music.presets import PRESETS, Preset, find_preset
 from gradsound.names import unknown
 from gradsound.runs.reader import read_run
-from gradsound.synth.voices import VOICES
+from gradsound.synth.voices.builtin import VOICES
 
 if TYPE_CHECKING:
     from gradsound.cli.progress import Progress
     from gradsound.runs.model import Run
-    from gradsound.synth.voices import Voice
+    from gradsound.synth.voices.builtin import Voice
 
 # What says how a run sounds, of which a sound is in no need.
 OF_RUN = (

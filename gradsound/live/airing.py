@@ -13,7 +13,7 @@ from gradsound.live.on_air import OnAir
 from gradsound.music.preset_json import from_data
 from gradsound.out.web.server import Server
 from gradsound.runs.reader import lines, parse
-from gradsound.synth.javascript import module
+from gradsound.synth.kernels.javascript import module
 
 if TYPE_CHECKING:
     from gradsound.runs.model import Run

@@ -15,7 +15,7 @@ import numpy as np
 
 from gradsound.live.conducting import FASTEST, Conductor
 from gradsound.out.web.messages import events, hello
-from gradsound.synth.placing import Placer
+from gradsound.synth.sequencer import Placer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gradsound.music.moments import Moment
     from gradsound.music.presets import Preset
     from gradsound.runs.model import Run
-    from gradsound.synth.program import Program
+    from gradsound.synth.voices.program import Program
 
 _AHEAD_LIVE = 0.02  # seconds before a sound is over in which the next is composed
 _AHEAD = 1.0  # seconds, where every step is known before; a network may stall as long

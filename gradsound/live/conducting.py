@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from gradsound.live.waiting import Waiting
     from gradsound.music.presets import Preset
     from gradsound.runs.model import Run, Step
-    from gradsound.synth.placing import Placer
     from gradsound.synth.score import Score
+    from gradsound.synth.sequencer import Placer
 
 FASTEST = 1 / 15  # seconds from step to step; faster ones the ear does not follow
 _LEARNT = 256  # moments at a time

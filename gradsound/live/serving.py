@@ -17,7 +17,7 @@ from gradsound.live.source import Source
 from gradsound.music.presets import at_speed
 from gradsound.out.web.server import Server
 from gradsound.runs.reader import read_run, refuse_norms
-from gradsound.synth.javascript import module
+from gradsound.synth.kernels.javascript import module
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

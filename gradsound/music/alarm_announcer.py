@@ -13,7 +13,7 @@ from gradsound.music.alarm_sounds import FIGURES
 from gradsound.music.captions import Caption
 from gradsound.music.equal_loudness import gains
 from gradsound.synth.score import NOTE
-from gradsound.synth.voices import clang, find_voice, program_of
+from gradsound.synth.voices.builtin import clang, find_voice, program_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gradsound.alarms.thresholds import Alarm
-    from gradsound.synth.program import Program
+    from gradsound.synth.voices.program import Program
 
 # Seconds from the beginning of one figure to that of the next, at least, besides its own
 # time: sounds that begin together are not told apart (McGookin and Brewster 2004).

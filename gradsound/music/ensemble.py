@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gradsound.music.captions import Caption
     from gradsound.music.moments import Moment
     from gradsound.music.presets import Preset
-    from gradsound.synth.program import Program
+    from gradsound.synth.voices.program import Program
 
 
 class Ensemble:

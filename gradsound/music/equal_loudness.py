@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.synth.program import CONTROLS, evaluate
+from gradsound.synth.voices.program import CONTROLS, evaluate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gradsound.synth.program import Program
+    from gradsound.synth.voices.program import Program
 
 # The contour of 60 phon of ISO 226:2003, in dB above its level at 1000 Hz, which its
 # formula gives at the frequencies of its table.

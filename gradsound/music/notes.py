@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradsound.music.textures import lay_out
-from gradsound.synth.program import CONTROLS
 from gradsound.synth.score import NOTE
+from gradsound.synth.voices.program import CONTROLS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,7 +9,7 @@ from gradsound.alarms.thresholds import Thresholds
 from gradsound.music.pitch import LinearPitch, LogPitch
 from gradsound.music.presets import Preset
 from gradsound.music.value_mapping import Drive
-from gradsound.synth.program import Program
+from gradsound.synth.voices.program import Program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,13 +10,13 @@ from gradsound.music.layer_groups import Band, each_layer, find_bands
 from gradsound.music.pitch import LinearPitch, LogPitch, Pitch
 from gradsound.music.textures import TEXTURES
 from gradsound.names import unknown
-from gradsound.synth.voices import Voice, find_voice
+from gradsound.synth.voices.builtin import Voice, find_voice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gradsound.music.value_mapping import Drive
-    from gradsound.synth.program import Program
+    from gradsound.synth.voices.program import Program
 
 _SHORTEST = 0.001  # seconds; less is a click whatever its pitch
 _LONGEST = 2.0  # seconds; more is no rhythm any more

@@ -15,7 +15,7 @@ from gradsound.music.equal_loudness import gains
 from gradsound.music.layer_groups import MOST, band_norms
 from gradsound.music.pitch import LogPitch
 from gradsound.names import several
-from gradsound.synth.voices import clang, find_voice, program_of
+from gradsound.synth.voices.builtin import clang, find_voice, program_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gradsound.music.pitch import Pitch
     from gradsound.music.presets import Preset
     from gradsound.music.value_mapping import Drive
-    from gradsound.synth.program import Program
+    from gradsound.synth.voices.program import Program
 
 # Hz of the clang, which is heard five times as high: NaN growls at 220, infinity shrieks
 # two octaves above.

@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from gradsound.errors import warn
-from gradsound.synth import reference
-from gradsound.synth.program import CONTROLS
+from gradsound.synth.kernels import numpy_kernel
+from gradsound.synth.voices.program import CONTROLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from gradsound.synth.program import Program
+    from gradsound.synth.voices.program import Program
 
 TURN = 2.0**32  # a turn of phase: it wraps by itself, and exactly
 
@@ -55,15 +55,15 @@ def kernel(program: Program, channels: int) -> Kernel:
     That is machine code where llvmlite is installed, else numpy; the samples are the same.
     """
     try:
-        from gradsound.synth import native
+        from gradsound.synth.kernels import llvm_kernel
     except ImportError:
-        return reference.kernel(program, channels)
+        return numpy_kernel.kernel(program, channels)
     try:
-        return native.kernel(program, channels)
+        return llvm_kernel.kernel(program, channels)
     except (RuntimeError, OSError) as error:
         why = str(error).partition("\n")[0]
         warn(f"voice {program.name!r} cannot be compiled, numpy plays it instead: {why}")
-        return reference.kernel(program, channels)
+        return numpy_kernel.kernel(program, channels)
 
 
 def renderer() -> str:

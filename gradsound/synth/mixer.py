@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from gradsound.synth import reference
 from gradsound.synth.events import EVENT, kernel
-from gradsound.synth.placing import Placer
-from gradsound.synth.program import ROOM
+from gradsound.synth.kernels import numpy_kernel
+from gradsound.synth.sequencer import Placer
+from gradsound.synth.voices.program import ROOM
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gradsound.synth.events import Kernel
-    from gradsound.synth.program import Program
     from gradsound.synth.score import Score
+    from gradsound.synth.voices.program import Program
 
 Samples: TypeAlias = NDArray[np.float32]  # (N, C), within -1..1, never 1-D
 
@@ -60,7 +60,7 @@ class Mixer:
         """
         for program in programs:
             voice = self._voices[program] = _Voice(program, self._channels)
-            voice.render = reference.kernel(program, self._channels)
+            voice.render = numpy_kernel.kernel(program, self._channels)
         return threading.Thread(target=self._compile)
 
     def _compile(self) -> None:

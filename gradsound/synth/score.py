@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.synth.program import CONTROLS
+from gradsound.synth.voices.program import CONTROLS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gradsound.synth.program import Program
+    from gradsound.synth.voices.program import Program
 
 # Slots so far apart have phases of their own, but begin and hiss alike: what is played in
 # both ears at once is in the middle.

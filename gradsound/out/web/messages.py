@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradsound.music.captions import clock
-from gradsound.synth.program import CONTROLS
+from gradsound.synth.voices.program import CONTROLS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-// The tones of events, by the float32 operations of gradsound.synth.reference.
+// The tones of events, by the float32 operations of gradsound.synth.kernels.numpy_kernel.
 
 const { fround, imul, max, min } = Math;
 
@@ -76,7 +76,7 @@ export class Voice {
   #evaluate;
   #events = []; // by first frame, then slot: they are added up in this order
 
-  // What gradsound.synth.javascript made of a program.
+  // What gradsound.synth.kernels.javascript made of a program.
   constructor({ inputs: names, evaluate }) {
     this.#names = names;
     this.#evaluate = evaluate;

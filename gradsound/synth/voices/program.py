@@ -1,6 +1,6 @@
 """A voice as plain data: a short list of float32 operations, and what they mean.
 
-numpy evaluates it here, LLVM in `gradsound.synth.native`. Both do these operations in this
+numpy evaluates it here, LLVM in `gradsound.synth.kernels.llvm_kernel`. Both do these operations in this
 order, none of them fused or left out, so they agree to the last bit.
 """
 

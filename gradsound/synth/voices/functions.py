@@ -11,8 +11,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from gradsound.errors import VoiceError
-from gradsound.synth.program import INPUTS
-from gradsound.synth.value import Value, emit, number
+from gradsound.synth.voices.program import INPUTS
+from gradsound.synth.voices.traced_value import Value, emit, number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -1,6 +1,6 @@
 """A kernel as LLVM's intermediate representation, as text.
 
-It does what `gradsound.synth.reference` does, in the same order and precision, for 16
+It does what `gradsound.synth.kernels.numpy_kernel` does, in the same order and precision, for 16
 frames at a time; LLVM fits them to the vectors that a processor has. The way from a
 function to this is that of C. S. Perone, "Tutorial on using LLVM to JIT PyTorch fx graphs
 to native code (x86/arm/RISC-V/WASM), Part I: Scalars" (2022); here it is blocks.
@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gradsound.synth.frames import FIELDS, Frames
-from gradsound.synth.instructions import FLOAT, INTRINSICS, LANES, Lines
+from gradsound.synth.kernels.llvm_loop import FIELDS, Frames
+from gradsound.synth.kernels.llvm_ops import FLOAT, INTRINSICS, LANES, Lines
 
 if TYPE_CHECKING:
-    from gradsound.synth.program import Program
+    from gradsound.synth.voices.program import Program
 
 # An event is rendered in two rounds: its rising edge and its middle, then its falling edge
 # and nothing. So the middle, most of it, does no work for edges. All but the last frames

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from gradsound.synth.program import ROOM
+from gradsound.synth.voices.program import ROOM
 
 LANES = ROOM  # frames at a time: the widest vectors, and several of narrower ones
 

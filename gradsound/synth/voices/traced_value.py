@@ -15,7 +15,7 @@ from gradsound.errors import VoiceError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from gradsound.synth.program import Operation
+    from gradsound.synth.voices.program import Operation
 
 MOST = 1000  # operations of a voice; that many are compiled in a tenth of a second
 _LARGEST = (2 - 2**-23) * 2.0**127  # that float32 has

@@ -10,15 +10,15 @@ import itertools
 from typing import TYPE_CHECKING
 
 from gradsound.machine_code import compiled
-from gradsound.synth import intermediate
-from gradsound.synth.program import ROOM
+from gradsound.synth.kernels import llvm_module
+from gradsound.synth.voices.program import ROOM
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from gradsound.synth.events import Kernel
-    from gradsound.synth.program import Program
+    from gradsound.synth.voices.program import Program
 
 _names = (f"kernel{number}" for number in itertools.count())
 _SIGNATURE = ctypes.CFUNCTYPE(
@@ -45,7 +45,7 @@ def kernel(program: Program, channels: int, cpu: str | None = None) -> Kernel:
         RuntimeError: If LLVM cannot compile it.
     """
     name = next(_names)
-    call = _SIGNATURE(compiled(intermediate.kernel(program, channels, name), name, cpu))
+    call = _SIGNATURE(compiled(llvm_module.kernel(program, channels, name), name, cpu))
 
     # Events and their address: to ask for it takes as long as to render a small block.
     last: tuple[NDArray[np.void] | None, int] = (None, 0)

@@ -15,9 +15,9 @@ import numpy as np
 
 from gradsound.errors import warn
 from gradsound.names import unknown
-from gradsound.synth.functions import TAU
-from gradsound.synth.program import Program
-from gradsound.synth.tracing import trace
+from gradsound.synth.voices.functions import TAU
+from gradsound.synth.voices.program import Program
+from gradsound.synth.voices.tracer import trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from gradsound.errors import VoiceError
-from gradsound.synth.functions import FUNCTIONS
-from gradsound.synth.program import INPUTS, Program, evaluate
-from gradsound.synth.value import Tape, Value, number
+from gradsound.synth.voices.functions import FUNCTIONS
+from gradsound.synth.voices.program import INPUTS, Program, evaluate
+from gradsound.synth.voices.traced_value import Tape, Value, number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from gradsound.synth.program import Operation
+    from gradsound.synth.voices.program import Operation
 
 BRIGHT = "bright"  # a control made of another
 _OURS = ("gradsound", "torch", "numpy", "functools")  # in whose lines no user looks

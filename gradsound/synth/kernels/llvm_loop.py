@@ -10,12 +10,19 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from gradsound.synth.functions import EDGE
-from gradsound.synth.instructions import FLOAT, LANES, OPERATIONS, WHOLE, Lines, constant
-from gradsound.synth.program import CONTROLS
+from gradsound.synth.kernels.llvm_ops import (
+    FLOAT,
+    LANES,
+    OPERATIONS,
+    WHOLE,
+    Lines,
+    constant,
+)
+from gradsound.synth.voices.functions import EDGE
+from gradsound.synth.voices.program import CONTROLS
 
 if TYPE_CHECKING:
-    from gradsound.synth.program import Argument, Program
+    from gradsound.synth.voices.program import Argument, Program
 
 FIELDS = {  # of an event
     "first": "i64",

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.synth.program import INPUTS
+from gradsound.synth.voices.program import INPUTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gradsound.synth.program import Argument, Program
+    from gradsound.synth.voices.program import Argument, Program
 
 _MODULE = """\
-// The voices of this page, made by gradsound.synth.javascript: see worklet.js, which plays.
+// The voices of this page, made by gradsound.synth.kernels.javascript: see worklet.js, which plays.
 
 const {{ abs, floor, fround, sqrt, trunc }} = Math;
 const bits = new Int32Array(1);

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.synth.functions import EDGE, polynomial
-from gradsound.synth.program import CONTROLS, ROOM, evaluate
+from gradsound.synth.voices.functions import EDGE, polynomial
+from gradsound.synth.voices.program import CONTROLS, ROOM, evaluate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gradsound.synth.events import Kernel
-    from gradsound.synth.program import Program
+    from gradsound.synth.voices.program import Program
 
 _AT_ONCE = 1 << 14  # samples; more leave the processor's cache
 _f, _u = np.float32, np.uint32

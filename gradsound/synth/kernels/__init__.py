@@ -1,0 +1,1 @@
+"""Kernels: a program to samples, by numpy, machine code or JavaScript."""

@@ -1,0 +1,1 @@
+"""Voices: the built-in ones, and how a function of a user becomes a program."""
