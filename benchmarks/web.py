@@ -31,16 +31,16 @@ import torch
 from live import RATE, SHORT, Load, Monitor, fresh, late, tell
 
 import gradsound
-from gradsound.live.address import Address
 from gradsound.live.player import Player, Web
 from gradsound.music.presets import PRESETS
-from gradsound.out.web.messages import events
-from gradsound.out.web.server import Server
 from gradsound.runs.model import Header, Step
 from gradsound.runs.writer import RunWriter
 from gradsound.synth.events import EVENT
 from gradsound.synth.kernels.javascript import module
 from gradsound.synth.voices.builtin import VOICES, find_voice
+from gradsound.web.host_and_port import Address
+from gradsound.web.messages import events
+from gradsound.web.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,6 @@ from scores import composed, note, score
 from test_kernels import by_chance
 
 from gradsound.music.presets import PRESETS
-from gradsound.out.web import messages
 from gradsound.runs.model import Run
 from gradsound.runs.reader import read_run
 from gradsound.synth.events import EVENT
@@ -28,6 +27,7 @@ from gradsound.synth.sequencer import Placer
 from gradsound.synth.voices.builtin import VOICES, Voice, clang, find_voice, program_of
 from gradsound.synth.voices.program import ROOM, Program, evaluate
 from gradsound.synth.voices.tracer import trace
+from gradsound.web import messages
 
 RATE = 44_100
 MARGIN = 882  # frames that the page is behind the server

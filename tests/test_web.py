@@ -26,13 +26,13 @@ from zoo import small, train
 
 import gradsound
 from gradsound.errors import GradsoundWarning, MissingExtraError
-from gradsound.live.address import PORT, Address
 from gradsound.music.presets import PRESETS
 from gradsound.rendering import Sound
 from gradsound.runs.writer import RunWriter
 from gradsound.synth.events import EVENT
 from gradsound.synth.mixer import _Voice, limited
 from gradsound.synth.voices.program import ROOM
+from gradsound.web.host_and_port import PORT, Address
 
 NAN, INF = float("nan"), float("inf")
 RUN = [[1.0, 2.0, 0.5], [NAN, 3.0, 1.0], [0.1, INF, None], [5.0, 0.0, 1.0]]
@@ -553,7 +553,7 @@ def test_there_is_an_end_to_how_many_listen(save) -> None:
 
 def test_a_frozen_page_holds_up_nobody() -> None:
     """It is dropped when too much waits for it, and may come again; others get all."""
-    from gradsound.out.web.server import Server
+    from gradsound.web.server import Server
 
     message, count, listeners = b"x" * (1 << 18), 64, []
     gone, heard = threading.Event(), []
@@ -732,7 +732,7 @@ def test_a_page_that_cannot_be_served_costs_no_run(save) -> None:
 
 def test_without_websockets(monkeypatch) -> None:
     """What to install is said, before anything is written."""
-    monkeypatch.setattr("gradsound.live.address.find_spec", lambda _: None)
+    monkeypatch.setattr("gradsound.web.host_and_port.find_spec", lambda _: None)
     model = small()
     with pytest.raises(MissingExtraError, match=r"pip install 'gradsound\[web\]'"):
         gradsound.listen(model, sgd(model), web=True)

@@ -7,11 +7,11 @@ import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gradsound.live.address import Address, check_port
 from gradsound.live.beside import Beside
 from gradsound.music.preset_json import to_data
 from gradsound.out.loudspeaker import FRAMES, check_installed
 from gradsound.rendering import SAMPLE_RATE
+from gradsound.web.host_and_port import Address, check_port
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,15 +9,15 @@ from contextlib import ExitStack, suppress
 from math import inf
 from typing import TYPE_CHECKING
 
-from gradsound.live.address import Address
 from gradsound.live.keeping import kept
-from gradsound.live.on_air import OnAir
-from gradsound.live.on_demand import OnDemand
 from gradsound.live.source import Source
 from gradsound.music.presets import at_speed
-from gradsound.out.web.server import Server
 from gradsound.runs.reader import read_run, refuse_norms
 from gradsound.synth.kernels.javascript import module
+from gradsound.web.host_and_port import Address
+from gradsound.web.live_stream import OnAir
+from gradsound.web.on_demand_stream import OnDemand
+from gradsound.web.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from gradsound.music.captions import Caption
     from gradsound.music.presets import Preset
-    from gradsound.out.web.listener import Listener
     from gradsound.runs.model import Run
+    from gradsound.web.listener import Listener
 
 _ENDED = 143  # exit status, as the command line has it
 

@@ -1,8 +1,8 @@
 // The browser's synthesizer: plays the server's events as gradsound.synth.mixer does, and
 // keeps step with the server.
 
-import { Level } from "./level.js";
-import { CHANNELS, QUANTUM, Voice } from "./tones.js";
+import { Level } from "./fade.js";
+import { CHANNELS, QUANTUM, Voice } from "./kernel.js";
 
 const { abs, fround, max, min, round } = Math;
 

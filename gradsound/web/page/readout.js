@@ -1,7 +1,7 @@
 // What the page says of the run, the connection and the sound, put into its elements.
 
 import { clock, number } from "./format.js";
-import { stateOf, wordsOf } from "./state.js";
+import { stateOf, wordsOf } from "./page_state.js";
 
 const HINT = "Point at the picture, or use the arrow keys on it, to read it.";
 const HINTS = { live: HINT, finished: `${HINT} A click, or Enter, plays from there.` };

@@ -2,7 +2,7 @@
 
 import { clock, number } from "./format.js";
 import { FONT, LINE, rowTop } from "./layout.js";
-import { MARK_SIZE, drawMark, warns } from "./marks.js";
+import { MARK_SIZE, drawMark, warns } from "./alarm_marks.js";
 
 const APART = 84; // CSS pixels between numbers of the axis at least
 const TICK = 4; // CSS pixels

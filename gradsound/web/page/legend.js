@@ -1,8 +1,8 @@
 // What the colours, patterns and marks mean, beside the picture and in the help.
 
 import { PATTERNS, Palette, gradient, pageColours } from "./colours.js";
-import { MARKS, markElement } from "./marks.js";
-import { Strip } from "./strip.js";
+import { MARKS, markElement } from "./alarm_marks.js";
+import { Strip } from "./heatmap.js";
 
 const SWATCH = { width: 36, height: 15 }; // CSS pixels: a pattern repeats a few times
 const NEAR = 0.2; // of the scale's width; numbers that are nearer would touch

@@ -6,9 +6,9 @@ import { Cursor, moved, reading } from "./cursor.js";
 import { layOut, onPixelRatio } from "./layout.js";
 import {
   drawBand, drawCursor, drawFrame, drawMarks, drawNames, drawPlayhead, drawSteps, drawTimes,
-} from "./painting.js";
-import { Strip } from "./strip.js";
-import { RunClock, View } from "./view.js";
+} from "./overlay.js";
+import { Strip } from "./heatmap.js";
+import { RunClock, View } from "./viewport.js";
 
 const TICK = 125; // ms between looks whether time has moved by a pixel
 const CALM_TICK = 1000; // ms, for who wants less motion

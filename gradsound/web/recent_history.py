@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from gradsound.music.moments import gathered
-from gradsound.out.web.messages import column, columns
+from gradsound.web.messages import column, columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

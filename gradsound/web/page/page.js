@@ -1,14 +1,14 @@
 // The page: joins the connection, the sound, the picture and the words.
 
-import { CaptionList } from "./captions.js";
+import { CaptionList } from "./caption_list.js";
 import { Connection } from "./connection.js";
 import { setUpBands, setUpControls } from "./controls.js";
 import { named, steps } from "./format.js";
 import { drawScale, setUpLegend } from "./legend.js";
 import { COLUMNS, EVENTS, columnsOf, soundingSteps, typeOf } from "./messages.js";
 import { Picture } from "./picture.js";
-import { Schedule } from "./schedule.js";
-import * as showing from "./showing.js";
+import { Schedule } from "./display_schedule.js";
+import * as showing from "./readout.js";
 import { Sound } from "./sound.js";
 
 const TICK = 100; // ms between looks at what sounds: a step sounds longer

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from gradsound.live.broadcasting import Broadcast, greeting, programs_of
-from gradsound.out.web.messages import caption, columns, over
-from gradsound.out.web.recent import APART, Recent
 from gradsound.rendering import SAMPLE_RATE
+from gradsound.web.broadcast import Broadcast, greeting, programs_of
+from gradsound.web.messages import caption, columns, over
+from gradsound.web.recent_history import APART, Recent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from gradsound.music.captions import Caption
     from gradsound.music.moments import Moment
     from gradsound.music.presets import Preset
-    from gradsound.out.web.listener import Listener
     from gradsound.runs.model import Run
+    from gradsound.web.listener import Listener
 
 
 class OnAir:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gradsound.alarms.run_detector import Watch
 from gradsound.music.moments import Moment, gathered
-from gradsound.out.web.messages import column, columns, marks
+from gradsound.web.messages import column, columns, marks
 
 if TYPE_CHECKING:
     from gradsound.alarms.thresholds import Thresholds

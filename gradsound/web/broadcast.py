@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradsound.live.conducting import FASTEST, Conductor
-from gradsound.out.web.messages import events, hello
 from gradsound.synth.sequencer import Placer
+from gradsound.web.messages import events, hello
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -1,6 +1,6 @@
 // The columns that the picture has: where each lies, and which one is where.
 
-import { Spread } from "./spread.js";
+import { Spread } from "./colour_range.js";
 
 const MOST = 3000; // columns of a live run: over 12 minutes at 4 a second
 const REMEMBERED = 32; // intervals that tell what is usual

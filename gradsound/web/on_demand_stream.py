@@ -7,17 +7,17 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from gradsound.live.broadcasting import Broadcast, greeting, programs_of
 from gradsound.music.composer import Composer
-from gradsound.out.web.messages import caption, over, playing
-from gradsound.out.web.overview import overview
 from gradsound.rendering import SAMPLE_RATE
+from gradsound.web.broadcast import Broadcast, greeting, programs_of
+from gradsound.web.messages import caption, over, playing
+from gradsound.web.overview import overview
 
 if TYPE_CHECKING:
     from gradsound.music.moments import Moment
     from gradsound.music.presets import Preset
-    from gradsound.out.web.listener import Listener
     from gradsound.runs.model import Run
+    from gradsound.web.listener import Listener
 
 
 class OnDemand:

@@ -24,8 +24,8 @@ from websockets.asyncio import server
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
-from gradsound.out.web.listener import Listener
-from gradsound.out.web.messages import alive
+from gradsound.web.listener import Listener
+from gradsound.web.messages import alive
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

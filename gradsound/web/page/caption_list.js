@@ -1,6 +1,6 @@
 // The list of what happened, the newest first.
 
-import { markElement } from "./marks.js";
+import { markElement } from "./alarm_marks.js";
 
 const MOST = 200; // lines; more are not read, and a week of alarms must not fill the page
 
