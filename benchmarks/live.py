@@ -39,7 +39,7 @@ from models import cnn, mlp
 import gradsound
 from gradsound.live.player import Live, Player
 from gradsound.music.presets import PRESETS
-from gradsound.out.loudspeaker import FRAMES
+from gradsound.output.sound_device import FRAMES
 from gradsound.runs.model import Header, Step
 from gradsound.runs.writer import RunWriter
 

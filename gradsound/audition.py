@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.out.sound_file import write_sound
+from gradsound.output.sound_file import write_sound
 from gradsound.rendering import SAMPLE_RATE
 from gradsound.synth.mixer import render
 from gradsound.synth.score import NOTE, Score

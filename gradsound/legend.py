@@ -16,9 +16,9 @@ from gradsound.alarms.thresholds import KINDS, Alarm
 from gradsound.music.captions import Caption, markers
 from gradsound.music.composer import Composer
 from gradsound.music.moments import Moment, nothing
-from gradsound.out.captions import ENDING, write_captions
-from gradsound.out.markers import add_markers
-from gradsound.out.sound_file import write_sound
+from gradsound.output.sound_file import write_sound
+from gradsound.output.wav_markers import add_markers
+from gradsound.output.webvtt import ENDING, write_captions
 from gradsound.rendering import SAMPLE_RATE
 from gradsound.runs.reader import run_for
 from gradsound.runs.summary import summarize

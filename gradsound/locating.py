@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gradsound.music.captions import clock
 from gradsound.music.timeline import Timeline
-from gradsound.out.markers import read_data
+from gradsound.output.wav_markers import read_data
 from gradsound.rendering import Sound
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from gradsound.errors import warn
 from gradsound.live.follower import follow
-from gradsound.out.captions import ENDING
-from gradsound.out.sound_file import check_path
+from gradsound.output.sound_file import check_path
+from gradsound.output.webvtt import ENDING
 from gradsound.runs.writer import RunWriter
 
 if TYPE_CHECKING:

@@ -21,9 +21,9 @@ from gradsound.music.ensemble import Ensemble
 from gradsound.music.fit_duration import fitting
 from gradsound.music.moments import Moment, gathered, nothing
 from gradsound.music.presets import at_speed, find_preset
-from gradsound.out.captions import ENDING, write_captions
-from gradsound.out.markers import add_markers
-from gradsound.out.sound_file import check_path, write_sound
+from gradsound.output.sound_file import check_path, write_sound
+from gradsound.output.wav_markers import add_markers
+from gradsound.output.webvtt import ENDING, write_captions
 from gradsound.runs.compare import aligned, ratios
 from gradsound.runs.reader import run_for
 from gradsound.synth.mixer import Mixer

@@ -17,7 +17,7 @@ import gradsound
 from gradsound.errors import GradsoundWarning
 from gradsound.music.captions import Caption, clock
 from gradsound.music.composer import Composer
-from gradsound.out.captions import write_captions
+from gradsound.output.webvtt import write_captions
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from gradsound.errors import GradsoundWarning, MissingExtraError
 from gradsound.live.playing import Playing
 from gradsound.music.captions import Caption
 from gradsound.music.presets import PRESETS
-from gradsound.out.loudspeaker import Loudspeaker
+from gradsound.output.sound_device import Loudspeaker
 from gradsound.synth.mixer import render
 
 TESTS = Path(__file__).parent
@@ -481,7 +481,7 @@ def test_workers_of_a_loader_change_nothing(server) -> None:
 def test_without_pyaudio_the_extra_is_named(monkeypatch, tmp_path) -> None:
     """At once, and nothing is written."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("gradsound.out.loudspeaker.find_spec", lambda _: None)
+    monkeypatch.setattr("gradsound.output.sound_device.find_spec", lambda _: None)
     for act in gradsound.listen, partial(gradsound.attach, live=True):
         with pytest.raises(MissingExtraError, match=r"pip install 'gradsound\[live\]'"):
             act(small())

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gradsound
-from gradsound.out import markers as module
-from gradsound.out.markers import add_markers, read_data
+from gradsound.output import wav_markers as module
+from gradsound.output.wav_markers import add_markers, read_data
 
 RATE = 44_100
 GIVEN = [(0, "epoch 1"), (441, "step 7: NaN in blöck"), (RATE - 1, "x" * 100)]

@@ -19,7 +19,7 @@ from zoo import small, train
 
 import gradsound
 from gradsound.errors import GradsoundWarning
-from gradsound.out.sound_file import write_sound
+from gradsound.output.sound_file import write_sound
 from gradsound.runs import writer
 from gradsound.runs.writer import RunWriter
 from gradsound.synth.mixer import Samples

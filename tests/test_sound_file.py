@@ -13,8 +13,8 @@ import pytest
 import soundfile
 
 from gradsound.errors import GradsoundWarning
-from gradsound.out import sound_file
-from gradsound.out.sound_file import check_path, write_sound
+from gradsound.output import sound_file
+from gradsound.output.sound_file import check_path, write_sound
 
 RATE = 44_100
 EACH = pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from gradsound.locating import (
     timeline_of,
 )
 from gradsound.music.presets import at_speed
-from gradsound.out.loudspeaker import devices
+from gradsound.output.sound_device import devices
 from gradsound.picture import plot
 from gradsound.rendering import render
 from gradsound.runs.summary import summarize

@@ -9,7 +9,7 @@ from gradsound.cli.options import file
 from gradsound.errors import MissingExtraError
 from gradsound.music.pitch import SCALES
 from gradsound.music.presets import PRESETS
-from gradsound.out.loudspeaker import FRAMES
+from gradsound.output.sound_device import FRAMES
 from gradsound.synth.voices.builtin import VOICES
 
 if TYPE_CHECKING:

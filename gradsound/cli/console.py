@@ -14,7 +14,7 @@ from gradsound.errors import warn
 from gradsound.live.playing import Playing
 from gradsound.live.source import Source
 from gradsound.music.presets import at_speed
-from gradsound.out.loudspeaker import FRAMES, Loudspeaker, NoDeviceError
+from gradsound.output.sound_device import FRAMES, Loudspeaker, NoDeviceError
 from gradsound.rendering import SAMPLE_RATE
 
 try:

@@ -34,7 +34,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # clears up, then ends
     # What takes time to load comes last: whoever interrupts it sees no traceback.
     from gradsound.cli.parser import parser
-    from gradsound.out.loudspeaker import NoDeviceError
+    from gradsound.output.sound_device import NoDeviceError
 
     try:
         options = parser().parse_args(arguments)

@@ -20,8 +20,8 @@ from gradsound.cli.options import (
     step_number,
 )
 from gradsound.cli.usage import Parser
-from gradsound.out.loudspeaker import FRAMES
-from gradsound.out.sound_file import FORMATS
+from gradsound.output.sound_device import FRAMES
+from gradsound.output.sound_file import FORMATS
 from gradsound.rendering import SAMPLE_RATE, SAMPLE_RATES
 
 if TYPE_CHECKING:

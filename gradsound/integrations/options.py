@@ -9,7 +9,7 @@ from typing import Any
 from gradsound.attaching import attach
 from gradsound.live.player import Web
 from gradsound.music.presets import find_preset
-from gradsound.out.sound_file import check_path
+from gradsound.output.sound_file import check_path
 
 _KNOWN = ("model", "optimizer", "scaler")  # to the framework, so not to be given
 

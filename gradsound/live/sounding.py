@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from gradsound.live.beside import Trainer, say, serve, tell
-from gradsound.out.loudspeaker import Loudspeaker
+from gradsound.output.sound_device import Loudspeaker
 
 _PLAYS_ON = 1.2  # seconds that the last sounds may take after the end of the training
 _LOOK = 0.1  # seconds between looks at the file, at most

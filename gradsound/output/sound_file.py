@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradsound.errors import warn
-from gradsound.out.same_bytes import remove_chance
+from gradsound.output.deterministic import remove_chance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
