@@ -371,26 +371,26 @@ def kill_player(times: int) -> str:
     """SIGKILL of the process that plays."""
     with _sound():
         told = "no live sound: the sound process ended with status -9"
-        return _kill_beside("sounding import main", times, told, listen=True)
+        return _kill_beside("play_device import main", times, told, listen=True)
 
 
 def kill_device(times: int) -> str:
     """SIGKILL of the process that has the sound device."""
     with _sound():
         told = "no live sound: the process that has the sound device died"
-        return _kill_beside("device.py", times, told, listen=True)
+        return _kill_beside("sound_device_process.py", times, told, listen=True)
 
 
 def kill_page(times: int) -> str:
     """SIGKILL of the process that serves the page."""
     told = "no live sound: the sound process ended with status -9"
-    return _kill_beside("airing import main", times, told, listen=True, web=True)
+    return _kill_beside("serve_page import main", times, told, listen=True, web=True)
 
 
 def kill_renderer(times: int) -> str:
     """SIGKILL of the process that writes the sound file."""
     told = "run.wav: the sound process ended with status -9; the steps are in run.jsonl"
-    return _kill_beside("follower import main", times, told, wav="run.wav")
+    return _kill_beside("render_file import main", times, told, wav="run.wav")
 
 
 def disk_full_for_a_while(times: int) -> str:
@@ -639,7 +639,9 @@ def stopped(times: int) -> str:
                 os.kill(pid, signal.SIGCONT)
             time.sleep(3)
             assert trial.steps > before + 20
-            assert [*trial.beside("airing"), *trial.beside("sounding")], "nothing plays"
+            assert [*trial.beside("serve_page"), *trial.beside("play_device")], (
+                "nothing plays"
+            )
             trial.kill(signal.SIGTERM)
             trial.end()
             trial.check_lost()
@@ -712,7 +714,7 @@ def browser_frozen(_: int) -> str:
             before = trial.steps
             time.sleep(20 if state == "frozen" else 3)
             assert trial.steps > before + 50
-            assert trial.beside("airing")
+            assert trial.beside("serve_page")
         renderers = [
             int(folder.name)
             for folder in Path("/proc").glob("[0-9]*")

@@ -37,11 +37,11 @@ import torch
 from models import cnn, mlp
 
 import gradsound
-from gradsound.live.player import Live, Player
 from gradsound.music.presets import PRESETS
 from gradsound.output.sound_device import FRAMES
 from gradsound.runs.model import Header, Step
 from gradsound.runs.writer import RunWriter
+from gradsound.workers.sinks import Live, Player
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from sound_server import RATE, SoundServer

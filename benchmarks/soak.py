@@ -163,7 +163,7 @@ def processes(trainer: int) -> dict[str, int]:
     for task in Path(f"/proc/{trainer}/task").iterdir():
         for pid in (task / "children").read_text().split():
             command = Path(f"/proc/{pid}/cmdline").read_bytes().decode()
-            for name in "follower", "airing":
+            for name in "render_file", "serve_page":
                 if f"{name} import main" in command:
                     found[name] = int(pid)
     return found
@@ -233,8 +233,8 @@ def soak(hours: float, speed: float) -> None:
             print(
                 f"  {told['step'] / HOUR:4.1f} {told['step']:10,} {told['late']:5.0f} s "
                 f"{resident(trainer.pid):7.1f} MB {told['blocks']:8,} "
-                f"{resident(pids.get('follower')):9.1f} MB "
-                f"{resident(pids.get('airing')):6.1f} "
+                f"{resident(pids.get('render_file')):9.1f} MB "
+                f"{resident(pids.get('serve_page')):6.1f} "
                 f"{open_files(*pids.values()):6} {sizes[0]:7.1f} {sizes[1]:7.1f} "
                 f"{listener.moments:7,} {(time.monotonic() - begin) / 60:6.1f} min",
                 flush=True,

@@ -31,7 +31,6 @@ import torch
 from live import RATE, SHORT, Load, Monitor, fresh, late, tell
 
 import gradsound
-from gradsound.live.player import Player, Web
 from gradsound.music.presets import PRESETS
 from gradsound.runs.model import Header, Step
 from gradsound.runs.writer import RunWriter
@@ -41,6 +40,7 @@ from gradsound.synth.voices.builtin import VOICES, find_voice
 from gradsound.web.host_and_port import Address
 from gradsound.web.messages import events
 from gradsound.web.server import Server
+from gradsound.workers.sinks import Player, Web
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gradsound.attachment import Attachment, refuse_second
 from gradsound.errors import MissingExtraError
-from gradsound.live.player import Live, Web
 from gradsound.music.presets import find_preset
 from gradsound.recorder import Recorder
 from gradsound.runs.model import Header
+from gradsound.workers.sinks import Live, Web
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING
 
-from gradsound.live.player import check_volume
+from gradsound.workers.sinks import check_volume
 
 if TYPE_CHECKING:
     from torch import nn

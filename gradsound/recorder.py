@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradsound.errors import warn
-from gradsound.live.follower import follow
 from gradsound.output.sound_file import check_path
 from gradsound.output.webvtt import ENDING
 from gradsound.runs.writer import RunWriter
+from gradsound.workers.render_file import follow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gradsound.live.beside import Beside
-    from gradsound.live.player import Live, Player, Web
     from gradsound.music.presets import Preset
     from gradsound.runs.model import Header, Step
+    from gradsound.workers.process import Beside
+    from gradsound.workers.sinks import Live, Player, Web
 
 _LOOK = 0.5  # seconds between looks at what has become of the file and the processes
 

@@ -345,7 +345,7 @@ def test_a_player_that_is_stopped_holds_nothing_up(server) -> None:
     """Its pipe is full, the run file is whole."""
     model, optimizer, attachment = listened(server)
     attachment._recorder._looked = float("inf")
-    for process in processes("gradsound.live.sounding"):
+    for process in processes("gradsound.workers.play_device"):
         os.kill(process, signal.SIGSTOP)
     attachment._recorder.player._process.tell("x" * 4000)
     while attachment._recorder.player._process.tell("x" * 4000):
@@ -362,7 +362,7 @@ def test_a_player_that_is_stopped_holds_nothing_up(server) -> None:
 def test_a_player_that_is_killed_is_told_of_once(server, steps: int) -> None:
     """And leaves nothing behind: no process, dead or alive."""
     model, optimizer, attachment = listened(server)
-    for process in processes("gradsound.live.sounding"):
+    for process in processes("gradsound.workers.play_device"):
         os.kill(process, signal.SIGKILL)
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")

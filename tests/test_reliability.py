@@ -218,7 +218,7 @@ def test_a_sound_that_is_lost_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -
     optimizer = sgd(model)
     with gradsound.attach(model, optimizer, wav="run.wav"):
         train(model, optimizer, 20)
-        for process in processes("follower import main"):
+        for process in processes("render_file import main"):
             os.kill(process, signal.SIGKILL)
         until(zombies, "it does not end")
         with pytest.warns(GradsoundWarning, match="run.wav: .* status -9; the steps are"):

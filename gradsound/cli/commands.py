@@ -21,7 +21,6 @@ from gradsound.cli.options import (
 from gradsound.cli.printing import say, write
 from gradsound.cli.progress import Progress
 from gradsound.legend import legend
-from gradsound.live.player import Live
 from gradsound.locating import (
     is_sound,
     seconds,
@@ -37,6 +36,7 @@ from gradsound.rendering import render
 from gradsound.runs.summary import summarize
 from gradsound.synth.events import renderer
 from gradsound.web.host_and_port import check_port
+from gradsound.workers.sinks import Live
 
 if TYPE_CHECKING:
     import argparse

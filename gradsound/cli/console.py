@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from gradsound.live.player import Live
     from gradsound.music.presets import Preset
+    from gradsound.workers.sinks import Live
 
 _LOOK = 0.05  # seconds between looks at keys
 _KEY = 2**0.5  # times louder or softer: 3 dB

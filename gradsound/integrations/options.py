@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from gradsound.attaching import attach
-from gradsound.live.player import Web
 from gradsound.music.presets import find_preset
 from gradsound.output.sound_file import check_path
+from gradsound.workers.sinks import Web
 
 _KNOWN = ("model", "optimizer", "scaler")  # to the framework, so not to be given
 

@@ -176,7 +176,11 @@ def devices() -> list[dict[str, Any]]:
 
 def _started(wanted: dict[str, Any]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # noqa: S603 (our own code, no shell)
-        [sys.executable, str(Path(__file__).with_name("sound_device_process.py")), json.dumps(wanted)],
+        [
+            sys.executable,
+            str(Path(__file__).with_name("sound_device_process.py")),
+            json.dumps(wanted),
+        ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         bufsize=0,

@@ -8,12 +8,12 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from gradsound.live.beside import Trainer, serve, tell
 from gradsound.music.preset_json import from_data
 from gradsound.runs.reader import lines, parse
 from gradsound.synth.kernels.javascript import module
 from gradsound.web.live_stream import OnAir
 from gradsound.web.server import Server
+from gradsound.workers.process import Trainer, serve, tell
 
 if TYPE_CHECKING:
     from gradsound.runs.model import Run

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 # leaves the path; the package's own folder comes last.
 _START = (
     "import sys; sys.path[:1] = [] if sys.path[:1] == [''] else sys.path[:1]; "
-    "sys.path.append(sys.argv[1]); from gradsound.live.{} import main; main()"
+    "sys.path.append(sys.argv[1]); from gradsound.workers.{} import main; main()"
 )
 # How captions begin that a process prints: of an alarm, and others.
 _ALARM, _CAPTION = "gradsound! ", "gradsound. "

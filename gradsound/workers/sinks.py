@@ -7,11 +7,11 @@ import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gradsound.live.beside import Beside
 from gradsound.music.preset_json import to_data
 from gradsound.output.sound_device import FRAMES, check_installed
 from gradsound.rendering import SAMPLE_RATE
 from gradsound.web.host_and_port import Address, check_port
+from gradsound.workers.process import Beside
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +64,7 @@ class Live:
             "frames": FRAMES[self.latency],
             "volume": self.volume,
         }
-        return Player(Beside("sounding", job, reading), self.volume)
+        return Player(Beside("play_device", job, reading), self.volume)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +94,7 @@ class Web:
                 "token": address.token,
                 "socket": listening.fileno(),
             }
-            process = Beside("airing", job, reading, listening.fileno())
+            process = Beside("serve_page", job, reading, listening.fileno())
         sys.stderr.write(f"gradsound: {address}\n")
         return Player(process, url=address.url)
 

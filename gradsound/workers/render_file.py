@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradsound.live.beside import Beside, Trainer, serve
 from gradsound.music.preset_json import from_data, to_data
 from gradsound.rendering import Sound
 from gradsound.runs.reader import lines, parse
+from gradsound.workers.process import Beside, Trainer, serve
 
 if TYPE_CHECKING:
     from gradsound.music.presets import Preset
@@ -36,7 +36,7 @@ def follow(run: Path, reading: int, path: Path, preset: Preset, *, discard: bool
         "preset": to_data(preset),
         "discard": discard,
     }
-    return Beside("follower", job, reading)
+    return Beside("render_file", job, reading)
 
 
 def main() -> None:

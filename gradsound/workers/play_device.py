@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from gradsound.live.beside import Trainer, say, serve, tell
 from gradsound.output.sound_device import Loudspeaker
+from gradsound.workers.process import Trainer, say, serve, tell
 
 _PLAYS_ON = 1.2  # seconds that the last sounds may take after the end of the training
 _LOOK = 0.1  # seconds between looks at the file, at most
