@@ -19,7 +19,7 @@ from gradsound import PRESETS
 from gradsound import render as render_run
 from gradsound.alarms.run_detector import Watch
 from gradsound.alarms.thresholds import KINDS, Alarm, Thresholds
-from gradsound.live.conducting import Conductor
+from gradsound.live.conductor import Conductor
 from gradsound.music.alarm_announcer import PROGRAMS, Announcer, tones
 from gradsound.music.alarm_sounds import FIGURES
 from gradsound.music.composer import Composer

@@ -26,7 +26,7 @@ from zoo import small, train
 
 import gradsound
 from gradsound.errors import GradsoundWarning, MissingExtraError
-from gradsound.live.playing import Playing
+from gradsound.live.device_playback import Playing
 from gradsound.music.captions import Caption
 from gradsound.music.presets import PRESETS
 from gradsound.output.sound_device import Loudspeaker

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from gradsound.cli.status_line import StatusLine
 from gradsound.errors import warn
-from gradsound.live.playing import Playing
-from gradsound.live.source import Source
+from gradsound.live.device_playback import Playing
+from gradsound.live.run_source import Source
 from gradsound.music.presets import at_speed
 from gradsound.output.sound_device import FRAMES, Loudspeaker, NoDeviceError
 from gradsound.rendering import SAMPLE_RATE

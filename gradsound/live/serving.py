@@ -9,8 +9,8 @@ from contextlib import ExitStack, suppress
 from math import inf
 from typing import TYPE_CHECKING
 
-from gradsound.live.keeping import kept
-from gradsound.live.source import Source
+from gradsound.live.run_source import Source
+from gradsound.live.stdin_spool import kept
 from gradsound.music.presets import at_speed
 from gradsound.runs.reader import read_run, refuse_norms
 from gradsound.synth.kernels.javascript import module

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.live.conducting import FASTEST, Conductor
+from gradsound.live.conductor import FASTEST, Conductor
 from gradsound.synth.sequencer import Placer
 from gradsound.web.messages import events, hello
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from gradsound.live.conducting import Passage
+    from gradsound.live.conductor import Passage
     from gradsound.music.captions import Caption
     from gradsound.music.composer import Composer
     from gradsound.music.moments import Moment

@@ -21,7 +21,7 @@ def _play(job: dict[str, Any]) -> None:
     rate = job["rate"]
     speaker = Loudspeaker(job["device"], job["frames"], rate, say)
     # While the device opens; to load these takes about as long.
-    from gradsound.live.playing import Playing
+    from gradsound.live.device_playback import Playing
     from gradsound.music.preset_json import from_data
     from gradsound.runs.reader import lines, parse
 

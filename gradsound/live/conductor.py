@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradsound.alarms.run_detector import Watch
-from gradsound.live.waiting import Gathered, InTurn
+from gradsound.live.backlog import Gathered, InTurn
 from gradsound.music.composer import Composer
 from gradsound.music.moments import Moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gradsound.live.waiting import Waiting
+    from gradsound.live.backlog import Waiting
     from gradsound.music.presets import Preset
     from gradsound.runs.model import Run, Step
     from gradsound.synth.score import Score

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gradsound.live.source import Source
+from gradsound.live.run_source import Source
 from gradsound.runs.model import Run
 from gradsound.runs.reader import lines, parse
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.live.conducting import Conductor
+from gradsound.live.conductor import Conductor
 from gradsound.synth.mixer import Mixer
 
 if TYPE_CHECKING:
