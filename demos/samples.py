@@ -12,7 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import gradsound
-from gradsound.legend import legend
+from gradsound.rendering.legend import legend
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 RUNS = sorted((SAMPLES / "runs").glob("*.jsonl"))

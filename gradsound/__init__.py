@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from gradsound.attaching import attach, listen
     from gradsound.attachment import Attachment
     from gradsound.music.presets import PRESETS, Preset
-    from gradsound.picture import plot
-    from gradsound.rendering import render
+    from gradsound.rendering.picture import plot
+    from gradsound.rendering.sound import render
     from gradsound.runs.model import Run, Step
     from gradsound.runs.reader import read_run
 
@@ -42,9 +42,9 @@ _HOMES = {
     "Step": "runs.model",
     "attach": "attaching",
     "listen": "attaching",
-    "plot": "picture",
+    "plot": "rendering.picture",
     "read_run": "runs.reader",
-    "render": "rendering",
+    "render": "rendering.sound",
 }
 
 

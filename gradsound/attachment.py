@@ -107,7 +107,7 @@ class Attachment:
 
     def _repr_html_(self) -> str | None:
         """The page on which it is heard, or its run so far, for notebooks."""
-        from gradsound.presenting import attachment_html
+        from gradsound.rendering.notebook import attachment_html
 
         if self._tap is not None and self._finish.alive:
             self._tap.flush()

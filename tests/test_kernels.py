@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from gradsound.audition import sweep
 from gradsound.machine_code import parsed
+from gradsound.rendering.voice_demo import sweep
 from gradsound.synth import events
 from gradsound.synth.events import EVENT
 from gradsound.synth.kernels import llvm_kernel, llvm_module, llvm_ops, numpy_kernel

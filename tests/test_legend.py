@@ -13,10 +13,10 @@ from test_markers import markers_of
 
 import gradsound
 from gradsound.alarms.thresholds import KINDS
-from gradsound.legend import legend
 from gradsound.music.captions import Caption
 from gradsound.music.presets import Preset
 from gradsound.music.value_mapping import Drive
+from gradsound.rendering.legend import legend
 from gradsound.runs.model import Run
 
 RATE = 44_100

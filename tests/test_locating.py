@@ -11,9 +11,15 @@ from scores import PLAIN
 
 import gradsound
 from gradsound.cli.main import main
-from gradsound.locating import seconds, tell_step, tell_time, timeline_for, timeline_of
 from gradsound.music.presets import at_speed
 from gradsound.music.value_mapping import Drive
+from gradsound.rendering.locate import (
+    seconds,
+    tell_step,
+    tell_time,
+    timeline_for,
+    timeline_of,
+)
 from gradsound.runs.model import Run
 
 RATE = 44_100

@@ -15,7 +15,7 @@ from scores import note, score
 
 from gradsound import PRESETS, Preset, read_run
 from gradsound.music.equal_loudness import contour, gains
-from gradsound.rendering import Sound
+from gradsound.rendering.sound import Sound
 from gradsound.synth.mixer import render
 from gradsound.synth.voices.builtin import VOICES, find_voice
 

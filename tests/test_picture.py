@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from scores import PLAIN
 
 import gradsound
-from gradsound import picture
+from gradsound.rendering import picture
 from gradsound.runs.summary import summarize, tell
 
 

@@ -249,7 +249,10 @@ def test_tensorboard(save) -> None:
         run.to_tensorboard(writer)
         run.select("layer0").to_tensorboard(writer, "first")
     events = EventAccumulator("logs", {"audio": 0, "images": 0}).Reload()
-    (sound,), (image,) = events.Audio("gradsound/sound"), events.Images("gradsound/picture")
+    (sound,), (image,) = (
+        events.Audio("gradsound/sound"),
+        events.Images("gradsound/picture"),
+    )
     samples, rate = soundfile.read(io.BytesIO(sound.encoded_audio_string), dtype="int16")
     wanted = rendered(run).mean(axis=1)
 

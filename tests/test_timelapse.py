@@ -16,7 +16,7 @@ import gradsound
 from gradsound.music.fit_duration import fitting
 from gradsound.music.presets import PRESETS
 from gradsound.music.value_mapping import Drive
-from gradsound.rendering import Sound
+from gradsound.rendering.sound import Sound
 from gradsound.runs.model import Step
 
 RATE = 44_100

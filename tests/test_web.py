@@ -27,7 +27,7 @@ from zoo import small, train
 import gradsound
 from gradsound.errors import GradsoundWarning, MissingExtraError
 from gradsound.music.presets import PRESETS
-from gradsound.rendering import Sound
+from gradsound.rendering.sound import Sound
 from gradsound.runs.writer import RunWriter
 from gradsound.synth.events import EVENT
 from gradsound.synth.mixer import _Voice, limited

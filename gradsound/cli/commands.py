@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from gradsound.audition import audition, described, listed
 from gradsound.cli import report
 from gradsound.cli.completion import script
 from gradsound.cli.console import play
@@ -20,8 +19,10 @@ from gradsound.cli.options import (
 )
 from gradsound.cli.printing import say, write
 from gradsound.cli.progress import Progress
-from gradsound.legend import legend
-from gradsound.locating import (
+from gradsound.music.presets import at_speed
+from gradsound.output.sound_device import devices
+from gradsound.rendering.legend import legend
+from gradsound.rendering.locate import (
     is_sound,
     seconds,
     tell_step,
@@ -29,10 +30,9 @@ from gradsound.locating import (
     timeline_for,
     timeline_of,
 )
-from gradsound.music.presets import at_speed
-from gradsound.output.sound_device import devices
-from gradsound.picture import plot
-from gradsound.rendering import render
+from gradsound.rendering.picture import plot
+from gradsound.rendering.sound import render
+from gradsound.rendering.voice_demo import audition, described, listed
 from gradsound.runs.summary import summarize
 from gradsound.synth.events import renderer
 from gradsound.web.host_and_port import check_port

@@ -15,7 +15,7 @@ from gradsound.live.device_playback import Playing
 from gradsound.live.run_source import Source
 from gradsound.music.presets import at_speed
 from gradsound.output.sound_device import FRAMES, Loudspeaker, NoDeviceError
-from gradsound.rendering import SAMPLE_RATE
+from gradsound.rendering.sound import SAMPLE_RATE
 
 try:
     import termios

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradsound.cli.naming import named
-from gradsound.locating import seconds
 from gradsound.music.pitch import SCALES, LogPitch
 from gradsound.music.presets import PRESETS, Preset, find_preset
 from gradsound.names import unknown
+from gradsound.rendering.locate import seconds
 from gradsound.runs.reader import read_run
 from gradsound.synth.voices.builtin import VOICES
 

@@ -22,7 +22,7 @@ from gradsound.cli.options import (
 from gradsound.cli.usage import Parser
 from gradsound.output.sound_device import FRAMES
 from gradsound.output.sound_file import FORMATS
-from gradsound.rendering import SAMPLE_RATE, SAMPLE_RATES
+from gradsound.rendering.sound import SAMPLE_RATE, SAMPLE_RATES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -145,7 +145,7 @@ class Run:
             ValueError: If the run has no steps.
             RunFormatError: If a line of it is not a step.
         """
-        from gradsound.presenting import to_wandb
+        from gradsound.rendering.notebook import to_wandb
 
         return to_wandb(self)
 
@@ -164,13 +164,13 @@ class Run:
             ValueError: If the run has no steps.
             RunFormatError: If a line of it is not a step.
         """
-        from gradsound.presenting import to_tensorboard
+        from gradsound.rendering.notebook import to_tensorboard
 
         to_tensorboard(self, writer, tag)
 
     def _repr_html_(self) -> str | None:
         """A player and a picture, for notebooks."""
-        from gradsound.presenting import run_html
+        from gradsound.rendering.notebook import run_html
 
         return run_html(self)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from gradsound.rendering import SAMPLE_RATE
+from gradsound.rendering.sound import SAMPLE_RATE
 from gradsound.web.broadcast import Broadcast, greeting, programs_of
 from gradsound.web.messages import caption, columns, over
 from gradsound.web.recent_history import APART, Recent

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradsound.music.preset_json import from_data, to_data
-from gradsound.rendering import Sound
+from gradsound.rendering.sound import Sound
 from gradsound.runs.reader import lines, parse
 from gradsound.workers.process import Beside, Trainer, serve
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gradsound.music.preset_json import to_data
 from gradsound.output.sound_device import FRAMES, check_installed
-from gradsound.rendering import SAMPLE_RATE
+from gradsound.rendering.sound import SAMPLE_RATE
 from gradsound.web.host_and_port import Address, check_port
 from gradsound.workers.process import Beside
 

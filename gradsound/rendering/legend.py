@@ -19,7 +19,7 @@ from gradsound.music.moments import Moment, nothing
 from gradsound.output.sound_file import write_sound
 from gradsound.output.wav_markers import add_markers
 from gradsound.output.webvtt import ENDING, write_captions
-from gradsound.rendering import SAMPLE_RATE
+from gradsound.rendering.sound import SAMPLE_RATE
 from gradsound.runs.reader import run_for
 from gradsound.runs.summary import summarize
 from gradsound.synth.mixer import Mixer

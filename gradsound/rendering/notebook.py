@@ -18,8 +18,8 @@ import numpy as np
 
 from gradsound.errors import MissingExtraError
 from gradsound.music.presets import find_preset
-from gradsound.picture import draw
-from gradsound.rendering import SAMPLE_RATE, Sound
+from gradsound.rendering.picture import draw
+from gradsound.rendering.sound import SAMPLE_RATE, Sound
 from gradsound.runs.reader import read_run
 from gradsound.runs.summary import summarize, tell
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gradsound.music.captions import clock
 from gradsound.music.timeline import Timeline
 from gradsound.output.wav_markers import read_data
-from gradsound.rendering import Sound
+from gradsound.rendering.sound import Sound
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,7 +18,7 @@ from gradsound.music.moments import Moment
 from gradsound.music.presets import find_preset
 from gradsound.music.textures import lay_out
 from gradsound.music.tracks import Lines
-from gradsound.rendering import SAMPLE_RATE
+from gradsound.rendering.sound import SAMPLE_RATE
 from gradsound.runs.reader import run_for
 from gradsound.runs.summary import summarize, tell
 from gradsound.synth.mixer import render

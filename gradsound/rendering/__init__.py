@@ -1,0 +1,1 @@
+"""A finished run to its sound, picture, legend and notebook view."""
