@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import make_run
 
-from gradsound.cli import report
+from gradsound.cli import info
 from gradsound.cli.main import main
 from gradsound.runs.summary import summarize
 
@@ -133,7 +133,7 @@ def test_json_of_what_a_scaler_and_clipping_did() -> None:
     run = replace(
         run, header=header, steps=[replace(s, number=2 * s.number) for s in steps]
     )
-    found = report.data(run, summarize(run))
+    found = info.data(run, summarize(run))
 
     assert found["skipped"] == {"first": 2, "last": 6, "steps": 2}
     assert found["clipped"] == {"smaller": 2, "steps": 2, "times_at_most": pytest.approx(3)}
@@ -152,7 +152,7 @@ def test_json_of_a_run_without_steps(save, capsys: pytest.CaptureFixture[str]) -
 def test_every_key_is_described() -> None:
     """In the page, and no other."""
     run = make_run([[1.0, np.nan]] * 3)
-    found = report.data(run, summarize(run))
+    found = info.data(run, summarize(run))
     nested = {
         "skipped": ("first", "last", "steps"),
         "clipped": ("smaller", "steps", "times_at_most"),

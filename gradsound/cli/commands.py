@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from gradsound.cli import report
+from gradsound.cli import info
 from gradsound.cli.completion import script
-from gradsound.cli.console import play
-from gradsound.cli.options import (
+from gradsound.cli.output import say, write
+from gradsound.cli.play import play
+from gradsound.cli.progress import Progress
+from gradsound.cli.shared_options import (
     OF_RUN,
     USUAL,
     duration_of,
@@ -17,8 +19,6 @@ from gradsound.cli.options import (
     selected,
     voice_of,
 )
-from gradsound.cli.printing import say, write
-from gradsound.cli.progress import Progress
 from gradsound.music.presets import at_speed
 from gradsound.output.sound_device import devices
 from gradsound.rendering.legend import legend
@@ -75,7 +75,7 @@ def play_run(options: argparse.Namespace) -> None:
 def serve_run(options: argparse.Namespace) -> None:
     """Plays a run in a browser."""
     check_port(options.port)  # and whether there is what it takes to serve
-    from gradsound.live.serving import serve  # which no other command needs, nor waits for
+    from gradsound.cli.serve import serve  # which no other command needs, nor waits for
 
     serve(
         options.run,
@@ -157,9 +157,9 @@ def show_info(options: argparse.Namespace) -> None:
         run = run_of(options, progress)
         summary = summarize(run)
     if options.json:
-        say(json.dumps(report.data(run, summary), allow_nan=False))
+        say(json.dumps(info.data(run, summary), allow_nan=False))
     else:
-        for line in report.lines(run, summary):
+        for line in info.lines(run, summary):
             say(line)
 
 

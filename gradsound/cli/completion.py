@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from gradsound.cli.options import file
+from gradsound.cli.shared_options import file
 from gradsound.errors import MissingExtraError
 from gradsound.music.pitch import SCALES
 from gradsound.music.presets import PRESETS

@@ -9,7 +9,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
-from gradsound.cli.printing import complain, finish, give_up
+from gradsound.cli.output import complain, finish, give_up
 from gradsound.errors import show_plainly
 
 if TYPE_CHECKING:

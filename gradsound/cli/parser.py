@@ -9,7 +9,7 @@ import gradsound
 from gradsound.cli import commands as acts
 from gradsound.cli.completion import SHELLS
 from gradsound.cli.examples import EXAMPLES, EXIT_CODES
-from gradsound.cli.options import (
+from gradsound.cli.shared_options import (
     USUAL,
     VOICE,
     add_duration,

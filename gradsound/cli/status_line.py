@@ -9,7 +9,7 @@ import warnings
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from gradsound.cli.printing import printable
+from gradsound.cli.output import printable
 
 if TYPE_CHECKING:
     from typing import TextIO

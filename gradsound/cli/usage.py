@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from gradsound.cli.printing import finish, write
+from gradsound.cli.output import finish, write
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite

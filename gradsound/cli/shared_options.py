@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradsound.cli.naming import named
+from gradsound.cli.load_voice import named
 from gradsound.music.pitch import SCALES, LogPitch
 from gradsound.music.presets import PRESETS, Preset, find_preset
 from gradsound.names import unknown
