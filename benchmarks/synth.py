@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from tones import RATE, Block, bells, sines
 
-from gradsound import Run, Step, machine_code, render
+from gradsound import Run, Step, llvm, render
 from gradsound.runs.model import Header
 from gradsound.synth.events import EVENT
 from gradsound.synth.kernels import llvm_kernel
@@ -154,9 +154,7 @@ def cold() -> None:
 
 def main() -> None:
     """Prints the tables that are asked for, or all."""
-    print(
-        f"{machine_code.processor()}, Python {platform.python_version()}, {ROUNDS} rounds"
-    )
+    print(f"{llvm.processor()}, Python {platform.python_version()}, {ROUNDS} rounds")
     for part in sys.argv[1:] or ("kernels", "runs", "blocks", "cold"):
         cores = os.sched_getaffinity(0)
         if part != "runs":  # which are made by two threads

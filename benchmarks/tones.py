@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from gradsound.machine_code import compiled
+from gradsound.llvm import compiled
 from gradsound.synth.events import EVENT
 from gradsound.synth.kernels import llvm_kernel, llvm_ops, numpy_kernel
 from gradsound.synth.voices.builtin import VOICES, program_of

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gradsound.attaching import attach, listen
+    from gradsound.api import attach, listen
     from gradsound.attachment import Attachment
     from gradsound.music.presets import PRESETS, Preset
     from gradsound.rendering.picture import plot
@@ -40,8 +40,8 @@ _HOMES = {
     "Preset": "music.presets",
     "Run": "runs.model",
     "Step": "runs.model",
-    "attach": "attaching",
-    "listen": "attaching",
+    "attach": "api",
+    "listen": "api",
     "plot": "rendering.picture",
     "read_run": "runs.reader",
     "render": "rendering.sound",

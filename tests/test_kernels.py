@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from gradsound.machine_code import parsed
+from gradsound.llvm import parsed
 from gradsound.rendering.voice_demo import sweep
 from gradsound.synth import events
 from gradsound.synth.events import EVENT

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gradsound.names import choose, unknown
+from gradsound.name_matching import choose, unknown
 
 NAMES = ("embed", "encoder.0", "encoder.1.norm", "head")
 

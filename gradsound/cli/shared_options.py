@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gradsound.cli.load_voice import named
 from gradsound.music.pitch import SCALES, LogPitch
 from gradsound.music.presets import PRESETS, Preset, find_preset
-from gradsound.names import unknown
+from gradsound.name_matching import unknown
 from gradsound.rendering.locate import seconds
 from gradsound.runs.reader import read_run
 from gradsound.synth.voices.builtin import VOICES

@@ -10,7 +10,7 @@ if find_spec("pytorch_lightning") and not find_spec("lightning"):  # its other n
 else:
     from lightning.pytorch import Callback  # type: ignore[assignment]
 
-from gradsound.integrations.hearing import Hearing
+from gradsound.integrations.callback import Hearing
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

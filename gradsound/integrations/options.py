@@ -6,7 +6,7 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-from gradsound.attaching import attach
+from gradsound.api import attach
 from gradsound.music.presets import find_preset
 from gradsound.output.sound_file import check_path
 from gradsound.workers.sinks import Web

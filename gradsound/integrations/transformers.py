@@ -6,7 +6,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from gradsound.integrations.hearing import Hearing
+from gradsound.integrations.callback import Hearing
 
 
 class GradsoundCallback(TrainerCallback):

@@ -11,7 +11,7 @@ from torch.amp import GradScaler
 from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 
-from gradsound.names import choose
+from gradsound.name_matching import choose
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

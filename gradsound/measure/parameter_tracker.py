@@ -13,7 +13,7 @@ import numpy as np
 
 from gradsound.errors import warn
 from gradsound.measure.layers import held_by, is_sharded, own_parameters, trained_layers
-from gradsound.names import matching, several
+from gradsound.name_matching import matching, several
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

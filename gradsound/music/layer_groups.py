@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.names import choose
+from gradsound.name_matching import choose
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

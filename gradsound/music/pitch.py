@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from gradsound.names import unknown
+from gradsound.name_matching import unknown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,7 @@ from gradsound.alarms.thresholds import Thresholds
 from gradsound.music.layer_groups import Band, each_layer, find_bands
 from gradsound.music.pitch import LinearPitch, LogPitch, Pitch
 from gradsound.music.textures import TEXTURES
-from gradsound.names import unknown
+from gradsound.name_matching import unknown
 from gradsound.synth.voices.builtin import Voice, find_voice
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from gradsound.alarms.running_median import Usual
 from gradsound.music.equal_loudness import gains
 from gradsound.music.layer_groups import MOST, band_norms
 from gradsound.music.pitch import LogPitch
-from gradsound.names import several
+from gradsound.name_matching import several
 from gradsound.synth.voices.builtin import clang, find_voice, program_of
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradsound.names import choose
+from gradsound.name_matching import choose
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.names import several
+from gradsound.name_matching import several
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -70,6 +70,6 @@ def renderer() -> str:
     """A sentence that says what renders."""
     if find_spec("llvmlite") is None:
         return "Rendered by numpy; pip install 'gradsound[jit]' makes them machine code."
-    from gradsound import machine_code
+    from gradsound import llvm
 
-    return f"Rendered by machine code, for {machine_code.processor()}."
+    return f"Rendered by machine code, for {llvm.processor()}."

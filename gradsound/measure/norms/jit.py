@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from gradsound.machine_code import compiled
+from gradsound.llvm import compiled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -9,7 +9,7 @@ import ctypes
 import itertools
 from typing import TYPE_CHECKING
 
-from gradsound.machine_code import compiled
+from gradsound.llvm import compiled
 from gradsound.synth.kernels import llvm_module
 from gradsound.synth.voices.program import ROOM
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from gradsound.errors import warn
-from gradsound.names import unknown
+from gradsound.name_matching import unknown
 from gradsound.synth.voices.functions import TAU
 from gradsound.synth.voices.program import Program
 from gradsound.synth.voices.tracer import trace

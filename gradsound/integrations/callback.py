@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gradsound.attaching import attach
+from gradsound.api import attach
 from gradsound.integrations.options import checked, of_optimizer
 
 if TYPE_CHECKING:
