@@ -68,7 +68,7 @@ def test_done_is_0_and_bad_input_is_2(tmp_path: Path, save) -> None:
 def test_a_fault_is_1_and_has_its_traceback(save) -> None:
     """What is nobody's input must be found, not hidden."""
     code = (
-        "import sys; from gradsound.cli import main, report; report.lines = None; "
+        "import sys; from gradsound.cli import info, main; info.lines = None; "
         "main.main(sys.argv[1:])"
     )
     done = subprocess.run(

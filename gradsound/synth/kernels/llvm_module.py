@@ -1,7 +1,7 @@
 """A kernel as LLVM's intermediate representation, as text.
 
-It does what `gradsound.synth.kernels.numpy_kernel` does, in the same order and precision, for 16
-frames at a time; LLVM fits them to the vectors that a processor has. The way from a
+It does what `gradsound.synth.kernels.numpy_kernel` does, in the same order and precision,
+for 16 frames at a time; LLVM fits them to the vectors that a processor has. The way from a
 function to this is that of C. S. Perone, "Tutorial on using LLVM to JIT PyTorch fx graphs
 to native code (x86/arm/RISC-V/WASM), Part I: Scalars" (2022); here it is blocks.
 """

@@ -1,7 +1,7 @@
 """A voice as plain data: a short list of float32 operations, and what they mean.
 
-numpy evaluates it here, LLVM in `gradsound.synth.kernels.llvm_kernel`. Both do these operations in this
-order, none of them fused or left out, so they agree to the last bit.
+numpy evaluates it here, LLVM in `gradsound.synth.kernels.llvm_kernel`. Both do these
+operations in this order, none of them fused or left out, so they agree to the last bit.
 """
 
 from __future__ import annotations
