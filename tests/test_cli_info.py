@@ -18,7 +18,7 @@ from gradsound.runs.summary import summarize
 PAGE = (Path(__file__).parents[1] / "docs" / "command-line.md").read_text()
 
 
-def info(path: Path, *options: str) -> None:
+def show(path: Path, *options: str) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["info", str(path), *options])
     assert ended.value.code == 0
@@ -27,7 +27,7 @@ def info(path: Path, *options: str) -> None:
 def test_info_tells_what_happened(save, capsys: pytest.CaptureFixture[str]) -> None:
     """Layers with their norms, and events by step."""
     norms = [[1.0, 2.0, None], [100.0, 2.0, 1.0], [1.0, np.nan, 0.0], [1.0, 2.0, 0.0]]
-    info(save(norms, layers=("in", "mid", "out"), note="try 7"))
+    show(save(norms, layers=("in", "mid", "out"), note="try 7"))
     said = capsys.readouterr().out
 
     assert "run.jsonl: try 7\n4 steps in 1.0 s, from 2019-08-01T12:00:00+00:00\n" in said
@@ -39,7 +39,7 @@ def test_info_tells_what_happened(save, capsys: pytest.CaptureFixture[str]) -> N
 
 def test_info_of_a_run_without_steps(save, capsys: pytest.CaptureFixture[str]) -> None:
     """A run that has just begun is no error."""
-    info(save([]))
+    show(save([]))
     assert "0 steps" in capsys.readouterr().out
 
 
@@ -60,7 +60,7 @@ def test_json_says_the_same(save, capsys: pytest.CaptureFixture[str]) -> None:
         [1 / 3, np.inf, None, 0.0],
     ]
     path = save(norms, layers=("in", "mid", "out", "end"), note="try 7")
-    info(path, "--json")
+    show(path, "--json")
     found = strictly(capsys.readouterr().out)
 
     assert found == {
@@ -142,7 +142,7 @@ def test_json_of_what_a_scaler_and_clipping_did() -> None:
 
 def test_json_of_a_run_without_steps(save, capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing is known of it but its layers."""
-    info(save([]), "--json")
+    show(save([]), "--json")
     found = strictly(capsys.readouterr().out)
 
     assert (found["steps"], found["seconds"], found["events"]) == (0, None, [])
@@ -171,7 +171,7 @@ def test_every_key_is_described() -> None:
 
 def test_a_name_cannot_command_a_terminal(save, capsys: pytest.CaptureFixture[str]) -> None:
     """Nor be two lines."""
-    info(save([[1.0]], layers=("a\x1b[31m\nb",), note="\x07"))
+    show(save([[1.0]], layers=("a\x1b[31m\nb",), note="\x07"))
     said = capsys.readouterr().out
 
     assert r"a\x1b[31m\nb" in said

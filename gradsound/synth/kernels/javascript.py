@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gradsound.synth.voices.program import Argument, Program
 
 _MODULE = """\
-// The voices of this page, made by gradsound.synth.kernels.javascript: see worklet.js, which plays.
+// The voices of this page, made by kernels/javascript.py; worklet.js plays them.
 
 const {{ abs, floor, fround, sqrt, trunc }} = Math;
 const bits = new Int32Array(1);
