@@ -25,7 +25,7 @@ import torch
 from torch.nn import functional
 
 import gradsound
-from gradsound.alarms.run_detector import Watch
+from gradsound.alarms.run_detector import RunDetector
 from gradsound.alarms.thresholds import Alarm, Thresholds
 
 sys.path.append(str(Path(__file__).parents[1] / "demos"))
@@ -80,7 +80,7 @@ class Training:
                     self.scaler.step(self.optimizer)
                     self.scaler.update()
             run = gradsound.read_run(log)
-            found = Watch(run.header.layers, Thresholds()).look([*run.steps])
+            found = RunDetector(run.header.layers, Thresholds()).look([*run.steps])
         return [(place, alarm) for place, alarms in enumerate(found) for alarm in alarms]
 
 

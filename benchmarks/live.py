@@ -41,7 +41,7 @@ from gradsound.music.presets import PRESETS
 from gradsound.output.sound_device import FRAMES
 from gradsound.runs.model import Header, Step
 from gradsound.runs.writer import RunWriter
-from gradsound.workers.sinks import Live, Player
+from gradsound.workers.sinks import DeviceSink, Player
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from sound_server import RATE, SoundServer
@@ -51,9 +51,11 @@ SETTLED = 3.0  # seconds of training before; a player has begun then, its voices
 GONE = 1.0  # seconds of training after, until nothing is left of what was played
 GAP = 32  # zeros that follow each other; a tone has fewer
 # Notes without pauses or edges: what is silent then was lost.
-DENSE = replace(PRESETS["notes"], voice="sine", note=0.05, rest=0.0, fade=0.0)
+DENSE = replace(
+    PRESETS["notes"], voice="sine", note_seconds=0.05, rest_seconds=0.0, fade_seconds=0.0
+)
 # A note that is over before the next step comes, at twenty a second.
-SHORT = replace(PRESETS["notes"], note=0.02, rest=0.015, fade=0.002)
+SHORT = replace(PRESETS["notes"], note_seconds=0.02, rest_seconds=0.015, fade_seconds=0.002)
 Act = Callable[[], object]
 
 
@@ -331,7 +333,7 @@ def feeding(latency: str) -> Iterator[tuple[RunWriter, Player]]:
     path = Path(fresh())
     writer = RunWriter(path, Header(layers=("layer",), parameters=(1,), start=""), 1)
     reading = writer.readings[0].fileno()
-    player = Live(latency=latency).begin(path, reading, SHORT)
+    player = DeviceSink(latency=latency).begin(path, reading, SHORT)
     time.sleep(1.5)
     yield writer, player
     time.sleep(0.5)
@@ -441,7 +443,7 @@ def start(server: SoundServer) -> None:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
     spent, steps = 0.0, 0
     with gradsound.listen(model, optimizer, log=fresh()) as attachment:
-        record = attachment._tap.emitter.emit
+        record = attachment._monitor.queue.emit
 
         def timed(emitted: list[Step]) -> None:
             nonlocal spent, steps
@@ -450,7 +452,7 @@ def start(server: SoundServer) -> None:
             spent += time.perf_counter() - begin
             steps += len(emitted)
 
-        attachment._tap.emitter.emit = timed
+        attachment._monitor.queue.emit = timed
         for _ in range(2000):
             optimizer.zero_grad()
             torch.nn.functional.cross_entropy(model(x), y).backward()

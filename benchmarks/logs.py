@@ -139,7 +139,7 @@ MAKERS: dict[str, Callable[[Path, float], None]] = {
 
 def read(path: str) -> None:
     """Reads a log, and prints what it took."""
-    from gradsound.runs.reader import read_run
+    from gradsound import read_run
 
     begin = time.perf_counter()
     run = read_run(path)

@@ -35,7 +35,7 @@ from torch import nn
 from torch.nn.utils import clip_grad_norm_  # by name: what stands in is not reached
 
 import gradsound
-from gradsound.measure.norms.batched import Meter
+from gradsound.measure.norms.batched import BatchedNorms
 
 THREADS = 1  # two cores are there: the other is for what monitors do beside the training
 MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
@@ -258,7 +258,7 @@ def reading(model: nn.Module) -> dict[str, float]:
     """Seconds to take all norms, and to read as much memory in one go."""
     gradients = [parameter.grad for parameter in model.parameters()]
     buffer = torch.randn(sum(g.numel() for g in gradients) // 4096 + 1, 4096)
-    meter = Meter()
+    meter = BatchedNorms()
     acts = {
         "norms alone": lambda: meter.take(gradients),
         "reading as much memory": lambda: torch.linalg.vector_norm(buffer, dim=1),

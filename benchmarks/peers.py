@@ -48,15 +48,16 @@ def gradsound() -> Play:
 
 def kernel_alone() -> Play:
     """Ours, from events to the samples: what the others' scores are to them."""
-    from gradsound.synth.events import EVENT, kernel
+    from gradsound.synth.events import EVENT
+    from gradsound.synth.kernels.select import kernel
     from gradsound.synth.voices.builtin import find_voice
     from gradsound.synth.voices.program import ROOM
 
     events = np.zeros(STEPS * VOICES, EVENT)
     events["first"] = np.repeat(np.arange(STEPS), VOICES) * FRAMES
     events["count"], events["gain"] = FRAMES, 0.1
-    events["step"] = HERTZ.ravel() / RATE * 2**32
-    steps = events["step"].reshape(STEPS, VOICES)
+    events["increment"] = HERTZ.ravel() / RATE * 2**32
+    steps = events["increment"].reshape(STEPS, VOICES)
     events["phase"] = (np.cumsum(steps * np.uint32(FRAMES), 0, np.uint32) - steps).ravel()
     render, each = kernel(find_voice("sine"), 1), FRAMES * STEPS // 100
 

@@ -64,7 +64,7 @@ def main() -> None:
                 run = make_run(steps, layers)
                 begin = time.perf_counter()
                 render(run, Path(folder) / "x.wav", preset=preset)
-                seconds = steps * (layers * preset.note + preset.rest)
+                seconds = steps * (layers * preset.note_seconds + preset.rest_seconds)
                 taken = time.perf_counter() - begin
                 speeds[case].append(seconds / taken)
     for case, measured in speeds.items():

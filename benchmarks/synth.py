@@ -120,9 +120,10 @@ import time
 begin = time.perf_counter()
 import numpy as np
 loaded = time.perf_counter()
-from gradsound.synth.events import EVENT, kernel
-from gradsound.synth.program import ROOM
-from gradsound.synth.voices import VOICES, find_voice
+from gradsound.synth.events import EVENT
+from gradsound.synth.kernels.select import kernel
+from gradsound.synth.voices.program import ROOM
+from gradsound.synth.voices.builtin import VOICES, find_voice
 events = np.zeros(1, EVENT)
 events["count"], events["step"], events["gain"] = 64, 2**24, 0.1
 out = np.zeros((1, 64 + ROOM), np.float32)

@@ -40,7 +40,7 @@ from gradsound.synth.voices.builtin import VOICES, find_voice
 from gradsound.web.host_and_port import Address
 from gradsound.web.messages import events
 from gradsound.web.server import Server
-from gradsound.workers.sinks import Player, Web
+from gradsound.workers.sinks import PageSink, Player
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,7 +84,7 @@ def feeding(layers: int, preset: gradsound.Preset) -> Iterator[tuple[RunWriter, 
     names = tuple(f"layer{k}" for k in range(layers))
     header = Header(layers=names, parameters=(1,) * layers, start="")
     writer = RunWriter(path, header, 1)
-    player = Web().begin(path, writer.readings[0].fileno(), preset)
+    player = PageSink().begin(path, writer.readings[0].fileno(), preset)
     yield writer, player
     print(player.close(), end="")
     writer.close()

@@ -22,7 +22,7 @@ with gradsound.attach(model, optimizer, **files) as attachment:
             accelerator.backward(loss)
             if accelerator.sync_gradients:
                 accelerator.clip_grad_norm_(model.parameters(), 1.0)
-                attachment.note(loss=loss)
+                attachment.log_values(loss=loss)
             optimizer.step()
             optimizer.zero_grad()
 

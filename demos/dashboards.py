@@ -23,7 +23,7 @@ with gradsound.attach(model, optimizer, log="looked.jsonl") as attachment:
         optimizer.zero_grad()
         loss = (model(x) - x.sum(dim=1, keepdim=True)).square().mean()
         loss.backward()
-        attachment.note(loss=loss)
+        attachment.log_values(loss=loss)
         optimizer.step()
         losses.append(loss.item())
 

@@ -21,10 +21,9 @@ from torch.nn import functional
 from tqdm import tqdm
 
 import gradsound
-from gradsound.runs.summary import Summary, summarize
-from gradsound.synth.sequencer import LIMIT
 
 SAMPLE_RATE = 44_100  # Hz
+HIGHEST = 0.45 * SAMPLE_RATE  # Hz; gradsound sounds no higher pitch
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def main() -> None:
             log=f"{stem}.jsonl",
             wav=f"{stem}.wav",
             preset=options.preset,
-            note=f"MNIST, {recipe}, seed {options.seed}",
+            comment=f"MNIST, {recipe}, seed {options.seed}",
         ):
             batches = draw(len(images), recipe.batch_size, options.steps, options.seed)
             for batch in batches:
@@ -199,16 +198,16 @@ def draw(size: int, batch_size: int, steps: int, seed: int) -> list[torch.Tensor
 def describe(stem: Path, preset: gradsound.Preset) -> tuple[str, ...]:
     """A row of the table, from what the files hold."""
     run = gradsound.read_run(f"{stem}.jsonl")
-    summary = summarize(run)
+    summary = gradsound.summarize(run)
     seconds = soundfile.info(f"{stem}.wav").duration
     bounds = np.array([np.nanmin(summary.lowest), np.nanmax(summary.highest)])
-    low, high = np.minimum(preset.pitch.hertz(bounds), LIMIT * SAMPLE_RATE)
+    low, high = np.minimum(preset.pitch.hertz(bounds), HIGHEST)
     bad = "-" if summary.first_nonfinite is None else f"step {summary.first_nonfinite}"
     pitches = f"{low:.0f} to {high:.0f}"
     return f"{stem}.wav", f"{seconds:.1f}", pitches, bad, listen_for(run, summary)
 
 
-def listen_for(run: gradsound.Run, summary: Summary) -> str:
+def listen_for(run: gradsound.Run, summary: gradsound.Summary) -> str:
     """One sentence about what is to be heard in a run, from what happened in it."""
     if summary.first_nonfinite is not None:
         return (

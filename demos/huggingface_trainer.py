@@ -4,7 +4,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainingArguments, set_seed
 
 import gradsound
-from gradsound.integrations.transformers import GradsoundCallback
+from gradsound import TransformersCallback
 
 set_seed(0)
 model = GPT2LMHeadModel(
@@ -37,7 +37,7 @@ trainer = Trainer(
         disable_tqdm=True,
     ),
     train_dataset=[{"input_ids": row, "labels": row} for row in sentences],
-    callbacks=[GradsoundCallback(log="gpt2.jsonl", wav="gpt2.wav")],
+    callbacks=[TransformersCallback(log="gpt2.jsonl", wav="gpt2.wav")],
 )
 trainer.train()
 

@@ -5,7 +5,7 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 import gradsound
-from gradsound.integrations.lightning import GradsoundCallback
+from gradsound import LightningCallback
 
 
 class Fit(lightning.LightningModule):
@@ -32,7 +32,7 @@ trainer = lightning.Trainer(
     max_epochs=2,
     accelerator="cpu",
     gradient_clip_val=1.0,
-    callbacks=[GradsoundCallback(log="lightning.jsonl", wav="lightning.wav")],
+    callbacks=[LightningCallback(log="lightning.jsonl", wav="lightning.wav")],
     logger=False,
     enable_checkpointing=False,
     enable_progress_bar=False,

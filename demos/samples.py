@@ -12,7 +12,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import gradsound
-from gradsound.rendering.legend import legend
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 RUNS = sorted((SAMPLES / "runs").glob("*.jsonl"))
@@ -30,7 +29,7 @@ def write_sounds(folder: Path) -> None:
     sgd, adam = RUNS[1], RUNS[4]
     gradsound.render(sgd, folder / "sgd-and-adam.ogg", other=adam, speed=2)
     gradsound.render(sgd, folder / "ambient.ogg", preset="ambient")
-    legend(gradsound.read_run(sgd), folder / "legend.ogg", gradsound.PRESETS["notes"])
+    gradsound.legend(sgd, folder / "legend.ogg")
 
 
 def write_pictures(folder: Path) -> None:

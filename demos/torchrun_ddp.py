@@ -24,7 +24,7 @@ with gradsound.attach(model, optimizer, log="ddp.jsonl", wav="ddp.wav") as attac
         optimizer.zero_grad()
         loss = (model(x) - x.sum(dim=1, keepdim=True)).square().mean()
         loss.backward()
-        attachment.note(loss=loss)
+        attachment.log_values(loss=loss)
         optimizer.step()
 
 if rank == 0:

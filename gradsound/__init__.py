@@ -10,42 +10,99 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from gradsound.alarms.thresholds import Thresholds
     from gradsound.api import attach, listen
     from gradsound.attachment import Attachment
+    from gradsound.errors import (
+        GradsoundError,
+        GradsoundWarning,
+        MissingExtraError,
+        RunFormatError,
+        VoiceError,
+    )
+    from gradsound.integrations.lightning import LightningCallback as LightningCallback
+    from gradsound.integrations.transformers import (
+        TransformersCallback as TransformersCallback,
+    )
+    from gradsound.music.captions import Caption
+    from gradsound.music.layer_groups import Band
+    from gradsound.music.pitch import SCALES, LinearPitch, LogPitch
     from gradsound.music.presets import PRESETS, Preset
+    from gradsound.music.value_mapping import Drive
+    from gradsound.rendering.legend import legend
     from gradsound.rendering.picture import plot
     from gradsound.rendering.sound import render
-    from gradsound.runs.model import Run, Step
-    from gradsound.runs.reader import read_run
+    from gradsound.run_views import Run, read_run
+    from gradsound.runs.model import Header, Step
+    from gradsound.runs.summary import Event, Summary, summarize
+    from gradsound.synth.voices.program import INPUTS, Program
+    from gradsound.synth.voices.tracer import trace
 
+# The callbacks are not in __all__: import * would ask for their frameworks.
 __all__ = [
+    "INPUTS",
     "PRESETS",
+    "SCALES",
     "Attachment",
+    "Band",
+    "Caption",
+    "Drive",
+    "Event",
+    "GradsoundError",
+    "GradsoundWarning",
+    "Header",
+    "LinearPitch",
+    "LogPitch",
+    "MissingExtraError",
     "Preset",
+    "Program",
     "Run",
+    "RunFormatError",
     "Step",
+    "Summary",
+    "Thresholds",
+    "VoiceError",
     "attach",
+    "legend",
     "listen",
     "plot",
     "read_run",
     "render",
+    "summarize",
+    "trace",
 ]
 __version__ = "0.1.0"
 
-# Each is loaded when it is asked for: the process that has the sound device is up before
-# numpy is.
-_HOMES = {
-    "PRESETS": "music.presets",
-    "Attachment": "attachment",
-    "Preset": "music.presets",
-    "Run": "runs.model",
-    "Step": "runs.model",
-    "attach": "api",
-    "listen": "api",
-    "plot": "rendering.picture",
-    "read_run": "runs.reader",
-    "render": "rendering.sound",
+# A name is imported at its first use: the process of the sound device must play before
+# numpy is loaded, and neither torch nor a framework is needed to render.
+_MODULES = {
+    "alarms.thresholds": ("Thresholds",),
+    "api": ("attach", "listen"),
+    "attachment": ("Attachment",),
+    "errors": (
+        "GradsoundError",
+        "GradsoundWarning",
+        "MissingExtraError",
+        "RunFormatError",
+        "VoiceError",
+    ),
+    "integrations.lightning": ("LightningCallback",),
+    "integrations.transformers": ("TransformersCallback",),
+    "music.captions": ("Caption",),
+    "music.layer_groups": ("Band",),
+    "music.pitch": ("LinearPitch", "LogPitch", "SCALES"),
+    "music.presets": ("PRESETS", "Preset"),
+    "music.value_mapping": ("Drive",),
+    "rendering.legend": ("legend",),
+    "rendering.picture": ("plot",),
+    "rendering.sound": ("render",),
+    "run_views": ("Run", "read_run"),
+    "runs.model": ("Header", "Step"),
+    "runs.summary": ("Event", "Summary", "summarize"),
+    "synth.voices.program": ("INPUTS", "Program"),
+    "synth.voices.tracer": ("trace",),
 }
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 
 def __getattr__(name: str) -> object:
@@ -55,4 +112,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_HOMES})

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from gradsound.attachment import Attachment, refuse_second
-from gradsound.errors import MissingExtraError
+from gradsound.errors import MissingExtraError, renamed
 from gradsound.music.presets import find_preset
 from gradsound.recorder import Recorder
 from gradsound.runs.model import Header
-from gradsound.workers.sinks import Live, Web
+from gradsound.workers.sinks import DeviceSink, PageSink
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gradsound.synth.voices.builtin import Voice
 
 
+@renamed(note="comment")
 def attach(
     model: nn.Module,
     optimizer: Optimizer | None = None,
@@ -34,11 +35,11 @@ def attach(
     layers: str | Iterable[str] | None = None,
     preset: str | Preset = "notes",
     voice: Voice | None = None,
-    note: str = "",
+    comment: str = "",
     scaler: GradScaler | None = None,
     budget: float | None = None,
     ranks: Literal["first", "each"] = "first",
-    live: bool | Live | Web = False,
+    live: bool | DeviceSink | PageSink = False,
 ) -> Attachment:
     """Listens to the gradients of a model from here on; training stays as it is.
 
@@ -65,7 +66,7 @@ def attach(
         preset: How steps sound: the name of one of ``gradsound.PRESETS``, or your own.
         voice: What sounds instead of the preset's voice: a name that ``gradsound voices``
             lists, or a function or module of your own (docs/voices.md).
-        note: Free text for the run file: what to know when it is found again.
+        comment: Free text for the run file: what to know when it is found again.
         scaler: The GradScaler of mixed precision, if any: steps that it skips are recorded
             as such. Without it, skips are known of fused optimizers only.
         budget: The share of training time that measuring may take, between 0 and 1, such as
@@ -80,7 +81,7 @@ def attach(
         The attachment, to close or to use in a ``with`` statement.
 
     Raises:
-        TypeError: If model, optimizer, scaler, preset, voice or note is something else.
+        TypeError: If model, optimizer, scaler, preset, voice or comment is something else.
         VoiceError: If the voice cannot be compiled; the message has the line.
         ValueError: If another argument is not what it should be, or the model is attached
             already.
@@ -96,8 +97,10 @@ def attach(
             raise
         raise MissingExtraError("torch", "torch") from error
     chosen = find_preset(preset, voice)
-    _check(note, budget, ranks)
-    heard = live if isinstance(live, Live | Web) else Live() if live else None
+    _check(comment, budget, ranks)
+    heard = (
+        live if isinstance(live, DeviceSink | PageSink) else DeviceSink() if live else None
+    )
     finding.check_types(model, optimizer, scaler)
     optimizer = install.innermost(optimizer)
     patterns = (layers,) if isinstance(layers, str) else layers and tuple(layers)
@@ -107,12 +110,12 @@ def attach(
         layers=tuple(layer.name for layer in found),
         parameters=tuple(layer.size for layer in found),
         start=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        note=note,
+        comment=comment,
         budget=budget,
     )
     rank, each = install.rank(), ranks == "each" and install.ranks() > 1
     sharded = any(layer.sharded for layer in found)
-    recorder, tap = None, None
+    recorder, monitor = None, None
     if rank == 0 or each:
         if each:
             log, wav = _of_rank(log, rank), _of_rank(wav, rank)
@@ -123,7 +126,7 @@ def attach(
 
             meet("attach()", ", ".join(header.layers))
         if sharded or recorder:
-            tap = install.tap(
+            monitor = install.monitor(
                 model,
                 found,
                 optimizer,
@@ -137,7 +140,7 @@ def attach(
         if recorder:
             recorder.discard()
         raise
-    return Attachment(model, optimizer, tap, recorder)
+    return Attachment(model, optimizer, monitor, recorder)
 
 
 def listen(
@@ -180,19 +183,19 @@ def listen(
     """
     if "live" in options:
         raise TypeError("live is what listen() does: leave it out")
-    live: Live | Web
+    live: DeviceSink | PageSink
     if web is False:
-        live = Live(device=device, latency=latency, volume=volume)
+        live = DeviceSink(device=device, latency=latency, volume=volume)
     elif (device, latency, volume) != (None, "safe", 1.0):
         raise ValueError("device, latency and volume are not for a page: leave them out")
     else:
-        live = Web(port=None if web is True else web)
+        live = PageSink(port=None if web is True else web)
     return attach(model, optimizer, live=live, **options)
 
 
-def _check(note: str, budget: float | None, ranks: str) -> None:
-    if not isinstance(note, str):
-        raise TypeError(f"note must be a text, got {note!r}")
+def _check(comment: str, budget: float | None, ranks: str) -> None:
+    if not isinstance(comment, str):
+        raise TypeError(f"comment must be a text, got {comment!r}")
     if budget is not None and not 0 < budget < 1:
         raise ValueError(
             f"budget must be a share of time between 0 and 1, such as 0.01, got {budget!r}"

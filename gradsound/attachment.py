@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from gradsound.workers.sinks import check_volume
 
 if TYPE_CHECKING:
+    from typing import Never
+
     from torch import nn
     from torch.optim import Optimizer
 
-    from gradsound.measure.hooks.base import Tap
+    from gradsound.measure.hooks.base import GradientMonitor
     from gradsound.recorder import Recorder
 
 
@@ -22,15 +24,15 @@ class Attachment:
         self,
         model: nn.Module,
         optimizer: Optimizer | None,
-        tap: Tap | None,
+        monitor: GradientMonitor | None,
         recorder: Recorder | None,
     ) -> None:
-        self._tap, self._recorder = tap, recorder
+        self._monitor, self._recorder = monitor, recorder
         self._optimizer = None if optimizer is None else weakref.ref(optimizer)
         # Nothing here refers to the model or the optimizer: both go when their owner wants,
         # and then, or at the end of the program, this finishes the files.
         owner = model if optimizer is None else optimizer
-        self._finish = weakref.finalize(owner, _finish, tap, recorder)
+        self._finish = weakref.finalize(owner, _finish, monitor, recorder)
         self._kept = None if recorder is None else recorder.kept
         _attached.setdefault(model, []).append(self)
 
@@ -42,11 +44,11 @@ class Attachment:
         `gradsound.attach` was called: between the backward pass and the clipping, on all
         ranks that are attached.
         """
-        if self._tap is not None and self._finish.alive:
-            self._tap.safely(self._tap.before_clip)
+        if self._monitor is not None and self._finish.alive:
+            self._monitor.before_clip()
 
-    def note(self, /, **values: object) -> None:
-        """Records values with the step that follows: ``note(loss=loss, epoch=epoch)``.
+    def log_values(self, /, **values: object) -> None:
+        """Records values with the step that follows: ``log_values(loss=loss, epoch=epoch)``.
 
         It is for what is known before ``optimizer.step()``: what no step follows is not
         recorded. Of values of one name the last before the step counts; where a budget
@@ -58,8 +60,10 @@ class Attachment:
             **values: Numbers, or tensors or arrays of one number each, by any names. What
                 is none is left out, and a `GradsoundWarning` says so once for each name.
         """
-        if self._tap is not None and self._recorder is not None:
-            self._tap.note(values)  # not asked here whether closed: that cannot be compiled
+        if self._monitor is not None and self._recorder is not None:
+            self._monitor.log_values(
+                values
+            )  # not asked here whether closed: that cannot be compiled
 
     @property
     def url(self) -> str | None:
@@ -93,8 +97,8 @@ class Attachment:
         Of a sharded model all ranks must close, as they all had to attach. What went wrong
         is told by a `GradsoundWarning`, never raised.
         """
-        if self._tap is not None and self._finish.alive:
-            self._tap.leave()
+        if self._monitor is not None and self._finish.alive:
+            self._monitor.leave()
         self._finish()
 
     def __enter__(self) -> Attachment:
@@ -105,12 +109,18 @@ class Attachment:
             self._recorder.player.error = error  # which a page tells
         self.close()
 
+    def __getattr__(self, name: str) -> Never:
+        """Raises AttributeError, for a word of version 0.1 with that of today."""
+        if name == "note":
+            raise AttributeError("attachment.note() is now attachment.log_values()")
+        raise AttributeError(f"an attachment has no attribute {name!r}")
+
     def _repr_html_(self) -> str | None:
         """The page on which it is heard, or its run so far, for notebooks."""
         from gradsound.rendering.notebook import attachment_html
 
-        if self._tap is not None and self._finish.alive:
-            self._tap.flush()
+        if self._monitor is not None and self._finish.alive:
+            self._monitor.flush()
         return attachment_html(self.url, self._kept)
 
     def _hears(self, optimizer: Optimizer | None) -> bool:
@@ -142,8 +152,8 @@ def refuse_second(model: nn.Module, optimizer: Optimizer | None) -> None:
     attachments[:] = [one for one in attachments if one._finish.alive]
 
 
-def _finish(tap: Tap | None, recorder: Recorder | None) -> None:
-    if tap is not None:
-        tap.close()
+def _finish(monitor: GradientMonitor | None, recorder: Recorder | None) -> None:
+    if monitor is not None:
+        monitor.close()
     if recorder is not None:
-        recorder.close(0 if tap is None else tap.steps)
+        recorder.close(0 if monitor is None else monitor.steps)

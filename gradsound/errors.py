@@ -4,6 +4,14 @@ from __future__ import annotations
 
 import sys
 import warnings
+from functools import wraps
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_Args = ParamSpec("_Args")
+_Result = TypeVar("_Result")
 
 WARNS = "gradsound: "  # how a warning begins that a process of ours prints
 
@@ -32,6 +40,27 @@ class VoiceError(GradsoundError, ValueError):
 
 class GradsoundWarning(RuntimeWarning):
     """Something was lost or left out; work goes on without it."""
+
+
+def renamed(**words: str) -> Callable[[Callable[_Args, _Result]], Callable[_Args, _Result]]:
+    """A decorator that refuses keywords of earlier versions, with the word of today.
+
+    Args:
+        **words: Today's word by the old one.
+    """
+
+    def decorate(function: Callable[_Args, _Result]) -> Callable[_Args, _Result]:
+        @wraps(function)
+        def called(*args: _Args.args, **kwargs: _Args.kwargs) -> _Result:
+            for old, new in words.items():
+                if old in kwargs:
+                    name = function.__qualname__.removesuffix(".__init__")
+                    raise TypeError(f"{name}({old}=...) is now {name}({new}=...)")
+            return function(*args, **kwargs)
+
+        return called
+
+    return decorate
 
 
 def warn(message: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradsound.errors import warn
-from gradsound.output.sound_file import check_path
+from gradsound.output.formats import check_path
 from gradsound.output.webvtt import ENDING
 from gradsound.runs.writer import RunWriter
 from gradsound.workers.render_file import follow
@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 
     from gradsound.music.presets import Preset
     from gradsound.runs.model import Header, Step
-    from gradsound.workers.process import Beside
-    from gradsound.workers.sinks import Live, Player, Web
+    from gradsound.workers.process import WorkerProcess
+    from gradsound.workers.sinks import DeviceSink, PageSink, Player
 
-_LOOK = 0.5  # seconds between looks at what has become of the file and the processes
+_POLL_SECONDS = (
+    0.5  # seconds between looks at what has become of the file and the processes
+)
 
 
 class Recorder:
@@ -47,7 +49,7 @@ class Recorder:
         log: str | Path | None,
         wav: str | Path | None,
         preset: Preset,
-        live: Live | Web | None = None,
+        live: DeviceSink | PageSink | None = None,
     ) -> None:
         if wav is not None:
             check_path(Path(wav))
@@ -62,7 +64,7 @@ class Recorder:
         readers = (wav is not None) + (live is not None)
         self._writer: RunWriter | None = RunWriter(self._log, header, readers)
         readings = [reading.fileno() for reading in self._writer.readings]
-        self._follower: Beside | None = None
+        self._follower: WorkerProcess | None = None
         self.player: Player | None = None
         self._process, self._count = os.getpid(), 0
         self._budget, self._looked = header.budget, 0.0
@@ -106,7 +108,7 @@ class Recorder:
         if self.player is not None:
             self.player.ring()
         now = time.monotonic()
-        if now - self._looked >= _LOOK:
+        if now - self._looked >= _POLL_SECONDS:
             self._looked = now
             self._look()
 

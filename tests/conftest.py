@@ -34,7 +34,9 @@ def pytest_runtest_makereport() -> Iterator[None]:
 
 
 def make_run(
-    norms: list[list[float | None]], layers: tuple[str, ...] | None = None, note: str = ""
+    norms: list[list[float | None]],
+    layers: tuple[str, ...] | None = None,
+    comment: str = "",
 ) -> Run:
     """A run from its norms, a row a step; None where a layer has no gradient."""
     names = layers or tuple(f"layer{k}" for k in range(len(norms[0]) if norms else 2))
@@ -42,7 +44,7 @@ def make_run(
         layers=names,
         parameters=(7,) * len(names),
         start="2019-08-01T12:00:00+00:00",
-        note=note,
+        comment=comment,
     )
     steps = [
         Step(

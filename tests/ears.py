@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from zoo import small
 
-from gradsound.measure.hooks.install import tap
+from gradsound.measure.hooks.install import monitor
 from gradsound.measure.layers import find_layers
 from gradsound.runs.model import Step
 
@@ -41,15 +41,15 @@ class Ear:
     ) -> None:
         self._steps = []
         self.layers = find_layers(model, optimizer, None)
-        self.tap = tap(
+        self.monitor = monitor(
             model, self.layers, optimizer, self._steps.extend, scaler=scaler, **options
         )
-        _open.append(self.tap)
+        _open.append(self.monitor)
 
     @property
     def steps(self) -> list[Step]:
         """What was emitted until now."""
-        self.tap.flush()
+        self.monitor.flush()
         return self._steps
 
     @property

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from gradsound.alarms.run_detector import Watch
-from gradsound.music.alarm_sounds import FIGURES
+from gradsound.alarms.run_detector import RunDetector
+from gradsound.music.alarm_sounds import ALARM_SOUNDS
 from gradsound.music.composer import Composer
 from gradsound.music.moments import Moment
 from gradsound.music.pitch import LogPitch
@@ -16,7 +16,7 @@ from gradsound.synth.score import NOTE, Score
 from gradsound.synth.voices.builtin import Voice, find_voice
 from gradsound.synth.voices.program import CONTROLS
 
-END = round(44_100 * FIGURES["end"].duration)  # frames that tell that a run is over
+END = round(44_100 * ALARM_SOUNDS["end"].duration)  # frames that tell that a run is over
 # One after the other, on one channel, at the pitches and levels that numbers say.
 PLAIN = replace(
     PRESETS["notes"],
@@ -57,7 +57,7 @@ def score(
 def moments(run: Run, preset: Preset) -> list[Moment]:
     """The steps of a run as they are looked at."""
     steps = [*run.steps]
-    alarms = Watch(run.header.layers, preset.thresholds).look(steps)
+    alarms = RunDetector(run.header.layers, preset.thresholds).look(steps)
     return [Moment(step.number, step, found) for step, found in zip(steps, alarms)]
 
 

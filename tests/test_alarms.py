@@ -17,17 +17,17 @@ from scores import moments
 
 from gradsound import PRESETS
 from gradsound import render as render_run
-from gradsound.alarms.run_detector import Watch
+from gradsound.alarms.run_detector import RunDetector
 from gradsound.alarms.thresholds import KINDS, Alarm, Thresholds
 from gradsound.live.conductor import Conductor
-from gradsound.music.alarm_announcer import PROGRAMS, Announcer, tones
-from gradsound.music.alarm_sounds import FIGURES
+from gradsound.music.alarm_announcer import PROGRAMS, AlarmAnnouncer, tones
+from gradsound.music.alarm_sounds import ALARM_SOUNDS
 from gradsound.music.composer import Composer
 from gradsound.music.moments import Moment
 from gradsound.runs.model import Run, Step
 from gradsound.synth.mixer import render
 from gradsound.synth.score import Score
-from gradsound.synth.sequencer import Placer
+from gradsound.synth.sequencer import Sequencer
 
 RATE = 44_100
 LIMITS = Thresholds()
@@ -43,7 +43,7 @@ def steps_of(norms: np.ndarray, **changes: object) -> list[Step]:
 
 
 def alarms(steps: list[Step], thresholds: Thresholds = LIMITS) -> list[Alarm]:
-    watch = Watch([f"layer{k}" for k in range(len(steps[0].norms))], thresholds)
+    watch = RunDetector([f"layer{k}" for k in range(len(steps[0].norms))], thresholds)
     return [alarm for found in watch.look(steps) for alarm in found]
 
 
@@ -251,7 +251,7 @@ def test_a_stall_is_told_with_its_length() -> None:
 
 def test_a_stall_that_lasts_is_told_while_it_does() -> None:
     """Once, and that it is over when the next step comes."""
-    watch = Watch(["a", "b", "c"], LIMITS)
+    watch = RunDetector(["a", "b", "c"], LIMITS)
     steps = timed({60: 30.0})
     watch.look(steps[:60])
 
@@ -275,7 +275,7 @@ def test_blocks_change_nothing(together: int, seed: int) -> None:
         replace(s, skipped=bool(rng.random() < 0.1), time=s.number * rng.uniform(0.1, 4))
         for s in steps_of(norms)
     ]
-    one, other = (Watch(["a", "b", "c"], LIMITS) for _ in range(2))
+    one, other = (RunDetector(["a", "b", "c"], LIMITS) for _ in range(2))
     whole = one.look(steps)
     parts = [
         found
@@ -288,7 +288,7 @@ def test_blocks_change_nothing(together: int, seed: int) -> None:
 
 def test_what_repeats_is_announced_ever_more_seldom() -> None:
     """After 5, 10, 20 ... seconds, and says how often it was not; calm begins anew."""
-    announcer = Announcer(0.1)
+    announcer = AlarmAnnouncer(0.1)
     times = []
     for second in range(200):
         alarm = Alarm("spike", second, "spike")
@@ -314,7 +314,7 @@ def back(layer: str, step: int = 0) -> Alarm:
 
 def announced(*given: tuple[float, Alarm]) -> list[tuple[float, str, bool]]:
     """Each line, its time, and whether a figure goes with it; asked twice a second."""
-    announcer, told = Announcer(0.1), []
+    announcer, told = AlarmAnnouncer(0.1), []
     for half in range(2 * 60):
         now = [alarm for time, alarm in given if time == half / 2]
         figures, captions = announcer.announce(now, half / 2)
@@ -373,7 +373,7 @@ def test_several_steps_that_sound_as_one_end_as_they_did() -> None:
 
 def test_every_layer_has_a_line_and_what_repeats_is_counted() -> None:
     """Two hundred alarms that name one of two layers: a line each between two figures."""
-    announcer = Announcer(0.1)
+    announcer = AlarmAnnouncer(0.1)
     lines, figures = [], 0
     for second in range(200):
         layer = "ab"[second // 2 % 2]
@@ -443,7 +443,7 @@ def test_what_was_not_heard_is_played(tmp_path: Path) -> None:
     render_run(failing(), path, preset="alarms")
     sound = soundfile.read(path)[0]
     told, conductor = [], Conductor(failing(), PRESETS["alarms"], live=False, hold=0.1)
-    placer = Placer(RATE, 2)
+    placer = Sequencer(RATE, 2)
     conductor.begin()
     while not conductor.done:
         for passage in conductor.next(placer):
@@ -476,9 +476,9 @@ def test_lines_come_in_the_order_of_their_times() -> None:
 def test_figures_do_not_begin_together() -> None:
     """Each after the one before and 300 ms, the most urgent first."""
     given = [Alarm(kind, 0, kind) for kind in reversed(KINDS)]
-    figures, captions = Announcer(0.1).announce(given, 7.0)
+    figures, captions = AlarmAnnouncer(0.1).announce(given, 7.0)
     begins = [begin for _, begin in figures]
-    ends = [begin + FIGURES[kind].duration for kind, begin in figures]
+    ends = [begin + ALARM_SOUNDS[kind].duration for kind, begin in figures]
 
     assert [kind for kind, _ in figures] == [*KINDS]
     assert begins[0] == 7.0
@@ -493,7 +493,7 @@ def test_an_alarm_sounds_after_its_step_and_the_rest_is_softer(preset) -> None:
     norms[40] = 1000
     run = make_run(norms.tolist())
     composer = Composer(run.header.layers, preset)
-    found = Watch(run.header.layers, preset.thresholds).look([*run.steps])
+    found = RunDetector(run.header.layers, preset.thresholds).look([*run.steps])
     made = [Moment(s.number, s, a) for s, a in zip(run.steps, found)]
     durations = composer.layout.duration * composer.longer(made)
     begins = np.add.accumulate([0.0, *durations])[:-1]
@@ -534,7 +534,7 @@ def envelope(samples: np.ndarray) -> np.ndarray:
     return loudness / np.linalg.norm(loudness)
 
 
-@pytest.mark.parametrize(("one", "other"), [*combinations(FIGURES, 2)])
+@pytest.mark.parametrize(("one", "other"), [*combinations(ALARM_SOUNDS, 2)])
 def test_alarms_differ_in_rhythm_and_in_spectrum(one: str, other: str) -> None:
     """Any two, both: so that one is enough where the other is masked.
 
@@ -553,8 +553,8 @@ def test_alarms_differ_in_rhythm_and_in_spectrum(one: str, other: str) -> None:
 
 def test_every_kind_has_a_figure_of_a_second_at_most() -> None:
     """And a level that does not frighten: under half of full scale at the default."""
-    assert {*FIGURES} == {*KINDS}
-    for kind, figure in FIGURES.items():
+    assert {*ALARM_SOUNDS} == {*KINDS}
+    for kind, figure in ALARM_SOUNDS.items():
         assert figure.duration <= 1.0
         assert 0.05 < np.abs(heard(kind)).max() < 0.5
 

@@ -60,7 +60,7 @@ def test_run_and_sound_are_of_the_training() -> None:
     wanted = []
     note = lambda: wanted.append([true_norm(model[0]), true_norm(model[2])])  # noqa: E731
     with gradsound.attach(
-        model, optimizer, log="a.jsonl", wav="a.wav", preset="perone2019", note="mine"
+        model, optimizer, log="a.jsonl", wav="a.wav", preset="perone2019", comment="mine"
     ):
         train(model, optimizer, 300, before_step=note)
     run = gradsound.read_run("a.jsonl")
@@ -68,7 +68,7 @@ def test_run_and_sound_are_of_the_training() -> None:
     gradsound.render(run, "b.wav", preset="perone2019")
 
     assert (run.header.layers, run.header.parameters) == (("0", "2"), (16, 5))
-    assert run.header.note == "mine"
+    assert run.header.comment == "mine"
     assert [step.number for step in steps] == list(range(300))
     assert (np.diff([step.time for step in steps]) > 0).all()
     np.testing.assert_allclose([step.norms for step in steps], wanted, rtol=1e-6)
@@ -115,7 +115,9 @@ def test_skipped_steps_are_in_the_run() -> None:
 def test_a_preset_of_ones_own() -> None:
     """A changed copy of a preset is what sounds."""
     model = small()
-    own = replace(gradsound.PRESETS["notes"], note=0.02, rest=0.06, alarms=0.0)
+    own = replace(
+        gradsound.PRESETS["notes"], note_seconds=0.02, rest_seconds=0.06, alarms=0.0
+    )
     with gradsound.attach(model, wav="x.flac", preset=own):
         train(model, sgd(model), 7)
 
@@ -231,7 +233,7 @@ def test_a_run_that_is_there_is_kept() -> None:
         ({"log": "x.wav", "wav": "x.wav"}, ValueError, "log must not be x.wav or its"),
         ({"log": "x.vtt", "wav": "x.wav"}, ValueError, "captions, got x.vtt"),
         ({"preset": None}, TypeError, "preset must be a name or a Preset, got None"),
-        ({"note": 5}, TypeError, "note must be a text, got 5"),
+        ({"comment": 5}, TypeError, "comment must be a text, got 5"),
         ({"preset": "nots"}, ValueError, "did you mean 'notes'"),
         ({"layers": "conv*"}, ValueError, r"no layer matches 'conv\*'; there are: 0, 2"),
     ],
@@ -366,7 +368,7 @@ def test_a_forked_child_does_not_end_the_recording() -> None:
     optimizer = sgd(model)
     with gradsound.attach(model, optimizer, wav="x.wav") as attachment:
         train(model, optimizer, 2)
-        assert attachment._tap.emitter.pending  # to be written by one of them
+        assert attachment._monitor.queue.pending  # to be written by one of them
         child = os.fork()
         if not child:
             attachment.close()

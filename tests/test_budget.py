@@ -10,7 +10,7 @@ from zoo import small, train
 
 import gradsound
 from gradsound.errors import GradsoundWarning
-from gradsound.measure.hooks.base import Tap
+from gradsound.measure.hooks.base import GradientMonitor
 
 
 class Slow:
@@ -20,14 +20,14 @@ class Slow:
         self.now = 100.0
         self.measured = 0
         monkeypatch.setattr(time, "perf_counter", lambda: self.now)
-        take = Tap._take
+        take = GradientMonitor._take
 
         def slow(*args: object) -> object:
             self.now += 1.0
             self.measured += 1
             return take(*args)
 
-        monkeypatch.setattr(Tap, "_take", slow)
+        monkeypatch.setattr(GradientMonitor, "_take", slow)
 
 
 @BOTH
@@ -104,7 +104,7 @@ def test_the_first_measurement_is_paid_for_before() -> None:
     train(model, optimizer, 5)
 
     assert not ear.steps
-    assert ear.tap.steps == 5
+    assert ear.monitor.steps == 5
 
 
 def test_a_run_without_any_step_says_why(tmp_path) -> None:

@@ -27,7 +27,7 @@ def show(path: Path, *options: str) -> None:
 def test_info_tells_what_happened(save, capsys: pytest.CaptureFixture[str]) -> None:
     """Layers with their norms, and events by step."""
     norms = [[1.0, 2.0, None], [100.0, 2.0, 1.0], [1.0, np.nan, 0.0], [1.0, 2.0, 0.0]]
-    show(save(norms, layers=("in", "mid", "out"), note="try 7"))
+    show(save(norms, layers=("in", "mid", "out"), comment="try 7"))
     said = capsys.readouterr().out
 
     assert "run.jsonl: try 7\n4 steps in 1.0 s, from 2019-08-01T12:00:00+00:00\n" in said
@@ -59,7 +59,7 @@ def test_json_says_the_same(save, capsys: pytest.CaptureFixture[str]) -> None:
         [100.0, np.nan, None, 1.0],
         [1 / 3, np.inf, None, 0.0],
     ]
-    path = save(norms, layers=("in", "mid", "out", "end"), note="try 7")
+    path = save(norms, layers=("in", "mid", "out", "end"), comment="try 7")
     show(path, "--json")
     found = strictly(capsys.readouterr().out)
 
@@ -171,7 +171,7 @@ def test_every_key_is_described() -> None:
 
 def test_a_name_cannot_command_a_terminal(save, capsys: pytest.CaptureFixture[str]) -> None:
     """Nor be two lines."""
-    show(save([[1.0]], layers=("a\x1b[31m\nb",), note="\x07"))
+    show(save([[1.0]], layers=("a\x1b[31m\nb",), comment="\x07"))
     said = capsys.readouterr().out
 
     assert r"a\x1b[31m\nb" in said

@@ -174,7 +174,7 @@ def test_other_ways_to_clip_are_heard_if_told(with_optimizer: bool) -> None:
     def clip() -> None:
         raw.append(norms_of(model))
         if len(raw) == 2:
-            ear.tap.before_clip()
+            ear.monitor.before_clip()
         imported_before(model.parameters(), 1 / 13)
 
     train(model, optimizer, 2, before_step=clip)
@@ -191,9 +191,9 @@ def test_closing_leaves_torch_as_it_was(order: tuple[int, int]) -> None:
     ears = [Ear(model, sgd(model[0])), Ear(model, sgd(model[2]))]
     assert nn.utils.clip_grad_norm_ is not before[0]
     assert nn.utils.clip_grad_norm_.__name__ == "clip_grad_norm_"
-    ears[order[0]].tap.close()
+    ears[order[0]].monitor.close()
     assert nn.utils.clip_grad_norm_ is not before[0]
-    ears[order[1]].tap.close()
+    ears[order[1]].monitor.close()
 
     assert (nn.utils.clip_grad_norm_, nn.utils.clip_grad_value_) == before
     assert nn.utils.clip_grad.clip_grad_value_ is before[1]
@@ -211,7 +211,7 @@ def test_what_somebody_else_put_there_stays(monkeypatch: pytest.MonkeyPatch) -> 
         below(*args)
 
     nn.utils.clip_grad_value_ = theirs
-    ear.tap.close()
+    ear.monitor.close()
     train(
         model,
         optimizer,
@@ -252,7 +252,7 @@ def test_a_compiled_step_with_clipping_is_compiled_as_without() -> None:
 def test_an_error_while_measuring_stays_there() -> None:
     """Clipping goes on, and what it raises of its own is raised."""
     model, _optimizer, ear = heard(with_optimizer=True)
-    ear.tap._meter = None
+    ear.monitor._batched = None
     loss_of(model, torch.Generator()).backward()
     with pytest.warns(RuntimeWarning, match="an error ended the measuring"):
         CLIP["clip_grad_norm_"](model.parameters())

@@ -162,7 +162,9 @@ def test_two_values_may_drive_the_tempo(tmp_path: Path) -> None:
 @pytest.mark.parametrize("texture", ["turn", "chord", "drone"])
 def test_a_voice_is_heard_besides(tmp_path: Path, texture: str) -> None:
     """At its own pitch: C3 at the low end, three octaves above at the high one."""
-    preset = replace(PLAIN, texture=texture, drives=(VOICE,), note=0.4, rest=0.0)
+    preset = replace(
+        PLAIN, texture=texture, drives=(VOICE,), note_seconds=0.4, rest_seconds=0.0
+    )
     quiet, low, high = (
         power(heard(tmp_path, noted([loss] * 4), preset)) for loss in (None, 0.0, 1.0)
     )

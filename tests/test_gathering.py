@@ -9,7 +9,7 @@ from conftest import make_run
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradsound.music.gathering import gather
+from gradsound.music.moments import merge_steps
 from gradsound.runs.model import Step
 
 INF, NAN = float("inf"), float("nan")
@@ -40,7 +40,7 @@ def test_the_greater_of_two(
     one: float | None, other: float | None, both: float | None
 ) -> None:
     """NaN over infinity over numbers over nothing."""
-    found = gather(step(one, 5.0, number=3), step(other, 4.0, number=4))
+    found = merge_steps(step(one, 5.0, number=3), step(other, 4.0, number=4))
 
     assert found.absent.tolist() == [both is None, False]
     np.testing.assert_array_equal(found.norms, np.array([both, 5.0], np.float32))
@@ -52,12 +52,12 @@ def test_raw_norms_are_kept() -> None:
     clipped = step(1.0, None, raw=np.array([7.0, NAN], np.float32), scale=2.0)
     plain = step(3.0, 4.0, scale=8.0)
 
-    for found in gather(clipped, plain), gather(plain, clipped):
+    for found in merge_steps(clipped, plain), merge_steps(plain, clipped):
         assert found.norms.tolist() == [3.0, 4.0]
         assert found.raw is not None
         assert found.raw.tolist() == [7.0, 4.0]
-    assert gather(clipped, plain).scale == 8.0
-    assert gather(plain, plain).raw is None
+    assert merge_steps(clipped, plain).scale == 8.0
+    assert merge_steps(plain, plain).raw is None
 
 
 def test_a_skipped_step_hides_nothing() -> None:
@@ -65,13 +65,13 @@ def test_a_skipped_step_hides_nothing() -> None:
     thrown = step(INF, NAN, 9.0, raw=np.array([INF, NAN, 99.0], np.float32), skipped=True)
     kept = step(1.0, 2.0, NAN, number=1, values={"loss": 3.0})
 
-    for found in gather(thrown, kept), gather(kept, replace(thrown, number=1)):
+    for found in merge_steps(thrown, kept), merge_steps(kept, replace(thrown, number=1)):
         assert not found.skipped
         assert found.number == 1
         assert found.raw is None
         assert found.values == {"loss": 3.0}
         np.testing.assert_array_equal(found.norms, kept.norms)
-    both = gather(thrown, replace(thrown, norms=np.ones(3, np.float32)))
+    both = merge_steps(thrown, replace(thrown, norms=np.ones(3, np.float32)))
     assert both.skipped
     np.testing.assert_array_equal(both.norms, np.array([INF, NAN, 9.0], np.float32))
 
@@ -87,7 +87,7 @@ def test_the_order_does_not_matter(rows: list[tuple[float | None, ...]]) -> None
         replace(made, skipped=skipped)
         for made, (*_, skipped) in zip(make_run([[*row[:3]] for row in rows]).steps, rows)
     ]
-    forward, backward = reduce(gather, steps), reduce(gather, steps[::-1])
+    forward, backward = reduce(merge_steps, steps), reduce(merge_steps, steps[::-1])
 
     np.testing.assert_array_equal(forward.norms, backward.norms)
     np.testing.assert_array_equal(forward.absent, backward.absent)

@@ -41,7 +41,7 @@ pytestmark = [
     # And what newer releases of torch say to it.
     pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning"),
 ]
-CALLBACKS = [of_lightning.GradsoundCallback, of_transformers.GradsoundCallback]
+CALLBACKS = [of_lightning.LightningCallback, of_transformers.TransformersCallback]
 DATA = 3 * torch.rand(24, 3, generator=torch.Generator().manual_seed(1))
 
 
@@ -111,7 +111,7 @@ def test_a_fit(precision: str, accumulate: int, algorithm: str, clip: float | No
     """Norms, raw ones where it clips, loss, lr and epoch are those of the fit itself."""
     module = Fit()
     trainer(
-        of_lightning.GradsoundCallback(),
+        of_lightning.LightningCallback(),
         precision=precision,
         accumulate_grad_batches=accumulate,
         gradient_clip_val=clip,
@@ -140,7 +140,7 @@ def test_a_fit_with_a_scaler() -> None:
     module = Fit(bad=2)
     scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
     precision = MixedPrecision("16-mixed", "cpu", scaler)
-    callback = of_lightning.GradsoundCallback()
+    callback = of_lightning.LightningCallback()
     fit = trainer(callback, max_epochs=1, plugins=[precision], gradient_clip_val=1 / 13)
     fit.fit(module, loader())
     steps = steps_of()
@@ -181,7 +181,7 @@ class Two(Fit):
 def test_two_optimizers_have_a_run_each(capfd: pytest.CaptureFixture[str]) -> None:
     """Of their own layers, steps, losses and rates; the first is heard live."""
     module = Two()
-    callback = of_lightning.GradsoundCallback(wav="out.wav", web=0)
+    callback = of_lightning.LightningCallback(wav="out.wav", web=0)
     trainer(callback, max_epochs=1).fit(module, loader())
     first, second = steps_of("run.optimizer0.jsonl"), steps_of("run.optimizer1.jsonl")
 
@@ -209,7 +209,7 @@ def test_a_fit_that_fails_has_its_files(kind: type[BaseException]) -> None:
             return super().training_step(x, index)
 
     module = Failing()
-    fit = trainer(of_lightning.GradsoundCallback(wav="run.wav"))
+    fit = trainer(of_lightning.LightningCallback(wav="run.wav"))
     with pytest.raises(SystemExit if kind is KeyboardInterrupt else kind):
         fit.fit(module, loader())
 
@@ -225,7 +225,7 @@ def test_a_checkpoint_has_nothing_of_it() -> None:
     module, again = Fit(), Fit()
     usual = {"dirpath": "saved", "filename": "at", "every_n_train_steps": 6}
     for model, most, path in ((module, 6, None), (again, 12, "saved/at.ckpt")):
-        callbacks = [of_lightning.GradsoundCallback(), ModelCheckpoint(**usual)]
+        callbacks = [of_lightning.LightningCallback(), ModelCheckpoint(**usual)]
         fit = trainer(*callbacks, max_steps=most, enable_checkpointing=True)
         fit.fit(model, loader(), ckpt_path=path)
 
@@ -237,7 +237,7 @@ def test_a_checkpoint_has_nothing_of_it() -> None:
 
 def test_fit_called_twice() -> None:
     """By one trainer with one callback: two runs, the older under another name."""
-    module, fit = Fit(), trainer(of_lightning.GradsoundCallback(), max_epochs=1)
+    module, fit = Fit(), trainer(of_lightning.LightningCallback(), max_epochs=1)
     fit.fit(module, loader())
     fit.fit_loop.max_epochs = 2
     fit.fit(module, loader())
@@ -267,7 +267,7 @@ def test_a_fit_without_an_optimizer() -> None:
     module = Own()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*will run with no optimizer")
-        trainer(of_lightning.GradsoundCallback()).fit(module, loader())
+        trainer(of_lightning.LightningCallback()).fit(module, loader())
 
     np.testing.assert_allclose([s.norms for s in steps_of()], module.applied, rtol=1e-5)
 
@@ -291,9 +291,9 @@ class Hiding:
         return None if hidden else PathFinder.find_spec(name, path, target)
 
 sys.meta_path[sys.meta_path.index(PathFinder)] = Hiding()
-from gradsound.integrations.lightning import Callback, GradsoundCallback
+from gradsound.integrations.lightning import Callback, LightningCallback
 
-GradsoundCallback()
+LightningCallback()
 print("heard by", Callback.__module__)
 """
     done = subprocess.run(
@@ -314,7 +314,7 @@ def test_lightning_by_its_other_name() -> None:
             self.net, self.bad, self.losses = small(), None, []
 
     module = Other()
-    callback = of_lightning.GradsoundCallback()
+    callback = of_lightning.LightningCallback()
     trainer(callback, kind=pytorch_lightning.Trainer).fit(module, loader())
 
     np.testing.assert_allclose(values(steps_of(), "loss"), module.losses, rtol=1e-6)
@@ -326,10 +326,10 @@ def test_a_fit_on_a_page(capfd: pytest.CaptureFixture[str]) -> None:
 
     class Looking(Fit):
         def on_train_batch_end(self, *_: object) -> None:
-            attachments = callback._hearing._attachments.values()
+            attachments = callback._training._attachments.values()
             urls.append([attachment.url for attachment in attachments])
 
-    callback = of_lightning.GradsoundCallback(web=0)
+    callback = of_lightning.LightningCallback(web=0)
     trainer(callback, max_epochs=1).fit(Looking(), loader())
 
     assert f"hear it at {urls[-1][0]}" in capfd.readouterr().err
@@ -406,7 +406,7 @@ class _Applied(TrainerCallback):
 def test_a_trainer(bf16: bool, accumulate: int, most: float) -> None:
     """Norms before and after clipping are the Trainer's own, and so is what is noted."""
     trainer = Watched(
-        of_transformers.GradsoundCallback(
+        of_transformers.TransformersCallback(
             layers=["*wte", "*wpe", "*ln*", "*attn*", "*mlp*"]
         ),
         bf16=bf16,
@@ -437,7 +437,7 @@ def test_a_trainer(bf16: bool, accumulate: int, most: float) -> None:
 
 def test_a_trainer_that_was_interrupted() -> None:
     """Its files are finished when it trains again, or by close()."""
-    callback = of_transformers.GradsoundCallback(wav="run.wav")
+    callback = of_transformers.TransformersCallback(wav="run.wav")
     trainer = Watched(callback, bad=5)
     with pytest.raises(KeyboardInterrupt):
         trainer.train()
@@ -461,8 +461,8 @@ def test_a_trainer_that_was_interrupted() -> None:
 def test_a_trainer_goes_on_from_a_checkpoint() -> None:
     """In which there is nothing of the callback."""
     options = {"save_strategy": "steps", "save_steps": 4}
-    Watched(of_transformers.GradsoundCallback(), max_steps=4, **options).train()
-    trainer = Watched(of_transformers.GradsoundCallback(), **options)
+    Watched(of_transformers.TransformersCallback(), max_steps=4, **options).train()
+    trainer = Watched(of_transformers.TransformersCallback(), **options)
     trainer.train(resume_from_checkpoint="out/checkpoint-4")
 
     saved = [path for path in Path("out/checkpoint-4").iterdir() if path.is_file()]
@@ -477,9 +477,8 @@ def test_a_trainer_goes_on_from_a_checkpoint() -> None:
 # Both
 
 
-def weights(callback: object | None, framework: object) -> list[torch.Tensor]:
-    callbacks = [] if callback is None else [callback]
-    if framework is of_lightning:
+def weights(kind: type, *callbacks: object) -> list[torch.Tensor]:
+    if kind is of_lightning.LightningCallback:
         model = Fit()
         trainer(*callbacks, gradient_clip_val=1 / 13).fit(model, loader())
     else:
@@ -489,31 +488,29 @@ def weights(callback: object | None, framework: object) -> list[torch.Tensor]:
     return [parameter.detach() for parameter in model.parameters()]
 
 
-@pytest.mark.parametrize("framework", [of_lightning, of_transformers])
-def test_training_is_the_same(framework: object) -> None:
+@pytest.mark.parametrize("kind", CALLBACKS)
+def test_training_is_the_same(kind: type) -> None:
     """To the last bit of the weights, with and without."""
-    with_it = weights(framework.GradsoundCallback(), framework)
-
-    for ours, theirs in zip(with_it, weights(None, framework)):
+    for ours, theirs in zip(weights(kind, kind()), weights(kind)):
         assert torch.equal(ours, theirs)
 
 
-@pytest.mark.parametrize("framework", [of_lightning, of_transformers])
-def test_a_copy_hears_nothing_yet(framework: object) -> None:
+@pytest.mark.parametrize("kind", CALLBACKS)
+def test_a_copy_hears_nothing_yet(kind: type) -> None:
     """Copied or pickled while it listens, a callback has its options alone."""
-    callback = framework.GradsoundCallback(log="it.jsonl", note="copied")
+    callback = kind(log="it.jsonl", comment="copied")
     model = small()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    callback._hearing.begin(model, [optimizer])
+    callback._training.begin(model, [optimizer])
     for copied in (copy.deepcopy(callback), pickle.loads(pickle.dumps(callback))):  # noqa: S301
-        assert copied._hearing._attachments == {}
-        copied._hearing.end()
-        copied._hearing.begin(small(), [])  # and may begin at any time
-        assert copied._hearing._options == {"log": "it.jsonl", "note": "copied"}
-    assert len(callback._hearing._attachments) == 1
-    callback._hearing.end()
+        assert copied._training._attachments == {}
+        copied._training.end()
+        copied._training.begin(small(), [])  # and may begin at any time
+        assert copied._training._options == {"log": "it.jsonl", "comment": "copied"}
+    assert len(callback._training._attachments) == 1
+    callback._training.end()
 
-    assert gradsound.read_run("it.jsonl").header.note == "copied"
+    assert gradsound.read_run("it.jsonl").header.comment == "copied"
 
 
 @pytest.mark.parametrize("kind", CALLBACKS)

@@ -16,14 +16,15 @@ import pytest
 from scores import composed, note, score
 from test_kernels import by_chance
 
+from gradsound import read_run
 from gradsound.music.presets import PRESETS
 from gradsound.runs.model import Run
-from gradsound.runs.reader import read_run
 from gradsound.synth.events import EVENT
 from gradsound.synth.kernels import javascript, numpy_kernel
-from gradsound.synth.mixer import limited, render
+from gradsound.synth.limiter import limited
+from gradsound.synth.mixer import render
 from gradsound.synth.score import Score
-from gradsound.synth.sequencer import Placer
+from gradsound.synth.sequencer import Sequencer
 from gradsound.synth.voices.builtin import VOICES, Voice, clang, find_voice, program_of
 from gradsound.synth.voices.program import ROOM, Program, evaluate
 from gradsound.synth.voices.tracer import trace
@@ -315,7 +316,7 @@ def drone(first: int, count: int, hertz: float = 441.0) -> np.ndarray:
     """A tone so long that a step or a cut of it would click."""
     made = np.zeros(1, EVENT)
     made["first"], made["count"], made["fade"] = first, count, 441
-    made["step"], made["gain"], made["pan"] = hertz / RATE * 2**32, 1 / 3, (1, 2 / 3)
+    made["increment"], made["gain"], made["pan"] = hertz / RATE * 2**32, 1 / 3, (1, 2 / 3)
     return made
 
 
@@ -336,7 +337,7 @@ def assert_plays(site: Site, scored: Score, channels: int) -> None:
     """The page sounds as a score, which it is told a second ahead, as a server does."""
     programs = [*dict.fromkeys(scored.voices)]
     numbers = np.array([programs.index(voice) for voice in scored.voices])
-    events = Placer(RATE, channels).place(scored)
+    events = Sequencer(RATE, channels).place(scored)
     voices = numbers[scored.notes["voice"]]
     right = render(scored, RATE, channels)
     schedule = []

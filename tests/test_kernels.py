@@ -18,10 +18,9 @@ from gradsound.llvm import parsed
 from gradsound.rendering.voice_demo import sweep
 from gradsound.synth import events
 from gradsound.synth.events import EVENT
-from gradsound.synth.kernels import llvm_kernel, llvm_module, llvm_ops, numpy_kernel
+from gradsound.synth.kernels import llvm_kernel, llvm_module, llvm_ops, numpy_kernel, select
 from gradsound.synth.mixer import render
-from gradsound.synth.voices import builtin
-from gradsound.synth.voices.builtin import VOICES, clang, find_voice, program_of
+from gradsound.synth.voices.builtin import VOICES, builtin, clang, find_voice, program_of
 from gradsound.synth.voices.functions import TAU
 from gradsound.synth.voices.program import ROOM, evaluate
 
@@ -40,7 +39,7 @@ def by_chance(count: int) -> np.ndarray:
     made["slot"] = random.integers(0, 37, count)
     made["phase"] = random.integers(0, 2**32, count, dtype=np.uint32)
     ends = random.uniform(20, 19_845, (2, count)) * PERIOD * 2**32
-    made["step"] = ends[0]
+    made["increment"] = ends[0]
     made["glide"] = (ends[1] - ends[0]) / (2 * made["count"])
     made["fade"] = np.minimum(random.choice([0, 1, 88, 200], count), made["count"] // 2)
     made["gain"] = random.uniform(0, 0.1, (count, 2))
@@ -170,10 +169,10 @@ def test_without_llvmlite_it_is_numpy() -> None:
         importlib.util.find_spec = lambda name: None if name == "llvmlite" else found(name)
         sys.modules["llvmlite"] = None
         import hashlib, numpy as np
-        from gradsound.audition import sweep
-        from gradsound.synth.events import renderer
+        from gradsound.rendering.voice_demo import sweep
+        from gradsound.synth.kernels.select import renderer
         from gradsound.synth.mixer import render
-        from gradsound.synth.voices import find_voice
+        from gradsound.synth.voices.builtin import find_voice
         samples = render(sweep(find_voice("bell")), 44100)
         print(hashlib.sha256(samples.tobytes()).hexdigest())
         print(renderer())
@@ -201,11 +200,11 @@ def test_what_llvm_refuses_numpy_plays(monkeypatch: pytest.MonkeyPatch) -> None:
     """One warning says so, and the samples are the same."""
     monkeypatch.setitem(llvm_ops.OPERATIONS, "mul", "no instruction {} {}")
     program, made = program_of(VOICES["sine"]), by_chance(10)
-    events.kernel.cache_clear()
+    select.kernel.cache_clear()
     with pytest.warns(RuntimeWarning, match="'sine' cannot be compiled, numpy plays it"):
-        kernel = events.kernel(program, 1)
-    assert events.kernel(program, 1) is kernel  # and is not told again
-    events.kernel.cache_clear()
+        kernel = select.kernel(program, 1)
+    assert select.kernel(program, 1) is kernel  # and is not told again
+    select.kernel.cache_clear()
 
     np.testing.assert_array_equal(
         rendered(kernel, made), rendered(numpy_kernel.kernel(program, 1), made)

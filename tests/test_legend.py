@@ -36,7 +36,7 @@ EXAMPLES = [
 def heard(path: Path, run: Run, preset: str | Preset) -> list[tuple[Caption, np.ndarray]]:
     """What is said, and the samples (N, C) up to what is said next."""
     preset = gradsound.PRESETS[preset] if isinstance(preset, str) else preset
-    told = legend(run, path / "x.wav", preset)
+    told = legend(run, path / "x.wav", preset=preset)
     sound, rate = soundfile.read(path / "x.wav", always_2d=True)
     assert rate == RATE
     cuts = [round(caption.time * RATE) for caption in told]
@@ -75,7 +75,7 @@ def test_all_is_named_and_heard(tmp_path: Path, preset: str) -> None:
 
 def test_captions_are_written_beside_it(tmp_path: Path) -> None:
     """The same as are returned, at their times."""
-    found = legend(RUN, tmp_path / "x.ogg", gradsound.PRESETS["notes"])
+    found = legend(RUN, tmp_path / "x.ogg")
     written = [*webvtt.read(tmp_path / "x.vtt")]
 
     assert [one.text for one in written] == [caption.text for caption in found]
@@ -85,7 +85,7 @@ def test_captions_are_written_beside_it(tmp_path: Path) -> None:
 
 def test_a_wav_file_has_them_as_markers(tmp_path: Path) -> None:
     """Where each example begins."""
-    told = legend(RUN, tmp_path / "x.wav", gradsound.PRESETS["notes"])
+    told = legend(RUN, tmp_path / "x.wav")
 
     assert markers_of(tmp_path / "x.wav") == [
         (round(caption.time * RATE), caption.text) for caption in told
@@ -158,7 +158,7 @@ def test_it_is_the_same_again(tmp_path: Path) -> None:
     """To the byte."""
     first = tmp_path / "a.wav", tmp_path / "b.wav"
     for path in first:
-        legend(RUN, path, gradsound.PRESETS["notes"])
+        legend(RUN, path)
     assert first[0].read_bytes() == first[1].read_bytes()
 
 
@@ -190,5 +190,5 @@ def test_surprise_is_heard_where_norms_are_against_what_is_usual(tmp_path: Path)
 def test_what_it_cannot_be(tmp_path: Path) -> None:
     """A text alone, or silence."""
     with pytest.raises(ValueError, match="a legend is a sound; its captions are written"):
-        legend(RUN, tmp_path / "x.vtt", gradsound.PRESETS["notes"])
+        legend(RUN, tmp_path / "x.vtt")
     assert not [*tmp_path.iterdir()]

@@ -26,10 +26,10 @@ from zoo import small, train
 
 import gradsound
 from gradsound.errors import GradsoundWarning, MissingExtraError
-from gradsound.live.device_playback import Playing
+from gradsound.live.device_playback import DevicePlayback
 from gradsound.music.captions import Caption
 from gradsound.music.presets import PRESETS
-from gradsound.output.sound_device import Loudspeaker
+from gradsound.output.sound_device import SoundDevice
 from gradsound.synth.mixer import render
 
 TESTS = Path(__file__).parent
@@ -143,7 +143,7 @@ def test_captions_are_told_when_their_sound_begins(save, monkeypatch) -> None:
     """Within a block, though blocks are made several at a time."""
     nan = float("nan")
     run = gradsound.read_run(save([[1.0, 2.0]] * 3 + [[nan, 2.0]] + [[1.0, 2.0]] * 4))
-    speaker, played, told = Loudspeaker(None, 512, RATE, pytest.fail), [0], []
+    speaker, played, told = SoundDevice(None, 512, RATE, pytest.fail), [0], []
     play = speaker.play
 
     def counted(samples: np.ndarray) -> None:
@@ -154,7 +154,7 @@ def test_captions_are_told_when_their_sound_begins(save, monkeypatch) -> None:
         told.append(played[0] / RATE - caption.time)
 
     monkeypatch.setattr(speaker, "play", counted)
-    Playing(run, PRESETS["notes"], speaker, RATE, live=False, told=tell).play()
+    DevicePlayback(run, PRESETS["notes"], speaker, RATE, live=False, told=tell).play()
 
     assert len(told) == 3  # not finite, finite again, the end
     assert min(told) >= 0

@@ -22,7 +22,8 @@ from sound_server import SoundServer
 from test_live import same_ears
 
 import gradsound
-from gradsound.alarms.run_detector import Watch
+from gradsound import read_run
+from gradsound.alarms.run_detector import RunDetector
 from gradsound.alarms.thresholds import Thresholds
 from gradsound.errors import GradsoundWarning, RunFormatError
 from gradsound.logs import huggingface
@@ -30,7 +31,6 @@ from gradsound.logs.row import Row
 from gradsound.logs.rows_to_run import run_from
 from gradsound.logs.spool import Spool
 from gradsound.runs.model import Run
-from gradsound.runs.reader import read_run
 from gradsound.runs.writer import RunWriter
 
 # The shape of published files: float16 overflowed, and the loss of NaN is logged as 0.
@@ -668,7 +668,7 @@ def test_times_are_not_invented() -> None:
     run = of_rows(rows)
 
     assert {step.time for step in run.steps} == {0.0}
-    watch = Watch(run.header.layers, Thresholds())
+    watch = RunDetector(run.header.layers, Thresholds())
     assert not [alarm for found in watch.look([*run.steps]) for alarm in found]
     assert run.header.start == ""
     assert watch.end().text == "end of the run: 100 steps"
@@ -683,7 +683,7 @@ def test_a_plateau_is_found_whatever_the_steps(every: int) -> None:
         for k, loss in enumerate(losses)
     ]
     run = of_rows(rows)
-    watch = Watch(run.header.layers, Thresholds(plateau_steps=50))
+    watch = RunDetector(run.header.layers, Thresholds(plateau_steps=50))
     alarms = [alarm for found in watch.look([*run.steps]) for alarm in found]
     first, second = ((alarm.step - 3) // every for alarm in alarms)
 
@@ -750,7 +750,7 @@ def test_names_have_an_end() -> None:
 
 def test_a_run_file_stays_one(tmp_path: Path) -> None:
     """Whatever names a run of ours has, it is no log of another tool."""
-    run = make_run([[1 / 3]], layers=("log_history",), note='"log_history": [, step')
+    run = make_run([[1 / 3]], layers=("log_history",), comment='"log_history": [, step')
     writer = RunWriter(tmp_path / "run.jsonl", run.header)
     writer.write(run.steps)
     writer.close()

@@ -20,8 +20,8 @@ import numpy as np
 import pytest
 from test_logs import PUBLISHED, mlflow_run, wandb_runs, write_events  # noqa: F401
 
+from gradsound import read_run
 from gradsound.errors import GradsoundWarning, RunFormatError
-from gradsound.runs.reader import read_run
 
 MUTATIONS = int(os.environ.get("GRADSOUND_FUZZ", "300"))
 LONGEST = 5.0  # seconds of this process; the longest line or nest takes under one

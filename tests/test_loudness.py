@@ -84,7 +84,7 @@ def test_runs_are_as_loud_as_each_other(name: str) -> None:
 
     So nobody turns the volume up for one run and is startled by the next.
     """
-    meter = pyloudnorm.Meter(RATE)
+    meter = pyloudnorm.BatchedNorms(RATE)
     loudness = [meter.integrated_loudness(sound(path, name).astype(float)) for path in RUNS]
 
     # The sixth has four alarms, which are to be heard over a drone, or in silence.
@@ -94,7 +94,7 @@ def test_runs_are_as_loud_as_each_other(name: str) -> None:
 
 def test_a_drone_of_dead_layers_is_as_loud() -> None:
     """Without the alarms, within 2 LU of all others."""
-    meter, drone = pyloudnorm.Meter(RATE), replace(PRESETS["ambient"], alarms=0.0)
+    meter, drone = pyloudnorm.BatchedNorms(RATE), replace(PRESETS["ambient"], alarms=0.0)
     sounds = [np.concatenate([*Sound([read_run(path)], drone).blocks()]) for path in RUNS]
 
     loudness = [meter.integrated_loudness(samples.astype(float)) for samples in sounds]
@@ -103,7 +103,7 @@ def test_a_drone_of_dead_layers_is_as_loud() -> None:
 
 def test_ambient_is_quiet_and_the_others_are_not() -> None:
     """What sounds without pause lies 5 LU and more below what has pauses."""
-    meter = pyloudnorm.Meter(RATE)
+    meter = pyloudnorm.BatchedNorms(RATE)
     levels = {
         name: meter.integrated_loudness(sound(RUNS[0], name).astype(float))
         for name in ("notes", "chord", "scan", "ambient")
@@ -168,7 +168,7 @@ def test_nothing_clicks(name: str) -> None:
 
 def test_notes_without_fades_would_click() -> None:
     """Which says that the test above hears it."""
-    blunt = replace(PRESETS["notes"], fade=0.0)
+    blunt = replace(PRESETS["notes"], fade_seconds=0.0)
     samples = np.concatenate([*Sound([read_run(RUNS[0])], blunt).blocks()])
 
     assert clicks(samples) > -75

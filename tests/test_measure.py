@@ -16,7 +16,7 @@ from zoo import Tied, loss_of, small, train, true_norm
 from gradsound.errors import GradsoundWarning
 from gradsound.measure.layers import check_types, find_layers
 from gradsound.measure.norms import batched
-from gradsound.measure.norms.batched import Meter
+from gradsound.measure.norms.batched import BatchedNorms
 
 # Layers
 
@@ -108,7 +108,7 @@ def _either_way(request, monkeypatch) -> None:
 
 
 def gradient_norms(gradients: object) -> np.ndarray:
-    return Meter().take(gradients).on_host()
+    return BatchedNorms().take(gradients).on_host()
 
 
 @pytest.mark.usefixtures("_either_way")
@@ -151,7 +151,7 @@ def test_many_small_gradients_of_one_shape(dtype: torch.dtype) -> None:
     """Of any size beside one another; and again, when others have none."""
     sizes = [1e-30, 1e-25, 1e-10, 1.0, 1e10, 1e20, 1e30, 0.0, float("inf"), float("nan")]
     gradients = [torch.full((3, 3), size, dtype=dtype) for size in sizes] * 5
-    again = Meter()
+    again = BatchedNorms()
     for absent in ((), (1, 7, 12), ()):
         given = [None if k in absent else g for k, g in enumerate(gradients)]
         wanted = [0.0 if g is None else 3 * float(g[0, 0]) for g in given]
@@ -196,7 +196,7 @@ def test_gradients_may_become_others(other) -> None:
     gradients = [torch.rand(4, 4) for _ in range(6)]
     changed = [*gradients]
     changed[3] = other(gradients[3])
-    again = Meter()
+    again = BatchedNorms()
     for given in (gradients, changed, gradients):
         wanted = [float(g.detach().to_dense().abs().double().norm()) for g in given]
         with torch.no_grad():  # as hooks do
@@ -438,8 +438,8 @@ def test_close_removes_every_hook(with_optimizer: bool) -> None:
     ear = ear_for(model, optimizer, with_optimizer)
     assert sum(hooks()) > sum(before)
     train(model, optimizer, 1)
-    ear.tap.close()
-    ear.tap.close()
+    ear.monitor.close()
+    ear.monitor.close()
     train(model, optimizer, 1)
 
     assert hooks() == before
@@ -457,7 +457,7 @@ def test_no_parameter_is_kept_alive(with_optimizer: bool) -> None:
     gc.collect()
 
     assert [ref() for ref in gone] == [None] * 3
-    ear.tap.close()
+    ear.monitor.close()
 
 
 @BOTH
@@ -479,7 +479,7 @@ def test_copies_and_files_are_clean(with_optimizer: bool, tmp_path) -> None:
 def test_an_error_in_a_hook_stays_there(with_optimizer: bool) -> None:
     """It ends the measuring with one warning that has the traceback; training goes on."""
     model, optimizer, ear = heard(with_optimizer)
-    ear.tap.emitter.emit = lambda *_: 1 / 0
+    ear.monitor.queue.emit = lambda *_: 1 / 0
     with pytest.warns(
         GradsoundWarning, match="(?s)training goes on.*ZeroDivisionError"
     ) as told:
@@ -492,9 +492,9 @@ def test_an_error_loses_no_step_before_it() -> None:
     """What was measured and waits to be emitted is emitted."""
     model, optimizer, ear = heard(with_optimizer=True)
     train(model, optimizer, 1)
-    ear.tap._emit_at = float("inf")  # as where steps come fast
+    ear.monitor._emit_at = float("inf")  # as where steps come fast
     train(model, optimizer, 4)
-    ear.tap._meter = None
+    ear.monitor._batched = None
     with pytest.warns(GradsoundWarning, match="an error ended the measuring"):
         train(model, optimizer, 2)
 
@@ -508,7 +508,7 @@ def test_warnings_as_errors_do_not_reach_training(
     model = small()
     optimizer = sgd(model)
     ear = Ear(model, optimizer)
-    ear.tap.emitter.emit = lambda *_: 1 / 0
+    ear.monitor.queue.emit = lambda *_: 1 / 0
     train(model, optimizer, 3)
 
     assert capsys.readouterr().err.count("ZeroDivisionError") == 1
@@ -725,9 +725,9 @@ def test_closing_leaves_the_scaler_as_it_was(order: tuple[int, int]) -> None:
         scaler.update()
 
     first, last = order
-    ears[first].tap.close()
+    ears[first].monitor.close()
     skip()
-    ears[last].tap.close()
+    ears[last].monitor.close()
     assert "step" not in vars(scaler)
     skip()
 

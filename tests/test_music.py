@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scores import composed
 
 from gradsound import PRESETS, Preset
-from gradsound.alarms.running_median import ENOUGH, MEMORY, Usual
+from gradsound.alarms.running_median import ENOUGH, MEMORY, RunningMedian
 from gradsound.music.pitch import LinearPitch, LogPitch
 from gradsound.music.preset_json import from_data, to_data
 from gradsound.music.presets import at_speed, find_preset
@@ -63,12 +63,16 @@ def test_bands_sound_in_turn(preset: Preset) -> None:
     made = score([1 / 3, 2 / 3, 5 / 3], preset)
     (duration,) = made.durations
 
-    np.testing.assert_allclose(made.notes["onset"], np.arange(3) * preset.note, rtol=1e-12)
-    assert set(made.notes["duration"]) == {preset.note}
+    np.testing.assert_allclose(
+        made.notes["onset"], np.arange(3) * preset.note_seconds, rtol=1e-12
+    )
+    assert set(made.notes["duration"]) == {preset.note_seconds}
     names = [made.voices[k].name for k in made.notes["voice"]]
     voices = preset.voice if isinstance(preset.voice, tuple) else (preset.voice,) * 3
     assert names == [*voices[:3]]
-    np.testing.assert_allclose(duration, 3 * preset.note + preset.rest, rtol=1e-12)
+    np.testing.assert_allclose(
+        duration, 3 * preset.note_seconds + preset.rest_seconds, rtol=1e-12
+    )
 
 
 @EACH
@@ -120,19 +124,19 @@ def test_presets_survive_json(preset: Preset) -> None:
 
 def test_presets_can_be_copied_and_changed() -> None:
     """A changed copy is used as it is; the one that ships stays."""
-    own = replace(PRESETS["notes"], name="slow", rest=1.0)
+    own = replace(PRESETS["notes"], name="slow", rest_seconds=1.0)
 
     assert find_preset(own) is own
-    assert find_preset("notes").rest != 1.0
+    assert find_preset("notes").rest_seconds != 1.0
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"voice": "sinus"}, "no voice 'sinus'; did you mean 'sine'"),
-        ({"note": 0.0}, "note must be 0.001 to 2.0 s, got 0.0"),
-        ({"rest": -0.1}, "rest must be 0 to 2.0 s, got -0.1"),
-        ({"fade": 0.05}, "fade must be 0 to half the note"),
+        ({"note_seconds": 0.0}, "note_seconds must be 0.001 to 2.0 s, got 0.0"),
+        ({"rest_seconds": -0.1}, "rest_seconds must be 0 to 2.0 s, got -0.1"),
+        ({"fade_seconds": 0.05}, "fade_seconds must be 0 to half the note"),
         ({"level": 0.3}, "level must be above 0 and at most 0.2 with equal loudness, got"),
         ({"level": 0.9, "equal_loudness": False}, "0.75 without equal loudness, got 0.9"),
         ({"level": float("nan")}, "got nan"),
@@ -210,7 +214,7 @@ def test_usual_is_the_median_of_what_was_before() -> None:
     rng = np.random.default_rng(0)
     decades = rng.normal(size=(200, 3)).astype(np.float32)
     decades[::7, 1] = np.nan
-    medians = Usual(3).medians(decades)
+    medians = RunningMedian(3).medians(decades)
     for step, layer in [(40, 0), (199, 1), (100, 2)]:
         known = decades[max(0, step - MEMORY) : step, layer]
         known = np.sort(known[np.isfinite(known)])
@@ -223,7 +227,7 @@ def test_usual_is_the_median_of_what_was_before() -> None:
 def test_what_is_usual_does_not_depend_on_blocks() -> None:
     """Steps one by one or together, to the last bit."""
     decades = np.random.default_rng(0).normal(size=(600, 3)).astype(np.float32)
-    together, one_by_one = Usual(3).medians(decades), Usual(3)
+    together, one_by_one = RunningMedian(3).medians(decades), RunningMedian(3)
 
     np.testing.assert_array_equal(
         np.concatenate([one_by_one.medians(row[None]) for row in decades]), together

@@ -396,7 +396,7 @@ def test_what_a_run_is_called_is_text(browser, save) -> None:
     run = save(
         [[1.0, float("nan")]] * 3,
         layers=(evil, "</script><script>alert(2)</script>"),
-        note=f"{evil}&amp;",
+        comment=f"{evil}&amp;",
     )
     with served(run) as (url, _), opened(browser, url) as page:
         expect(page.locator("#note")).to_have_text(f"{evil}&amp;")

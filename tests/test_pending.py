@@ -8,10 +8,10 @@ from zoo import small, train
 
 from gradsound.measure import step_queue
 from gradsound.measure.hooks import base as module
-from gradsound.measure.norms.per_layer import Alone
+from gradsound.measure.norms.per_layer import LocalNorms
 
 
-class Late(Alone):
+class Late(LocalNorms):
     """Norms that take their time, as those of a busy accelerator do."""
 
     arrived = False
@@ -28,7 +28,7 @@ class Late(Alone):
 
 @pytest.fixture
 def ear(monkeypatch: pytest.MonkeyPatch) -> tuple[nn.Module, object, Ear]:
-    monkeypatch.setattr(module, "Alone", Late)
+    monkeypatch.setattr(module, "LocalNorms", Late)
     monkeypatch.setattr(step_queue, "_LAG", 0.0)  # emit whatever is there at each step
     Late.arrived, Late.waited = False, 0
     model = small()
@@ -60,7 +60,7 @@ def test_closing_waits_for_them(ear) -> None:
     """The last steps are not lost."""
     model, optimizer, ear = ear
     train(model, optimizer, 3)
-    ear.tap.close()
+    ear.monitor.close()
 
     assert [step.number for step in ear._steps] == [0, 1, 2]
     assert Late.waited == 3

@@ -27,7 +27,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setattr(Figure, "savefig", keep)
 
     def draw(norms: list[list[float | None]], **changes: object):
-        gradsound.plot(make_run(norms, note="try 7"), tmp_path / "x.png", **changes)
+        gradsound.plot(make_run(norms, comment="try 7"), tmp_path / "x.png", **changes)
         upper, lower = figures[-1].axes[:2]
         return upper, lower, f"{figures[-1].get_suptitle()}\n{upper.get_title(loc='left')}"
 

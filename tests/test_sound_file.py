@@ -14,7 +14,8 @@ import soundfile
 
 from gradsound.errors import GradsoundWarning
 from gradsound.output import sound_file
-from gradsound.output.sound_file import check_path, write_sound
+from gradsound.output.formats import check_path
+from gradsound.output.sound_file import write_sound
 
 RATE = 44_100
 EACH = pytest.mark.parametrize(
@@ -151,7 +152,7 @@ def test_full_disk_is_an_error(tmp_path: Path, name: str, subtype: str) -> None:
         import resource, sys
         from pathlib import Path
         import numpy as np
-        from gradsound.out.sound_file import write_sound
+        from gradsound.output.sound_file import write_sound
         noise = np.random.default_rng(0).uniform(-1, 1, (100_000, 1)).astype("f4")
         resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
         try:

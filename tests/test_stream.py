@@ -78,12 +78,16 @@ def test_lines_are_standard_json(norms: list[float | None]) -> None:
     st.text(),
     st.one_of(st.none(), st.floats(0, 1, exclude_min=True, exclude_max=True)),
 )
-def test_headers_round_trip(layers: list[str], note: str, budget: float | None) -> None:
+def test_headers_round_trip(layers: list[str], comment: str, budget: float | None) -> None:
     """Names and notes may be any text, even one that is no UTF-8."""
-    note += "\ud800"
+    comment += "\ud800"
     parameters = tuple(range(len(layers)))
     header = Header(
-        layers=tuple(layers), parameters=parameters, start="", note=note, budget=budget
+        layers=tuple(layers),
+        parameters=parameters,
+        start="",
+        comment=comment,
+        budget=budget,
     )
 
     assert decode_header(encode_header(header)) == header

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scores import note, score
 
-from gradsound.synth.mixer import Mixer, limited, render
+from gradsound.synth.limiter import limited
+from gradsound.synth.mixer import Mixer, render
 from gradsound.synth.score import NOTE, Score
 from gradsound.synth.sequencer import LIMIT
 from gradsound.synth.voices.builtin import VOICES, clang, find_voice

@@ -25,9 +25,9 @@ from zoo import loss_of, small, train
 import gradsound
 from gradsound.attachment import Attachment
 from gradsound.errors import GradsoundWarning, RunFormatError
-from gradsound.measure import scalars, step_queue
-from gradsound.measure.async_copy import Reading
-from gradsound.music.gathering import gather
+from gradsound.measure import logged_values, step_queue
+from gradsound.measure.async_copy import AsyncCopy
+from gradsound.music.moments import merge_steps
 from gradsound.runs.json_lines import decode_step, encode_step
 from gradsound.runs.model import Step
 
@@ -51,7 +51,7 @@ def noted(value: object) -> dict[str, float]:
     model = small()
     optimizer = sgd(model)
     with gradsound.attach(model, optimizer) as attachment:
-        attachment.note(value=value)
+        attachment.log_values(value=value)
         train(model, optimizer, 1)
     (found,) = values()
     return found
@@ -70,7 +70,7 @@ class Far(torch.Tensor):
         return super().__torch_function__(function, types, args, kwargs)
 
 
-class Late(Reading):
+class Late(AsyncCopy):
     """Figures that arrive when the test says so."""
 
     arrived = False
@@ -92,7 +92,7 @@ class Late(Reading):
 @pytest.fixture
 def far(monkeypatch: pytest.MonkeyPatch) -> Callable[[torch.Tensor], torch.Tensor]:
     """Puts tensors on an accelerator."""
-    monkeypatch.setattr(scalars, "Reading", Late)
+    monkeypatch.setattr(logged_values, "AsyncCopy", Late)
     monkeypatch.setattr(step_queue, "_LAG", 0.0)  # emit whatever is there at each step
     Late.arrived, Late.waited, Far.waited = False, 0, 0
     return lambda tensor: tensor.as_subclass(Far)
@@ -107,12 +107,14 @@ def test_values_are_with_the_step_that_follows(with_optimizer: bool) -> None:
     model = small()
     optimizer = sgd(model)
     with gradsound.attach(model, optimizer if with_optimizer else None) as attachment:
-        attachment.note(loss=7.0, lr=0.1)
-        attachment.note(loss=1 / 3, **{"": 1, "self": 2, "values": 3, "Verlust, ü": NAN})
+        attachment.log_values(loss=7.0, lr=0.1)
+        attachment.log_values(
+            loss=1 / 3, **{"": 1, "self": 2, "values": 3, "Verlust, ü": NAN}
+        )
         train(model, optimizer, 2)
-        attachment.note(epoch=2)
+        attachment.log_values(epoch=2)
         train(model, optimizer, 1)
-        attachment.note(loss=5.0)  # no step follows
+        attachment.log_values(loss=5.0)  # no step follows
     first, *others = values()
 
     assert math.isnan(first.pop("Verlust, ü"))
@@ -203,7 +205,7 @@ def test_what_is_no_number_is_left_out(value: object, got: str) -> None:
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
             for _ in range(3):
-                attachment.note(first=value, loss=1 / 3, second=value)
+                attachment.log_values(first=value, loss=1 / 3, second=value)
         train(model, optimizer, 1)
     wanted = "expected a number, or a tensor or array of one, got "
 
@@ -219,7 +221,7 @@ def test_warnings_as_errors_do_not_reach_training(capsys) -> None:
     """note() never raises."""
     model = small()
     with gradsound.attach(model) as attachment:
-        attachment.note(loss=None)  # warnings are errors in all tests
+        attachment.log_values(loss=None)  # warnings are errors in all tests
         train(model, sgd(model), 1)
 
     assert "the value 'loss' is left out" in capsys.readouterr().err
@@ -231,7 +233,7 @@ def test_values_are_of_the_moment() -> None:
     optimizer = sgd(model)
     tensor, array = torch.tensor(1 / 3, dtype=torch.float64), np.array([2 / 3])
     with gradsound.attach(model, optimizer) as attachment:
-        attachment.note(tensor=tensor, array=array)
+        attachment.log_values(tensor=tensor, array=array)
         tensor.zero_()
         array[0] = 0.0
         train(model, optimizer, 1)
@@ -245,8 +247,8 @@ def test_nothing_waits_for_an_accelerator(far) -> None:
     optimizer = sgd(model)
     attachment = gradsound.attach(model, optimizer)
     one, other = far(torch.tensor(0.25)), far(torch.tensor(0.75))
-    attachment.note(loss=far(torch.tensor(9.0)))
-    attachment.note(loss=one, other=other, here=1 / 3)
+    attachment.log_values(loss=far(torch.tensor(9.0)))
+    attachment.log_values(loss=one, other=other, here=1 / 3)
     one.as_subclass(torch.Tensor).zero_()
     train(model, optimizer, 1)
     train(model, optimizer, 3)
@@ -284,7 +286,7 @@ def test_no_graph_is_kept_alive(far, where: str) -> None:
         if where == "there":
             loss = far(loss)
         graph, tensor = weakref.ref(token), weakref.ref(loss)
-        attachment.note(loss=loss)
+        attachment.log_values(loss=loss)
         del token
         assert graph() is not None  # the loss has it
         del loss
@@ -309,7 +311,7 @@ def test_training_is_bit_identical(far, where: str, with_optimizer: bool) -> Non
                 loss = loss_of(model, data)
                 if notes:
                     there = far(loss) if where == "there" else loss
-                    attachment.note(loss=there, bias=model[2].bias, step=k)
+                    attachment.log_values(loss=there, bias=model[2].bias, step=k)
                 loss.backward()
                 optimizer.step()
         states.append([*model.state_dict().values(), torch.rand(3)])
@@ -329,8 +331,8 @@ def test_values_wait_for_a_step_that_is_measured(monkeypatch) -> None:
     with gradsound.attach(model, optimizer, budget=0.25) as attachment:
         for k in range(5):
             clock[0] += 10.0
-            attachment._tap._budget._due = 0.0 if k in (0, 3) else INF
-            attachment.note(loss=k, **{f"only{k}": k})
+            attachment._monitor._budget._due = 0.0 if k in (0, 3) else INF
+            attachment.log_values(loss=k, **{f"only{k}": k})
             train(model, optimizer, 1)
     first, second = gradsound.read_run("run.jsonl").steps
 
@@ -345,7 +347,7 @@ def test_steps_of_others_take_no_values() -> None:
     """An optimizer that trains something else is no step of the run."""
     model, other = small(), small()
     with gradsound.attach(model) as attachment:
-        attachment.note(loss=1 / 3)
+        attachment.log_values(loss=1 / 3)
         train(other, sgd(other), 2)
         train(model, sgd(model), 2)
 
@@ -365,7 +367,7 @@ def test_skipped_steps_have_values(with_optimizer: bool, fused: bool) -> None:
         for factor in (1.0, INF, 2.0):
             optimizer.zero_grad()
             scaler.scale(loss_of(model, data) * factor).backward()
-            attachment.note(factor=factor)
+            attachment.log_values(factor=factor)
             scaler.step(optimizer)
             scaler.update()
     steps = [*gradsound.read_run("run.jsonl").steps]
@@ -387,7 +389,7 @@ def test_values_of_a_closure(with_optimizer: bool) -> None:
             optimizer.zero_grad()
             loss = loss_of(model, data)
             loss.backward()
-            attachment.note(loss=loss)
+            attachment.log_values(loss=loss)
             losses.append(loss.item())
             return loss
 
@@ -402,12 +404,14 @@ def test_nothing_is_noted_where_nothing_is_recorded() -> None:
     optimizer = sgd(model)
     with gradsound.attach(model, optimizer) as attachment:
         train(model, optimizer, 1)
-    attachment.note(loss=1 / 3, text="no warning")
-    Attachment(model, None, None, None).note(loss=1 / 3, text="no warning")  # another rank
+    attachment.log_values(loss=1 / 3, text="no warning")
+    Attachment(model, None, None, None).log_values(
+        loss=1 / 3, text="no warning"
+    )  # another rank
     train(model, optimizer, 1)
 
     assert values() == [{}]
-    assert not attachment._tap._notes.take()
+    assert not attachment._monitor._logged.take()
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own code
@@ -424,13 +428,13 @@ def test_compiled_loops_may_note() -> None:
         @torch.compile(backend=broken)
         def doubled(x: torch.Tensor) -> torch.Tensor:
             loss = x.square().mean()
-            attachment.note(inside=loss)
+            attachment.log_values(inside=loss)
             return 2 * loss
 
         for k in range(12):
             optimizer.zero_grad()
             loss = fast(torch.full((8, 3), 1 / (k + 1))).mean()
-            attachment.note(loss=loss)
+            attachment.log_values(loss=loss)
             inside = doubled(torch.full((3,), 0.5 * k))
             (loss + inside).backward()
             optimizer.step()
@@ -456,12 +460,12 @@ def test_of_several_ranks_the_first_notes(tmp_path) -> None:
             optimizer.zero_grad()
             loss = model(x).square().mean()
             loss.backward()
-            attachment.note(loss=loss, rank=rank)
+            attachment.log_values(loss=loss, rank=rank)
             if rank == 0:  # a collective would hang
-                attachment.note(whole=DTensor.from_local(part, grid, [Replicate()]))
-                attachment.note(sum=DTensor.from_local(part, grid, [Partial()]))
+                attachment.log_values(whole=DTensor.from_local(part, grid, [Replicate()]))
+                attachment.log_values(sum=DTensor.from_local(part, grid, [Partial()]))
             else:
-                attachment.note(sum=None)
+                attachment.log_values(sum=None)
             optimizer.step()
 """
     done = torchrun(code, tmp_path)
@@ -593,7 +597,7 @@ def test_selecting_layers_keeps_values() -> None:
 def test_gathered_steps_have_the_later_values(earlier, later, wanted) -> None:
     """But one that is not finite is heard, wherever among thousands it was."""
     before = dict(earlier), dict(later)
-    found = gather(step(earlier), step(later, 4)).values
+    found = merge_steps(step(earlier), step(later, 4)).values
 
     np.testing.assert_equal(dict(found), wanted)
     np.testing.assert_equal((earlier, later), before)

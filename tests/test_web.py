@@ -30,7 +30,8 @@ from gradsound.music.presets import PRESETS
 from gradsound.rendering.sound import Sound
 from gradsound.runs.writer import RunWriter
 from gradsound.synth.events import EVENT
-from gradsound.synth.mixer import _Voice, limited
+from gradsound.synth.limiter import limited
+from gradsound.synth.mixer import _Voice
 from gradsound.synth.voices.program import ROOM
 from gradsound.web.host_and_port import PORT, Address
 
@@ -94,7 +95,7 @@ def test_what_is_sent_is_what_is_rendered(save, preset: str) -> None:
 
 def test_what_a_page_is_told_first(save) -> None:
     """What there is to hear, its picture and its alarms; then, when asked, its notes."""
-    run = save(RUN, layers=("a.w", "b.w", "c.w"), note="<b>free & text</b>")
+    run = save(RUN, layers=("a.w", "b.w", "c.w"), comment="<b>free & text</b>")
     with served(run) as (url, _):
         page = Page(url)
         page.until(lambda: "marks" in page.kinds(), "there is no picture")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.alarms.running_median import MEMORY, Usual, median, parts, scatter
+from gradsound.alarms.running_median import MEMORY, RunningMedian, median, parts, scatter
 from gradsound.alarms.thresholds import Alarm
 
 if TYPE_CHECKING:
@@ -29,13 +29,13 @@ _FEW = 16  # steps that a layer must have had gradients for their absence to mea
 _PATIENCE = 4  # times longer, for a layer that came back by itself
 
 
-class NormWatch:
+class NormDetector:
     """What the norms of the layers tell."""
 
     def __init__(self, names: Sequence[str], thresholds: Thresholds) -> None:
         self._names, self._limits = names, thresholds
         layers = len(names)
-        self._usual, self._seen = Usual(layers), 0
+        self._usual, self._seen = RunningMedian(layers), 0
         self._lasts = False  # whether anything that was found is not over
         self._lost, self._calm = np.zeros(layers, bool), 0  # not finite
         self._high, self._high_since = np.zeros(layers, bool), 0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.alarms.norm_detector import NormWatch
+from gradsound.alarms.norm_detector import NormDetector
 from gradsound.alarms.running_median import MEMORY
 from gradsound.alarms.thresholds import Alarm
 
@@ -29,7 +29,7 @@ _LOSS = "loss"  # the value that has a plateau
 _LOOKS = 10  # at it, in the time that a plateau takes
 
 
-class Watch:
+class RunDetector:
     """Looks at every step of a run, in order.
 
     Args:
@@ -49,7 +49,7 @@ class Watch:
         self._times: deque[float] = deque(maxlen=MEMORY)  # intervals, seconds
         self._longest, self.stalled = 0.0, False  # pause that was told, seconds
         self._skips = 0  # on end
-        self._norms = NormWatch(names, thresholds)
+        self._norms = NormDetector(names, thresholds)
         # Numbers of steps, and their losses.
         self._losses: deque[tuple[int, float]] = deque(maxlen=2 * thresholds.plateau_steps)
         self._count, self._flat = 0, False  # how many there were; whether it was told

@@ -21,7 +21,7 @@ _SCATTER = 1.4826  # times the median deviation is the standard deviation, if it
 _AT_ONCE = 1 << 14  # norms; their windows are 2 MB
 
 
-class Usual:
+class RunningMedian:
     """Remembers the norms of the last steps, in decades.
 
     A step is compared with those before it alone, so a run gives the same however many of

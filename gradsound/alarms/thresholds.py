@@ -30,7 +30,7 @@ class Thresholds:
             it trains nothing.
         vanishing_steps: For how many steps on end.
         dead_steps: For how many steps on end a layer has no gradient, or exactly 0.
-        plateau_steps: The loss (`Attachment.note`) has not fallen for so many steps, in
+        plateau_steps: The loss (`Attachment.log_values`) has not fallen for so many steps, in
             relation to as many before.
         stall: How many times the median of the last 32 intervals no step has come.
         stall_seconds: And how long.

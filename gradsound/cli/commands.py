@@ -34,9 +34,9 @@ from gradsound.rendering.picture import plot
 from gradsound.rendering.sound import render
 from gradsound.rendering.voice_demo import audition, described, listed
 from gradsound.runs.summary import summarize
-from gradsound.synth.events import renderer
+from gradsound.synth.kernels.select import renderer
 from gradsound.web.host_and_port import check_port
-from gradsound.workers.sinks import Live
+from gradsound.workers.sinks import DeviceSink
 
 if TYPE_CHECKING:
     import argparse
@@ -68,7 +68,9 @@ def play_run(options: argparse.Namespace) -> None:
         preset=preset_of(options),
         speed=options.speed,
         follow=options.follow,
-        live=Live(device=options.device, latency=options.latency, volume=options.volume),
+        live=DeviceSink(
+            device=options.device, latency=options.latency, volume=options.volume
+        ),
     )
 
 
@@ -122,7 +124,9 @@ def plot_run(options: argparse.Namespace) -> None:
 def write_legend(options: argparse.Namespace) -> None:
     """Writes what a run's bands and alarms sound like."""
     with Progress() as progress:
-        captions = legend(run_of(options, progress), options.output, preset_of(options))
+        captions = legend(
+            run_of(options, progress), options.output, preset=preset_of(options)
+        )
     for caption in captions:
         say(str(caption))
 

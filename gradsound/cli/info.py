@@ -22,7 +22,7 @@ _TITLES = ("parameters", "lowest", "typical", "highest", "no gradient")
 def lines(run: Run, summary: Summary) -> Iterator[str]:
     """What is in a run: its length, what happened, and a row for each layer."""
     header = run.header
-    yield f"{run.name}: {header.note}" if header.note else run.name
+    yield f"{run.name}: {header.comment}" if header.comment else run.name
     since = f", from {header.start}" if header.start else ""
     took = f" in {summary.seconds:.1f} s" if summary.seconds else ""  # not all logs tell
     steps = "1 step" if summary.steps == 1 else f"{summary.steps:,} steps"
@@ -45,7 +45,7 @@ def data(run: Run, summary: Summary) -> dict[str, Any]:
     return {
         "version": _VERSION,
         "run": run.name,
-        "note": header.note or None,
+        "note": header.comment or None,
         "start": header.start or None,
         "steps": summary.steps,
         "seconds": summary.seconds or None,

@@ -19,10 +19,10 @@ from gradsound.cli.shared_options import (
     file,
     step_number,
 )
-from gradsound.cli.usage import Parser
+from gradsound.cli.usage_errors import Parser
+from gradsound.output.formats import FORMATS
 from gradsound.output.sound_device import FRAMES
-from gradsound.output.sound_file import FORMATS
-from gradsound.rendering.sound import SAMPLE_RATE, SAMPLE_RATES
+from gradsound.synth.mixer import SAMPLE_RATE, SAMPLE_RATES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from gradsound.cli.status_line import StatusLine
 from gradsound.errors import warn
-from gradsound.live.device_playback import Playing
-from gradsound.live.run_source import Source
+from gradsound.live.device_playback import DevicePlayback
+from gradsound.live.run_source import RunSource
 from gradsound.music.presets import at_speed
-from gradsound.output.sound_device import FRAMES, Loudspeaker, NoDeviceError
-from gradsound.rendering.sound import SAMPLE_RATE
+from gradsound.output.sound_device import FRAMES, NoDeviceError, SoundDevice
+from gradsound.synth.mixer import SAMPLE_RATE
 
 try:
     import termios
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gradsound.music.presets import Preset
-    from gradsound.workers.sinks import Live
+    from gradsound.workers.sinks import DeviceSink
 
-_LOOK = 0.05  # seconds between looks at keys
+_POLL_SECONDS = 0.05  # seconds between looks at keys
 _KEY = 2**0.5  # times louder or softer: 3 dB
 _SOFTEST = 2**-8
 _HELP = "+ louder  - softer  m mute  q quit"
@@ -44,14 +44,14 @@ def play(
     preset: Preset,
     speed: float,
     follow: bool,
-    live: Live,
+    live: DeviceSink,
 ) -> None:
     """Plays a run until it is over, or a key or Ctrl-C ends it.
 
     Args:
         path: A run file, or a log of another tool; ``-`` for standard input.
         layers: Globs over layers; all if None.
-        norms: Globs over the names in such a log, for `read_run`.
+        norms: Globs over the names in such a log, for `gradsound.read_run`.
         preset: How steps sound.
         speed: Times faster.
         follow: Whether steps sound as they come, several that come too fast as one. Those
@@ -64,13 +64,13 @@ def play(
         NoDeviceError: If there is no sound device to begin with.
     """
     sounding = at_speed(preset, speed)
-    with Source(path, norms) as source, StatusLine() as line:
+    with RunSource(path, norms) as source, StatusLine() as line:
         growing = follow and not source.piped
         run = source.run(growing=growing)
         if layers is not None:
             run = run.select(layers)
         speaker = _speaker(live)
-        playing = Playing(
+        playing = DevicePlayback(
             run,
             sounding,
             speaker,
@@ -94,7 +94,7 @@ def play(
         raise ValueError(f"{source.name}: has no steps, so there is nothing to hear")
 
 
-def _speaker(live: Live) -> Loudspeaker:
+def _speaker(live: DeviceSink) -> SoundDevice:
     """The loudspeaker, once it has a device; if that is lost later, it is waited for."""
 
     def none(reason: str) -> None:
@@ -103,10 +103,10 @@ def _speaker(live: Live) -> Loudspeaker:
     def lost(reason: str) -> None:
         warn(f"{reason}; it goes on when there is one again, Ctrl-C ends it")
 
-    speaker = Loudspeaker(live.device, FRAMES[live.latency], SAMPLE_RATE, none)
+    speaker = SoundDevice(live.device, FRAMES[live.latency], SAMPLE_RATE, none)
     try:
         while speaker.name is None:
-            speaker.wants(_LOOK)
+            speaker.wants(_POLL_SECONDS)
     except BaseException:
         speaker.close()
         raise
@@ -115,7 +115,7 @@ def _speaker(live: Live) -> Loudspeaker:
 
 
 @contextmanager
-def _terminal(playing: Playing, line: StatusLine) -> Iterator[None]:
+def _terminal(playing: DevicePlayback, line: StatusLine) -> Iterator[None]:
     """Shows what is played, and listens to keys, where there is a terminal for it."""
     keyboard, over = _keyboard(), threading.Event()
     if keyboard is not None:
@@ -146,13 +146,13 @@ def _keyboard() -> int | None:
 
 
 def _attend(
-    playing: Playing, line: StatusLine, keyboard: int | None, over: threading.Event
+    playing: DevicePlayback, line: StatusLine, keyboard: int | None, over: threading.Event
 ) -> None:
     keys = f"   {_HELP}" if keyboard is not None else ""
     while not over.is_set():
         if keyboard is None:
-            over.wait(_LOOK)
-        elif select.select([keyboard], [], [], _LOOK)[0]:
+            over.wait(_POLL_SECONDS)
+        elif select.select([keyboard], [], [], _POLL_SECONDS)[0]:
             for key in os.read(keyboard, 64).decode(errors="replace"):
                 _press(playing, key)
         volume = "muted" if playing.muted else f"volume {playing.volume:.0%}"
@@ -160,7 +160,7 @@ def _attend(
         line.show(f"{step}  {volume}{keys}")
 
 
-def _press(playing: Playing, key: str) -> None:
+def _press(playing: DevicePlayback, key: str) -> None:
     if key in "+=":
         playing.volume = min(1.0, playing.volume * _KEY)
     elif key in "-_":

@@ -9,14 +9,15 @@ from contextlib import ExitStack, suppress
 from math import inf
 from typing import TYPE_CHECKING
 
-from gradsound.live.run_source import Source
+from gradsound.live.run_source import RunSource
 from gradsound.live.stdin_spool import kept
 from gradsound.music.presets import at_speed
-from gradsound.runs.reader import read_run, refuse_norms
+from gradsound.open_run import open_run
+from gradsound.runs.reader import refuse_norms
 from gradsound.synth.kernels.javascript import module
 from gradsound.web.host_and_port import Address
-from gradsound.web.live_stream import OnAir
-from gradsound.web.on_demand_stream import OnDemand
+from gradsound.web.live_stream import LiveStream
+from gradsound.web.on_demand_stream import OnDemandStream
 from gradsound.web.server import Server
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def serve(
     Args:
         path: A run file, or a log of another tool; ``-`` for standard input.
         layers: Globs over layers; all if None.
-        norms: Globs over the names in such a log, for `read_run`.
+        norms: Globs over the names in such a log, for `gradsound.read_run`.
         preset: How steps sound.
         speed: Times faster.
         follow: Whether steps sound as they come, the same for all who listen. Those that
@@ -65,13 +66,13 @@ def serve(
     with ExitStack() as stack:
         source = None
         if follow:
-            source = stack.enter_context(Source(path, norms))
+            source = stack.enter_context(RunSource(path, norms))
             run = _begun(source)
         elif str(path) == "-":
             refuse_norms("standard input", norms)
             run = kept(stack)
         else:
-            run = read_run(path, norms=norms)
+            run = open_run(path, norms=norms)
         if layers is not None:
             run = run.select(layers)
         address = Address(port, host)
@@ -82,7 +83,9 @@ def serve(
         sys.exit(_ENDED)
 
 
-async def _serve(run: Run, preset: Preset, address: Address, source: Source | None) -> None:
+async def _serve(
+    run: Run, preset: Preset, address: Address, source: RunSource | None
+) -> None:
     # Ended by the system's word, it must end as a whole: not one of its tasks.
     task, loop = asyncio.current_task(), asyncio.get_running_loop()
     with suppress(NotImplementedError, RuntimeError):  # not POSIX, or not the main thread
@@ -91,10 +94,10 @@ async def _serve(run: Run, preset: Preset, address: Address, source: Source | No
     sys.stdout.flush()
     attend: Callable[[Listener], Awaitable[None]]
     if source is None:
-        finished = OnDemand(run, preset)
+        finished = OnDemandStream(run, preset)
         programs, attend, work = finished.programs, finished.attend, finished.run()
     else:
-        station = OnAir(run, preset, begin=0 if source.piped else inf, tell=_say)
+        station = LiveStream(run, preset, begin=0 if source.piped else inf, tell=_say)
         conductor = station.broadcast.conductor
 
         def at_end() -> None:
@@ -115,7 +118,7 @@ def _say(line: Caption | str) -> None:
     sys.stdout.flush()
 
 
-def _begun(source: Source) -> Run:
+def _begun(source: RunSource) -> Run:
     """The run that is followed, once it begins."""
 
     def waits() -> None:

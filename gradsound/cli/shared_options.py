@@ -11,8 +11,8 @@ from gradsound.cli.load_voice import named
 from gradsound.music.pitch import SCALES, LogPitch
 from gradsound.music.presets import PRESETS, Preset, find_preset
 from gradsound.name_matching import unknown
+from gradsound.open_run import open_run
 from gradsound.rendering.locate import seconds
-from gradsound.runs.reader import read_run
 from gradsound.synth.voices.builtin import VOICES
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def selected(path: Path, options: argparse.Namespace, progress: Progress) -> Run
     """A run of the layers that options choose, whose steps are counted.
 
     Raises:
-        OSError, RunFormatError, ValueError: As `read_run` and `Run.select`.
+        OSError, RunFormatError, ValueError: As `open_run` and `Run.select`.
     """
-    run = progress.counted(read_run(path, norms=options.norms))
+    run = progress.counted(open_run(path, norms=options.norms))
     return run if options.layers is None else run.select(options.layers)

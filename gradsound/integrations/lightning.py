@@ -10,15 +10,15 @@ if find_spec("pytorch_lightning") and not find_spec("lightning"):  # its other n
 else:
     from lightning.pytorch import Callback  # type: ignore[assignment]
 
-from gradsound.integrations.callback import Hearing
+from gradsound.integrations.callback import AttachedTraining
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.optim import Optimizer
 
 
-class GradsoundCallback(Callback):
-    """Listens to a fit: ``Trainer(callbacks=[GradsoundCallback(wav="run.wav")])``.
+class LightningCallback(Callback):
+    """Listens to a fit: ``Trainer(callbacks=[LightningCallback(wav="run.wav")])``.
 
     With every step of an optimizer its ``loss``, ``lr`` and ``epoch`` are recorded. The
     loss is what was differentiated since the step before: with accumulated batches, their
@@ -36,7 +36,7 @@ class GradsoundCallback(Callback):
     """
 
     def __init__(self, *, web: bool | int = False, **options: Any) -> None:
-        self._hearing = Hearing(web, options)
+        self._training = AttachedTraining(web, options)
         self._loss: Tensor | None = None
 
     def on_train_start(self, trainer: Any, pl_module: nn.Module) -> None:
@@ -49,7 +49,7 @@ class GradsoundCallback(Callback):
             for one in trainer.optimizers
             if any(not own.isdisjoint(group["params"]) for group in one.param_groups)
         ]
-        self._hearing.begin(pl_module, optimizers or [None], _scaler(trainer))
+        self._training.begin(pl_module, optimizers or [None], _scaler(trainer))
 
     def on_before_backward(self, trainer: Any, _: nn.Module, loss: Tensor) -> None:
         """Adds up what is differentiated until the next step."""
@@ -65,11 +65,11 @@ class GradsoundCallback(Callback):
         values = {"lr": optimizer.param_groups[0]["lr"], "epoch": trainer.current_epoch}
         if self._loss is not None:
             values["loss"], self._loss = self._loss, None
-        self._hearing.note(optimizer, **values)
+        self._training.log_values(optimizer, **values)
 
     def on_train_end(self, *_: Any, **__: Any) -> None:
         """Finishes the files."""
-        self._hearing.end()
+        self._training.end()
 
     on_exception = on_train_end
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from gradsound.integrations.callback import Hearing
+from gradsound.integrations.callback import AttachedTraining
 
 
-class GradsoundCallback(TrainerCallback):
-    """Listens to ``Trainer(..., callbacks=[GradsoundCallback(wav="run.wav")])``.
+class TransformersCallback(TrainerCallback):
+    """Listens to ``Trainer(..., callbacks=[TransformersCallback(wav="run.wav")])``.
 
     With every step its ``lr`` and ``epoch`` are recorded, and with the step that follows
     a log, the ``loss`` that was logged: the Trainer tells it to nobody sooner. With
@@ -30,24 +30,26 @@ class GradsoundCallback(TrainerCallback):
     """
 
     def __init__(self, *, web: bool | int = False, **options: Any) -> None:
-        self._hearing = Hearing(web, options)
+        self._training = AttachedTraining(web, options)
 
     def on_train_begin(self, *_: Any, **given: Any) -> None:
         """Attaches: here the Trainer has prepared the model and the optimizer."""
         optimizer = given["optimizer"]  # Accelerate's, around one of torch
         scaler = getattr(optimizer, "scaler", None)
-        self._hearing.begin(given["model"], [optimizer], scaler)
+        self._training.begin(given["model"], [optimizer], scaler)
 
     def on_step_begin(self, *event: Any, **given: Any) -> None:
         """Notes what belongs to the step that comes."""
         _, state, _ = event
         optimizer, epoch = given["optimizer"], int(state.epoch or 0)
-        self._hearing.note(optimizer, lr=optimizer.param_groups[0]["lr"], epoch=epoch)
+        self._training.log_values(
+            optimizer, lr=optimizer.param_groups[0]["lr"], epoch=epoch
+        )
 
     def on_log(self, *_: Any, **given: Any) -> None:
         """Notes the loss, if there is one: evaluation logs too."""
         if "loss" in given["logs"]:
-            self._hearing.note(given["optimizer"], loss=given["logs"]["loss"])
+            self._training.log_values(given["optimizer"], loss=given["logs"]["loss"])
 
     def on_train_end(self, *_: Any, **__: Any) -> None:
         """Finishes the files."""
@@ -55,4 +57,4 @@ class GradsoundCallback(TrainerCallback):
 
     def close(self) -> None:
         """Finishes the files of a training that an exception ended."""
-        self._hearing.end()
+        self._training.end()

@@ -6,16 +6,16 @@ import queue
 import threading
 from typing import TYPE_CHECKING, Protocol
 
-from gradsound.music.moments import gathered
+from gradsound.music.moments import merge_moments
 
 if TYPE_CHECKING:
     from gradsound.music.moments import Moment
 
 _READ_AHEAD = 16  # moments
-_LOOK = 0.1  # seconds to wait for room, at most
+_POLL_SECONDS = 0.1  # seconds to wait for room, at most
 
 
-class Waiting(Protocol):
+class Backlog(Protocol):
     """Moments that were read and not yet played."""
 
     def put(self, moment: Moment) -> bool:
@@ -28,33 +28,33 @@ class Waiting(Protocol):
         """Whether there is none."""
 
 
-class InTurn:
+class FifoBacklog:
     """Keeps every moment, as far as there is room."""
 
     def __init__(self) -> None:
         self._moments: queue.Queue[Moment] = queue.Queue(_READ_AHEAD)
 
     def put(self, moment: Moment) -> bool:
-        """As `Waiting.put`."""
+        """As `Backlog.put`."""
         try:
-            self._moments.put(moment, timeout=_LOOK)
+            self._moments.put(moment, timeout=_POLL_SECONDS)
         except queue.Full:
             return False
         return True
 
     def take(self) -> Moment | None:
-        """As `Waiting.take`."""
+        """As `Backlog.take`."""
         try:
             return self._moments.get_nowait()
         except queue.Empty:
             return None
 
     def empty(self) -> bool:
-        """As `Waiting.empty`."""
+        """As `Backlog.empty`."""
         return self._moments.empty()
 
 
-class Gathered:
+class MergingBacklog:
     """Keeps one moment that has what is remarkable of all that came."""
 
     def __init__(self) -> None:
@@ -62,18 +62,18 @@ class Gathered:
         self._moment: Moment | None = None
 
     def put(self, moment: Moment) -> bool:
-        """As `Waiting.put`."""
+        """As `Backlog.put`."""
         with self._lock:
             kept = self._moment
-            self._moment = moment if kept is None else gathered(kept, moment)
+            self._moment = moment if kept is None else merge_moments(kept, moment)
         return True
 
     def take(self) -> Moment | None:
-        """As `Waiting.take`."""
+        """As `Backlog.take`."""
         with self._lock:
             moment, self._moment = self._moment, None
         return moment
 
     def empty(self) -> bool:
-        """As `Waiting.empty`."""
+        """As `Backlog.empty`."""
         return self._moment is None

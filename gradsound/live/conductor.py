@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.alarms.run_detector import Watch
-from gradsound.live.backlog import Gathered, InTurn
+from gradsound.alarms.run_detector import RunDetector
+from gradsound.live.backlog import FifoBacklog, MergingBacklog
 from gradsound.music.composer import Composer
 from gradsound.music.moments import Moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gradsound.live.backlog import Waiting
+    from gradsound.live.backlog import Backlog
     from gradsound.music.presets import Preset
     from gradsound.runs.model import Run, Step
     from gradsound.synth.score import Score
-    from gradsound.synth.sequencer import Placer
+    from gradsound.synth.sequencer import Sequencer
 
 FASTEST = 1 / 15  # seconds from step to step; faster ones the ear does not follow
 _LEARNT = 256  # moments at a time
@@ -77,8 +77,8 @@ class Conductor:
         self._steps: list[Step] = []  # that were read, and not yet looked at
         self._known: list[Moment] = []  # not yet learnt
         self.composer = Composer(run.header.layers, preset)
-        self._watch = Watch(run.header.layers, preset.thresholds)
-        self._waiting: Waiting = Gathered() if live else InTurn()
+        self._watch = RunDetector(run.header.layers, preset.thresholds)
+        self._waiting: Backlog = MergingBacklog() if live else FifoBacklog()
         self._begun = -FASTEST  # seconds; the moment that sounds
         self._last = np.inf  # the last step, on the clock
         self._finished = self._stopped = False
@@ -110,11 +110,11 @@ class Conductor:
         read = self.read  # asked first: then nothing can be put any more
         return read and self._waiting.empty() and (self._finished or self.number < 0)
 
-    def pause(self, placer: Placer) -> float:
+    def pause(self, placer: Sequencer) -> float:
         """Seconds until the ear can follow another step."""
         return max(0.0, self._begun + FASTEST - placer.now) if self._live else 0.0
 
-    def next(self, placer: Placer) -> Iterator[Passage]:
+    def next(self, placer: Sequencer) -> Iterator[Passage]:
         """Yields what is to be played next, to be placed one by one.
 
         It is asked for when what was placed is nearly over. Nothing may come: then a step
@@ -135,7 +135,7 @@ class Conductor:
         elif self._live:
             yield from self._wait(placer)
 
-    def _wait(self, placer: Placer) -> Iterator[Passage]:
+    def _wait(self, placer: Sequencer) -> Iterator[Passage]:
         """What sounds where no step has come."""
         alarm = self._watch.waited(time.monotonic() - self._last)
         told = self.composer.idle(alarm, placer.end)

@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
     from gradsound.music.captions import Caption
     from gradsound.music.presets import Preset
-    from gradsound.output.sound_device import Loudspeaker
+    from gradsound.output.sound_device import SoundDevice
     from gradsound.runs.model import Run
     from gradsound.synth.mixer import Samples
 
 _READ_BEFORE = 0.03  # seconds; to read steps takes less
 _PATIENCE = 3.0  # seconds that steps wait for a device
-_LOOK = 0.1  # seconds between looks at whether to go on, while no device asks
+_POLL_SECONDS = 0.1  # seconds between looks at whether to go on, while no device asks
 _SWITCH = 0.0005  # seconds; a block must not wait for the thread that reads
 _AT_ONCE = 8  # blocks; made together they take little longer than one
 
 
-class Playing:
+class DevicePlayback:
     """Plays a run.
 
     Args:
@@ -54,7 +54,7 @@ class Playing:
         self,
         run: Run,
         preset: Preset,
-        speaker: Loudspeaker,
+        speaker: SoundDevice,
         sample_rate: int,
         *,
         live: bool,
@@ -110,7 +110,7 @@ class Playing:
                 read = self.conductor.read
                 if self.conductor.done and not self._left:
                     break
-                if self._speaker.wants(_LOOK):
+                if self._speaker.wants(_POLL_SECONDS):
                     self._speaker.play(self._next(0.0 if self.muted else self.volume))
                     passed = self._block
                     if compiler.ident is None:  # it would make the first sound later
@@ -119,11 +119,11 @@ class Playing:
                         self._at_once = _AT_ONCE
                 else:
                     self._go_on_unheard()
-                    passed = _LOOK
+                    passed = _POLL_SECONDS
                 self._tell()
                 left -= passed if read else 0.0
         finally:
-            if self._speaker.wants(_LOOK):
+            if self._speaker.wants(_POLL_SECONDS):
                 self._speaker.play(self._next(0.0))  # ends without a click
             self._speaker.close()
             if compiler.ident is not None:
@@ -132,9 +132,9 @@ class Playing:
 
     def _go_on_unheard(self) -> None:
         """Where there is no device for long, what comes live is told at least."""
-        self._deaf = self._deaf + _LOOK if self._speaker.name is None else 0.0
+        self._deaf = self._deaf + _POLL_SECONDS if self._speaker.name is None else 0.0
         if self._live and self._deaf > _PATIENCE:
-            for _ in range(round(_LOOK / self._block)):
+            for _ in range(round(_POLL_SECONDS / self._block)):
                 self._next_block()
 
     def _tell(self) -> None:

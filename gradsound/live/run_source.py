@@ -9,7 +9,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from gradsound.runs.reader import lines, parse, read_run, refuse_norms
+from gradsound.open_run import open_run
+from gradsound.runs.reader import lines, parse, refuse_norms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,17 +18,17 @@ if TYPE_CHECKING:
 
     from gradsound.runs.model import Run
 
-_LOOK = 0.05  # seconds between looks at what grows
+_POLL_SECONDS = 0.05  # seconds between looks at what grows
 
 
-class Source(io.RawIOBase):
+class RunSource(io.RawIOBase):
     """A file that one thread reads, and that ends when another closes it.
 
     A thread that waits in a file of Python's own would keep the program from ending.
 
     Args:
         path: Of the file; ``-`` is standard input. It may be a log of another tool, too.
-        norms: Globs over the names in such a log, for `read_run`.
+        norms: Globs over the names in such a log, for `gradsound.read_run`.
 
     Attributes:
         name: What to call it.
@@ -66,7 +67,7 @@ class Source(io.RawIOBase):
             if not select.select([self._file], [], [], 0)[0]:
                 self.at_end()
             while not self._over:
-                if select.select([self._file], [], [], _LOOK)[0]:
+                if select.select([self._file], [], [], _POLL_SECONDS)[0]:
                     return self._file.readinto(buffer)
         return 0
 
@@ -87,11 +88,11 @@ class Source(io.RawIOBase):
         if self._logged:
             if growing:
                 raise ValueError(f"{self.name}: a log of another tool cannot be followed")
-            return read_run(self._path, norms=self._norms)
+            return open_run(self._path, norms=self._norms)
         file = io.BufferedReader(self)
         return parse(self.name, lines(file, self._more) if growing else lines(file))
 
     def _more(self) -> bool:
         self.at_end()
-        time.sleep(_LOOK)
+        time.sleep(_POLL_SECONDS)
         return not self._over

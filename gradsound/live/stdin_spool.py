@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gradsound.live.run_source import Source
+from gradsound.live.run_source import RunSource
 from gradsound.runs.model import Run
 from gradsound.runs.reader import lines, parse
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from gradsound.runs.model import Step
 
-_LOOK = 0.05  # seconds between looks at whether there is more
+_POLL_SECONDS = 0.05  # seconds between looks at whether there is more
 _AT_ONCE = 1 << 16  # bytes
 
 
@@ -29,7 +29,7 @@ def kept(stack: ExitStack) -> Run:
         RunFormatError: If it is no run.
     """
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gradsound.")))
-    source, path, whole = Source(Path("-")), folder / "run.jsonl", threading.Event()
+    source, path, whole = RunSource(Path("-")), folder / "run.jsonl", threading.Event()
 
     def keep() -> None:
         with source, path.open("wb", buffering=0) as file:
@@ -59,7 +59,7 @@ class _Kept:
 
         def more() -> bool:
             nonlocal whole
-            before, whole = whole, self.whole.wait(_LOOK)
+            before, whole = whole, self.whole.wait(_POLL_SECONDS)
             return not before  # what came last is looked for once more
 
         with self.path.open("rb") as file:

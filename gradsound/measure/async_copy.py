@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class Reading:
+class AsyncCopy:
     """Small tensors, copied to the host behind whatever their devices are doing.
 
     Args:

@@ -8,7 +8,7 @@ _UNSEEN = 1.1  # times what is timed: a hook costs something before it looks at 
 _FIRST = 15e-6  # seconds a parameter that the first measurement takes, or somewhat less
 
 
-class Budget:
+class OverheadBudget:
     """Tells when the next measurement is paid for.
 
     Each is paid for after it was taken, but the first before.

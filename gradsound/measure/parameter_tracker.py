@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _EVERY = 100  # steps; going through all modules takes about as long as measuring a few
 
 
-class Census:
+class ParameterTracker:
     """Keeps track of the parameters of layers, and says what it has lost.
 
     It keeps neither model nor optimizer alive.
@@ -109,7 +109,7 @@ class Census:
             if wanted
         }
 
-    def recount(self) -> bool:
+    def refresh(self) -> bool:
         """Finds the layers' parameters anew; returns whether they are others than before.
 
         Of what can no longer be measured, or is not measured though it is trained, it

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.measure.async_copy import Reading
+from gradsound.measure.async_copy import AsyncCopy
 from gradsound.runs.model import Step
 
 if TYPE_CHECKING:
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch.optim import Optimizer
 
-    from gradsound.measure.norms.per_layer import Taken
+    from gradsound.measure.norms.per_layer import LayerNorms
 
 
-class Scalars:
+class ScalerState:
     """What is said of a step by figures that may be on an accelerator.
 
     Args:
@@ -32,10 +32,12 @@ class Scalars:
     def __init__(self, scale: torch.Tensor | None, skip: torch.Tensor | None) -> None:
         figures = {"scale": scale, "skip": skip}
         found = {name: figure for name, figure in figures.items() if figure is not None}
-        self._names, self._reading = [*found], Reading([*found.values()])
+        self._names, self._reading = [*found], AsyncCopy([*found.values()])
 
     @classmethod
-    def of(cls, optimizer: Optimizer, scale: torch.Tensor | None = None) -> Scalars | None:
+    def of(
+        cls, optimizer: Optimizer, scale: torch.Tensor | None = None
+    ) -> ScalerState | None:
         """What a GradScaler hands to a fused optimizer, which unscales and skips itself.
 
         Args:
@@ -60,7 +62,7 @@ class Scalars:
 
 
 @dataclass(slots=True)
-class Pending:
+class PendingStep:
     """A step, once its figures have arrived.
 
     Attributes:
@@ -75,11 +77,11 @@ class Pending:
 
     number: int
     time: float
-    taken: Taken
-    raw: tuple[tuple[NDArray[np.bool_], Taken], ...]
-    scalars: Scalars | None
+    taken: LayerNorms
+    raw: tuple[tuple[NDArray[np.bool_], LayerNorms], ...]
+    scalars: ScalerState | None
     skipped_at: float | None
-    values: dict[str, float | Reading]
+    values: dict[str, float | AsyncCopy]
 
     @property
     def ready(self) -> bool:
@@ -88,7 +90,7 @@ class Pending:
             self.taken.ready
             and (self.scalars is None or self.scalars.ready)
             and all(taken.ready for _, taken in self.raw)
-            and all(v.ready for v in self.values.values() if isinstance(v, Reading))
+            and all(v.ready for v in self.values.values() if isinstance(v, AsyncCopy))
         )
 
     def step(self) -> Step:
@@ -113,8 +115,8 @@ class Pending:
         )
 
 
-def _arrived(value: float | Reading) -> float:
-    return float(value.values()[0].item()) if isinstance(value, Reading) else value
+def _arrived(value: float | AsyncCopy) -> float:
+    return float(value.values()[0].item()) if isinstance(value, AsyncCopy) else value
 
 
 def _recorded(

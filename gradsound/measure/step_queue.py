@@ -12,7 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gradsound.measure.pending_step import Pending
+    from gradsound.measure.pending_step import PendingStep
     from gradsound.runs.model import Step
 
     Emit: TypeAlias = Callable[[Sequence[Step]], None]
@@ -23,7 +23,7 @@ _SHARE = 0.005  # of the time may be taken; where steps are slow, each is emitte
 _LAG = 0.1  # seconds that a step may wait for the next ones, at most
 
 
-class Emitter:
+class StepQueue:
     """Keeps steps until they are emitted.
 
     Args:
@@ -36,7 +36,7 @@ class Emitter:
 
     def __init__(self, emit: Emit) -> None:
         self.emit = emit
-        self.pending: deque[Pending] = deque()
+        self.pending: deque[PendingStep] = deque()
         # A thread that shows the run is another than trains it.
         self._emitting = RLock()
         self._next = 0.0  # when to emit, on the clock

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from gradsound.alarms.thresholds import KINDS
-from gradsound.music.alarm_sounds import FIGURES
+from gradsound.music.alarm_sounds import ALARM_SOUNDS
 from gradsound.music.captions import Caption
 from gradsound.music.equal_loudness import gains
 from gradsound.synth.score import NOTE
@@ -32,7 +32,7 @@ SOFTER = 0.3  # times, for what sounds while a figure does
 
 PROGRAMS: tuple[Program, ...] = tuple(
     program_of(clang) if figure.voice == "clang" else find_voice(figure.voice)
-    for figure in FIGURES.values()
+    for figure in ALARM_SOUNDS.values()
 )
 
 
@@ -81,7 +81,7 @@ def _abouts(ends: str, alarm: Alarm) -> set[_About]:
 
 
 @dataclass(slots=True)
-class Announcer:
+class AlarmAnnouncer:
     """Has alarms sound one after the other; what repeats, ever more seldom.
 
     An alarm of a kind that was heard just before has no figure; if it goes on, it has one
@@ -129,7 +129,7 @@ class Announcer:
             if time >= told.again and self._fits(alarm.kind, time):
                 told.sound(time, [one for one in alarms if one != alarm])
                 begin = max(time, self._free)
-                self.over = begin + FIGURES[alarm.kind].duration
+                self.over = begin + ALARM_SOUNDS[alarm.kind].duration
                 self._free = self.over + _APART
                 figures.append((alarm.kind, begin))
             elif alarm in late:
@@ -158,8 +158,8 @@ class Announcer:
 
     def _fits(self, kind: str, time: float) -> bool:
         """Whether there is room for a figure, and then for that of the end."""
-        over = max(time, self._free) + FIGURES[kind].duration
-        return kind == "end" or over + _APART + FIGURES["end"].duration <= self.until
+        over = max(time, self._free) + ALARM_SOUNDS[kind].duration
+        return kind == "end" or over + _APART + ALARM_SOUNDS["end"].duration <= self.until
 
     def untold(self) -> str:
         """How many alarms had no line since the last of their kind, if any."""
@@ -169,8 +169,8 @@ class Announcer:
 
 def tones(kind: str, level: float, pan: float) -> NDArray[np.void]:
     """The notes of a figure; voices are counted in the order of `PROGRAMS`."""
-    number = [*FIGURES].index(kind)
-    figure = FIGURES[kind]
+    number = [*ALARM_SOUNDS].index(kind)
+    figure = ALARM_SOUNDS[kind]
     notes = np.zeros(len(figure.tones), NOTE)
     onsets, durations, begins, ends = np.array(figure.tones).T
     notes["onset"], notes["duration"], notes["voice"] = onsets, durations, number

@@ -17,7 +17,7 @@ Tone: TypeAlias = "tuple[float, float, float, float]"
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class AlarmSound:
     """What is played at an alarm.
 
     Attributes:
@@ -38,19 +38,19 @@ def _beats(*onsets: float, lasting: float, hertz: float) -> tuple[Tone, ...]:
     return tuple((onset, lasting, hertz, hertz) for onset in onsets)
 
 
-FIGURES: Mapping[str, Figure] = {
+ALARM_SOUNDS: Mapping[str, AlarmSound] = {
     # Three and two, fast: the rhythm of an emergency.
-    "nonfinite": Figure(
+    "nonfinite": AlarmSound(
         "clang", _beats(0, 0.12, 0.24, 0.48, 0.60, lasting=0.09, hertz=88.0)
     ),
     # A heart that beats twice and stops.
-    "stall": Figure("organ", _beats(0, 0.14, 0.60, 0.74, lasting=0.10, hertz=165.0)),
+    "stall": AlarmSound("organ", _beats(0, 0.14, 0.60, 0.74, lasting=0.10, hertz=165.0)),
     # Three slow knocks.
-    "dead": Figure("pluck", _beats(0, 0.30, 0.60, lasting=0.25, hertz=131.0)),
+    "dead": AlarmSound("pluck", _beats(0, 0.30, 0.60, lasting=0.25, hertz=131.0)),
     # A whoop, twice.
-    "spike": Figure("square", ((0, 0.20, 330.0, 1320.0), (0.26, 0.20, 330.0, 1320.0))),
+    "spike": AlarmSound("square", ((0, 0.20, 330.0, 1320.0), (0.26, 0.20, 330.0, 1320.0))),
     # Ever lower, ever slower.
-    "vanishing": Figure(
+    "vanishing": AlarmSound(
         "sine",
         (
             (0, 0.08, 1046.5, 1046.5),
@@ -61,11 +61,11 @@ FIGURES: Mapping[str, Figure] = {
         ),
     ),
     # A hiccup.
-    "skipped": Figure("bell", ((0, 0.06, 988.0, 988.0), (0.09, 0.12, 659.0, 659.0))),
+    "skipped": AlarmSound("bell", ((0, 0.06, 988.0, 988.0), (0.09, 0.12, 659.0, 659.0))),
     # A long note, and the same again.
-    "plateau": Figure("square", _beats(0, 0.50, lasting=0.40, hertz=247.0)),
+    "plateau": AlarmSound("square", _beats(0, 0.50, lasting=0.40, hertz=247.0)),
     # A chord, upwards.
-    "recovery": Figure(
+    "recovery": AlarmSound(
         "bell",
         (
             (0, 0.10, 523.3, 523.3),
@@ -75,7 +75,7 @@ FIGURES: Mapping[str, Figure] = {
         ),
     ),
     # Short, short, long: home.
-    "end": Figure(
+    "end": AlarmSound(
         "soft",
         (
             (0, 0.10, 659.3, 659.3),

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.music.alarm_announcer import PROGRAMS, SOFTER, Announcer, tones
+from gradsound.music.alarm_announcer import PROGRAMS, SOFTER, AlarmAnnouncer, tones
 from gradsound.music.captions import Caption
-from gradsound.music.notes import Voicing
-from gradsound.music.tracks import Lines
+from gradsound.music.notes import NoteWriter
+from gradsound.music.tracks import Tracks
 from gradsound.synth.score import NOTE, Score
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gradsound.alarms.thresholds import Alarm
     from gradsound.music.moments import Moment
     from gradsound.music.presets import Preset
-    from gradsound.music.tracks import Heard
+    from gradsound.music.tracks import TrackStates
 
 _MINUTE = 60.0  # seconds
 _FADES = 0.5  # seconds that a drone takes to fall silent
@@ -57,10 +57,10 @@ class Composer:
         name: str = "",
         until: float = inf,
     ) -> None:
-        self._lines, self._preset = Lines(names, preset), preset
-        self._voicing = Voicing(preset, len(self._lines.names), place)
+        self._lines, self._preset = Tracks(names, preset), preset
+        self._voicing = NoteWriter(preset, len(self._lines.names), place)
         self._place, self._name = place or 0.0, f"{name}, " if name else ""
-        self._figures = Announcer(preset.alarms, until)
+        self._figures = AlarmAnnouncer(preset.alarms, until)
         self._softer: list[tuple[float, float]] = []  # from when to when, seconds
         self._epoch: float | None = None
         self._minute = 1  # the next to tell
@@ -73,12 +73,12 @@ class Composer:
         """What each line is: its name, and which layers it gathers if these are several."""
         return self._lines.described()
 
-    def gathered(self) -> list[tuple[str, tuple[int, ...]]]:
+    def layers_by_track(self) -> list[tuple[str, tuple[int, ...]]]:
         """The name of each line, and the layers that it gathers."""
-        return self._lines.gathered()
+        return self._lines.layers_by_track()
 
     def longer(self, moments: Sequence[Moment]) -> NDArray[np.float64]:
-        """As `Lines.longer`: times that of the layout."""
+        """As `Tracks.longer`: times that of the layout."""
         return self._lines.longer(moments)
 
     def learn(self, moments: Sequence[Moment]) -> None:
@@ -151,7 +151,10 @@ class Composer:
         return Score(self.voices, notes, np.array([left]))
 
     def _soften(
-        self, heard: Heard, begins: NDArray[np.float64], durations: NDArray[np.float64]
+        self,
+        heard: TrackStates,
+        begins: NDArray[np.float64],
+        durations: NDArray[np.float64],
     ) -> None:
         """Makes room for figures: what begins while one sounds is softer."""
         longer = durations / self.layout.duration

@@ -5,9 +5,8 @@ from __future__ import annotations
 from math import ceil, prod
 from typing import TYPE_CHECKING
 
-from gradsound.music.alarm_sounds import FIGURES
+from gradsound.music.alarm_sounds import ALARM_SOUNDS
 from gradsound.music.presets import at_speed
-from gradsound.music.textures import lay_out
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
 _NOTE = 0.03  # seconds; shorter notes have hardly a pitch
 _STEP = 1 / 15  # seconds; faster ones the ear does not follow
-_END = 0.5 + FIGURES["end"].duration  # seconds that the end takes
+_END = 0.5 + ALARM_SOUNDS["end"].duration  # seconds that the end takes
 _LEAST = 5.0  # seconds; in less there is nothing to follow
 
 
@@ -42,13 +41,10 @@ def fitting(
     counts = [len(preset.bands_of(names)) for names in runs]
     values = sum(drive.drives == "voice" for drive in preset.drives)
     longest = prod(drive.longest for drive in preset.drives if drive.drives == "tempo")
-    usual = longest * max(
-        lay_out(preset.texture, count + values, preset.note, preset.rest).duration
-        for count in counts
-    )
+    usual = longest * max(preset.layout(count + values).duration for count in counts)
     room = seconds - _END
     if steps * usual <= room:
         return preset, 1
-    fastest = min(usual, max(_STEP, usual * min(1.0, _NOTE / preset.note)))
+    fastest = min(usual, max(_STEP, usual * min(1.0, _NOTE / preset.note_seconds)))
     together = ceil(steps * fastest / room)
     return at_speed(preset, usual / (room / ceil(steps / together))), together

@@ -85,9 +85,9 @@ def find_bands(
         return each_layer(names)
     parts = [_part(name) for name in names]
     if {"attention", "mlp"} <= {*parts}:
-        return _gathered([*_PARTS], _filled(names, parts))
+        return _ordered([*_PARTS], _filled(names, parts))
     cuts = np.arange(len(names)) * len(_DEPTHS) // len(names)
-    return _gathered(_DEPTHS, [_DEPTHS[cut] for cut in cuts])
+    return _ordered(_DEPTHS, [_DEPTHS[cut] for cut in cuts])
 
 
 def _by_patterns(
@@ -97,7 +97,7 @@ def _by_patterns(
     for band, globs in reversed([*patterns.items()]):
         for layer in choose(names, globs):
             of[layer] = band
-    bands = _gathered(dict.fromkeys([*patterns, "others"]), of)
+    bands = _ordered(dict.fromkeys([*patterns, "others"]), of)
     if len(bands) > MOST:
         raise ValueError(
             f"{len(bands)} bands ({', '.join(band.name for band in bands)}): nobody can "
@@ -132,7 +132,7 @@ def _shared(one: str, other: str) -> int:
     return len([*takewhile(lambda pair: pair[0] == pair[1], pairs)])
 
 
-def _gathered(order: Sequence[str] | Mapping[str, None], of: list[str]) -> tuple[Band, ...]:
+def _ordered(order: Sequence[str] | Mapping[str, None], of: list[str]) -> tuple[Band, ...]:
     """The bands in their order, without empty ones."""
     found = {name: tuple(k for k, band in enumerate(of) if band == name) for name in order}
     return tuple(Band(name, layers) for name, layers in found.items() if layers)

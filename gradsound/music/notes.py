@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.music.textures import lay_out
 from gradsound.synth.score import NOTE
 from gradsound.synth.voices.program import CONTROLS
 
@@ -17,13 +16,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gradsound.music.presets import Preset
-    from gradsound.music.tracks import Heard
+    from gradsound.music.tracks import TrackStates
 
 _BESIDE = 0.7  # times the level, for a norm from before clipping
 _PULSING = 1.5  # times the level, for lost norms in what is else without pauses
 
 
-class Voicing:
+class NoteWriter:
     """Gives lines their places in time and stereo.
 
     Args:
@@ -37,7 +36,7 @@ class Voicing:
     """
 
     def __init__(self, preset: Preset, lines: int, place: float | None) -> None:
-        self.layout = lay_out(preset.texture, lines, preset.note, preset.rest)
+        self.layout = preset.layout(lines)
         self.drones = preset.texture == "drone"
         self._preset = preset
         self._depth = np.linspace(0, 1, lines) if lines > 1 else np.zeros(1)
@@ -53,10 +52,10 @@ class Voicing:
         """Whether a drone is to be heard."""
         return bool(self._held["level"].any())
 
-    def notes(self, heard: Heard, durations: NDArray[np.float64]) -> NDArray[np.void]:
+    def notes(self, heard: TrackStates, durations: NDArray[np.float64]) -> NDArray[np.void]:
         """The notes of moments that follow each other, shape (K,).
 
-        Voices are counted as `Lines.programs` are, slots up to 2 B.
+        Voices are counted as `Tracks.programs` are, slots up to 2 B.
 
         Args:
             heard: What lines sound.
@@ -70,7 +69,7 @@ class Voicing:
         notes = self._made(heard, when, which)
         longer = durations[when] / self.layout.duration
         notes["onset"] = self.layout.onsets[which] * longer
-        self._lasting(notes, self.layout.note * longer)
+        self._lasting(notes, self.layout.note_seconds * longer)
         beside = heard.beside[when, which]
         also = notes[~np.isnan(beside)]
         also["hertz"] = beside[~np.isnan(beside), None]
@@ -91,7 +90,9 @@ class Voicing:
         self._held = held
         return held.ravel()
 
-    def _glides(self, heard: Heard, durations: NDArray[np.float64]) -> NDArray[np.void]:
+    def _glides(
+        self, heard: TrackStates, durations: NDArray[np.float64]
+    ) -> NDArray[np.void]:
         """Notes that go on from one moment to the next, shape (K,)."""
         count, lines = heard.present.shape
         when, which = np.indices((count, lines)).reshape(2, -1)
@@ -123,7 +124,7 @@ class Voicing:
         return np.concatenate([known[:, 1:].ravel(), lost])
 
     def _made(
-        self, heard: Heard, when: NDArray[np.intp], which: NDArray[np.intp]
+        self, heard: TrackStates, when: NDArray[np.intp], which: NDArray[np.intp]
     ) -> NDArray[np.void]:
         """Notes of some lines at some moments, shape (K,), without times."""
         notes = np.zeros(len(when), NOTE)
@@ -141,4 +142,4 @@ class Voicing:
 
     def _lasting(self, notes: NDArray[np.void], durations: NDArray[np.float64]) -> None:
         notes["duration"] = durations
-        notes["fade"] = np.minimum(self._preset.fade, durations / 2)
+        notes["fade"] = np.minimum(self._preset.fade_seconds, durations / 2)

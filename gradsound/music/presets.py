@@ -6,15 +6,17 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from gradsound.alarms.thresholds import Thresholds
+from gradsound.errors import renamed
 from gradsound.music.layer_groups import Band, each_layer, find_bands
 from gradsound.music.pitch import LinearPitch, LogPitch, Pitch
-from gradsound.music.textures import TEXTURES
+from gradsound.music.textures import TEXTURES, lay_out
 from gradsound.name_matching import unknown
 from gradsound.synth.voices.builtin import Voice, find_voice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from gradsound.music.textures import Layout
     from gradsound.music.value_mapping import Drive
     from gradsound.synth.voices.program import Program
 
@@ -31,8 +33,8 @@ _FARTHEST = 24  # semitones from band to band; four of them are then six octaves
 class Preset:
     """How steps become sound.
 
-    ``dataclasses.replace(gradsound.PRESETS["notes"], rest=0.3)`` makes another. Layers are
-    gathered into a few bands, and these laid out in time by the texture: "turn" (one after
+    ``dataclasses.replace(gradsound.PRESETS["notes"], rest_seconds=0.3)`` makes another.
+    Layers are gathered into a few bands, and these laid out in time by the texture: "turn" (one after
     the other), "chord" (at once), "drone" (at once, without end, gliding from step to
     step), "scan" (every layer, in one sweep), or "none" (nothing but alarms is heard).
 
@@ -43,9 +45,9 @@ class Preset:
         voice: What sounds the bands: a name that ``gradsound voices`` lists, or a function
             or module of your own (docs/voices.md), kept as its program; or several, of
             which each band has its own.
-        note: Seconds that a band sounds, its fades included; 0.001 to 2.
-        rest: Seconds of silence that end the step; 0 to 2.
-        fade: Seconds of raised cosine at each end of a note, at most half of it.
+        note_seconds: Seconds that a band sounds, its fades included; 0.001 to 2.
+        rest_seconds: Seconds of silence that end the step; 0 to 2.
+        fade_seconds: Seconds of raised cosine at each end of a note, at most half of it.
         level: Linear peak, above 0, at most 0.75; if loudness is equal, that of a sine of
             1000 Hz which is as loud, at most 0.2. True peaks are under -1 dBTP then, but of
             a voice that is noise, which has them between its samples.
@@ -73,9 +75,9 @@ class Preset:
     texture: str = "turn"
     pitch: Pitch
     voice: Voice | tuple[Voice, ...]
-    note: float
-    rest: float
-    fade: float
+    note_seconds: float
+    rest_seconds: float
+    fade_seconds: float
     level: float
     spread: float = 0.0
     bands: str | Mapping[str, tuple[str, ...]] = "auto"
@@ -97,13 +99,17 @@ class Preset:
         _ = self.programs
         if self.texture not in TEXTURES:
             raise ValueError(unknown("texture", self.texture, TEXTURES))
-        if not _SHORTEST <= self.note <= _LONGEST:
-            raise ValueError(f"note must be {_SHORTEST} to {_LONGEST} s, got {self.note}")
-        if not 0 <= self.rest <= _LONGEST:
-            raise ValueError(f"rest must be 0 to {_LONGEST} s, got {self.rest}")
-        if not 0 <= self.fade <= self.note / 2:
+        if not _SHORTEST <= self.note_seconds <= _LONGEST:
             raise ValueError(
-                f"fade must be 0 to half the note ({self.note / 2} s), got {self.fade}"
+                f"note_seconds must be {_SHORTEST} to {_LONGEST} s, got {self.note_seconds}"
+            )
+        if not 0 <= self.rest_seconds <= _LONGEST:
+            raise ValueError(
+                f"rest_seconds must be 0 to {_LONGEST} s, got {self.rest_seconds}"
+            )
+        if not 0 <= self.fade_seconds <= self.note_seconds / 2:
+            raise ValueError(
+                f"fade_seconds must be 0 to half the note ({self.note_seconds / 2} s), got {self.fade_seconds}"
             )
         loudest = _LOUDEST[self.equal_loudness]
         if not 0 < self.level <= loudest:
@@ -156,6 +162,14 @@ class Preset:
             return each_layer(names)
         return find_bands(names, None if isinstance(self.bands, str) else self.bands)
 
+    def layout(self, tracks: int) -> Layout:
+        """When tracks sound in a step of usual length."""
+        return lay_out(self.texture, tracks, self.note_seconds, self.rest_seconds)
+
+
+Preset.__init__ = renamed(  # type: ignore[method-assign]
+    note="note_seconds", rest="rest_seconds", fade="fade_seconds"
+)(Preset.__init__)
 
 # docs/design.md and docs/listening.md give the reason for each figure.
 _PITCH = LogPitch(anchor=261.6, semitones=12.0, lowest=61.7, highest=2637.0)  # C4, B1, E7
@@ -164,9 +178,9 @@ _NOTES = Preset(
     name="notes",
     pitch=_PITCH,
     voice=_VOICES,
-    note=0.070,
-    rest=0.140,
-    fade=0.008,
+    note_seconds=0.070,
+    rest_seconds=0.140,
+    fade_seconds=0.008,
     level=0.1,
     spread=0.7,
     register=5.0,
@@ -175,14 +189,21 @@ PRESETS: Mapping[str, Preset] = {
     preset.name: preset
     for preset in (
         _NOTES,
-        replace(_NOTES, name="chord", texture="chord", note=0.25, rest=0.1, fade=0.02),
+        replace(
+            _NOTES,
+            name="chord",
+            texture="chord",
+            note_seconds=0.25,
+            rest_seconds=0.1,
+            fade_seconds=0.02,
+        ),
         replace(
             _NOTES,
             name="scan",
             texture="scan",
             voice="soft",
-            note=0.06,
-            rest=0.2,
+            note_seconds=0.06,
+            rest_seconds=0.2,
             register=0.0,
             clipping=False,
         ),
@@ -192,21 +213,21 @@ PRESETS: Mapping[str, Preset] = {
             texture="drone",
             pitch=replace(_PITCH, anchor=130.8),
             voice=("soft", "sine", "soft", "sine"),
-            note=0.1,
-            rest=0.0,
+            note_seconds=0.1,
+            rest_seconds=0.0,
             level=0.025,
             register=7.0,
         ),
-        replace(_NOTES, name="alarms", texture="none", rest=0.0),
+        replace(_NOTES, name="alarms", texture="none", rest_seconds=0.0),
         # C. S. Perone, "Listening to the neural network gradient norms during training"
         # (2019). His tones began and ended abruptly; 2 ms edges take the clicks away.
         Preset(
             name="perone2019",
             pitch=LinearPitch(base=200.0, slope=100.0),
             voice="sine",
-            note=0.010,
-            rest=0.020,
-            fade=0.002,
+            note_seconds=0.010,
+            rest_seconds=0.020,
+            fade_seconds=0.002,
             level=0.1,
             bands="layers",
             equal_loudness=False,
@@ -240,11 +261,23 @@ def at_speed(preset: Preset, speed: float) -> Preset:
     Raises:
         ValueError: If notes would be under 0.001 s, or notes or silence over 2 s.
     """
-    least, most = max(preset.note, preset.rest) / _LONGEST, preset.note / _SHORTEST
+    least, most = (
+        max(preset.note_seconds, preset.rest_seconds) / _LONGEST,
+        preset.note_seconds / _SHORTEST,
+    )
     if not least <= speed <= most:
         raise ValueError(
             f"speed must be {least:g} to {most:g} with preset {preset.name!r}, "
             f"got {speed:g}"
         )
-    note, rest, fade = preset.note / speed, preset.rest / speed, preset.fade / speed
-    return replace(preset, note=note, rest=rest, fade=min(fade, note / 2))
+    note, rest, fade = (
+        preset.note_seconds / speed,
+        preset.rest_seconds / speed,
+        preset.fade_seconds / speed,
+    )
+    return replace(
+        preset,
+        note_seconds=note,
+        rest_seconds=rest,
+        fade_seconds=min(fade, note / 2),
+    )

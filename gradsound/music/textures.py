@@ -24,14 +24,14 @@ class Layout:
 
     Attributes:
         onsets: Of each line, shape (B,).
-        note: How long each sounds.
+        note_seconds: How long each sounds.
         sounding: When the last one ends.
         duration: Of the step, its silence included.
         together: How many sound at the same time, at most.
     """
 
     onsets: NDArray[np.float64]
-    note: float
+    note_seconds: float
     sounding: float
     duration: float
     together: int

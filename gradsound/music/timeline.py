@@ -67,20 +67,20 @@ class Timeline:
     Attributes:
         lines: Names of what sounds in a step.
         onsets: Seconds from the beginning of a step of usual length, of each line.
-        note: Seconds that each sounds; 0 if none does.
+        note_seconds: Seconds that each sounds; 0 if none does.
         usual: Seconds that a step of usual length takes.
     """
 
     lines: tuple[str, ...]
     onsets: tuple[float, ...]
-    note: float
+    note_seconds: float
     usual: float
     _stretches: list[_Stretch] = field(default_factory=list)
 
     @classmethod
     def of(cls, lines: Sequence[str], layout: Layout) -> Timeline:
         """An empty one of steps so laid out."""
-        note = layout.note if layout.sounding else 0.0
+        note = layout.note_seconds if layout.sounding else 0.0
         return cls(tuple(lines), tuple(map(float, layout.onsets)), note, layout.duration)
 
     def add(
@@ -116,7 +116,7 @@ class Timeline:
         lines = tuple(
             line
             for line, onset in zip(self.lines, self.onsets)
-            if onset <= within < onset + self.note
+            if onset <= within < onset + self.note_seconds
         )
         return Place(first, first + found.each - 1, lines)
 
@@ -151,7 +151,7 @@ class Timeline:
         return {
             "lines": self.lines,
             "onsets": self.onsets,
-            "note": self.note,
+            "note": self.note_seconds,
             "usual": self.usual,
             "stretches": stretches,
         }

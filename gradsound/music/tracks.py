@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.alarms.running_median import Usual
+from gradsound.alarms.running_median import RunningMedian
 from gradsound.music.equal_loudness import gains
 from gradsound.music.layer_groups import MOST, band_norms
 from gradsound.music.pitch import LogPitch
@@ -36,7 +36,7 @@ _UNISON = 1 + 1e-4  # times larger; less is rounding, not clipping
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Heard:
+class TrackStates:
     """What lines sound, shape (S, B) each.
 
     Attributes:
@@ -56,7 +56,7 @@ class Heard:
     controls: dict[str, NDArray[np.float64]]
 
 
-class Lines:
+class Tracks:
     """The lines of a run.
 
     Args:
@@ -86,7 +86,7 @@ class Lines:
         self._pitches = [
             _transposed(preset.pitch, preset.register * k) for k in range(count)
         ]
-        self._usual = Usual(count)
+        self._usual = RunningMedian(count)
         self._noted: dict[str, float] = {}  # values, as last
 
     def longer(self, moments: Sequence[Moment]) -> NDArray[np.float64]:
@@ -99,7 +99,7 @@ class Lines:
             times *= drive.lasting(drive.places(self._values(moments, drive.value)))
         return times
 
-    def hear(self, moments: Sequence[Moment]) -> Heard:
+    def hear(self, moments: Sequence[Moment]) -> TrackStates:
         """What the next moments sound."""
         steps = [moment.step for moment in moments]
         missing = np.stack([step.absent for step in steps])  # (S, L)
@@ -135,7 +135,7 @@ class Lines:
             bright = 2 * drive.places(self._values(moments, drive.value)) - 1
             controls["deviation"][:] = np.nan_to_num(bright)[:, None]
         level = np.full(hertz.shape, self._preset.level)
-        heard = Heard(~absent, lost, hertz, level, beside, controls)
+        heard = TrackStates(~absent, lost, hertz, level, beside, controls)
         for drive in self._spoken:
             heard = self._with_value(heard, drive, moments)
         if self._preset.equal_loudness:
@@ -147,7 +147,7 @@ class Lines:
         for moment in moments:
             self._noted |= moment.step.values
 
-    def gathered(self) -> list[tuple[str, tuple[int, ...]]]:
+    def layers_by_track(self) -> list[tuple[str, tuple[int, ...]]]:
         """The name of each line, and the layers that it gathers; none, if of a value."""
         layers = [band.layers for band in self.bands]
         layers += [()] * len(self._spoken)
@@ -200,13 +200,15 @@ class Lines:
             values.append(last if moment.present else np.nan)
         return np.array(values)
 
-    def _with_value(self, heard: Heard, drive: Drive, moments: Sequence[Moment]) -> Heard:
+    def _with_value(
+        self, heard: TrackStates, drive: Drive, moments: Sequence[Moment]
+    ) -> TrackStates:
         """With a further line, of a value."""
         places = drive.places(self._values(moments, drive.value))[:, None]
         level = np.full(places.shape, self._preset.level)
         nothing = np.full(places.shape, np.nan)
         new = {"norm": np.nan_to_num(places), "deviation": np.zeros(places.shape)}
-        return Heard(
+        return TrackStates(
             np.hstack([heard.present, ~np.isnan(places)]),
             np.hstack([heard.lost, np.zeros(places.shape, bool)]),
             np.hstack([heard.hertz, drive.hertz(places)]),
@@ -215,7 +217,7 @@ class Lines:
             {name: np.hstack([heard.controls[name], new[name]]) for name in new},
         )
 
-    def _equalise(self, heard: Heard) -> None:
+    def _equalise(self, heard: TrackStates) -> None:
         """Makes all lines as loud as each other."""
         *programs, lost = self.programs
         for line, program in enumerate(programs):

@@ -24,7 +24,7 @@ class Drive:
     """A value that drives something.
 
     Attributes:
-        value: Its name, as given to `Attachment.note`. What was noted last counts.
+        value: Its name, as given to `Attachment.log_values`. What was noted last counts.
         drives: "tempo", from half as fast at ``low`` to twice at ``high``; "brightness", of
             voices that have it; or "voice": it is a further voice, over three octaves.
         low: The value at one end.

@@ -33,7 +33,7 @@ class NoDeviceError(Exception):
     """There is no sound device; the message says why."""
 
 
-class Loudspeaker:
+class SoundDevice:
     """Plays samples as the device asks for them, as long as there is one.
 
     Args:

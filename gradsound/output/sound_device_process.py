@@ -26,7 +26,7 @@ from typing import Any
 sys.path[:] = [path for path in sys.path if path != os.path.dirname(__file__)]  # noqa: PTH120
 
 _BYTES = 4  # a sample, float32
-_LOOK = 1.0  # seconds between looks at whether anybody is there
+_POLL_SECONDS = 1.0  # seconds between looks at whether anybody is there
 
 
 def main() -> None:
@@ -76,7 +76,7 @@ def _play(stream: Any, answers: int, size: int) -> None:
 
 def _watch(parent: int) -> None:
     while os.getppid() == parent:
-        time.sleep(_LOOK)
+        time.sleep(_POLL_SECONDS)
     os._exit(0)
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -15,50 +14,19 @@ import numpy as np
 
 from gradsound.errors import warn
 from gradsound.output.deterministic import remove_chance
+from gradsound.output.formats import FORMATS, check_path, part_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from gradsound.synth.mixer import Samples
 
-# By the file's ending: libsndfile's format, and the subtypes offered, the default first.
-FORMATS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    ".wav": ("WAV", ("PCM_16", "PCM_24", "FLOAT")),
-    ".flac": ("FLAC", ("PCM_16", "PCM_24")),
-    ".ogg": ("OGG", ("VORBIS",)),
-}
 _BYTES = {"PCM_16": 2, "PCM_24": 3, "FLOAT": 4}  # a sample
 _WAV_MAX = 2**32 - 2**24  # bytes; the lengths in a WAV file have 32 bits, some are markers
 _VORBIS = 1 << 16  # frames at once; libsndfile's Vorbis takes much stack for more
-
-
-def check_path(path: Path, subtype: str | None = None) -> str:
-    """Returns the subtype to write ``path`` with, once it can be written.
-
-    Raises:
-        ValueError: If the ending is not that of a format offered, or the format has no
-            such subtype.
-        OSError: If no file can be made there.
-    """
-    if path.suffix.lower() not in FORMATS:
-        raise ValueError(f"{path}: a sound file ends in {', '.join(FORMATS)}")
-    name, subtypes = FORMATS[path.suffix.lower()]
-    if subtype is not None and subtype not in subtypes:
-        raise ValueError(f"{name} has subtype {', '.join(subtypes)}, got {subtype!r}")
-    if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, "Is a directory", str(path))
-    part = part_of(path)
-    try:
-        part.touch()
-    except OSError as error:
-        raise type(error)(error.errno, error.strerror, str(path)) from error
-    finally:  # also if a signal ends us in between
-        with suppress(OSError):
-            part.unlink()
-    return subtype or subtypes[0]
 
 
 def write_sound(
@@ -162,8 +130,3 @@ def _quantised(samples: Samples, subtype: str) -> NDArray[np.generic]:
     if bits == 16:
         return np.asarray(whole, np.int16)
     return np.asarray(whole, np.int32) << 8  # it takes 24 bits as the upper of 32
-
-
-def part_of(path: Path) -> Path:
-    """A name beside ``path`` that no other writer of it has."""
-    return path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from gradsound.errors import warn
-from gradsound.output.sound_file import FORMATS, part_of
+from gradsound.output.formats import FORMATS, part_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import ceil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,21 +17,21 @@ from gradsound.alarms.thresholds import KINDS, Alarm
 from gradsound.music.captions import Caption, markers
 from gradsound.music.composer import Composer
 from gradsound.music.moments import Moment, nothing
+from gradsound.music.presets import find_preset
+from gradsound.open_run import run_for
 from gradsound.output.sound_file import write_sound
 from gradsound.output.wav_markers import add_markers
 from gradsound.output.webvtt import ENDING, write_captions
-from gradsound.rendering.sound import SAMPLE_RATE
-from gradsound.runs.reader import run_for
 from gradsound.runs.summary import summarize
-from gradsound.synth.mixer import Mixer
+from gradsound.synth.mixer import SAMPLE_RATE, Mixer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from gradsound.music.presets import Preset
     from gradsound.runs.model import Run
     from gradsound.synth.mixer import Samples
+    from gradsound.synth.voices.builtin import Voice
 
 _LASTS = 1.3  # seconds, about, of each example
 _PAUSE = 0.7  # seconds between two
@@ -48,19 +49,32 @@ _MEANS = {
 }
 
 
-def legend(run: Run, path: Path, preset: Preset) -> list[Caption]:
-    """Writes the legend of a run, and its captions beside it; returns these.
+def legend(
+    run: Run | str | Path,
+    path: str | Path,
+    *,
+    preset: str | Preset = "notes",
+    voice: Voice | None = None,
+) -> list[Caption]:
+    """Writes what a run's bands and all alarms sound like, one by one, with captions.
 
-    In a WAV file they are markers, too.
+    The captions are in a WebVTT file beside the sound. In a WAV file they are markers, too.
 
     Args:
-        run: The run; its layers sound at their typical norms, or at 1 if they have none.
-        path: The sound file to write.
-        preset: How it sounds.
+        run: A run, or the path of a run file. Its layers sound at their typical norms; a
+            layer without any finite norm sounds at norm 1.
+        path: The sound file to write, ending in .wav, .flac or .ogg.
+        preset: How steps sound, as for `gradsound.render`.
+        voice: As for `gradsound.render`.
+
+    Returns:
+        The captions, in order of time.
 
     Raises:
         As `gradsound.render`.
     """
+    path = Path(path)
+    preset = find_preset(preset, voice)
     if path.suffix.lower() == ENDING:
         raise ValueError(f"{path}: a legend is a sound; its captions are written beside it")
     run = run_for(run, [path, path.with_suffix(ENDING)], "write its legend")

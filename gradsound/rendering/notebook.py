@@ -18,10 +18,11 @@ import numpy as np
 
 from gradsound.errors import MissingExtraError
 from gradsound.music.presets import find_preset
+from gradsound.open_run import open_run
 from gradsound.rendering.picture import draw
-from gradsound.rendering.sound import SAMPLE_RATE, Sound
-from gradsound.runs.reader import read_run
+from gradsound.rendering.sound import Sound
 from gradsound.runs.summary import summarize, tell
+from gradsound.synth.mixer import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +50,7 @@ def run_html(run: Run) -> str | None:
         seen = _picture(run, told)
     except (OSError, ValueError) as error:
         return f"<p>{escape(str(error))}</p>"
-    name = escape(run.header.note or run.name)
+    name = escape(run.header.comment or run.name)
     steps = "1 step" if summary.steps == 1 else f"{summary.steps:,} steps"
     sound, seconds = _data("audio/flac", _flac(samples)), len(samples) / SAMPLE_RATE
     return (
@@ -79,7 +80,7 @@ def attachment_html(url: str | None, kept: tuple[Path, int] | None) -> str | Non
     others = log.parent.glob(f"{glob.escape(log.stem)}.*{glob.escape(log.suffix)}")
     for path in (log, *others):  # a later run took its name, and it has another
         if path.exists() and path.stat().st_ino == number:
-            return run_html(read_run(path))
+            return run_html(open_run(path))
     return f"<p>{escape(str(log))}: is not there any more.</p>"
 
 
@@ -97,7 +98,7 @@ def to_wandb(run: Run) -> Any:
     import wandb  # for whoever logs there
 
     samples, _ = _heard(run)
-    return wandb.Audio(_quantised(samples), SAMPLE_RATE, run.header.note or run.name)
+    return wandb.Audio(_quantised(samples), SAMPLE_RATE, run.header.comment or run.name)
 
 
 def _heard(run: Run) -> tuple[Samples, int]:

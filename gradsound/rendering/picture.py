@@ -16,12 +16,10 @@ from gradsound.errors import MissingExtraError
 from gradsound.music.composer import Composer
 from gradsound.music.moments import Moment
 from gradsound.music.presets import find_preset
-from gradsound.music.textures import lay_out
-from gradsound.music.tracks import Lines
-from gradsound.rendering.sound import SAMPLE_RATE
-from gradsound.runs.reader import run_for
+from gradsound.music.tracks import Tracks
+from gradsound.open_run import run_for
 from gradsound.runs.summary import summarize, tell
-from gradsound.synth.mixer import render
+from gradsound.synth.mixer import SAMPLE_RATE, render
 from gradsound.synth.sequencer import LIMIT
 
 if TYPE_CHECKING:
@@ -110,8 +108,8 @@ def _draw(run: Run, preset: Preset, upper: Any, lower: Any = None) -> tuple[str,
     if not summary.steps:
         raise ValueError(f"{run.name}: has no steps, so there is nothing to draw")
     places, steps = _thin(run, summary.steps)
-    lines = Lines(run.header.layers, preset)
-    layout = lay_out(preset.texture, len(lines.names), preset.note, preset.rest)
+    lines = Tracks(run.header.layers, preset)
+    layout = preset.layout(len(lines.names))
     seconds = layout.duration  # of every step, as if nothing drove the tempo
     onsets = places * seconds
     moments = [Moment(step.number, step) for step in steps]
@@ -120,7 +118,7 @@ def _draw(run: Run, preset: Preset, upper: Any, lower: Any = None) -> tuple[str,
         _draw_spectrum(lower, onsets, moments, Composer(run.header.layers, preset), seconds)
     _draw_events(upper, summary, onsets, steps)
     _draw_axes(upper, lower, summary.steps * seconds, seconds)
-    name = run.header.note or run.name
+    name = run.header.comment or run.name
     count = "1 step" if summary.steps == 1 else f"{summary.steps:,} steps"
     return f"{name}: {count}, preset {preset.name}", summary
 
@@ -143,7 +141,7 @@ def _thin(run: Run, total: int) -> tuple[NDArray[np.float64], list[Step]]:
 
 
 def _draw_pitches(
-    axes: Any, lines: Lines, onsets: NDArray[np.float64], moments: list[Moment]
+    axes: Any, lines: Tracks, onsets: NDArray[np.float64], moments: list[Moment]
 ) -> None:
     from matplotlib import colormaps
 
@@ -221,7 +219,7 @@ def _draw_spectrum(
     duration: float,
 ) -> None:
     columns = max(_COLUMNS // len(moments), 1)  # a step
-    window = 1 << min(round(composer.layout.note * SAMPLE_RATE).bit_length(), 11)
+    window = 1 << min(round(composer.layout.note_seconds * SAMPLE_RATE).bit_length(), 11)
     begin, lasting = np.zeros(1), np.full(1, duration)
     scores = (composer.compose([moment], begin, lasting) for moment in moments)
     rows = np.hstack([_spectrum(score, columns, window) for score in scores])

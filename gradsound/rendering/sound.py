@@ -15,18 +15,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.alarms.run_detector import Watch
+from gradsound.alarms.run_detector import RunDetector
 from gradsound.music.captions import markers
 from gradsound.music.ensemble import Ensemble
 from gradsound.music.fit_duration import fitting
-from gradsound.music.moments import Moment, gathered, nothing
+from gradsound.music.moments import Moment, merge_moments, nothing
 from gradsound.music.presets import at_speed, find_preset
-from gradsound.output.sound_file import check_path, write_sound
+from gradsound.open_run import run_for
+from gradsound.output.formats import check_path
+from gradsound.output.sound_file import write_sound
 from gradsound.output.wav_markers import add_markers
 from gradsound.output.webvtt import ENDING, write_captions
 from gradsound.runs.compare import aligned, ratios
-from gradsound.runs.reader import run_for
-from gradsound.synth.mixer import Mixer
+from gradsound.synth.mixer import SAMPLE_RATE, SAMPLE_RATES, Mixer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
     from gradsound.synth.score import Score
     from gradsound.synth.voices.builtin import Voice
 
-SAMPLE_RATE = 44_100  # Hz, unless another is asked for
-SAMPLE_RATES = (16_000, 192_000)  # Hz; below, the highest notes would not fit
 _BLOCK = 1 << 21  # frames; rendering less at a time is slower, more takes memory
 _EARS = 2
 
@@ -140,7 +139,7 @@ class Sound:
             names = [run.name for run in runs]
         until = inf if duration is None else duration
         self._ensemble = Ensemble(layers, preset, names, until)
-        self._watches = [Watch(names, preset.thresholds) for names in layers]
+        self._watches = [RunDetector(names, preset.thresholds) for names in layers]
 
     @property
     def captions(self) -> list[Caption]:
@@ -199,7 +198,7 @@ class Sound:
         yield self._ensemble.finish([watch.end() for watch in self._watches], end)
 
     def _moments(
-        self, watch: Watch, steps: Sequence[Step | None], numbers: Sequence[int]
+        self, watch: RunDetector, steps: Sequence[Step | None], numbers: Sequence[int]
     ) -> list[Moment]:
         """What there is to be heard of the next steps of a run, several as one."""
         alarms = iter(watch.look([step for step in steps if step is not None]))
@@ -212,7 +211,7 @@ class Sound:
         if self._together == 1:
             return moments
         starts = range(0, len(moments), self._together)
-        return [reduce(gathered, moments[k : k + self._together]) for k in starts]
+        return [reduce(merge_moments, moments[k : k + self._together]) for k in starts]
 
     def _mark(self, path: Path) -> None:
         data = json.dumps(self.timeline.to_data()).encode()

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradsound.output.sound_file import write_sound
-from gradsound.rendering.sound import SAMPLE_RATE
-from gradsound.synth.mixer import render
+from gradsound.synth.mixer import SAMPLE_RATE, render
 from gradsound.synth.score import NOTE, Score
 from gradsound.synth.voices.builtin import VOICES, find_voice
 from gradsound.synth.voices.program import CONTROLS

@@ -51,7 +51,7 @@ def ratios(run: Run, other: Run) -> Run:
             f"{run.name} and {other.name} have different layers ({what}): a difference "
             "needs the same ones, --layers chooses some"
         )
-    header = replace(run.header, note=f"{other.name} / {run.name}", budget=None)
+    header = replace(run.header, comment=f"{other.name} / {run.name}", budget=None)
     return Run(header, _Ratios(run, other), f"{other.name} / {run.name}")
 
 

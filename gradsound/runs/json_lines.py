@@ -38,7 +38,7 @@ def encode_header(header: Header) -> bytes:
         "format": FORMAT,
         "version": ".".join(map(str, VERSION)),
         "start": header.start,
-        "note": header.note,
+        "note": header.comment,
         "layers": header.layers,
         "parameters": header.parameters,
     }
@@ -116,14 +116,14 @@ def decode_header(line: bytes) -> Header:
     budget: Any = found.get("budget")
     if not (budget is None or (_is_number(budget) and 0 < budget < 1)):
         raise RunFormatError(f'expected "budget": between 0 and 1, got {budget!r}')
-    start, note = found.get("start", ""), found.get("note", "")
-    if not (isinstance(start, str) and isinstance(note, str)):
+    start, comment = found.get("start", ""), found.get("note", "")
+    if not (isinstance(start, str) and isinstance(comment, str)):
         raise RunFormatError('expected "start" and "note" to be texts')
     return Header(
         layers=tuple(layers),
         parameters=tuple(parameters),
         start=start,
-        note=note,
+        comment=comment,
         budget=None if budget is None else float(budget),
     )
 

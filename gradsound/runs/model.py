@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -48,7 +48,7 @@ class Header:
         layers: Names of the layers, all different, length L, at least one.
         parameters: How many numbers each layer trains, length L.
         start: When the run began, ISO 8601.
-        note: Free text of whoever made the run.
+        comment: Free text of whoever made the run.
         budget: The share of time that measuring may take: numbers of steps that are missing
             are those it left out. None if every step was measured.
     """
@@ -56,7 +56,7 @@ class Header:
     layers: tuple[str, ...]
     parameters: tuple[int, ...]
     start: str
-    note: str = ""
+    comment: str = ""
     budget: float | None = None
 
 
@@ -131,48 +131,7 @@ class Run:
         steps: Iterable[Step] = _Selected(self.steps, chosen)
         if isinstance(self.steps, Iterator):  # these can be read once, so can they
             steps = iter(steps)
-        return Run(header, steps, self.name)
-
-    # The rest only passes on, upwards, to what imports its libraries when it is asked.
-
-    def audio(self) -> Any:
-        """Returns the sound as a ``wandb.Audio``: ``wandb.log({"sound": run.audio()})``.
-
-        It has the default preset; of a long run it is a time-lapse of 20 s.
-
-        Raises:
-            ImportError: If wandb is not installed.
-            ValueError: If the run has no steps.
-            RunFormatError: If a line of it is not a step.
-        """
-        from gradsound.rendering.notebook import to_wandb
-
-        return to_wandb(self)
-
-    def to_tensorboard(self, writer: Any, tag: str = "gradsound") -> None:
-        """Adds the sound and the picture to a TensorBoard log, at the last step.
-
-        The sound has the default preset, one channel and 16 bits, which is what TensorBoard
-        takes; of a long run it is a time-lapse of 20 s.
-
-        Args:
-            writer: A ``SummaryWriter`` of ``torch.utils.tensorboard``.
-            tag: What both are under: ``gradsound/sound`` and ``gradsound/picture``.
-
-        Raises:
-            MissingExtraError: If matplotlib is not installed.
-            ValueError: If the run has no steps.
-            RunFormatError: If a line of it is not a step.
-        """
-        from gradsound.rendering.notebook import to_tensorboard
-
-        to_tensorboard(self, writer, tag)
-
-    def _repr_html_(self) -> str | None:
-        """A player and a picture, for notebooks."""
-        from gradsound.rendering.notebook import run_html
-
-        return run_html(self)
+        return replace(self, header=header, steps=steps)
 
 
 @dataclass(frozen=True, slots=True)

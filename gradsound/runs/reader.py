@@ -12,45 +12,12 @@ from gradsound.runs.model import Header, Run, Step
 
 if TYPE_CHECKING:
     import io
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
 _LINE_MAX = 1 << 26  # bytes; a line of 64 MiB is no step but a file of another kind
 # Bytes that are read at once. Each reading lets go of Python's lock for an instant; were it
 # oftener than every 5 ms, a thread that waits for the lock would ask for it in vain.
 _BUFFER = 1 << 20
-
-
-def read_run(path: str | Path, *, norms: str | Iterable[str] | None = None) -> Run:
-    """Opens a run file, or a finished run that another tool logged.
-
-    Of a run file only the header is read at once. The steps are read anew, in bounded
-    memory, each time that ``run.steps`` is iterated; a last line that was torn (its writer
-    was killed) is left out with a warning.
-
-    Args:
-        path: A file in the format of docs/run-format.md, or one of those in docs/logs.md
-            (Hugging Face, TensorBoard, W&B, MLflow, Lightning, CSV), or a folder of these.
-        norms: A glob over the names in a log of another tool, or several: which of them
-            are norms. If None, that is found by their names.
-
-    Raises:
-        OSError: If there is no such file, or it cannot be read.
-        RunFormatError: If it is not a run; the message has file, line and what was
-            expected. Iterating the steps raises it too.
-        ValueError: If ``norms`` are given for a run file, which says itself what they are.
-    """
-    path = Path(path)
-    if path.exists() and not (path.is_file() or path.is_dir()):
-        raise RunFormatError(f"{path}: a pipe or device; save the run to a file first")
-    from gradsound.logs.detect import read_log  # of which a writer has no need
-
-    globs = [norms] if isinstance(norms, str) else None if norms is None else [*norms]
-    if (logged := read_log(path, globs)) is not None:
-        return logged
-    refuse_norms(str(path), norms)
-    with path.open("rb") as file:
-        header = _read_header(str(path), lines(file))
-    return Run(header, _FileSteps(path), str(path))
 
 
 def refuse_norms(source: str, norms: object) -> None:
@@ -65,32 +32,16 @@ def refuse_norms(source: str, norms: object) -> None:
         )
 
 
-def run_for(run: Run | str | Path, outputs: Iterable[Path], act: str) -> Run:
-    """The run to present in files: read from its own, if it is given by path.
-
-    Args:
-        run: A run, or the path of a run file.
-        outputs: The files that will be written.
-        act: What is done, for the message: "draw it", for one.
+def read_run_file(path: Path) -> Run:
+    """Opens a run file: reads its header; the steps are read anew at each iteration.
 
     Raises:
-        OSError, RunFormatError: As `read_run`.
-        ValueError: If one of them is the run file itself, which would then be lost.
+        OSError: If there is no such file, or it cannot be read.
+        RunFormatError: If it is not a run file. Iterating the steps raises it too.
     """
-    if not isinstance(run, Run):
-        run = read_run(run)
-    for output in outputs:
-        if _same(output, run.name):
-            raise ValueError(f"{output}: is the run itself; {act} to another file")
-    return run
-
-
-def _same(path: Path, name: str) -> bool:
-    """Whether two paths are of one file, by whatever name or link."""
-    try:
-        return path.samefile(name)
-    except OSError:  # there is not even one
-        return False
+    with path.open("rb") as file:
+        header = _read_header(str(path), lines(file))
+    return Run(header, _FileSteps(path), str(path))
 
 
 def parse(source: str, numbered: Iterator[tuple[int, bytes]]) -> Run:
@@ -101,7 +52,7 @@ def parse(source: str, numbered: Iterator[tuple[int, bytes]]) -> Run:
         numbered: Lines with their numbers, as `lines` yields them.
 
     Raises:
-        RunFormatError: As `read_run`.
+        RunFormatError: As `read_run_file`.
     """
     header = _read_header(source, numbered)
     return Run(header, _read_steps(source, numbered, len(header.layers)), source)

@@ -10,14 +10,10 @@ Shapes: C channels, N frames, K events.
 
 from __future__ import annotations
 
-from functools import lru_cache
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from gradsound.errors import warn
-from gradsound.synth.kernels import numpy_kernel
 from gradsound.synth.voices.program import CONTROLS
 
 if TYPE_CHECKING:
@@ -25,7 +21,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from gradsound.synth.voices.program import Program
 
 TURN = 2.0**32  # a turn of phase: it wraps by itself, and exactly
 
@@ -36,8 +31,8 @@ EVENT = np.dtype(
         ("count", "i4"),  # frames, 1 to 2**24
         ("slot", "u4"),  # seed of its noise
         ("phase", "u4"),  # 2**-32 turns, at the first frame
-        ("step", "u4"),  # 2**-32 turns a frame, at the beginning
-        ("glide", "i4"),  # half of what a frame adds to the step
+        ("increment", "u4"),  # 2**-32 turns a frame, at the beginning
+        ("glide", "i4"),  # half of what a frame adds to the increment
         ("fade", "i4"),  # frames of raised cosine at each end
         ("gain", "f4", 2),  # linear
         ("pan", "f4", 2),  # gains of the left and right channel; of one, the left's
@@ -46,30 +41,3 @@ EVENT = np.dtype(
     align=True,
 )
 Kernel: TypeAlias = "Callable[[NDArray[np.float32], int, float, NDArray[np.void]], None]"
-
-
-@lru_cache(maxsize=64)
-def kernel(program: Program, channels: int) -> Kernel:
-    """Returns the fastest kernel of a program that there is here.
-
-    That is machine code where llvmlite is installed, else numpy; the samples are the same.
-    """
-    try:
-        from gradsound.synth.kernels import llvm_kernel
-    except ImportError:
-        return numpy_kernel.kernel(program, channels)
-    try:
-        return llvm_kernel.kernel(program, channels)
-    except (RuntimeError, OSError) as error:
-        why = str(error).partition("\n")[0]
-        warn(f"voice {program.name!r} cannot be compiled, numpy plays it instead: {why}")
-        return numpy_kernel.kernel(program, channels)
-
-
-def renderer() -> str:
-    """A sentence that says what renders."""
-    if find_spec("llvmlite") is None:
-        return "Rendered by numpy; pip install 'gradsound[jit]' makes them machine code."
-    from gradsound import llvm
-
-    return f"Rendered by machine code, for {llvm.processor()}."

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from gradsound.synth.events import EVENT, kernel
+from gradsound.synth.events import EVENT
 from gradsound.synth.kernels import numpy_kernel
-from gradsound.synth.sequencer import Placer
+from gradsound.synth.kernels.select import kernel
+from gradsound.synth.limiter import limited
+from gradsound.synth.sequencer import Sequencer
 from gradsound.synth.voices.program import ROOM
 
 if TYPE_CHECKING:
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
 
 Samples: TypeAlias = NDArray[np.float32]  # (N, C), within -1..1, never 1-D
 
-_KNEE = 0.8  # linear; what is below leaves the limiter as it is
+SAMPLE_RATE = 44_100  # Hz, unless another is asked for
+SAMPLE_RATES = (16_000, 192_000)  # Hz; below, the highest notes would not fit
 
 
 class Mixer:
@@ -43,7 +46,7 @@ class Mixer:
     """
 
     def __init__(self, sample_rate: int, channels: int) -> None:
-        self.placer = Placer(sample_rate, channels)
+        self.placer = Sequencer(sample_rate, channels)
         self._sample_rate, self._channels = sample_rate, channels
         self._voices: dict[Program, _Voice] = {}
 
@@ -123,19 +126,6 @@ class _Voice:
         goes_on = self._sounding["first"] + self._sounding["count"] > end
         if not goes_on.all():
             self._sounding = self._sounding[goes_on]
-
-
-def limited(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Samples of any shape, bent to within -1..1 where they are beyond the knee.
-
-    What is not a number, as a user's voice may make, is silence.
-    """
-    if samples.size and max(samples.max(), -samples.min()) <= _KNEE:
-        return samples
-    size = np.abs(np.nan_to_num(samples, posinf=1e30, neginf=-1e30))
-    over = (size - np.float32(_KNEE)) / np.float32(1 - _KNEE)
-    bent = np.float32(_KNEE) + np.float32(1 - _KNEE) * (over / (1 + over))
-    return np.copysign(np.where(size > _KNEE, bent, size), samples).astype(np.float32)
 
 
 def render(score: Score, sample_rate: int, channels: int = 1) -> Samples:

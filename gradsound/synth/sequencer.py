@@ -23,7 +23,7 @@ LIMIT = 0.45  # of the sample rate: no pitch is above
 _GOLDEN = 0x9E3779B9
 
 
-class Placer:
+class Sequencer:
     """Gives scores their place, one after the other, or at once where they come late.
 
     Args:
@@ -67,12 +67,12 @@ class Placer:
         first = np.rint(begin * rate).astype(np.int64)
         last = np.rint((begin + notes["duration"]) * rate).astype(np.int64)
         count = np.maximum(last - first, 1)
-        steps = np.minimum(notes["hertz"] / rate, LIMIT) * TURN  # (K, 2)
+        increments = np.minimum(notes["hertz"] / rate, LIMIT) * TURN  # (K, 2)
         events = np.zeros(len(notes), EVENT)
         events["first"], events["count"] = first, count
         events["slot"] = notes["slot"] % PART
-        events["step"] = steps[:, 0]
-        events["glide"] = np.floor((steps[:, 1] - steps[:, 0]) / (2 * count))
+        events["increment"] = increments[:, 0]
+        events["glide"] = np.floor((increments[:, 1] - increments[:, 0]) / (2 * count))
         events["fade"] = np.rint(notes["fade"] * rate)
         events["gain"] = notes["level"]
         angle = (notes["pan"] + 1) * (np.pi / 4)
@@ -98,7 +98,7 @@ class Placer:
             self._phases = np.concatenate([self._phases, new])
         count = events["count"].astype(np.uint32)
         glide = events["glide"].view(np.uint32)
-        gone = count * (events["step"] + glide * (count - np.uint32(1)))
+        gone = count * (events["increment"] + glide * (count - np.uint32(1)))
         order = np.argsort(slots, kind="stable")
         sums = np.cumsum(gone[order], dtype=np.uint32)
         before = sums - gone[order]

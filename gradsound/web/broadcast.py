@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradsound.live.conductor import FASTEST, Conductor
-from gradsound.synth.sequencer import Placer
+from gradsound.synth.sequencer import Sequencer
 from gradsound.web.messages import events, hello
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _AHEAD_LIVE = 0.02  # seconds before a sound is over in which the next is composed
 _AHEAD = 1.0  # seconds, where every step is known before; a network may stall as long
-_LOOK = 0.1  # seconds between looks at whether anything has come or ended
+_POLL_SECONDS = 0.1  # seconds between looks at whether anything has come or ended
 
 
 def programs_of(voices: Iterable[Program]) -> list[Program]:
@@ -43,14 +43,14 @@ def greeting(
 ) -> str:
     """What a page is told first: what it hears, and whether as it happens."""
     about = {
-        "note": run.header.note,
+        "note": run.header.comment,
         "start": run.header.start,
         "layers": run.header.layers,
         "preset": preset.name,
         "sample_rate": sample_rate,
         "live": live,
     }
-    return hello(Path(run.name).name, about, composer.gathered())
+    return hello(Path(run.name).name, about, composer.layers_by_track())
 
 
 class Broadcast:
@@ -100,7 +100,7 @@ class Broadcast:
             came=lambda: call(self._woken.set),
         )
         self._sample_rate, self._send, self._told = sample_rate, send, told
-        self._placer = Placer(sample_rate, preset.channels)
+        self._placer = Sequencer(sample_rate, preset.channels)
         self._ahead = round((_AHEAD_LIVE if live else _AHEAD) * sample_rate)  # frames
         self._live, self._heard = live, heard
         voices = self.conductor.composer.voices
@@ -161,8 +161,8 @@ class Broadcast:
     async def _wait(self) -> None:
         """Until something may be wanted, or has come."""
         if self.spare > 0:
-            await asyncio.sleep(min(self.spare, _LOOK))
+            await asyncio.sleep(min(self.spare, _POLL_SECONDS))
             return
         with suppress(TimeoutError, asyncio.TimeoutError):
-            await asyncio.wait_for(self._woken.wait(), _LOOK)
+            await asyncio.wait_for(self._woken.wait(), _POLL_SECONDS)
         self._woken.clear()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from gradsound.rendering.sound import SAMPLE_RATE
+from gradsound.synth.mixer import SAMPLE_RATE
 from gradsound.web.broadcast import Broadcast, greeting, programs_of
 from gradsound.web.messages import caption, columns, over
-from gradsound.web.recent_history import APART, Recent
+from gradsound.web.recent_history import APART, RecentHistory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gradsound.web.listener import Listener
 
 
-class OnAir:
+class LiveStream:
     """What all pages of a training hear.
 
     Args:
@@ -44,7 +44,11 @@ class OnAir:
         tell: Callable[[Caption], object] = lambda _: None,
         how: Callable[[], str] = lambda: "",
     ) -> None:
-        self._recent, self._tell, self._how = Recent(len(run.header.layers)), tell, how
+        self._recent, self._tell, self._how = (
+            RecentHistory(len(run.header.layers)),
+            tell,
+            how,
+        )
         self._listeners: set[Listener] = set()
         self._over = asyncio.Event()
         self._later = 0.0  # seconds by which the training began before the sound

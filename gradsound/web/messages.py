@@ -32,7 +32,7 @@ _EVENT = np.dtype(
         ("line", "<i2"),
         ("slot", "<u4"),
         ("phase", "<u4"),
-        ("step", "<u4"),
+        ("increment", "<u4"),
         ("glide", "<i4"),
         ("fade", "<u4"),
         ("gain", "<f4", 2),

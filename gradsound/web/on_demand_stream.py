@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from gradsound.music.composer import Composer
-from gradsound.rendering.sound import SAMPLE_RATE
+from gradsound.synth.mixer import SAMPLE_RATE
 from gradsound.web.broadcast import Broadcast, greeting, programs_of
 from gradsound.web.messages import caption, over, playing
 from gradsound.web.overview import overview
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gradsound.web.listener import Listener
 
 
-class OnDemand:
+class OnDemandStream:
     """What each page of a finished run hears.
 
     Args:

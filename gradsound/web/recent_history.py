@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from gradsound.music.moments import gathered
+from gradsound.music.moments import merge_moments
 from gradsound.web.messages import column, columns
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _BYTES_MAX = 1 << 23  # of all columns; of very many layers, fewer minutes are k
 _CAPTIONS_MAX = 100
 
 
-class Recent:
+class RecentHistory:
     """Keeps what was shown of late.
 
     Args:
@@ -39,7 +39,7 @@ class Recent:
     def add(self, moment: Moment) -> None:
         """Adds what was heard; what comes close together is one column."""
         pending = self._pending
-        self._pending = moment if pending is None else gathered(pending, moment)
+        self._pending = moment if pending is None else merge_moments(pending, moment)
 
     def column(self) -> bytes | None:
         """The column of what was added since the last one, if anything was."""

@@ -34,11 +34,11 @@ _START = (
 _ALARM, _CAPTION = "gradsound! ", "gradsound. "
 _SAID = 1  # the exit status of a process that has said why
 _log = logging.getLogger("gradsound")
-_LOOK = 0.1  # seconds between looks at a file of which nobody tells that it grew
+_POLL_SECONDS = 0.1  # seconds between looks at a file of which nobody tells that it grew
 _MOST = 1 << 16  # bytes read in one go
 
 
-class Beside:
+class WorkerProcess:
     """The trainer's end.
 
     Args:
@@ -131,7 +131,7 @@ class Beside:
         return said or self._end()
 
 
-class Trainer:
+class ParentLink:
     """The process's end: what the trainer says.
 
     Args:
@@ -146,7 +146,7 @@ class Trainer:
         """Waits a moment for more; when the run is over, True once more, then False."""
         if self._over:
             return False
-        if select.select([0], [], [], _LOOK)[0]:
+        if select.select([0], [], [], _POLL_SECONDS)[0]:
             more = os.read(0, _MOST)
             *lines, self._line = (self._line + more).split(b"\n")
             self._over = not more or b"end" in lines

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gradsound.music.preset_json import from_data, to_data
 from gradsound.rendering.sound import Sound
 from gradsound.runs.reader import lines, parse
-from gradsound.workers.process import Beside, Trainer, serve
+from gradsound.workers.process import ParentLink, WorkerProcess, serve
 
 if TYPE_CHECKING:
     from gradsound.music.presets import Preset
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 _NICE = 19  # training comes first; a file is not heard before it is whole
 
 
-def follow(run: Path, reading: int, path: Path, preset: Preset, *, discard: bool) -> Beside:
+def follow(
+    run: Path, reading: int, path: Path, preset: Preset, *, discard: bool
+) -> WorkerProcess:
     """Starts it.
 
     Args:
@@ -36,7 +38,7 @@ def follow(run: Path, reading: int, path: Path, preset: Preset, *, discard: bool
         "preset": to_data(preset),
         "discard": discard,
     }
-    return Beside("render_file", job, reading)
+    return WorkerProcess("render_file", job, reading)
 
 
 def main() -> None:
@@ -47,7 +49,7 @@ def main() -> None:
 
 
 def _follow(job: dict[str, Any]) -> None:
-    trainer = Trainer(job["trainer"])
+    trainer = ParentLink(job["trainer"])
     with open(job["reading"], "rb") as file:  # noqa: PTH123 (a descriptor, no path)
         run = parse(job["run"], lines(file, trainer.may_write))
         Sound([run], from_data(job["preset"])).write(Path(job["path"]))

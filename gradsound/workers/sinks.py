@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from gradsound.music.preset_json import to_data
 from gradsound.output.sound_device import FRAMES, check_installed
-from gradsound.rendering.sound import SAMPLE_RATE
+from gradsound.synth.mixer import SAMPLE_RATE
 from gradsound.web.host_and_port import Address, check_port
-from gradsound.workers.process import Beside
+from gradsound.workers.process import WorkerProcess
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +23,7 @@ _ENDS = 1.8  # seconds that it may take to play what came last; then it is ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Live:
+class DeviceSink:
     """How to listen live.
 
     Attributes:
@@ -64,11 +64,11 @@ class Live:
             "frames": FRAMES[self.latency],
             "volume": self.volume,
         }
-        return Player(Beside("play_device", job, reading), self.volume)
+        return Player(WorkerProcess("play_device", job, reading), self.volume)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Web:
+class PageSink:
     """How to listen in a browser.
 
     Attributes:
@@ -85,7 +85,7 @@ class Web:
         check_port(self.port)
 
     def begin(self, run: Path, reading: int, preset: Preset) -> Player:
-        """Starts to serve the page, and prints where it is; as `Live.begin`."""
+        """Starts to serve the page, and prints where it is; as `DeviceSink.begin`."""
         address = Address(self.port)
         with address.listening as listening:
             job = {
@@ -94,7 +94,7 @@ class Web:
                 "token": address.token,
                 "socket": listening.fileno(),
             }
-            process = Beside("serve_page", job, reading, listening.fileno())
+            process = WorkerProcess("serve_page", job, reading, listening.fileno())
         sys.stderr.write(f"gradsound: {address}\n")
         return Player(process, url=address.url)
 
@@ -113,7 +113,7 @@ class Player:
     """
 
     def __init__(
-        self, process: Beside, volume: float = 1.0, url: str | None = None
+        self, process: WorkerProcess, volume: float = 1.0, url: str | None = None
     ) -> None:
         self._process, self._volume, self.url = process, volume, url
         self.error: BaseException | None = None

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from gradsound.measure.async_copy import Reading
+from gradsound.measure.async_copy import AsyncCopy
 from gradsound.measure.layers import is_sharded
 
 if TYPE_CHECKING:
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from gradsound.measure.norms.snapshot import Sample
+    from gradsound.measure.norms.snapshot import NormSnapshot
 
 
-class Summed:
-    """Norms of layers, added up over all ranks: as `taking.Taken`."""
+class ReducedNorms:
+    """Norms of layers, added up over all ranks: as `taking.LayerNorms`."""
 
     def __init__(self, total: torch.Tensor) -> None:
-        self._reading = Reading([total])
+        self._reading = AsyncCopy([total])
 
     @property
     def ready(self) -> bool:
-        """As `Taken.ready`."""
+        """As `LayerNorms.ready`."""
         return self._reading.ready
 
     def layers(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """As `Taken.layers`.
+        """As `LayerNorms.layers`.
 
         Raises:
             RuntimeError: If a rank could not measure its part.
@@ -47,13 +47,13 @@ class Summed:
         return np.sqrt(squares), present == 0
 
 
-class Shards:
+class ShardedNorms:
     """Adds up norms over all ranks, in one all-reduce of a few figures for each layer.
 
     Every rank must take part each time; so one that could not measure does too.
     """
 
-    def settle(self, parameters: Sequence[nn.Parameter | None]) -> None:
+    def rebind(self, parameters: Sequence[nn.Parameter | None]) -> None:
         """Looks at how parameters are divided, length P."""
         self._shares = np.array([_share(p) for p in parameters])
         self._on_device: tuple[torch.Tensor, torch.Tensor] | None = None
@@ -64,8 +64,8 @@ class Shards:
             at = f":{module.current_device()}" if kind != "cpu" else ""
             self._device = torch.device(f"{kind}{at}")
 
-    def add_up(self, sample: Sample | None, first: NDArray[np.intp]) -> Summed:
-        """As `taking.Alone`, of this rank's parts; None if they are unknown."""
+    def add_up(self, sample: NormSnapshot | None, first: NDArray[np.intp]) -> ReducedNorms:
+        """As `taking.LocalNorms`, of this rank's parts; None if they are unknown."""
         size = len(first)
         figures = np.zeros(2 * size + 1)  # squares, presence, failures
         if sample is None:
@@ -85,7 +85,7 @@ class Shards:
             shares, owners = self._on_device
             total[:size].index_add_(0, owners, vector.square() * shares)
         dist.all_reduce(total)
-        return Summed(total)
+        return ReducedNorms(total)
 
     def local_part(self, parameter: Any) -> torch.Tensor | None:
         """What this rank has of a parameter's gradient, if there is one."""

@@ -13,30 +13,31 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from gradsound.errors import warn
-from gradsound.measure.hooks.common import uncompiled
-from gradsound.measure.norms.batched import Meter
-from gradsound.measure.norms.per_layer import Alone
-from gradsound.measure.overhead_budget import Budget
-from gradsound.measure.pending_step import Pending, Scalars
-from gradsound.measure.scalars import Notes
-from gradsound.measure.step_queue import Emitter
+from gradsound.measure.hooks.guards import never_raises, uncompiled
+from gradsound.measure.logged_values import LoggedValues
+from gradsound.measure.norms.batched import BatchedNorms
+from gradsound.measure.norms.per_layer import LocalNorms
+from gradsound.measure.overhead_budget import OverheadBudget
+from gradsound.measure.pending_step import PendingStep, ScalerState
+from gradsound.measure.step_queue import StepQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
+    from torch.amp import GradScaler
     from torch.optim import Optimizer
 
-    from gradsound.measure.distributed.local_gradients import OwnGradients
-    from gradsound.measure.distributed.sharded_norms import Shards
-    from gradsound.measure.norms.per_layer import Taken
-    from gradsound.measure.norms.snapshot import Held, Sample
-    from gradsound.measure.parameter_tracker import Census
+    from gradsound.measure.distributed.local_gradients import LocalGradients
+    from gradsound.measure.distributed.sharded_norms import ShardedNorms
+    from gradsound.measure.norms.per_layer import LayerNorms
+    from gradsound.measure.norms.snapshot import NormCollector, NormSnapshot
+    from gradsound.measure.parameter_tracker import ParameterTracker
     from gradsound.measure.step_queue import Emit
 
 
-class Tap:
+class GradientMonitor:
     """Measures layers and emits their norms, until closed.
 
     It is reached from hooks only, which go when the optimizer or the model goes, and it
@@ -55,35 +56,37 @@ class Tap:
         handles: What keeps it informed, each with a ``remove()``.
     """
 
-    def __init__(self, census: Census, emit: Emit, budget: float | None = None) -> None:
-        self.census, self.emitter = census, Emitter(emit)
-        self._start, self._meter = time.perf_counter(), Meter()
-        self._shards: Shards | None = None
-        if census.sharded:
+    def __init__(
+        self, tracker: ParameterTracker, emit: Emit, budget: float | None = None
+    ) -> None:
+        self.tracker, self.queue = tracker, StepQueue(emit)
+        self._start, self._batched = time.perf_counter(), BatchedNorms()
+        self._shards: ShardedNorms | None = None
+        if tracker.sharded:
             from gradsound.measure.distributed.sharded_norms import (
-                Shards,  # half a second, for few
+                ShardedNorms,  # half a second, for few
             )
 
-            self._shards = Shards()
-        self._raw: list[tuple[NDArray[np.bool_], Taken]] = []  # of the step to come
-        self._notes = Notes()  # for it
-        parameters = len(census.parameters)
-        self._budget = None if budget is None else Budget(budget, parameters)
+            self._shards = ShardedNorms()
+        self._raw: list[tuple[NDArray[np.bool_], LayerNorms]] = []  # of the step to come
+        self._logged = LoggedValues()  # for it
+        parameters = len(tracker.parameters)
+        self._budget = None if budget is None else OverheadBudget(budget, parameters)
         self._muted, self._stays = False, False
         self._none: NDArray[np.bool_] | None = None  # which had no gradient, at last
         self._told = False  # that no gradient is visible
-        self.own: OwnGradients | None = None
+        self.own: LocalGradients | None = None
         self.steps = 0
         self.handles: list[Any] = []
-        self.settle()
+        self.rebind()
 
-    def settle(self) -> None:
+    def rebind(self) -> None:
         """Adapts to other parameters than before."""
-        alive = [reference() for reference in self.census.parameters]
+        alive = [reference() for reference in self.tracker.parameters]
         if self._shards is not None:
-            self._shards.settle(alive)
+            self._shards.rebind(alive)
         if self.own is not None:
-            self.own.settle(alive)
+            self.own.rebind(alive)
 
     def close(self) -> None:
         """Emits what is under way and removes every hook. A second call does nothing."""
@@ -108,10 +111,13 @@ class Tap:
             self._muted = True
             warn(f"{error}; this rank goes on adding up gradients with the others")
 
-    def measure_skipped(self, optimizer: Optimizer, scale: float) -> None:
-        """Takes and emits a step that a scaler of that scale skipped."""
-        self.measure(optimizer, skipped_at=scale)
+    @never_raises
+    def measure_skipped(self, optimizer: Optimizer, scaler: GradScaler) -> None:
+        """Takes and emits a step that a scaler skipped."""
+        # The scaler has just waited for its verdict, so asking its scale costs no sync.
+        self.measure(optimizer, skipped_at=scaler.get_scale())
 
+    @never_raises
     def measure(
         self,
         optimizer: Optimizer,
@@ -127,23 +133,30 @@ class Tap:
             skipped_at: If the step was skipped and its gradients are unscaled: the scale.
         """
         if self.own is not None:
-            self.measure_held(self.own.held, self.own.scalars(optimizer), skipped_at)
+            self.measure_collected(
+                self.own.collector, self.own.scalars(optimizer), skipped_at
+            )
             return
         begin = time.perf_counter()
         if self._begins(begin):
             taken = self._take(self._sample, fresh)
-            self._ends(begin, taken, Scalars.of(optimizer), skipped_at)
+            self._ends(begin, taken, ScalerState.of(optimizer), skipped_at)
 
-    def measure_held(
-        self, held: Held, scalars: Scalars | None, skipped_at: float | None = None
+    @never_raises
+    def measure_collected(
+        self,
+        collector: NormCollector,
+        scalars: ScalerState | None,
+        skipped_at: float | None = None,
     ) -> None:
         """As `measure`, of norms that were taken one by one, which it empties."""
         begin = time.perf_counter()
         if self._begins(begin):
-            taken = self._take(held.sample, len(self.census.parameters))
+            taken = self._take(collector.sample, len(self.tracker.parameters))
             self._ends(begin, taken, scalars, skipped_at)
-        held.norms.clear()
+        collector.norms.clear()
 
+    @never_raises
     def before_clip(self, parameters: Iterable[torch.Tensor] | None = None) -> None:
         """Takes the norms of layers before some of their gradients are clipped.
 
@@ -153,28 +166,29 @@ class Tap:
         begin = time.perf_counter()
         if self.own is not None or not self._is_allowed(begin):
             return
-        layers = self.census.layers_of(parameters)
+        layers = self.tracker.layers_of(parameters)
         for done, _ in self._raw:
             layers = layers & ~done
         if layers.any():
-            wanted = None if layers.all() else self.census.parameters_of(layers)
-            taken = self._take(lambda: self._meter.take(self._gradients(wanted)))
+            wanted = None if layers.all() else self.tracker.parameters_of(layers)
+            taken = self._take(lambda: self._batched.take(self._gradients(wanted)))
             self._raw.append((layers, taken))
         if self._budget is not None:
             self._budget.spend(time.perf_counter() - begin)
 
     @uncompiled
-    def note(self, values: Mapping[str, object]) -> None:
+    def log_values(self, values: Mapping[str, object]) -> None:
         """Keeps values for the next step that is measured; once closed, none.
 
         The time that takes is not part of the budget: it is asked for, step by step.
         """
         if self.handles and not self._muted:
-            self._notes.add(values)
+            self._logged.add(values)
 
+    @never_raises
     def flush(self) -> None:
         """Emits everything that was measured, and waits for it if need be."""
-        self.safely(self.emitter.flush)
+        self.queue.flush()
 
     def part_of(self, parameter: torch.Tensor) -> torch.Tensor | None:
         """What this rank has of a parameter's gradient, if there is one."""
@@ -182,46 +196,45 @@ class Tap:
             return parameter.grad
         return self._shards.local_part(parameter)
 
-    def safely(self, act: Callable[..., None], *args: Any) -> None:
-        """Does what a hook has to do; an exception ends the measuring, not training."""
-        differentiating = torch.is_grad_enabled()
-        torch._C._set_grad_enabled(False)  # as no_grad(), for a third of its time
-        try:
-            act(*args)
-        except Exception:  # noqa: BLE001 (whatever it is, training must go on)
-            with suppress(Exception):  # it may be what ended the measuring
-                self.emitter.flush()
-            self.emitter.pending.clear()
-            if self._muted:
-                return
-            self._muted = True
-            if self._shards is None:
-                self.close()
-            warn(
-                "an error ended the measuring; training goes on, what was recorded so far "
-                f"is kept:\n{traceback.format_exc()}"
-            )
-        finally:
-            torch._C._set_grad_enabled(differentiating)
+    @never_raises
+    def collect(self, index: int, gradient: torch.Tensor) -> None:
+        """Takes the norm of this rank's gradient of a parameter, given its index."""
+        if self.own is not None:
+            self.own.collector.put(index, gradient)
+
+    def give_up(self) -> None:
+        """Ends the measuring because of the exception that is being handled."""
+        with suppress(Exception):  # the queue may be what failed
+            self.queue.flush()
+        self.queue.pending.clear()
+        if self._muted:
+            return
+        self._muted = True
+        if self._shards is None:
+            self.close()
+        warn(
+            "an error ended the measuring; training goes on, what was recorded so far "
+            f"is kept:\n{traceback.format_exc()}"
+        )
 
     def _gradients(self, fresh: Container[int] | None) -> list[torch.Tensor | None]:
-        alive = [reference() for reference in self.census.parameters]
+        alive = [reference() for reference in self.tracker.parameters]
         if fresh is not None:
             alive = [p if id(p) in fresh else None for p in alive]
         if self._shards is None:  # in one go, for there may be thousands
             return [None if p is None else p.grad for p in alive]
         return [None if p is None else self.part_of(p) for p in alive]
 
-    def _sample(self, fresh: Container[int] | None) -> Sample:
+    def _sample(self, fresh: Container[int] | None) -> NormSnapshot:
         """Norms of parameters, after a look at whether these are still the right ones."""
-        sample = self._meter.take(self._gradients(fresh))
-        if self.census.is_due(sample.none) and self.census.recount():
-            self.settle()
-            self._meter = Meter()
-            sample = self._meter.take(self._gradients(fresh))
+        sample = self._batched.take(self._gradients(fresh))
+        if self.tracker.is_due(sample.none) and self.tracker.refresh():
+            self.rebind()
+            self._batched = BatchedNorms()
+            sample = self._batched.take(self._gradients(fresh))
         if sample.none is not self._none:  # so at the first step, and when others have none
             self._none = sample.none
-            if self._none.all() and not (self._told or self.census.told):
+            if self._none.all() and not (self._told or self.tracker.told):
                 self._told = True
                 warn(
                     f"no gradient is visible at step {self.steps - 1}: .grad is None "
@@ -230,15 +243,15 @@ class Tap:
                 )
         return sample
 
-    def _take(self, sample: Callable[..., Sample], *args: Any) -> Taken:
+    def _take(self, sample: Callable[..., NormSnapshot], *args: Any) -> LayerNorms:
         """Norms of layers; where ranks do it together, this one takes part if it fails."""
         if self._shards is None:
-            return Alone(sample(*args), self.census.first)
+            return LocalNorms(sample(*args), self.tracker.first)
         own = None
         try:
             own = None if self._muted else sample(*args)
         finally:
-            taken = self._shards.add_up(own, self.census.first)
+            taken = self._shards.add_up(own, self.tracker.first)
         return taken
 
     def _is_allowed(self, now: float) -> bool:
@@ -253,15 +266,19 @@ class Tap:
         return False
 
     def _ends(
-        self, begin: float, taken: Taken, scalars: Scalars | None, skipped_at: float | None
+        self,
+        begin: float,
+        taken: LayerNorms,
+        scalars: ScalerState | None,
+        skipped_at: float | None,
     ) -> None:
         if not self._muted:
             number, seconds, raw = self.steps - 1, begin - self._start, tuple(self._raw)
-            noted = self._notes.take()
-            self.emitter.pending.append(
-                Pending(number, seconds, taken, raw, scalars, skipped_at, noted)
+            logged = self._logged.take()
+            self.queue.pending.append(
+                PendingStep(number, seconds, taken, raw, scalars, skipped_at, logged)
             )
         self._raw.clear()
-        self.emitter.emit_if_due(begin)
+        self.queue.emit_if_due(begin)
         if self._budget is not None:
             self._budget.pay(begin)

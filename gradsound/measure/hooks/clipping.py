@@ -16,11 +16,11 @@ from torch.nn import utils
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from gradsound.measure.hooks.base import Tap
+    from gradsound.measure.hooks.base import GradientMonitor
 
 _NAMES = ("clip_grad_norm_", "clip_grad_value_")
 _PLACES = (utils, utils.clip_grad)
-_listening: weakref.WeakSet[Tap] = weakref.WeakSet()
+_listening: weakref.WeakSet[GradientMonitor] = weakref.WeakSet()
 
 
 class ClipHandle:
@@ -33,9 +33,9 @@ class ClipHandle:
         tap: Whom to tell.
     """
 
-    def __init__(self, tap: Tap) -> None:
-        self._tap = tap
-        _listening.add(tap)
+    def __init__(self, monitor: GradientMonitor) -> None:
+        self._monitor = monitor
+        _listening.add(monitor)
         for place in _PLACES:
             for name in _NAMES:
                 function = getattr(place, name)
@@ -44,7 +44,7 @@ class ClipHandle:
 
     def remove(self) -> None:
         """Takes it off again, and with the last one what stands in."""
-        _listening.discard(self._tap)
+        _listening.discard(self._monitor)
         if _listening:
             return
         for place in _PLACES:
@@ -63,8 +63,8 @@ def _telling(function: Callable[..., Any]) -> Callable[..., Any]:
             if not isinstance(parameters, torch.Tensor):
                 parameters = list(parameters)
             given = [parameters] if isinstance(parameters, torch.Tensor) else parameters
-            for tap in [*_listening]:
-                tap.safely(tap.before_clip, given)
+            for monitor in [*_listening]:
+                monitor.before_clip(given)
         return function(parameters, *args, **kwargs)
 
     clip.gradsound_original = function  # type: ignore[attr-defined]

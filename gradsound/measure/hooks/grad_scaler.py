@@ -9,10 +9,10 @@ if TYPE_CHECKING:
     from torch.amp import GradScaler
     from torch.optim import Optimizer
 
-    from gradsound.measure.hooks.base import Tap
+    from gradsound.measure.hooks.base import GradientMonitor
 
 
-class ScalerHandle:
+class GradScalerHandle:
     """Has a tap measure what no hook hears: with most optimizers, a skip calls none.
 
     The scaler's ``step`` is shadowed on the instance and does what it did; removing the
@@ -24,8 +24,10 @@ class ScalerHandle:
         optimizer: If given, the only one that counts.
     """
 
-    def __init__(self, scaler: GradScaler, tap: Tap, optimizer: Optimizer | None) -> None:
-        self._scaler, self._original, self._tap = scaler, scaler.step, tap
+    def __init__(
+        self, scaler: GradScaler, monitor: GradientMonitor, optimizer: Optimizer | None
+    ) -> None:
+        self._scaler, self._original, self._monitor = scaler, scaler.step, monitor
         self._shadow = vars(scaler).get("step")  # of an attachment before this one
         self._optimizer = None if optimizer is None else weakref.ref(optimizer)
         self._active = True
@@ -34,7 +36,7 @@ class ScalerHandle:
     def remove(self) -> None:
         """Takes it off again; while another shadows it, it only passes on."""
         self._active = False
-        while isinstance(top := _owner(vars(self._scaler).get("step")), ScalerHandle):
+        while isinstance(top := _owner(vars(self._scaler).get("step")), GradScalerHandle):
             if top._active:
                 break
             if top._shadow is None:
@@ -43,14 +45,11 @@ class ScalerHandle:
                 self._scaler.step = top._shadow  # type: ignore[method-assign]
 
     def _step(self, optimizer: Optimizer, *args: Any, **kwargs: Any) -> Any:
-        before = self._tap.steps
+        before = self._monitor.steps
         result = self._original(optimizer, *args, **kwargs)
         ours = self._optimizer is None or self._optimizer() is optimizer
-        if self._active and ours and self._tap.steps == before:
-            # The scaler has just waited for its verdict, so asking its scale costs no sync.
-            self._tap.safely(
-                lambda: self._tap.measure_skipped(optimizer, self._scaler.get_scale())
-            )
+        if self._active and ours and self._monitor.steps == before:
+            self._monitor.measure_skipped(optimizer, self._scaler)
         return result
 
 

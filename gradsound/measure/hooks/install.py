@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.optim import Optimizer
 
-from gradsound.measure.distributed.local_gradients import OwnGradients
+from gradsound.measure.distributed.local_gradients import LocalGradients
 from gradsound.measure.hooks.clipping import ClipHandle
-from gradsound.measure.hooks.grad_scaler import ScalerHandle
-from gradsound.measure.hooks.model import ModelTap
-from gradsound.measure.hooks.optimizer import OptimizerTap
-from gradsound.measure.parameter_tracker import Census
+from gradsound.measure.hooks.grad_scaler import GradScalerHandle
+from gradsound.measure.hooks.model import ModelMonitor
+from gradsound.measure.hooks.optimizer import OptimizerMonitor
+from gradsound.measure.parameter_tracker import ParameterTracker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.amp import GradScaler
 
-    from gradsound.measure.hooks.base import Tap
+    from gradsound.measure.hooks.base import GradientMonitor
     from gradsound.measure.layers import Layer
     from gradsound.measure.step_queue import Emit
 
@@ -55,7 +55,7 @@ def innermost(optimizer: Optimizer | None) -> Optimizer | None:
     return found  # type: ignore[no-any-return]
 
 
-def tap(
+def monitor(
     model: nn.Module,
     layers: Sequence[Layer],
     optimizer: Optimizer | None,
@@ -65,7 +65,7 @@ def tap(
     scaler: GradScaler | None = None,
     budget: float | None = None,
     own: bool = False,
-) -> Tap:
+) -> GradientMonitor:
     """The tap that fits: of the optimizer if there is one, of the model if not.
 
     Args:
@@ -82,8 +82,8 @@ def tap(
         ValueError: If there is a budget and layers are sharded, or own is asked for and
             either.
     """
-    census = Census(model, layers, optimizer, patterns)
-    if census.sharded and budget is not None and not own:
+    tracker = ParameterTracker(model, layers, optimizer, patterns)
+    if tracker.sharded and budget is not None and not own:
         raise ValueError(
             f"budget must be None for a sharded model, got {budget}: all ranks have to "
             "measure the same steps, and each has a clock of its own"
@@ -93,21 +93,21 @@ def tap(
             f"budget must be None with ranks='each', got {budget}: a rank's own gradients "
             "are measured as they come, before it is known whether the step is left out"
         )
-    if census.sharded and own:
+    if tracker.sharded and own:
         raise ValueError(
             "ranks must be 'first' for a sharded model, got 'each': no rank has gradients "
             "of its own, only its part of those of all"
         )
-    made: Tap
+    made: GradientMonitor
     if optimizer is None:
-        made = ModelTap(census, emit, budget)
+        made = ModelMonitor(tracker, emit, budget)
     else:
-        made = OptimizerTap(census, optimizer, emit, budget)
+        made = OptimizerMonitor(tracker, optimizer, emit, budget)
     made.handles.append(ClipHandle(made))
     if own:
-        made.own = OwnGradients(made.safely, scaler)
-        made.settle()
+        made.own = LocalGradients(made.collect, scaler)
+        made.rebind()
         made.handles.append(made.own)
     if scaler is not None:
-        made.handles.append(ScalerHandle(scaler, made, optimizer))
+        made.handles.append(GradScalerHandle(scaler, made, optimizer))
     return made

@@ -10,54 +10,57 @@ from torch.optim.optimizer import (
     register_optimizer_step_pre_hook,
 )
 
-from gradsound.measure.hooks.base import Tap
-from gradsound.measure.hooks.common import has_closure, uncompiled
-from gradsound.measure.norms.snapshot import Held
+from gradsound.measure.hooks.base import GradientMonitor
+from gradsound.measure.hooks.guards import has_closure, never_raises, uncompiled
+from gradsound.measure.norms.snapshot import NormCollector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from torch.amp import GradScaler
     from torch.optim import Optimizer
 
-    from gradsound.measure.parameter_tracker import Census
+    from gradsound.measure.parameter_tracker import ParameterTracker
     from gradsound.measure.step_queue import Emit
 
 _IDLE = 100  # steps of other optimizers; then it may be that parameters were replaced
 
 
-class ModelTap(Tap):
+class ModelMonitor(GradientMonitor):
     """Hears a model: gradients new since the last step of whichever optimizer has them.
 
     Optimizers that step during the backward pass, one for each parameter, are heard as one
     step at its end.
 
     Args:
-        census: As for `Tap`.
-        emit: As for `Tap`.
-        budget: As for `Tap`.
+        census: As for `GradientMonitor`.
+        emit: As for `GradientMonitor`.
+        budget: As for `GradientMonitor`.
     """
 
-    def __init__(self, census: Census, emit: Emit, budget: float | None = None) -> None:
+    def __init__(
+        self, tracker: ParameterTracker, emit: Emit, budget: float | None = None
+    ) -> None:
         self._fresh: set[int] = set()  # ids of parameters
         self._index: dict[int, int] = {}  # by id, of those that are heard
         self._marks: list[Any] = []  # hooks of parameters
-        self._held = Held()  # of the backward pass that goes on
+        self._collector = NormCollector()  # of the backward pass that goes on
         self._backward = -1  # its number
         self._idle = 0
-        super().__init__(census, emit, budget)
+        super().__init__(tracker, emit, budget)
         self.handles += [
             register_optimizer_step_pre_hook(uncompiled(self._before)),
             register_optimizer_step_post_hook(uncompiled(self._after)),
         ]
 
-    def settle(self) -> None:
+    def rebind(self) -> None:
         """Adapts to other parameters than before: those have to tell of new gradients."""
-        super().settle()
+        super().rebind()
         for mark in self._marks:
             mark.remove()
             self.handles.remove(mark)
         known, self._index, self._marks = self._index, {}, []
-        for index, reference in enumerate(self.census.parameters):
+        for index, reference in enumerate(self.tracker.parameters):
             parameter = reference()
             if parameter is None or not parameter.requires_grad:
                 continue
@@ -72,28 +75,30 @@ class ModelTap(Tap):
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
         if not has_closure(args, kwargs):
-            self.safely(self._hear, optimizer)
+            self._hear(optimizer)
 
     def _after(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
         if has_closure(args, kwargs):  # it made the gradients during the step
-            self.safely(self._hear, optimizer)
+            self._hear(optimizer)
 
-    def measure_skipped(self, optimizer: Optimizer, scale: float) -> None:
-        """As `Tap.measure_skipped`, of the new gradients."""
-        self._hear(optimizer, scale)
+    def measure_skipped(self, optimizer: Optimizer, scaler: GradScaler) -> None:
+        """As `GradientMonitor.measure_skipped`, of the new gradients."""
+        self._hear(optimizer, scaler)
 
-    def _hear(self, optimizer: Optimizer, skipped_at: float | None = None) -> None:
+    @never_raises
+    def _hear(self, optimizer: Optimizer, scaler: GradScaler | None = None) -> None:
         backward = torch._C._current_graph_task_id()
         if backward >= 0:
             self._hold(optimizer, backward)
             return
         if not self._fresh:
-            if self._idle % _IDLE == 0 and self.census.recount():
-                self.settle()
+            if self._idle % _IDLE == 0 and self.tracker.refresh():
+                self.rebind()
             self._idle += 1
         if self._fresh and any(True for _ in self._ours(optimizer)):
+            skipped_at = None if scaler is None else scaler.get_scale()
             self.measure(optimizer, self._fresh, skipped_at)
             self._fresh.clear()
 
@@ -103,7 +108,7 @@ class ModelTap(Tap):
             parameters: list[torch.Tensor] = group["params"]
             for parameter in parameters:
                 index = self._index.get(id(parameter))
-                if index is not None and self.census.parameters[index]() is parameter:
+                if index is not None and self.tracker.parameters[index]() is parameter:
                     yield index, parameter
 
     def _hold(self, optimizer: Optimizer, backward: int) -> None:
@@ -111,15 +116,15 @@ class ModelTap(Tap):
         for index, parameter in self._ours(optimizer):
             if backward != self._backward:
                 self._backward = backward
-                self._held.norms.clear()  # of a pass that failed
+                self._collector.norms.clear()  # of a pass that failed
                 # As DistributedDataParallel does to learn of the end of a pass.
                 torch.autograd.Variable._execution_engine.queue_callback(self._flush)
             if (gradient := self.part_of(parameter)) is not None:
-                self._held.put(index, gradient)
+                self._collector.put(index, gradient)
                 self._fresh.discard(id(parameter))
 
     def _flush(self) -> None:
-        self.safely(self.measure_held, self._held, None)
+        self.measure_collected(self._collector, None)
 
 
 class _Mark:

@@ -5,32 +5,36 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from gradsound.measure.hooks.base import Tap
-from gradsound.measure.hooks.common import has_closure, uncompiled
+from gradsound.measure.hooks.base import GradientMonitor
+from gradsound.measure.hooks.guards import has_closure, uncompiled
 
 if TYPE_CHECKING:
     from types import FrameType
 
     from torch.optim import Optimizer
 
-    from gradsound.measure.parameter_tracker import Census
+    from gradsound.measure.parameter_tracker import ParameterTracker
     from gradsound.measure.step_queue import Emit
 
 
-class OptimizerTap(Tap):
+class OptimizerMonitor(GradientMonitor):
     """Hears an optimizer: the gradients that each of its steps applies.
 
     Args:
-        census: As for `Tap`.
+        census: As for `GradientMonitor`.
         optimizer: Whose steps to hear.
-        emit: As for `Tap`.
-        budget: As for `Tap`.
+        emit: As for `GradientMonitor`.
+        budget: As for `GradientMonitor`.
     """
 
     def __init__(
-        self, census: Census, optimizer: Optimizer, emit: Emit, budget: float | None = None
+        self,
+        tracker: ParameterTracker,
+        optimizer: Optimizer,
+        emit: Emit,
+        budget: float | None = None,
     ) -> None:
-        super().__init__(census, emit, budget)
+        super().__init__(tracker, emit, budget)
         steps = sum("step" in vars(kind) for kind in type(optimizer).__mro__)
         self._nests = steps > 2  # a subclass of a subclass may call super().step()
         self._running: FrameType | None = None  # then, the call that is under way
@@ -52,7 +56,7 @@ class OptimizerTap(Tap):
             hook = uncompiled(self._after)
             self.handles.append(optimizer.register_step_post_hook(hook))
         if not has:
-            self.safely(self.measure, optimizer)
+            self.measure(optimizer)
 
     def _after(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -61,7 +65,7 @@ class OptimizerTap(Tap):
             return
         self._running = None
         if has_closure(args, kwargs):  # it made the gradients during the step
-            self.safely(self.measure, optimizer)
+            self.measure(optimizer)
 
 
 def _frame_of_step() -> FrameType | None:

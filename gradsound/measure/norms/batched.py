@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from gradsound.measure.norms.compute import LARGE, norm_of, norms_of_rows, norms_on_device
-from gradsound.measure.norms.snapshot import Sample
+from gradsound.measure.norms.snapshot import NormSnapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gradsound.measure.norms.compute import Gradients
-    from gradsound.measure.norms.jit import SmallNorms
+    from gradsound.measure.norms.jit import JitNorms
 
 _SMALL = 4096  # elements; larger gradients are not worth copying
 _STACKED = 4  # from so many small tensors of one shape, copying them together pays
@@ -31,7 +31,7 @@ _PATTERNS = 8  # plans kept; if more parameters come and go, it is planned anew
 _REPLAN = 100  # steps; gradients may have moved to another device, where the plan is slow
 
 
-class Meter:
+class BatchedNorms:
     """Takes the norms of the same parameters' gradients again and again.
 
     What to do is planned once for each choice of parameters that have one, because looking
@@ -42,7 +42,7 @@ class Meter:
         self._plans: dict[tuple[bool, ...], _Plan] = {}
         self._takes = 0
 
-    def take(self, gradients: Gradients) -> Sample:
+    def take(self, gradients: Gradients) -> NormSnapshot:
         """Takes L2 norms without waiting for a device.
 
         The gradients may differ in dtype, device and layout, and are not changed.
@@ -75,7 +75,7 @@ class _Plan:
     """
 
     none: NDArray[np.bool_]
-    small: SmallNorms | None = None
+    small: JitNorms | None = None
     stacks: list[tuple[list[int], torch.Tensor]] = field(default_factory=list)
     rest: list[int] = field(default_factory=list)
     order: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, np.intp))
@@ -119,15 +119,15 @@ def _planned(gradients: Gradients) -> _Plan:
 
 
 @lru_cache(maxsize=1)
-def _machine_code() -> type[SmallNorms] | None:
+def _machine_code() -> type[JitNorms] | None:
     """What reads small gradients, where llvmlite is installed and knows the processor."""
     try:
-        from gradsound.measure.norms.jit import SmallNorms
+        from gradsound.measure.norms.jit import JitNorms
 
-        SmallNorms([])
+        JitNorms([])
     except (ImportError, OSError, RuntimeError):  # torch does it too, in more time
         return None
-    return SmallNorms
+    return JitNorms
 
 
 def _stacks(
@@ -140,7 +140,7 @@ def _stacks(
         yield few, torch.empty(len(few), *shape, dtype=dtype)
 
 
-def _taken(plan: _Plan, gradients: Gradients) -> Sample:
+def _taken(plan: _Plan, gradients: Gradients) -> NormSnapshot:
     small = b"" if plan.small is None else plan.small.take(gradients)
     values: list[float] = []
     vectors: list[torch.Tensor] = []
@@ -151,4 +151,4 @@ def _taken(plan: _Plan, gradients: Gradients) -> Sample:
         values.append(norm_of(gradients[k]))  # type: ignore[arg-type]
     for device, indices in plan.devices.items():
         vectors.append(norms_on_device(indices, gradients, device))
-    return Sample(plan.none, plan.order, small, values, vectors)
+    return NormSnapshot(plan.none, plan.order, small, values, vectors)

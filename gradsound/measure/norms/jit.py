@@ -79,7 +79,7 @@ done:
 """
 
 
-class SmallNorms:
+class JitNorms:
     """Takes the L2 norms of the same parameters' gradients again and again.
 
     Args:

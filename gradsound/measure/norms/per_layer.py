@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from gradsound.measure.async_copy import Reading
+from gradsound.measure.async_copy import AsyncCopy
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gradsound.measure.norms.snapshot import Sample
+    from gradsound.measure.norms.snapshot import NormSnapshot
 
 
-class Taken(Protocol):
+class LayerNorms(Protocol):
     """Norms of layers that may still be on their way."""
 
     @property
@@ -28,7 +28,7 @@ class Taken(Protocol):
         """Norms, 0 where absent, and which layers are absent, both shape (L,)."""
 
 
-class Alone:
+class LocalNorms:
     """Norms of layers that are whole on this rank.
 
     Args:
@@ -36,17 +36,17 @@ class Alone:
         first: The index of each layer's first parameter, shape (L,).
     """
 
-    def __init__(self, sample: Sample, first: NDArray[np.intp]) -> None:
+    def __init__(self, sample: NormSnapshot, first: NDArray[np.intp]) -> None:
         self._sample, self._first = sample, first
-        self._reading = Reading(sample.vectors) if sample.vectors else None
+        self._reading = AsyncCopy(sample.vectors) if sample.vectors else None
 
     @property
     def ready(self) -> bool:
-        """As `Taken.ready`."""
+        """As `LayerNorms.ready`."""
         return self._reading is None or self._reading.ready
 
     def layers(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """As `Taken.layers`."""
+        """As `LayerNorms.layers`."""
         squares = np.square(self._sample.on_host())
         for vector in self._reading.values() if self._reading else ():
             squares += np.square(vector)

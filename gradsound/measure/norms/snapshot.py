@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Sample:
+class NormSnapshot:
     """Norms as they were taken, to be put in order when there is time.
 
     Attributes:
@@ -47,7 +47,7 @@ class Sample:
         return norms
 
 
-class Held:
+class NormCollector:
     """Norms taken one by one while a backward pass goes on.
 
     Attributes:
@@ -64,7 +64,7 @@ class Held:
         else:
             self.norms[index] = norms_on_device([0], [gradient], gradient.device)[0]
 
-    def sample(self, size: int) -> Sample:
+    def sample(self, size: int) -> NormSnapshot:
         """Norms of P = size parameters."""
         none = np.ones(size, bool)
         none[[*self.norms]] = False
@@ -76,4 +76,4 @@ class Held:
                     there[norm.device] = [torch.zeros_like(norm)] * size
                 there[norm.device][index] = norm
         vectors = [torch.stack(norms) for norms in there.values()]
-        return Sample(none, np.array([*here], int), b"", [*here.values()], vectors)
+        return NormSnapshot(none, np.array([*here], int), b"", [*here.values()], vectors)

@@ -15,7 +15,7 @@ from gradsound.synth.kernels.llvm_ops import (
     LANES,
     OPERATIONS,
     WHOLE,
-    Lines,
+    IrLines,
     constant,
 )
 from gradsound.synth.voices.functions import EDGE
@@ -29,7 +29,7 @@ FIELDS = {  # of an event
     "count": "i32",
     "slot": "i32",
     "phase": "i32",
-    "step": "i32",
+    "increment": "i32",
     "glide": "i32",
     "fade": "i32",
     "gain": "[2 x float]",
@@ -39,7 +39,7 @@ FIELDS = {  # of an event
 _LANES = "<" + ", ".join(f"i32 {lane}" for lane in range(LANES)) + ">"
 
 
-class Frames:
+class FrameLoop:
     """A loop over frames.
 
     Args:
@@ -51,9 +51,9 @@ class Frames:
     """
 
     def __init__(
-        self, part: str, event: Lines, fields: dict[str, str], first: str, last: str
+        self, part: str, event: IrLines, fields: dict[str, str], first: str, last: str
     ) -> None:
-        self.event, self.begin, self.loop = event, Lines(f"{part}_begin"), Lines(part)
+        self.event, self.begin, self.loop = event, IrLines(f"{part}_begin"), IrLines(part)
         self._fields, self._first, self._last = fields, first, last
 
     def write(self, program: Program, channels: int, *, edged: bool) -> None:
@@ -99,7 +99,7 @@ class Frames:
         if name == "phase":
             return self._turns(self._phase, 2.0**-32)
         if name == "dt":
-            return self._turns(self._step, 2.0**-32)
+            return self._turns(self._increment, 2.0**-32)
         if name == "noise":
             return self._turns(self._noise(), 2.0**-31)
         if name == "time":
@@ -165,26 +165,26 @@ class Frames:
     @cached_property
     def _glides(self) -> tuple[str, str]:
         """What the pitch is at first, and half of how it grows."""
-        step, glide = self._fields["step"], self._fields["glide"]
-        return self.event.splat("i32", step), self.event.splat("i32", glide)
+        increment, glide = self._fields["increment"], self._fields["glide"]
+        return self.event.splat("i32", increment), self.event.splat("i32", glide)
 
     @cached_property
-    def _step(self) -> str:
+    def _increment(self) -> str:
         """How far the phase goes with each frame."""
-        step, glide = self._glides
+        increment, glide = self._glides
         twice = self.event(f"shl {WHOLE} {glide}, splat (i32 1)")
         gone = self.begin(f"mul {WHOLE} {twice}, {self._start}")
         addend = self.event(f"mul {WHOLE} {twice}, splat (i32 {LANES})")
         return self.loop.carry(
-            WHOLE, self.begin, self.begin(f"add {WHOLE} {step}, {gone}"), addend
+            WHOLE, self.begin, self.begin(f"add {WHOLE} {increment}, {gone}"), addend
         )
 
     @cached_property
     def _phase(self) -> str:
         """The phase, whose growth grows by the same from each vector to the next."""
         begin, phase = self.begin, self.event.splat("i32", self._fields["phase"])
-        step, glide = self._glides
-        base = self.event(f"sub {WHOLE} {step}, {glide}")
+        increment, glide = self._glides
+        base = self.event(f"sub {WHOLE} {increment}, {glide}")
 
         def after(vectors: int) -> str:
             i = begin(f"add {WHOLE} {self._start}, splat (i32 {vectors * LANES})")

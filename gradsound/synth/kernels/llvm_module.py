@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gradsound.synth.kernels.llvm_loop import FIELDS, Frames
-from gradsound.synth.kernels.llvm_ops import FLOAT, INTRINSICS, LANES, Lines
+from gradsound.synth.kernels.llvm_loop import FIELDS, FrameLoop
+from gradsound.synth.kernels.llvm_ops import FLOAT, INTRINSICS, LANES, IrLines
 
 if TYPE_CHECKING:
     from gradsound.synth.voices.program import Program
@@ -73,13 +73,13 @@ attributes #0 = {{ nounwind "prefer-vector-width"="512" }}
 
 def kernel(program: Program, channels: int, name: str) -> str:
     """Returns a module with one function of that name, which is the kernel."""
-    event = Lines("event")
+    event = IrLines("event")
     fields = {
         field: event(f"extractvalue %event %record, {k}") for k, field in enumerate(FIELDS)
     }
     parts = _range(event, fields)
     for part, first, last in (("edge", "%from", "%to"), ("middle", "%to", parts["fall"])):
-        frames = Frames(part, event, fields, first, last)
+        frames = FrameLoop(part, event, fields, first, last)
         frames.write(program, channels, edged=part == "edge")
         parts |= {f"{part}_begin": str(frames.begin), part: str(frames.loop)}
         parts |= {f"{part}_count": frames.more}
@@ -95,7 +95,7 @@ def kernel(program: Program, channels: int, name: str) -> str:
     )
 
 
-def _range(event: Lines, fields: dict[str, str]) -> dict[str, str]:
+def _range(event: IrLines, fields: dict[str, str]) -> dict[str, str]:
     """Where the event begins and stops in the block, and its edges end and begin."""
 
     def least(a: str, b: str) -> str:

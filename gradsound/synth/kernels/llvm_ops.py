@@ -35,7 +35,7 @@ OPERATIONS = {
 }
 
 
-class Lines:
+class IrLines:
     """Instructions of one part of the module, each of which makes a name."""
 
     def __init__(self, part: str) -> None:
@@ -54,7 +54,7 @@ class Lines:
         """Adds a line that makes none of its own."""
         self.lines.append(f"  {line}")
 
-    def carry(self, kind: str, begin: Lines, start: str, addend: str) -> str:
+    def carry(self, kind: str, begin: IrLines, start: str, addend: str) -> str:
         """Makes what is carried around a loop: ``start`` at first, then ever more."""
         name = f"%{self.part}.carried{len(self._phis)}"
         back = f"[{start}, %{begin.part}], [{name}.next, %{self.part}]"

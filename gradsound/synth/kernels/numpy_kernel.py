@@ -66,7 +66,7 @@ def _tones(
     frame = first[:, None] + np.arange(longest[len(events) - 1])  # (K, M)
     i, at = frame.astype(_u), frame.astype(_f)
     glide = column["glide"].view(_u)
-    phase = column["phase"] + i * (column["step"] - glide + glide * i)
+    phase = column["phase"] + i * (column["increment"] - glide + glide * i)
     whole = column["count"].astype(_f)
     share = _f(1) / whole
 
@@ -78,8 +78,8 @@ def _tones(
     if "phase" in program.inputs:
         inputs["phase"] = phase.view(np.int32).astype(_f) * _f(2.0**-32)
     if "dt" in program.inputs:
-        step = column["step"] + (glide + glide) * i
-        inputs["dt"] = step.view(np.int32).astype(_f) * _f(2.0**-32)
+        increment = column["increment"] + (glide + glide) * i
+        inputs["dt"] = increment.view(np.int32).astype(_f) * _f(2.0**-32)
     if "time" in program.inputs:
         inputs["time"] = at * _f(period)
     if "noise" in program.inputs:

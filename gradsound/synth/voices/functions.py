@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradsound.errors import VoiceError
 from gradsound.synth.voices.program import INPUTS
-from gradsound.synth.voices.traced_value import Value, emit, number
+from gradsound.synth.voices.traced_value import TracedValue, emit, number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -49,7 +49,7 @@ def polynomial(x: Any, coefficients: Sequence[Any]) -> Any:
 
 
 def _where(condition: Any, then: Any, otherwise: Any) -> Any:
-    if not isinstance(condition, Value):  # a constant: what it says is known now
+    if not isinstance(condition, TracedValue):  # a constant: what it says is known now
         return then if condition else otherwise
     if not condition.truth:
         raise VoiceError("where needs a comparison as its condition, such as phase < 0")
@@ -57,13 +57,13 @@ def _where(condition: Any, then: Any, otherwise: Any) -> Any:
 
 
 def _minimum(a: Any, b: Any) -> Any:
-    if not isinstance(a, Value) and not isinstance(b, Value):
+    if not isinstance(a, TracedValue) and not isinstance(b, TracedValue):
         return min(a, b)
     return emit("select", emit("lt", a, b), a, b)
 
 
 def _maximum(a: Any, b: Any) -> Any:
-    if not isinstance(a, Value) and not isinstance(b, Value):
+    if not isinstance(a, TracedValue) and not isinstance(b, TracedValue):
         return max(a, b)
     return emit("select", emit("lt", b, a), a, b)
 
@@ -79,12 +79,12 @@ def _clamp(x: Any, low: Any = None, high: Any = None, **named: Any) -> Any:
 
 def _turns(x: Any) -> tuple[Any, bool]:
     """An angle in turns, and whether it is the phase itself, which is within a half."""
-    if isinstance(x, Value):
+    if isinstance(x, TracedValue):
         made = x.tape.source(x)
         if made is not None and made[0] == "mul" and type(made[2]) is float:
             # sin(c y): c is divided now, so that sin(TAU phase) is exact in its argument
             turns = made[2] / TAU
-            y: Any = Value(x.tape, int(made[1]))
+            y: Any = TracedValue(x.tape, int(made[1]))
             if abs(turns - 1) < 2**-24:  # float32's 1, whatever precision TAU was given in
                 return y, y.index == _PHASE
             return y * turns, False
@@ -127,11 +127,11 @@ def _arctan(x: Any) -> Any:
 
 
 def _power(x: Any, exponent: Any) -> Any:
-    if isinstance(exponent, Value) and not isinstance(x, Value) and x > 0:
+    if isinstance(exponent, TracedValue) and not isinstance(x, TracedValue) and x > 0:
         return _exp2(_mul(exponent, math.log2(x)))
-    if not isinstance(exponent, Value) and exponent == 0.5:
+    if not isinstance(exponent, TracedValue) and exponent == 0.5:
         return emit("sqrt", x)
-    if isinstance(exponent, Value) or exponent not in range(1, _HIGHEST_POWER + 1):
+    if isinstance(exponent, TracedValue) or exponent not in range(1, _HIGHEST_POWER + 1):
         raise VoiceError(
             f"powers of a value are 0.5 or whole numbers from 1 to {_HIGHEST_POWER}: write "
             "others with exp, sqrt or /"
@@ -147,14 +147,14 @@ def _remainder(a: Any, b: Any) -> Any:
 
 
 def _truths(*values: Any) -> bool:
-    return all(isinstance(value, Value) and value.truth for value in values)
+    return all(isinstance(value, TracedValue) and value.truth for value in values)
 
 
 def _logical(name: str) -> Callable[..., Any]:
     def function(*truths: Any) -> Any:
-        constants = [truth for truth in truths if not isinstance(truth, Value)]
+        constants = [truth for truth in truths if not isinstance(truth, TracedValue)]
         if len(truths) == 2 and len(constants) == 1 and constants[0] in (0, 1):
-            (value,) = (truth for truth in truths if isinstance(truth, Value))
+            (value,) = (truth for truth in truths if isinstance(truth, TracedValue))
             return value if bool(constants[0]) == (name == "and") else name == "or"
         if not _truths(*truths):
             raise VoiceError(f"{name} needs comparisons, such as phase < 0")

@@ -1,6 +1,6 @@
 """What stands for the numbers of a voice while it is traced, and notes what it becomes.
 
-A `Value` goes through operators, torch's functions, numpy's and methods alike, by the
+A `TracedValue` goes through operators, torch's functions, numpy's and methods alike, by the
 protocols that these two have for it; neither is imported.
 """
 
@@ -41,18 +41,18 @@ class Tape:
         self._functions = functions
         self._first = len(inputs)
         self._known: dict[str, int] = {}
-        self.values = {name: Value(self, k) for k, name in enumerate(inputs)}
+        self.values = {name: TracedValue(self, k) for k, name in enumerate(inputs)}
 
-    def emit(self, name: str, *arguments: Value | float) -> Value:
+    def emit(self, name: str, *arguments: TracedValue | float) -> TracedValue:
         """Notes an operation, or finds it if it was noted before."""
         if name not in ("and", "or", "not"):
             first = int(name == "select")  # its first argument is a truth
             arguments = (*arguments[:first], *map(number, arguments[first:]))
-        if name in ("add", "mul") and not isinstance(arguments[0], Value):
+        if name in ("add", "mul") and not isinstance(arguments[0], TracedValue):
             arguments = arguments[::-1]  # constants come second
         operation: Operation = (
             name,
-            *(a.index if isinstance(a, Value) else _single(a) for a in arguments),
+            *(a.index if isinstance(a, TracedValue) else _single(a) for a in arguments),
         )
         key = repr(operation)  # the value 1 and the constant 1.0 are equal to Python
         if key not in self._known:
@@ -60,9 +60,9 @@ class Tape:
                 raise VoiceError(f"it takes more than {MOST} operations: make it shorter")
             self._known[key] = self._first + len(self.operations)
             self.operations.append(operation)
-        return Value(self, self._known[key], truth=name in _LOGICAL)
+        return TracedValue(self, self._known[key], truth=name in _LOGICAL)
 
-    def source(self, value: Value) -> Operation | None:
+    def source(self, value: TracedValue) -> Operation | None:
         """The operation that made a value; None of an input."""
         found = value.index - self._first
         return None if found < 0 else self.operations[found]
@@ -101,9 +101,9 @@ class Tape:
                 f"& | ^ ~, {', '.join(names)}"
             )
 
-    def _plain(self, name: str, argument: Any) -> Value | float | None:
+    def _plain(self, name: str, argument: Any) -> TracedValue | float | None:
         """A value of this tape, or a constant."""
-        if isinstance(argument, Value):
+        if isinstance(argument, TracedValue):
             if argument.tape is not self:
                 raise VoiceError(
                     "it keeps a value of an earlier call: it must not have state"
@@ -124,7 +124,7 @@ class Tape:
         )
 
 
-class Value:
+class TracedValue:
     """A number, or a truth, of which nothing is known but how it is made."""
 
     def __init__(self, tape: Tape, index: int, *, truth: bool = False) -> None:
@@ -152,7 +152,7 @@ class Value:
         """What numpy calls instead of one of its other functions."""
         return self.tape.call(function.__name__, *arguments, **options)
 
-    def become(self, other: Any) -> Value:
+    def become(self, other: Any) -> TracedValue:
         """Takes the place of another value, as a tensor does that is changed in place."""
         self.index, self.truth = other.index, other.truth
         return self
@@ -182,26 +182,28 @@ class Value:
     __hash__ = object.__hash__
 
 
-def _operator(name: str) -> Callable[[Value, Any], Any]:
+def _operator(name: str) -> Callable[[TracedValue, Any], Any]:
     return lambda self, other: self.tape.call(name, self, other)
 
 
-def _in_place(name: str) -> Callable[[Value, Any], Any]:
+def _in_place(name: str) -> Callable[[TracedValue, Any], Any]:
     return lambda self, other: self.become(self.tape.call(name, self, other))
 
 
-def _reflected(name: str) -> Callable[[Value, Any], Any]:
+def _reflected(name: str) -> Callable[[TracedValue, Any], Any]:
     return lambda self, other: self.tape.call(name, other, self)
 
 
 for _name in _BINARY:
-    setattr(Value, f"__{_name}__", _operator(_name))
-    setattr(Value, f"__r{_name}__", _reflected(_name))
-    setattr(Value, f"__i{_name}__", _in_place(_name))
+    setattr(TracedValue, f"__{_name}__", _operator(_name))
+    setattr(TracedValue, f"__r{_name}__", _reflected(_name))
+    setattr(TracedValue, f"__i{_name}__", _in_place(_name))
 for _name in _COMPARING:
-    setattr(Value, f"__{_name}__", _operator(_name))
+    setattr(TracedValue, f"__{_name}__", _operator(_name))
 for _name in _UNARY:
-    setattr(Value, f"__{_name}__", lambda self, name=_name: self.tape.call(name, self))
+    setattr(
+        TracedValue, f"__{_name}__", lambda self, name=_name: self.tape.call(name, self)
+    )
 
 
 def _single(constant: float) -> float:
@@ -213,22 +215,22 @@ def _single(constant: float) -> float:
 
 def number(value: Any) -> Any:
     """A truth as 1 or 0; a number as it is."""
-    if isinstance(value, Value) and value.truth:
+    if isinstance(value, TracedValue) and value.truth:
         return value.tape.emit("select", value, 1.0, 0.0)
     return value
 
 
-def emit(name: str, *arguments: Value | float) -> Any:
+def emit(name: str, *arguments: TracedValue | float) -> Any:
     """Notes an operation on values, of which there must be one."""
     return _tape_of(arguments).emit(name, *arguments)
 
 
 def _tape_of(arguments: tuple[Any, ...]) -> Tape:
     for argument in arguments:
-        if isinstance(argument, Value):
+        if isinstance(argument, TracedValue):
             return argument.tape
         if isinstance(argument, (tuple, list)) and argument:  # torch.stack and the like
-            with_values = [one for one in argument if isinstance(one, Value)]
+            with_values = [one for one in argument if isinstance(one, TracedValue)]
             if with_values:
                 return with_values[0].tape
     raise AssertionError("called without a value")

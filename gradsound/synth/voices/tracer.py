@@ -12,7 +12,7 @@ import numpy as np
 from gradsound.errors import VoiceError
 from gradsound.synth.voices.functions import FUNCTIONS
 from gradsound.synth.voices.program import INPUTS, Program, evaluate
-from gradsound.synth.voices.traced_value import Tape, Value, number
+from gradsound.synth.voices.traced_value import Tape, TracedValue, number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,11 +122,11 @@ def _operations(
         raise VoiceError(message).with_traceback(error.__traceback__) from error
     if isinstance(result, (int, float)):
         raise VoiceError(f"it returns {result}, whatever the phase: that is silence")
-    if not isinstance(result, Value):
+    if not isinstance(result, TracedValue):
         raise VoiceError(f"it returns {type(result).__name__}: return one number")
     if result.tape is not tape:
         raise VoiceError("it returns a value of an earlier call: it must not have state")
-    result = cast("Value", number(result))
+    result = cast("TracedValue", number(result))
     return tape.operations, result.index
 
 

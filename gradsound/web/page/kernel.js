@@ -9,14 +9,14 @@ const EDGE = [1.57079101, -2.5835714, 1.270949515, -0.2773181].map(fround); // f
 
 // What fills each input with n of an event's, from its frame i on.
 const FILLS = {
-  phase({ phase, step, glide }, i, n, out) {
+  phase({ phase, increment, glide }, i, n, out) {
     for (let k = 0; k < n; k += 1) {
-      const mean = (step - glide + imul(glide, i + k)) | 0;
+      const mean = (increment - glide + imul(glide, i + k)) | 0;
       out[k] = turns(phase + imul(i + k, mean));
     }
   },
-  dt({ step, glide }, i, n, out) {
-    for (let k = 0; k < n; k += 1) out[k] = turns(step + imul(2 * glide, i + k));
+  dt({ increment, glide }, i, n, out) {
+    for (let k = 0; k < n; k += 1) out[k] = turns(increment + imul(2 * glide, i + k));
   },
   time(_, i, n, out) {
     for (let k = 0; k < n; k += 1) out[k] = (i + k) * PERIOD;

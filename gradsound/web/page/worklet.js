@@ -49,7 +49,7 @@ function parsed(buffer) {
       line: view.getInt16(at + 14, true),
       slot: view.getUint32(at + 16, true),
       phase: view.getUint32(at + 20, true),
-      step: view.getUint32(at + 24, true),
+      increment: view.getUint32(at + 24, true),
       glide: view.getInt32(at + 28, true),
       fade: view.getUint32(at + 32, true),
       gain: floats(at + 36, 2),

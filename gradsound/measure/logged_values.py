@@ -9,18 +9,18 @@ import numpy as np
 import torch
 
 from gradsound.errors import warn
-from gradsound.measure.async_copy import Reading
+from gradsound.measure.async_copy import AsyncCopy
 from gradsound.measure.layers import is_sharded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class Notes:
+class LoggedValues:
     """Keeps values by name, of which the last counts, until a step takes them."""
 
     def __init__(self) -> None:
-        self._values: dict[str, float | Reading] = {}
+        self._values: dict[str, float | AsyncCopy] = {}
         self._refused: set[str] = set()  # names of values that were told to be none
 
     def add(self, values: Mapping[str, object]) -> None:
@@ -28,14 +28,14 @@ class Notes:
         for name, value in values.items():
             self._add(name, value)
 
-    def take(self) -> dict[str, float | Reading]:
+    def take(self) -> dict[str, float | AsyncCopy]:
         """Returns what was added since the last call, some of it still on its way."""
         values, self._values = self._values, {}
         return values
 
     def _add(self, name: str, value: object) -> None:
         try:
-            self._values[name] = _figure(value)
+            self._values[name] = _number(value)
         except Exception as error:  # noqa: BLE001 (whatever it is, training must go on)
             if name in self._refused:
                 return
@@ -48,7 +48,7 @@ class Notes:
             )
 
 
-def _figure(value: object) -> float | Reading:
+def _number(value: object) -> float | AsyncCopy:
     """A value that is noted: what is in the processor's memory now, else on its way.
 
     Nothing of it is kept, so it may change afterwards, and its graph may go.
@@ -61,7 +61,7 @@ def _figure(value: object) -> float | Reading:
     if isinstance(value, torch.Tensor):
         tensor = _whole(value) if is_sharded(value) else value
         if tensor.numel() == 1 and not tensor.is_complex():
-            return float(tensor.item()) if tensor.is_cpu else Reading([tensor.detach()])
+            return float(tensor.item()) if tensor.is_cpu else AsyncCopy([tensor.detach()])
     if (
         isinstance(value, (np.generic, np.ndarray))
         and value.size == 1
