@@ -44,7 +44,7 @@ from gradsound.runs.writer import RunWriter
 from gradsound.workers.sinks import DeviceSink, Player
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
-from sound_server import RATE, SoundServer
+from helpers.sound_server import RATE, SoundServer
 
 TURN = 3.0  # seconds
 SETTLED = 3.0  # seconds of training before; a player has begun then, its voices compiled

@@ -46,8 +46,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
-from browser import chromium
-from sound_server import SoundServer
+from helpers.browser import chromium
+from helpers.sound_server import SoundServer
 
 TURN = 1.0  # seconds
 LAYERS = 100
@@ -114,7 +114,7 @@ def delays(seconds: float) -> None:
 
 def traffic(seconds: float) -> None:
     """Prints what a page is sent, at more steps a second than can be followed."""
-    from pages import Page
+    from helpers.pages import Page
 
     chance = np.random.default_rng(0)
     for preset in ("notes", "scan", "ambient", "alarms"):
@@ -145,7 +145,7 @@ def hear(url: str, count: int, ready: object) -> None:
     """So many listeners that take all and do nothing with it, in a process of their own."""
     import select
 
-    from pages import Page
+    from helpers.pages import Page
 
     pages = {
         page.socket.socket.fileno(): page for page in (Page(url) for _ in range(count))

@@ -9,6 +9,8 @@ with gradsound.listen(model, optimizer):
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from gradsound.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from gradsound.alarms.thresholds import Thresholds
     from gradsound.api import attach, listen
@@ -71,7 +73,6 @@ __all__ = [
     "summarize",
     "trace",
 ]
-__version__ = "0.1.0"
 
 # A name is imported at its first use: the process of the sound device must play before
 # numpy is loaded, and neither torch nor a framework is needed to render.

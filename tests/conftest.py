@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
-from browser import chromium
-from sound_server import MARK, SoundServer, missing, processes, until
+from helpers.browser import chromium
+from helpers.processes import MARK, processes, until
+from helpers.runs import make_run
+from helpers.sound_server import SoundServer, missing
 
-from gradsound.runs.model import Header, Run, Step
 from gradsound.runs.writer import RunWriter
 
 if TYPE_CHECKING:
@@ -33,36 +33,11 @@ def pytest_runtest_makereport() -> Iterator[None]:
     return report
 
 
-def make_run(
-    norms: list[list[float | None]],
-    layers: tuple[str, ...] | None = None,
-    comment: str = "",
-) -> Run:
-    """A run from its norms, a row a step; None where a layer has no gradient."""
-    names = layers or tuple(f"layer{k}" for k in range(len(norms[0]) if norms else 2))
-    header = Header(
-        layers=names,
-        parameters=(7,) * len(names),
-        start="2019-08-01T12:00:00+00:00",
-        comment=comment,
-    )
-    steps = [
-        Step(
-            number,
-            number / 3,
-            np.array(row, np.float32),
-            np.array([norm is None for norm in row]),
-        )
-        for number, row in enumerate(norms)
-    ]
-    return Run(header, steps, "made")
-
-
 @pytest.fixture(autouse=True)
 def _nothing_left_open() -> Iterator[None]:
     yield
-    if "ears" in sys.modules:  # not where torch is absent
-        sys.modules["ears"].close_all()
+    if "helpers.monitors" in sys.modules:  # not where torch is absent
+        sys.modules["helpers.monitors"].close_all()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-import gradsound
 from gradsound.cli import commands as acts
 from gradsound.cli.completion import SHELLS
 from gradsound.cli.examples import EXAMPLES, EXIT_CODES
@@ -23,6 +22,7 @@ from gradsound.cli.usage_errors import Parser
 from gradsound.output.formats import FORMATS
 from gradsound.output.sound_device import FRAMES
 from gradsound.synth.mixer import SAMPLE_RATE, SAMPLE_RATES
+from gradsound.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=f"{EXAMPLES['']}\n\n{EXIT_CODES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    version = f"gradsound {gradsound.__version__}"
+    version = f"gradsound {__version__}"
     made.add_argument("-V", "--version", action="version", version=version)
     commands = made.add_subparsers(required=True, metavar="COMMAND", title="commands")
 

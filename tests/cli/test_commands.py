@@ -1,0 +1,206 @@
+"""The command line: what commands do, and one clear line for whatever goes wrong."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from helpers.scores import END
+
+import gradsound
+from gradsound.cli.main import main
+
+COMMAND = [sys.executable, "-m", "gradsound"]
+
+
+def run(*arguments: object) -> int:
+    """The exit status."""
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    return ended.value.code
+
+
+def test_render_is_the_function(tmp_path: Path, save) -> None:
+    """The options are those of gradsound.render."""
+    path = save([[1 / 3, np.nan, None]] * 3)
+    assert run("render", path, "-o", tmp_path / "a.wav") == 0
+    gradsound.render(path, tmp_path / "b.wav")
+    assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
+
+    options = ("--preset", "perone2019", "--speed", 2, "--rate", 48_000)
+    more = ("--subtype", "PCM_24")
+    assert run("render", path, "-o", tmp_path / "c.flac", *options, *more) == 0
+    found = soundfile.info(tmp_path / "c.flac")
+    assert (found.samplerate, found.frames, found.subtype) == (48_000, 3600, "PCM_24")
+
+
+def test_layers_can_be_chosen(tmp_path: Path, save) -> None:
+    """A glob leaves the other layers out, and may be repeated."""
+    path = save([[1.0, 2.0, 3.0]], layers=("in", "mid", "out"))
+    chosen = ["--layers", "i*", "--layers", "out"]
+    assert run("render", path, "-o", tmp_path / "x.wav", *chosen) == 0
+
+    assert soundfile.info(tmp_path / "x.wav").frames == 12_348 + END  # 2 notes and a rest
+
+
+def test_plot_writes_a_picture(tmp_path: Path, save) -> None:
+    """In the format that the ending says."""
+    assert run("plot", save([[1 / 3]] * 3), "-o", tmp_path / "x.svg") == 0
+    assert b"<svg" in (tmp_path / "x.svg").read_bytes()
+
+
+@pytest.fixture
+def files(tmp_path: Path, save, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a good run, and several that are not."""
+    monkeypatch.chdir(tmp_path)
+    good = save([[1 / 3, 2 / 3]] * 3, layers=("conv", "fc")).read_text()
+    Path("empty").touch()
+    Path("folder").mkdir()
+    Path("folder.wav").mkdir()
+    Path("text").write_text("To be, or not to be\n")
+    Path("odd.wav").write_text(good)
+    Path("odd.png").write_text(good)
+    Path("newer").write_text(good.replace('"1.2"', '"2.1"'))
+    Path("bad").write_text(good.replace('"step": 1', '"step": -1'))
+    Path("none.jsonl").write_text(good.splitlines(keepends=True)[0])
+    return tmp_path
+
+
+WRONG = {
+    "render missing -o x.wav": "missing: No such file or directory",
+    "render empty -o x.wav": "empty: empty, expected a run",
+    "render folder -o x.wav": "folder: Is a directory",
+    "render text -o x.wav": "text, line 1: expected a run, which begins",
+    "render newer -o x.wav": "newer, line 1: written in run format 2.1; this gradsound",
+    "render bad -o x.wav": 'bad, line 3: expected "step": a whole number above 0, got -1',
+    "render odd.wav -o odd.wav": "odd.wav: is the run itself; write its sound to another",
+    "render none.jsonl -o x.wav": "none.jsonl: has no steps",
+    "render run.jsonl -o no/x.wav": "no/x.wav: No such file or directory",
+    "render run.jsonl -o folder.wav": "folder.wav: Is a directory",
+    "render run.jsonl -o x.mp3": "x.mp3: a sound file ends in .wav, .flac, .ogg",
+    "render run.jsonl -o x.wav --preset note": "no preset 'note'; did you mean 'notes'?",
+    "render run.jsonl -o x.wav --layers cnov": "no layer matches 'cnov'; there are: conv",
+    "render run.jsonl -o x.wav --speed 0": "speed must be 0.07 to 70 with preset 'notes'",
+    "render run.jsonl -o x.wav --speed 1e-9": "speed must be 0.07 to 70",
+    "render run.jsonl -o x.wav --speed nan": "speed must be 0.07 to 70",
+    "render /dev/null -o x.wav": "/dev/null: a pipe or device; save the run to a file",
+    "render run.jsonl -o x.wav --rate 8000": "sample rate must be 16000 to 192000 Hz, got",
+    "render run.jsonl -o x.flac --subtype FLOAT": "FLAC has subtype PCM_16, PCM_24, got",
+    "plot odd.png -o odd.png": "odd.png: is the run itself; draw it to another file",
+    "plot missing -o x.png": "missing: No such file or directory",
+    "plot none.jsonl -o x.png": "none.jsonl: has no steps",
+    "plot run.jsonl -o x.doc": "x.doc: a picture ends in .png, .svg or .pdf",
+    "plot run.jsonl -o no/x.png": "no/x.png: No such file or directory",
+    "plot run.jsonl -o x.png --preset Notes": "did you mean 'notes'?",
+    "plot run.jsonl -o x.png --layers cnov": "there are: conv, fc",
+    "info missing": "missing: No such file or directory",
+    "info folder": "folder: Is a directory",
+    "info bad": "bad, line 3",
+    "info run.jsonl --layers cnov": "there are: conv, fc",
+    "render run.jsonl -o x.wav --preset qqq": "no preset 'qqq'; there are: alarms, ambient",
+    "render run.jsonl -o x.wav --voice qqq": "no voice 'qqq'; there are: bell, growl, hiss",
+    "render run.jsonl -o x.wav --voice organn": "did you mean 'organ'? There are: bell",
+    "voices my.bell": "square; or module:function",
+    "render run.jsonl -o x.wav --speed=-1": "speed must be 0.07 to 70 with preset 'notes'",
+    "render run.jsonl -o x.wav --speed inf": "speed must be 0.07 to 70 with preset 'notes'",
+    "render run.jsonl -o x.wav --rate 1": "sample rate must be 16000 to 192000 Hz, got 1",
+    "render run.jsonl -o x.wav --duration nan": "a time is seconds, m:ss or h:mm:ss, got",
+    "render run.jsonl -o x": "x: a sound file ends in .wav, .flac, .ogg",
+    "render run.jsonl -o /dev/full": "/dev/full: a sound file ends in .wav, .flac, .ogg",
+    "render run.jsonl -o x.wav --subtype q": "--subtype: invalid choice: 'q' (choose from",
+    "render - -o x.wav": "-: No such file or directory",
+    "render - - -o x.wav": "-: No such file or directory",
+    "info two\nlines": "two\\nlines: No such file or directory",
+    "info \x1b[31mred": "\\x1b[31mred: No such file or directory",
+    "info ": "run.jsonl: the name of a file is empty; 'gradsound info --help' tells",
+    "render run.jsonl -o ": "-o/--output: the name of a file is empty; 'gradsound render",
+    f"info {'x' * 5000}": "x: File name too long",
+    "completion csh": "shell: invalid choice: 'csh' (choose from",
+}
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_bad_input_is_one_clear_line(
+    files: Path, capsys: pytest.CaptureFixture[str], line: str
+) -> None:
+    """On standard error, with status 2, and no file is made or left behind."""
+    before = sorted(files.iterdir())
+    assert run(*line.split(" ")) == 2
+    said = capsys.readouterr()
+
+    assert said.out == ""
+    assert said.err.startswith("gradsound: ")
+    assert WRONG[line] in said.err
+    assert said.err.count("\n") == 1
+    assert sorted(files.iterdir()) == before
+
+
+@pytest.mark.parametrize("line", ["render run.jsonl", "frobnicate", "render --speed x", ""])
+def test_wrong_usage_is_status_2(capsys: pytest.CaptureFixture[str], line: str) -> None:
+    """What argparse refuses."""
+    assert run(*line.split()) == 2
+    said = capsys.readouterr().err
+
+    assert said.startswith("gradsound: ")
+    assert "--help' tells more" in said
+    assert said.count("\n") == 1
+
+
+def test_a_torn_end_is_said_and_rendered(tmp_path: Path, save) -> None:
+    """As a process: status 0, one plain line, and the sound of what there is."""
+    path = save([[1 / 3]] * 3)
+    path.write_bytes(path.read_bytes()[:-9])
+    done = subprocess.run(
+        [*COMMAND, "render", path, "-o", tmp_path / "x.wav"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stderr == (
+        f"gradsound: {path}: line 4 is torn and left out; the run ends there\n"
+    )
+    assert soundfile.info(tmp_path / "x.wav").frames == 2 * 9261 + END
+
+
+def test_two_at_once_do_not_mix(tmp_path: Path, save) -> None:
+    """Two renders to one file at the same time: the file is one of the two, whole."""
+    paths = [save([[norm]] * 300, name=f"{norm}.jsonl") for norm in (1.0, 2.0)]
+    wanted = []
+    for path in paths:
+        gradsound.render(path, tmp_path / "x.wav")
+        wanted.append((tmp_path / "x.wav").read_bytes())
+    both = [
+        subprocess.Popen([*COMMAND, "render", path, "-o", tmp_path / "x.wav"])
+        for path in paths
+    ]
+
+    assert [process.wait() for process in both] == [0, 0]
+    assert (tmp_path / "x.wav").read_bytes() in wanted
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    """Both succeed; help names all commands."""
+    assert run("--version") == 0
+    assert run("--help") == 0
+    said = capsys.readouterr().out
+
+    assert f"gradsound {gradsound.__version__}\n" in said
+    assert all(f"  {command} " in said for command in ("render", "completion", "info"))
+    assert all(f"  {status} " in said for status in (0, 1, 2, 130, 143))
+
+
+def test_a_missing_library_is_named(
+    tmp_path: Path,
+    save,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Without matplotlib, plot says what to install."""
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+
+    assert run("plot", save([[1.0]]), "-o", tmp_path / "x.png") == 2
+    assert "pip install 'gradsound[plot]'" in capsys.readouterr().err

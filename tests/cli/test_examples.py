@@ -1,0 +1,174 @@
+"""The examples that help ends with, and those of docs/command-line.md: each runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from helpers.processes import until
+
+import gradsound
+from gradsound.cli.main import main
+
+BIN = Path(sys.executable).parent
+COMMANDS = ("", "render", "play", "serve", "devices", "voices", "plot", "legend", "locate")
+COMMANDS += ("info", "completion")
+SAMPLE = Path(__file__).parents[2] / "samples" / "runs" / "2-sgd-lr0.1-batch10.jsonl"
+PAGE = Path(__file__).parents[2] / "docs" / "command-line.md"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """With nothing but two runs, and the command on the path."""
+    lines = SAMPLE.read_text().splitlines(keepends=True)
+    for name, last in (("run.jsonl", 21), ("other.jsonl", 16)):
+        (tmp_path / name).write_text("".join(lines[:last]))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{BIN}{os.pathsep}{os.environ['PATH']}")
+    return tmp_path
+
+
+def examples(command: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """What the help of a command has."""
+    with pytest.raises(SystemExit) as ended:
+        main([*command.split(), "--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out.partition("\nexamples:\n")[2].partition("\n\n")[0]
+    return [line.strip() for line in shown.splitlines()]
+
+
+def runs(line: str) -> subprocess.CompletedProcess[str]:
+    """Runs it in a shell, with all that it writes to."""
+    return subprocess.run(
+        ["/bin/bash", "-c", f"set -o pipefail; {line}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def goes_on(line: str, is_up) -> None:
+    """It lasts until it is ended, and ends at once, with nothing to complain of."""
+    with subprocess.Popen(
+        ["/bin/bash", "-c", line],
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            is_up(process)
+            assert process.poll() is None
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+        assert "Error" not in process.stderr.read()
+
+
+def is_served(process: subprocess.Popen[str]) -> None:
+    """Once its address is printed."""
+    line = process.stdout.readline()
+    assert re.match(r"hear it at http://127\.0\.0\.1:\d+/", line), line
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c not in ("play", "serve")])
+def test_examples_run(
+    request: pytest.FixtureRequest,
+    folder: Path,
+    command: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Two or three each, in an empty folder with a run; what they write is there."""
+    if command == "devices":
+        request.getfixturevalue("server")
+    lines = examples(command, capsys)
+    assert 2 <= len(lines) <= 3
+    for line in lines:
+        done = runs(line)
+        assert (done.returncode, done.stderr) == (0, ""), line
+        written = re.findall(r"(?:-o|>) (\S+)", line)
+        assert all((folder / name).stat().st_size for name in written)
+        assert written or done.stdout or line.startswith("source")
+        for path in folder.iterdir():
+            if path.name not in ("run.jsonl", "other.jsonl"):
+                path.unlink()
+
+
+@pytest.mark.usefixtures("folder")
+def test_examples_of_play_run(server, capsys: pytest.CaptureFixture[str]) -> None:
+    """On a sound server; those that follow go on until they are ended."""
+
+    def sounds(_: object) -> None:
+        until(server.playing, f"{line} does not play")
+
+    lines = examples("play", capsys)
+    assert len(lines) == 3
+    for line in lines:
+        if "--follow" in line:
+            goes_on(line, sounds)
+            until(lambda: not server.playing(), f"{line} does not end")
+        else:
+            done = runs(line)
+            assert done.returncode == 0
+            assert done.stderr.splitlines()[-1].endswith(
+                "end of the run: 20 steps in 0.4 s"
+            )
+
+
+@pytest.mark.usefixtures("folder")
+def test_examples_of_serve_run(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each prints where it is heard."""
+    lines = examples("serve", capsys)
+    assert len(lines) == 2
+    for line in lines:
+        goes_on(line, is_served)
+
+
+def test_the_page_has_every_command_and_option() -> None:
+    """And no option that there is not."""
+    from gradsound.cli.parser import parser
+
+    text = PAGE.read_text()
+    made = parser()
+    commands = made._subparsers._group_actions[0].choices
+    options = {
+        option
+        for command in commands.values()
+        for action in command._actions
+        for option in action.option_strings
+        if option.startswith("--")
+    } | {"--version"}
+
+    assert all(f"### {name}\n" in text for name in commands)
+    assert set(re.findall(r"(?<![\w-])--[a-z]+", text)) - {"--help"} == options - {"--help"}
+    assert {*COMMANDS} - {""} == {*commands}
+    assert gradsound.__version__ not in text
+
+
+BLOCKS = re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_examples_of_the_page_run(
+    request: pytest.FixtureRequest,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    block: str,
+) -> None:
+    """As they stand there; what is served lasts until it is ended."""
+    monkeypatch.setenv("HOME", str(folder))
+    heard = re.search("gradsound (play|devices)", block)
+    if heard:
+        request.getfixturevalue("server")
+    gradsound.render("run.jsonl", folder / "run.wav")
+    if "gradsound serve" in block:
+        for line in block.splitlines():
+            goes_on(line, is_served)
+    else:
+        done = runs(f"set -e; {block}")
+        assert done.returncode == 0, done.stderr
+        assert heard or not done.stderr

@@ -1,0 +1,32 @@
+"""Runs made of norms, for tests."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gradsound.runs.model import Header, Run, Step
+
+
+def make_run(
+    norms: list[list[float | None]],
+    layers: tuple[str, ...] | None = None,
+    comment: str = "",
+) -> Run:
+    """A run from its norms, a row a step; None where a layer has no gradient."""
+    names = layers or tuple(f"layer{k}" for k in range(len(norms[0]) if norms else 2))
+    header = Header(
+        layers=names,
+        parameters=(7,) * len(names),
+        start="2019-08-01T12:00:00+00:00",
+        comment=comment,
+    )
+    steps = [
+        Step(
+            number,
+            number / 3,
+            np.array(row, np.float32),
+            np.array([norm is None for norm in row]),
+        )
+        for number, row in enumerate(norms)
+    ]
+    return Run(header, steps, "made")

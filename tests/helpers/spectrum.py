@@ -1,0 +1,11 @@
+"""The spectrum of a sound."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def spectrum(samples: np.ndarray, rate: int = 44_100) -> tuple[np.ndarray, np.ndarray]:
+    """Bins in Hz and their power."""
+    power = np.abs(np.fft.rfft(samples * np.hanning(len(samples)))) ** 2
+    return np.fft.rfftfreq(len(samples), 1 / rate), power

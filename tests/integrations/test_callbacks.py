@@ -1,0 +1,551 @@
+"""Callbacks, each in the real framework: what is recorded is what was trained with."""
+
+import copy
+import json
+import pickle
+import re
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import lightning
+import numpy as np
+import pytest
+import pytorch_lightning
+import soundfile
+import torch
+from accelerate.state import AcceleratorState
+from helpers.models import small, true_norm
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.plugins.precision import MixedPrecision
+from torch.utils.data import DataLoader
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
+
+import gradsound
+from gradsound.integrations import lightning as of_lightning
+from gradsound.integrations import transformers as of_transformers
+
+pytestmark = [
+    pytest.mark.usefixtures("own_folder"),
+    # What Lightning says of machines and loaders that are as small as a test's.
+    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
+    pytest.mark.filterwarnings("ignore:.*have no `val_dataloader`"),
+    pytest.mark.filterwarnings("ignore:.*You may ignore this warning"),
+    # And what newer releases of torch say to it.
+    pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning"),
+]
+CALLBACKS = [of_lightning.LightningCallback, of_transformers.TransformersCallback]
+DATA = 3 * torch.rand(24, 3, generator=torch.Generator().manual_seed(1))
+
+
+def steps_of(path: str = "run.jsonl") -> list[gradsound.Step]:
+    return [*gradsound.read_run(path).steps]
+
+
+def values(steps: list[gradsound.Step], name: str) -> list[float]:
+    return [step.values[name] for step in steps]
+
+
+def nothing_is_left() -> bool:
+    """Whether torch's clipping is torch's own again."""
+    return not hasattr(torch.nn.utils.clip_grad_norm_, "gradsound_original")
+
+
+def layers(model: torch.nn.Module) -> list[float]:
+    return [true_norm(model[0]), true_norm(model[2])]
+
+
+class Fit(lightning.LightningModule):
+    """Keeps what it saw itself: losses, and norms before and after clipping."""
+
+    def __init__(self, bad: int | None = None) -> None:
+        super().__init__()
+        self.net, self.bad = small(), bad
+        self.losses, self.raw, self.applied = [], [], []
+
+    def training_step(self, x: torch.Tensor, index: int) -> torch.Tensor:
+        loss = self.net(x).float().square().mean()
+        if index == self.bad:
+            loss = loss * torch.nan
+        self.losses.append(loss.item())
+        return loss
+
+    def validation_step(self, x: torch.Tensor, _: int) -> None:
+        self.net(x)
+
+    def configure_gradient_clipping(
+        self, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None
+    ) -> None:
+        self.raw.append(layers(self.net))
+        self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        self.applied.append(layers(self.net))
+
+    def configure_optimizers(self) -> dict[str, object]:
+        optimizer = torch.optim.SGD(self.parameters(), lr=1 / 64)
+        scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 1 / 3)  # an epoch
+        return {"optimizer": optimizer, "lr_scheduler": scheduler}
+
+
+def loader(rows: torch.Tensor = DATA) -> DataLoader:
+    return DataLoader(rows, batch_size=4)  # 6 of them
+
+
+def trainer(*callbacks: object, kind: type = lightning.Trainer, **options: object):
+    quiet = {"enable_progress_bar": False, "enable_model_summary": False, "logger": False}
+    usual = {"max_epochs": 2, "accelerator": "cpu", "enable_checkpointing": False}
+    return kind(callbacks=[*callbacks], **{**quiet, **usual, **options})
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("accumulate", [1, 3])
+@pytest.mark.parametrize("algorithm", ["norm", "value"])
+@pytest.mark.parametrize("clip", [None, 1 / 13])
+def test_a_fit(precision: str, accumulate: int, algorithm: str, clip: float | None) -> None:
+    """Norms, raw ones where it clips, loss, lr and epoch are those of the fit itself."""
+    module = Fit()
+    trainer(
+        of_lightning.LightningCallback(),
+        precision=precision,
+        accumulate_grad_batches=accumulate,
+        gradient_clip_val=clip,
+        gradient_clip_algorithm=algorithm,
+    ).fit(module, loader(), loader())
+    steps = steps_of()
+    losses = np.reshape(module.losses, (-1, accumulate)).mean(axis=1)
+    half = len(steps) // 2
+
+    assert len(steps) == 12 // accumulate
+    assert gradsound.read_run("run.jsonl").header.layers == ("net.0", "net.2")
+    np.testing.assert_allclose([s.norms for s in steps], module.applied, rtol=1e-5)
+    if clip is None:
+        assert [step.raw for step in steps] == [None] * len(steps)
+    else:
+        np.testing.assert_allclose([s.raw for s in steps], module.raw, rtol=1e-5)
+        assert not np.allclose(module.raw, module.applied, rtol=0.1)
+    np.testing.assert_allclose(values(steps, "loss"), losses, rtol=1e-6)
+    np.testing.assert_allclose(values(steps, "lr"), [1 / 64] * half + [1 / 192] * half)
+    assert values(steps, "epoch") == [0.0] * half + [1.0] * half
+    assert nothing_is_left()
+
+
+def test_a_fit_with_a_scaler() -> None:
+    """Norms and losses are without its scale, and a step that it skips is one."""
+    module = Fit(bad=2)
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    precision = MixedPrecision("16-mixed", "cpu", scaler)
+    callback = of_lightning.LightningCallback()
+    fit = trainer(callback, max_epochs=1, plugins=[precision], gradient_clip_val=1 / 13)
+    fit.fit(module, loader())
+    steps = steps_of()
+
+    assert [step.skipped for step in steps] == [False, False, True, False, False, False]
+    np.testing.assert_allclose([s.norms for s in steps], module.applied, rtol=1e-3)
+    np.testing.assert_allclose(values(steps, "loss"), module.losses, rtol=1e-3)
+
+
+class Two(Fit):
+    """Two optimizers, stepped by hand, the second every other time, the first clipped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.first, self.second, self.losses = [], [], ([], [])
+
+    def training_step(self, x: torch.Tensor, index: int) -> None:
+        for k, optimizer in enumerate(self.optimizers()[: 1 + index % 2]):
+            loss = (k + 1) * self.net(x).square().mean()
+            optimizer.zero_grad()
+            self.manual_backward(loss)
+            self.losses[k].append(loss.item())
+            if k == 0:
+                self.first.append(true_norm(self.net[0]))
+                self.clip_gradients(optimizer, 1 / 13, "norm")
+            else:
+                self.second.append(true_norm(self.net[2]))
+            optimizer.step()
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        return [
+            torch.optim.SGD(self.net[0].parameters(), lr=1 / 64),
+            torch.optim.Adam(self.net[2].parameters(), lr=1 / 128),
+        ]
+
+
+def test_two_optimizers_have_a_run_each(capfd: pytest.CaptureFixture[str]) -> None:
+    """Of their own layers, steps, losses and rates; the first is heard live."""
+    module = Two()
+    callback = of_lightning.LightningCallback(wav="out.wav", web=0)
+    trainer(callback, max_epochs=1).fit(module, loader())
+    first, second = steps_of("run.optimizer0.jsonl"), steps_of("run.optimizer1.jsonl")
+
+    assert capfd.readouterr().err.count("hear it at") == 1
+    assert gradsound.read_run("run.optimizer1.jsonl").header.layers == ("net.2",)
+    np.testing.assert_allclose([s.raw for s in first], np.c_[module.first], rtol=1e-5)
+    np.testing.assert_allclose([s.norms for s in first], 1 / 13, rtol=1e-4)
+    np.testing.assert_allclose([s.norms for s in second], np.c_[module.second], rtol=1e-5)
+    assert [step.raw for step in second] == [None] * 3
+    np.testing.assert_allclose(values(first, "loss"), module.losses[0], rtol=1e-6)
+    np.testing.assert_allclose(values(second, "loss"), module.losses[1], rtol=1e-6)
+    assert values(second, "lr") == [1 / 128] * 3
+    assert Path("out.optimizer0.wav").exists()
+    assert Path("out.optimizer1.wav").exists()
+
+
+@pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt])
+def test_a_fit_that_fails_has_its_files(kind: type[BaseException]) -> None:
+    """Whole, up to the step before; no hook is left, and the exception is the fit's own."""
+
+    class Failing(Fit):
+        def training_step(self, x: torch.Tensor, index: int) -> torch.Tensor:
+            if index == 4:
+                raise kind("four")
+            return super().training_step(x, index)
+
+    module = Failing()
+    fit = trainer(of_lightning.LightningCallback(wav="run.wav"))
+    with pytest.raises(SystemExit if kind is KeyboardInterrupt else kind):
+        fit.fit(module, loader())
+
+    assert len(steps_of()) == 4
+    assert soundfile.info("run.wav").duration > 4 * 0.2
+    assert not fit.optimizers[0]._optimizer_step_pre_hooks
+    assert nothing_is_left()
+
+
+@pytest.mark.filterwarnings("ignore:Checkpoint directory .* is not empty")
+def test_a_checkpoint_has_nothing_of_it() -> None:
+    """And another fit goes on from there, recording what it does."""
+    module, again = Fit(), Fit()
+    usual = {"dirpath": "saved", "filename": "at", "every_n_train_steps": 6}
+    for model, most, path in ((module, 6, None), (again, 12, "saved/at.ckpt")):
+        callbacks = [of_lightning.LightningCallback(), ModelCheckpoint(**usual)]
+        fit = trainer(*callbacks, max_steps=most, enable_checkpointing=True)
+        fit.fit(model, loader(), ckpt_path=path)
+
+    assert b"gradsound" not in Path("saved/at.ckpt").read_bytes().lower()
+    assert len(steps_of("run.1.jsonl")) == 6
+    np.testing.assert_allclose([s.norms for s in steps_of()], again.applied, rtol=1e-5)
+    assert len(again.applied) == 6
+
+
+def test_fit_called_twice() -> None:
+    """By one trainer with one callback: two runs, the older under another name."""
+    module, fit = Fit(), trainer(of_lightning.LightningCallback(), max_epochs=1)
+    fit.fit(module, loader())
+    fit.fit_loop.max_epochs = 2
+    fit.fit(module, loader())
+    both = [step.norms for name in ("run.1.jsonl", "run.jsonl") for step in steps_of(name)]
+
+    np.testing.assert_allclose(both, module.applied, rtol=1e-5)
+
+
+def test_a_fit_without_an_optimizer() -> None:
+    """What Lightning has in its place is none of the model's; whichever steps is heard."""
+
+    class Own(Fit):
+        def __init__(self) -> None:
+            super().__init__()
+            self.automatic_optimization = False
+            self.own = torch.optim.SGD(self.net.parameters(), lr=1 / 64)
+
+        def training_step(self, x: torch.Tensor, _: int) -> None:
+            self.net(x).square().mean().backward()
+            self.applied.append(layers(self.net))
+            self.own.step()
+            self.own.zero_grad()
+
+        def configure_optimizers(self) -> None:
+            return None
+
+    module = Own()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*will run with no optimizer")
+        trainer(of_lightning.LightningCallback()).fit(module, loader())
+
+    np.testing.assert_allclose([s.norms for s in steps_of()], module.applied, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("hidden", "said"),
+    [
+        ("lightning", "heard by pytorch_lightning"),
+        ("lightning pytorch_lightning", "No module named 'lightning'"),
+    ],
+)
+def test_where_lightning_is_not_installed(hidden: str, said: str) -> None:
+    """It is looked for by its other name, and asked for by its own."""
+    code = f"""
+import sys
+from importlib.machinery import PathFinder
+
+class Hiding:
+    def find_spec(self, name, path=None, target=None):
+        hidden = name.split(".")[0] in {hidden.split()!r}
+        return None if hidden else PathFinder.find_spec(name, path, target)
+
+sys.meta_path[sys.meta_path.index(PathFinder)] = Hiding()
+from gradsound.integrations.lightning import Callback, LightningCallback
+
+LightningCallback()
+print("heard by", Callback.__module__)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+
+    assert said in (done.stdout + done.stderr).splitlines()[-1]
+
+
+def test_lightning_by_its_other_name() -> None:
+    """pytorch_lightning has a Trainer of its own, which hears it too."""
+
+    class Other(pytorch_lightning.LightningModule):
+        training_step, configure_optimizers = Fit.training_step, Fit.configure_optimizers
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.net, self.bad, self.losses = small(), None, []
+
+    module = Other()
+    callback = of_lightning.LightningCallback()
+    trainer(callback, kind=pytorch_lightning.Trainer).fit(module, loader())
+
+    np.testing.assert_allclose(values(steps_of(), "loss"), module.losses, rtol=1e-6)
+
+
+def test_a_fit_on_a_page(capfd: pytest.CaptureFixture[str]) -> None:
+    """web= serves it while it trains."""
+    urls = []
+
+    class Looking(Fit):
+        def on_train_batch_end(self, *_: object) -> None:
+            attachments = callback._training._attachments.values()
+            urls.append([attachment.url for attachment in attachments])
+
+    callback = of_lightning.LightningCallback(web=0)
+    trainer(callback, max_epochs=1).fit(Looking(), loader())
+
+    assert f"hear it at {urls[-1][0]}" in capfd.readouterr().err
+
+
+# Hugging Face
+
+
+def gpt2() -> GPT2LMHeadModel:
+    """As small as it can be, seeded."""
+    torch.manual_seed(0)
+    size = {"vocab_size": 16, "n_positions": 8, "n_embd": 8, "n_layer": 1, "n_head": 1}
+    drop = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
+    ends = {"bos_token_id": 0, "eos_token_id": 0}
+    return GPT2LMHeadModel(GPT2Config(**size, **drop, **ends))
+
+
+def own_norms(model: torch.nn.Module, names: tuple[str, ...]) -> list[float]:
+    modules = dict(model.named_modules())
+    return [true_norm(modules[name]) for name in names]
+
+
+class Watched(Trainer):
+    """Keeps what it saw itself: losses, and norms before and after clipping."""
+
+    def __init__(self, *callbacks: object, bad: int = -1, **options: object) -> None:
+        AcceleratorState._reset_state(reset_partial_state=True)  # as in a new program
+        usual = {
+            "output_dir": "out",
+            "use_cpu": True,
+            "per_device_train_batch_size": 4,
+            "num_train_epochs": 2,
+            "logging_steps": 1,
+            "save_strategy": "no",
+            "report_to": "none",
+            "disable_tqdm": True,
+        }
+        tokens = torch.randint(16, (24, 8), generator=torch.Generator().manual_seed(1))
+        rows = [{"input_ids": row, "labels": row} for row in tokens]
+        super().__init__(
+            gpt2(),
+            TrainingArguments(**{**usual, **options}),
+            train_dataset=rows,
+            eval_dataset=rows[:4],
+            callbacks=[_Applied(self), *callbacks],
+        )
+        self.micro, self.applied, self.batches, self.bad = [], [], 0, bad
+        self.names = ("transformer.wte", "transformer.wpe", "transformer.h.0.ln_1")
+
+    def training_step(self, *args: object, **kwargs: object) -> torch.Tensor:
+        if self.batches == self.bad:
+            raise KeyboardInterrupt
+        self.batches += 1
+        loss = super().training_step(*args, **kwargs)
+        self.micro.append(own_norms(self.model, self.names))
+        return loss
+
+    def logged(self, name: str) -> list[float]:
+        return [row[name] for row in self.state.log_history if name in row]
+
+
+class _Applied(TrainerCallback):
+    def __init__(self, trainer: Watched) -> None:
+        self.trainer = trainer
+
+    def on_pre_optimizer_step(self, *_: object, **__: object) -> None:
+        norms = own_norms(self.trainer.model, self.trainer.names)
+        self.trainer.applied.append(norms)
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("most", [0.0, 1 / 13])
+def test_a_trainer(bf16: bool, accumulate: int, most: float) -> None:
+    """Norms before and after clipping are the Trainer's own, and so is what is noted."""
+    trainer = Watched(
+        of_transformers.TransformersCallback(
+            layers=["*wte", "*wpe", "*ln*", "*attn*", "*mlp*"]
+        ),
+        bf16=bf16,
+        gradient_accumulation_steps=accumulate,
+        max_grad_norm=most,
+        eval_strategy="epoch",
+    )
+    trainer.train()
+    run = gradsound.read_run("run.jsonl")
+    steps, half = [*run.steps], 6 // accumulate
+    own = [run.header.layers.index(name) for name in trainer.names]
+    raw = np.array([step.raw for step in steps])
+
+    assert len(steps) == 2 * half
+    applied = np.array([step.norms for step in steps])
+    np.testing.assert_allclose(applied[:, own], trainer.applied, rtol=1e-5)
+    micro = trainer.micro[accumulate - 1 :: accumulate]
+    np.testing.assert_allclose(raw[:, own], micro, rtol=1e-5)
+    whole = np.linalg.norm(raw, axis=1)  # of all layers there are
+    np.testing.assert_allclose(whole, trainer.logged("grad_norm"), rtol=1e-5)
+    if most:
+        np.testing.assert_allclose(np.linalg.norm(applied, axis=1), most, rtol=1e-4)
+    np.testing.assert_allclose(values(steps, "lr"), trainer.logged("learning_rate"))
+    np.testing.assert_allclose(values(steps[1:], "loss"), trainer.logged("loss")[:-1])
+    assert values(steps, "epoch") == [0.0] * half + [1.0] * half
+    assert nothing_is_left()
+
+
+def test_a_trainer_that_was_interrupted() -> None:
+    """Its files are finished when it trains again, or by close()."""
+    callback = of_transformers.TransformersCallback(wav="run.wav")
+    trainer = Watched(callback, bad=5)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train()
+    callback.close()
+
+    assert len(steps_of()) == 5
+    assert soundfile.info("run.wav").duration > 5 * 0.2
+    assert nothing_is_left()
+
+    trainer.bad = 8
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train()
+    trainer.bad = -1
+    trainer.train()
+
+    assert [len(steps_of(name)) for name in ("run.1.jsonl", "run.2.jsonl")] == [5, 3]
+    assert len(steps_of()) == 12
+    assert nothing_is_left()
+
+
+def test_a_trainer_goes_on_from_a_checkpoint() -> None:
+    """In which there is nothing of the callback."""
+    options = {"save_strategy": "steps", "save_steps": 4}
+    Watched(of_transformers.TransformersCallback(), max_steps=4, **options).train()
+    trainer = Watched(of_transformers.TransformersCallback(), **options)
+    trainer.train(resume_from_checkpoint="out/checkpoint-4")
+
+    saved = [path for path in Path("out/checkpoint-4").iterdir() if path.is_file()]
+    assert not [p.name for p in saved if b"gradsound" in p.read_bytes().lower()]
+    assert json.loads(Path("out/checkpoint-4/trainer_state.json").read_text())
+    assert [len(steps_of(name)) for name in ("run.1.jsonl", "run.jsonl")] == [4, 8]
+    np.testing.assert_allclose(
+        values(steps_of(), "lr"), trainer.logged("learning_rate")[-8:]
+    )
+
+
+# Both
+
+
+def weights(kind: type, *callbacks: object) -> list[torch.Tensor]:
+    if kind is of_lightning.LightningCallback:
+        model = Fit()
+        trainer(*callbacks, gradient_clip_val=1 / 13).fit(model, loader())
+    else:
+        watched = Watched(*callbacks, seed=1)
+        watched.train()
+        model = watched.model
+    return [parameter.detach() for parameter in model.parameters()]
+
+
+@pytest.mark.parametrize("kind", CALLBACKS)
+def test_training_is_the_same(kind: type) -> None:
+    """To the last bit of the weights, with and without."""
+    for ours, theirs in zip(weights(kind, kind()), weights(kind)):
+        assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("kind", CALLBACKS)
+def test_a_copy_hears_nothing_yet(kind: type) -> None:
+    """Copied or pickled while it listens, a callback has its options alone."""
+    callback = kind(log="it.jsonl", comment="copied")
+    model = small()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    callback._training.begin(model, [optimizer])
+    for copied in (copy.deepcopy(callback), pickle.loads(pickle.dumps(callback))):  # noqa: S301
+        assert copied._training._attachments == {}
+        copied._training.end()
+        copied._training.begin(small(), [])  # and may begin at any time
+        assert copied._training._options == {"log": "it.jsonl", "comment": "copied"}
+    assert len(callback._training._attachments) == 1
+    callback._training.end()
+
+    assert gradsound.read_run("it.jsonl").header.comment == "copied"
+
+
+@pytest.mark.parametrize("kind", CALLBACKS)
+def test_options_are_checked_where_they_are_written(kind: type) -> None:
+    """Before any training, in one sentence."""
+    with pytest.raises(
+        TypeError, match=r"no option 'lgo'; there are: web, log, wav, layers"
+    ):
+        kind(lgo="run.jsonl")
+    with pytest.raises(TypeError, match="no option 'scaler'"):
+        kind(scaler=None)
+    with pytest.raises(ValueError, match="two ways to listen, got web=9000: give one"):
+        kind(web=9000, live=True)
+    with pytest.raises(ValueError, match="port must be 0 to 65535, got 70000"):
+        kind(web=70_000)
+    with pytest.raises(ValueError, match=r"it\.mp3: a sound file ends in \.wav"):
+        kind(wav="it.mp3")
+    with pytest.raises(ValueError, match="no preset 'note'; did you mean 'notes'"):
+        kind(preset="note")
+    with pytest.raises(TypeError, match="voice"):
+        kind(voice=3)
+    assert [*Path().iterdir()] == []
+
+
+def test_the_guide_is_as_it_says(save, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The snippets of docs/frameworks.md run, one after the other."""
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    save([[1 / 3, 2 / 3]] * 3)
+    arguments = TrainingArguments("out", use_cpu=True, report_to="none")
+    known = {"model": gpt2(), "arguments": arguments, "data": [{"input_ids": [0]}]}
+    text = (Path(__file__).parents[2] / "docs/frameworks.md").read_text()
+    codes = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    for code in codes:
+        exec(compile(code, "frameworks.md", "exec"), known)  # noqa: S102 (our own document)
+
+    assert len(codes) == 6
+    assert known["right"].lines
+    assert not known["left"].lines

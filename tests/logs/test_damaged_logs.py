@@ -1,0 +1,194 @@
+"""Damaged logs of every kind: what could be read, or one clear line, and never more.
+
+The suite makes some hundreds of mutations of each format; ten thousand of each, which takes
+some minutes, are
+
+    GRADSOUND_FUZZ=10000 python -m pytest tests/test_logs_fuzz.py
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.logs import PUBLISHED, mlflow_run, write_events
+
+from gradsound import read_run
+from gradsound.errors import GradsoundWarning, RunFormatError
+
+MUTATIONS = int(os.environ.get("GRADSOUND_FUZZ", "300"))
+LONGEST = 5.0  # seconds of this process; the longest line or nest takes under one
+MEMORY = 300_000  # KiB that all may add to the most that was resident
+
+Mutation = Callable[[random.Random, bytes], bytes]
+
+
+def place(chance: random.Random, content: bytes) -> int:
+    """Anywhere in a file, its beginning as often as all the rest."""
+    size = len(content)
+    return chance.randrange(min(size, 300) if chance.random() < 0.5 else size)
+
+
+def flip(chance: random.Random, content: bytes) -> bytes:
+    """Some bits are wrong."""
+    changed = bytearray(content)
+    for _ in range(chance.choice((1, 1, 2, 10, 100))):
+        changed[place(chance, content)] ^= 1 << chance.randrange(8)
+    return bytes(changed)
+
+
+def cut(chance: random.Random, content: bytes) -> bytes:
+    """The end is missing, or a part of it."""
+    at = place(chance, content)
+    return content[:at] + content[at + chance.choice((1, 7, 100, len(content))) :]
+
+
+def insert(chance: random.Random, content: bytes) -> bytes:
+    """Bytes of no meaning."""
+    at = place(chance, content)
+    return content[:at] + chance.randbytes(chance.choice((1, 4, 50))) + content[at:]
+
+
+def double(chance: random.Random, content: bytes) -> bytes:
+    """A part is there twice, or many times."""
+    at = place(chance, content)
+    part = content[at : at + chance.choice((1, 20, 1000))]
+    return content[:at] + part * chance.choice((2, 2, 50)) + content[at:]
+
+
+def huge(chance: random.Random, content: bytes) -> bytes:
+    """A number that is larger than any, where a number is."""
+    digits = [k for k, byte in enumerate(content) if byte in b"0123456789"]
+    at = chance.choice(digits or [0])
+    number = chance.choice(
+        (b"9" * 30, b"1e999", b"-1e999", b"9" * 9999, b"0." + b"0" * 500 + b"1", b"-1")
+    )
+    return content[:at] + number + content[at + 1 :]
+
+
+def lengths(chance: random.Random, content: bytes) -> bytes:
+    """All bits of some bytes are set: a length that is longer than the file, for one."""
+    at, size = place(chance, content), chance.choice((1, 2, 4, 8))
+    return content[:at] + b"\xff" * size + content[at + size :]
+
+
+def nest(chance: random.Random, content: bytes) -> bytes:
+    """Brackets in brackets."""
+    at, depth = place(chance, content), chance.choice((10, 2000, 100_000))
+    opened = chance.choice((b"[", b'{"a":', b'"', b"{"))
+    return content[:at] + opened * depth + content[at:]
+
+
+def long(chance: random.Random, content: bytes) -> bytes:
+    """A line of some megabytes."""
+    at = place(chance, content)
+    filling = chance.choice((b"x", b"1", b",", b";", b" ", b"1,", b'"', b"\0"))
+    return content[:at] + filling * chance.choice((100_000, 5_000_000)) + content[at:]
+
+
+def invalid(chance: random.Random, content: bytes) -> bytes:
+    """Bytes that UTF-8 does not have, and characters of other lines and directions."""
+    at = place(chance, content)
+    some = (
+        b"\xff\xfe",
+        b"\xc3\x28",
+        b"\xed\xa0\x80",
+        b"\0",
+        b"\r",
+        "\u2028\u202e".encode(),
+    )
+    return content[:at] + chance.choice(some) + content[at:]
+
+
+KINDS = ("huggingface", "tensorboard", "wandb", "mlflow", "csv", "windows")
+# Long ones are slower than all others.
+MUTATORS: tuple[Mutation, ...] = (
+    *(flip, cut, insert, double, huge, lengths, invalid) * 3,
+    *(nest, long),
+)
+
+
+@pytest.fixture(scope="module")
+def seeds(tmp_path_factory, wandb_runs) -> dict[str, tuple[Path, Path]]:
+    """By format: what is read, and the file of it that is damaged."""
+    folder = tmp_path_factory.mktemp("seeds")
+    (folder / "trainer_state.json").write_text(PUBLISHED)
+    write_events(folder / "events", range(30))
+    (events,) = (folder / "events").iterdir()
+    run = mlflow_run(folder)
+    lines = [f"{k},{k / 7},{'' if k % 3 else 'nan'},{1 / 3},{k}" for k in range(40)]
+    header = 'step,grad_norm/a,"grad_norm/b",loss,time'
+    (folder / "metrics.csv").write_text("\n".join([header, *lines, ""]))
+    table = (folder / "metrics.csv").read_text()
+    (folder / "windows.csv").write_text(table, encoding="utf-16")
+    (trainer,) = wandb_runs[1].rglob("*.wandb")
+    (folder / "x.wandb").write_bytes(trainer.read_bytes())
+    return {
+        "huggingface": (folder / "trainer_state.json",) * 2,
+        "tensorboard": (events, events),
+        "wandb": (folder / "x.wandb",) * 2,
+        "mlflow": (run, run / "metrics" / "grad_norm" / "layers.2"),
+        "csv": (folder / "metrics.csv",) * 2,
+        "windows": (folder / "windows.csv",) * 2,
+    }
+
+
+def read(path: Path) -> tuple[int, str]:
+    """How many steps are read, and what is said."""
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        try:
+            run = read_run(path)
+            before, count = -1, 0
+            for step in run.steps:
+                assert before < step.number <= 2**53
+                assert np.isfinite(step.time)
+                assert 0 <= step.time <= 2e12
+                assert step.norms.dtype == np.float32
+                assert not (step.norms < 0).any()
+                before, count = step.number, count + 1
+        except (RunFormatError, OSError, ValueError) as error:
+            return 0, str(error)
+    assert len(warned) <= 1
+    assert all(issubclass(warning.category, GradsoundWarning) for warning in warned)
+    return count, "".join(str(warning.message) for warning in warned)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_damage_does_harm(seeds, kind: str) -> None:
+    """Whatever is wrong with a log: steps, and one line at most, in bounded memory."""
+    path, file = seeds[kind]
+    content = file.read_bytes()
+    whole, said = read(path)
+    assert (whole > 2, said) == (True, "")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    outcomes = {"whole": 0, "part": 0, "nothing": 0}
+    for number in range(MUTATIONS):
+        chance = random.Random(f"{kind} {number}")  # noqa: S311 (to be made again)
+        damaged = content
+        for _ in range(chance.choice((1, 1, 1, 2, 5))):
+            damaged = chance.choice(MUTATORS)(chance, damaged or b"0")
+        file.write_bytes(damaged)
+        begin = time.process_time()
+        try:
+            count, said = read(path)
+        except BaseException:
+            file.with_name("failed").write_bytes(damaged)  # to look at
+            raise
+        took = time.process_time() - begin
+        assert took < LONGEST, f"mutation {number} took {took:.1f} s"
+        assert len(said.splitlines()) <= 1, said
+        assert len(said) < 4_000
+        outcomes["nothing" if not count else "part" if said else "whole"] += 1
+    file.write_bytes(content)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown < MEMORY, f"{grown} KiB more"
+    # Or what is damaged is not looked at.
+    assert outcomes["part"] + outcomes["nothing"] > MUTATIONS // 10, outcomes

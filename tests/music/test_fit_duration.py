@@ -1,0 +1,182 @@
+"""A run of any length in a given time, and nothing lost."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from helpers.runs import make_run
+from helpers.scores import PLAIN
+from hypothesis import given
+from hypothesis import strategies as st
+
+import gradsound
+from gradsound.music.fit_duration import fitting
+from gradsound.music.presets import PRESETS
+from gradsound.music.value_mapping import Drive
+from gradsound.rendering.sound import Sound
+from gradsound.runs.model import Step
+
+RATE = 44_100
+STEPS, SPIKE = 100_000, 70_000
+PRESET = pytest.mark.parametrize("preset", PRESETS.values(), ids=list(PRESETS))
+
+
+def spiked() -> gradsound.Run:
+    """A long run whose first layer is a thousand times as large at one step."""
+    usual = np.array([1.0, 0.1], np.float32)
+    there = np.zeros(2, bool)
+    steps = [Step(k, k / 100, usual, there) for k in range(STEPS)]
+    steps[SPIKE] = replace(steps[SPIKE], norms=np.array([1000.0, 0.1], np.float32))
+    return replace(make_run([[1.0, 0.1]]), steps=steps)
+
+
+def captioned(path: Path) -> list[tuple[float, str]]:
+    """Seconds and text of captions."""
+    cues = [cue.splitlines() for cue in path.read_text().split("\n\n")[1:] if cue.strip()]
+    told = []
+    for _, span, *texts in cues:
+        hours, minutes, seconds = span.split(" --> ")[0].split(":")
+        when = 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+        told += [(when, text) for text in texts]
+    return told
+
+
+def strength(samples: np.ndarray, hertz: float) -> float:
+    """The amplitude of a sine."""
+    turns = hertz / RATE * np.arange(len(samples))
+    return 2 * abs(
+        np.mean(samples * np.hanning(len(samples)) * 2 * np.exp(-2j * np.pi * turns))
+    )
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> tuple[np.ndarray, list, float]:
+    """The sound of the long run in a minute, its captions, and how long it took."""
+    path = tmp_path_factory.mktemp("long") / "x.wav"
+    run, began = spiked(), time.monotonic()
+    preset = replace(PLAIN, alarms=0.1)
+    gradsound.render(run, path, preset=preset, duration=60.0)
+    took = time.monotonic() - began
+    return soundfile.read(path)[0], captioned(path.with_suffix(".vtt")), took
+
+
+def test_a_long_run_fills_the_time(long) -> None:
+    """It lasts as long as was asked for, or a little less."""
+    samples, _, _ = long
+
+    assert 0.95 * 60 < len(samples) / RATE <= 60
+
+
+def test_one_step_of_many_is_captioned(long) -> None:
+    """By its own number, not that of the steps that sound with it, when they sound."""
+    samples, captions, _ = long
+    ((when, text),) = [(when, text) for when, text in captions if "step 70,000" in text]
+
+    assert "layer0" in text
+    assert not [text for _, text in captions if "more" in text]
+    steps_end = len(samples) / RATE - 0.5 - 0.87
+    assert when == pytest.approx(steps_end * SPIKE / STEPS, abs=0.5)
+    assert [text for _, text in captions][-1].startswith("step 99,999: end of the run")
+
+
+def test_one_step_of_many_is_heard(long) -> None:
+    """Its pitch, three octaves above all others, is there at its time and at no other."""
+    samples, captions, _ = long
+    ((when, _),) = [caption for caption in captions if "step 70,000" in caption[1]]
+    high = 65.4 * 2 ** np.arange(5)[-1] * 0 + 2093.0  # 440 Hz three octaves up is above
+    frame = 400
+    count = len(samples) // frame
+    parts = samples[: count * frame].reshape(count, frame)
+    found = np.array([strength(part, high) for part in parts])
+    at = np.arange(count) * frame / RATE
+
+    before = found[at < when - 0.3]
+    around = found[(at > when - 0.3) & (at < when)]
+    after = found[(at > when + 1.0) & (at < len(samples) / RATE - 1.5)]
+    assert around.max() > 0.05
+    assert before.max() < 0.2 * around.max()
+    assert after.max() < 0.2 * around.max()
+
+
+def test_a_long_run_does_not_take_long(long) -> None:
+    """A hundred thousand steps in seconds."""
+    assert long[2] < 30
+
+
+@PRESET
+@pytest.mark.parametrize("seconds", [5.0, 20.0])
+@pytest.mark.parametrize("steps", [3, 300, 3000])
+def test_every_preset_fits(
+    tmp_path: Path, preset: gradsound.Preset, seconds: float, steps: int
+) -> None:
+    """Whatever the texture: at most the time, and nearly all of it if steps are many."""
+    run = make_run([[1.0, 0.1, 3.0]] * steps)
+    gradsound.render(
+        run, tmp_path / "x.flac", preset=preset, duration=seconds, sample_rate=16_000
+    )
+    found = soundfile.info(tmp_path / "x.flac").duration
+    gradsound.render(run, tmp_path / "y.flac", preset=preset, sample_rate=16_000)
+    usual = soundfile.info(tmp_path / "y.flac").duration
+
+    assert found <= seconds
+    assert found == usual or found > 0.6 * seconds
+
+
+def failing(steps: int) -> gradsound.Run:
+    """A run in which all that can goes wrong at its end, so that figures wait in line."""
+    norms = 10 ** np.random.default_rng(0).normal(0, 0.15, (steps, 5))
+    norms[-40:, 0] *= 1e-9
+    norms[-12, 1] *= 1e4
+    norms[-9:, 2] = 0
+    norms[-4, 3] = np.nan
+    made = [*make_run(norms.tolist()).steps]
+    made[-3] = replace(made[-3], skipped=True)
+    made[-2:] = [replace(step, time=step.time + 60) for step in made[-2:]]
+    return replace(make_run(norms.tolist()), steps=made)
+
+
+@PRESET
+@pytest.mark.parametrize("seconds", [5.0, 6 + 1 / 3])
+def test_it_never_lasts_longer(
+    tmp_path: Path, preset: gradsound.Preset, seconds: float
+) -> None:
+    """Not by a frame: alarms for which there is no time are lines; the end is heard."""
+    gradsound.render(failing(3000), tmp_path / "x.wav", preset=preset, duration=seconds)
+    samples, _ = soundfile.read(tmp_path / "x.wav", always_2d=True)
+    texts = [text for _, text in captioned(tmp_path / "x.vtt")]
+
+    assert len(samples) <= round(seconds * RATE)
+    if preset.alarms:
+        assert np.abs(samples[-RATE // 4 :]).max() > 0.02
+    for kind in ("vanishing", "spike in", "dead", "NaN", "skipped", "no step", "end of"):
+        assert sum(kind in text for text in texts) == 1, kind
+
+
+@pytest.mark.parametrize("place", [0.0, 1.0])
+def test_a_tempo_does_not_make_it_longer(place: float) -> None:
+    """However slow a value makes it."""
+    run = make_run([[1.0, 2.0]] * 300)
+    run = replace(run, steps=[replace(s, values={"loss": place}) for s in run.steps])
+    tempo = Drive(value="loss", drives="tempo", low=0.0, high=1.0)
+    sound = Sound([run], replace(PLAIN, alarms=0.1, drives=(tempo,)), 10.0)
+
+    assert sum(len(block) for block in sound.blocks()) <= 10 * RATE
+
+
+@given(
+    steps=st.integers(1, 10**8),
+    layers=st.integers(1, 200),
+    seconds=st.floats(5, 1e5),
+    preset=st.sampled_from([*PRESETS.values(), PLAIN]),
+)
+def test_steps_fit(steps: int, layers: int, seconds: float, preset) -> None:
+    """However many they are, and however many layers they have."""
+    names = [f"layer{k}" for k in range(layers)]
+    faster, together = fitting(preset, [names], steps, seconds)
+    sound = Sound([make_run([[1.0] * layers])], faster)
+
+    assert 1 <= together <= steps
+    assert -(-steps // together) * sound._ensemble.duration <= seconds - 1.3

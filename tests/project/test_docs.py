@@ -1,0 +1,129 @@
+"""The documentation builds without a warning, and is whole without a network."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import fields, is_dataclass
+from functools import cache
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+import gradsound
+
+ROOT = Path(__file__).parents[2]
+# What a page loads by itself, by element.
+LOADED = {"audio": "src", "img": "src", "link": "href", "script": "src", "source": "src"}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pages, made as `make docs` makes them."""
+    folder = tmp_path_factory.mktemp("site")
+    options = ["--fail-on-warning", "--keep-going", "--fresh-env", "--quiet"]
+    command = [sys.executable, "-m", "sphinx", *options, "docs", folder]
+    made = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    assert " ".join(options) in (ROOT / "Makefile").read_text()
+    return folder
+
+
+class Page(HTMLParser):
+    """What one page loads, links to, and can be linked to at."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.links: list[str] = []
+        self.anchors: set[str] = set()
+        self.feed(path.read_text())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        has = dict(attrs)
+        if (reference := has.get(LOADED.get(tag, ""))) is not None:
+            self.loads.append(reference)
+        if tag == "a" and "href" in has:
+            self.links.append(has["href"])
+        if "id" in has:
+            self.anchors.add(has["id"])
+
+
+page = cache(Page)
+
+
+def test_every_link_leads_somewhere(site: Path) -> None:
+    """To a file that there is, and where it is a page, to something on it."""
+    pages = sorted(site.glob("*.html"))
+    assert {"index", "api", "changelog"} < {path.stem for path in pages}
+    for path in pages:
+        for link in page(path).links:
+            parts = urlsplit(link)
+            if parts.scheme:
+                continue
+            target = path.parent / unquote(parts.path) if parts.path else path
+            assert target.is_file(), f"{path.name}: {link}"
+            if parts.fragment and target.suffix == ".html":
+                assert unquote(parts.fragment) in page(target).anchors, link
+
+
+def test_every_document_is_a_page(site: Path) -> None:
+    """And the README is the first, with its picture and its sounds."""
+    stems = {path.stem for path in site.glob("*.html")}
+    assert {path.stem for path in ROOT.glob("docs/*.md")} < stems
+    first = page(site / "index.html")
+    pictures = [load for load in first.loads if load.endswith("batch10.png")]
+    assert len(pictures) == 1
+    assert sum(load.endswith(".ogg") for load in first.loads) >= 6
+
+
+def test_every_public_name_is_in_the_reference(site: Path) -> None:
+    """With all methods and properties, and whatever public names are made of."""
+    named = {f"gradsound.{name}" for name in gradsound.__all__}
+    for name in gradsound.__all__:
+        known = getattr(gradsound, name)
+        if isinstance(known, type):
+            members = {member for member in vars(known) if not member.startswith("_")}
+            if is_dataclass(known):
+                members -= {field.name for field in fields(known)}
+            named |= {f"gradsound.{name}.{member}" for member in members}
+    named |= {f"gradsound.{name}Callback" for name in ("Lightning", "Transformers")}
+    assert named <= page(site / "api.html").anchors
+
+
+def test_pages_ask_for_nothing_elsewhere(site: Path, browser) -> None:
+    """In a browser, every file they load is one of the site, and sounds can be played."""
+    opened = browser.new_page()
+    asked, failed = [], []
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.on("requestfailed", lambda request: failed.append(request.url))
+    opened.on("pageerror", lambda error: failed.append(str(error)))
+    for path in sorted(site.glob("*.html")):
+        opened.goto(path.as_uri())  # until all is loaded
+    assert all(url.startswith((site.as_uri(), "data:")) for url in asked), asked
+    assert failed == []
+
+    opened.goto((site / "listening.html").as_uri())
+    seconds = opened.evaluate(
+        """() => new Promise((told, failed) => {
+            const player = document.querySelector("audio");
+            player.onloadedmetadata = () => told(player.duration);
+            player.onerror = failed;
+            player.preload = "metadata";
+        })"""
+    )
+    assert 20 < seconds < 200  # the legend
+    opened.close()
+
+
+def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
+    """Not even where a browser would only ask later."""
+    for path in site.glob("*.html"):
+        for load in page(path).loads:
+            assert not urlsplit(load).netloc, f"{path.name}: {load}"
+    for sheet in site.rglob("*.css"):
+        assert "url(http" not in sheet.read_text()
+        assert "url(//" not in sheet.read_text()
+        assert "@import" not in sheet.read_text()

@@ -1,0 +1,161 @@
+"""What is published: the wheel and the source distribution, from a clean build."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+
+import pytest
+
+import gradsound
+
+ROOT = Path(__file__).parents[2]
+_MADE = {ROOT / name for name in ("build", "dist", "out", "gradsound.egg-info")}
+_WITHOUT = """
+import sys
+import gradsound
+
+heard = {name for name in gradsound.__all__ if getattr(gradsound, name) is not None}
+assert heard == set(gradsound.__all__)
+assert "torch" not in sys.modules
+try:
+    gradsound.attach(None)
+except ImportError as error:
+    print(error)
+"""
+
+
+def run(*command: object, folder: Path) -> str:
+    """What a command prints, which must succeed."""
+    # Only what is installed is found; without bytecode, setuptools would warn.
+    dropped = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
+    environment = {name: os.environ[name] for name in os.environ if name not in dropped}
+    ended = subprocess.run(
+        [*map(str, command)],
+        cwd=folder,
+        env=environment,
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stdout
+    return ended.stdout
+
+
+def unpublished(folder: str, names: list[str]) -> set[str]:
+    """What lies in a checkout, but is not of it."""
+    hidden = {name for name in names if name.startswith(".") or name == "__pycache__"}
+    return hidden | {name for name in names if Path(folder, name) in _MADE}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The source distribution, and the wheel that is built from it."""
+    folder = tmp_path_factory.mktemp("built")
+    source = folder / "source"
+    shutil.copytree(ROOT, source, ignore=unpublished)
+    said = run(sys.executable, "-m", "build", folder=source)
+    assert not re.search("warning|deprecat", said, re.IGNORECASE), said
+    (sdist,) = source.glob("dist/*.tar.gz")
+    (wheel,) = source.glob("dist/*.whl")
+    return sdist, wheel
+
+
+def described(wheel: Path) -> EmailMessage:
+    """The metadata of a wheel."""
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
+        return message_from_bytes(archive.read(name), policy=policy.default)
+
+
+def test_the_wheel_is_the_package(built) -> None:
+    """Every file of it, the page and the mark of types included, and nothing else."""
+    _, wheel = built
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if ".dist-info/" not in name}
+    package = (path for path in ROOT.glob("gradsound/**/*") if path.is_file())
+    files = {str(path.relative_to(ROOT)) for path in package if path.suffix != ".pyc"}
+
+    assert {"gradsound/py.typed", "gradsound/out/web/page/index.html"} < files
+    assert packed == files
+
+
+def test_the_source_is_the_repository(built) -> None:
+    """Its tests find all that they read: documents, samples, demos, the Makefile."""
+    sdist, _ = built
+    with tarfile.open(sdist) as archive:
+        members = [member.name for member in archive if member.isfile()]
+    packed = {name.partition("/")[2] for name in members if ".egg-info/" not in name}
+    copy = sdist.parents[1]
+    files = {path for path in copy.rglob("*") if path.is_file() and path.suffix != ".pyc"}
+    names = {str(path.relative_to(copy)) for path in files if path.parent != sdist.parent}
+
+    names = {name for name in names if ".egg-info" not in name}
+    assert {"tests/conftest.py", "samples/legend.ogg", "demos/mnist/README.md"} < names
+    assert packed - names == {"PKG-INFO"}
+    assert names <= packed
+
+
+def test_an_index_can_show_it(built) -> None:
+    """The description renders, and is the README but for what leads nowhere there."""
+    sdist, wheel = built
+    run(sys.executable, "-m", "twine", "check", "--strict", sdist, wheel, folder=ROOT)
+    description = described(wheel).get_content()
+    readme = (ROOT / "README.md").read_text()
+
+    assert not re.findall(r"\]\((?!https?://)", description)
+    code = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+    assert code.findall(description) == code.findall(readme)
+    assert re.findall(r"^#.*", description, re.MULTILINE) == re.findall(
+        r"^#.*", readme, re.MULTILINE
+    )
+
+
+def test_it_says_what_it_runs_on(built) -> None:
+    """The oldest Python is the same wherever it is said."""
+    _, wheel = built
+    said = described(wheel)
+    listed = [
+        line.rpartition(" ")[2]
+        for line in said.get_all("Classifier")
+        if re.search(r":: 3\.\d+$", line)
+    ]
+
+    assert said["Requires-Python"] == f">={listed[0]}"
+    assert f'target-version = "py{listed[0].replace(".", "")}"' in (
+        ROOT / "pyproject.toml"
+    ).read_text(encoding="utf-8")
+    environments = re.search(r"env_list = (.*)", (ROOT / "tox.ini").read_text())[1]
+    numbers = [name.replace(".", "") for name in listed]
+    assert environments.split(", ") == [*(f"py{number}" for number in numbers), "lowest"]
+
+
+def test_the_wheel_works_alone(built, tmp_path: Path) -> None:
+    """In an environment with nothing but what it requires, which is not torch."""
+    _, wheel = built
+    run(sys.executable, "-m", "venv", tmp_path / "venv", folder=tmp_path)
+    scripts = Path("venv", "Scripts" if os.name == "nt" else "bin")
+    python = tmp_path / scripts / "python"
+    pip = (python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet")
+    run(*pip, "--constraint", ROOT / "constraints.txt", wheel, folder=tmp_path)
+    command = tmp_path / scripts / "gradsound"
+    version = f"gradsound {gradsound.__version__}\n"
+    recorded = ROOT / "samples/runs/3-sgd-lr1-batch10.jsonl"
+
+    assert run(command, "--version", folder=tmp_path) == version
+    assert run(python, "-m", "gradsound", "--version", folder=tmp_path) == version
+    assert "usage: gradsound" in run(python, "-m", "gradsound", "--help", folder=tmp_path)
+    run(command, "render", recorded, "-o", "there.wav", folder=tmp_path)
+    gradsound.render(recorded, tmp_path / "here.wav")
+    assert (tmp_path / "there.wav").read_bytes() == (tmp_path / "here.wav").read_bytes()
+    said = run(python, "-c", _WITHOUT, folder=tmp_path)
+    assert said == "torch is not installed: pip install 'gradsound[torch]'\n"

@@ -1,0 +1,175 @@
+"""What the documents say is so: every snippet runs, every link leads somewhere."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from helpers.models import small, train
+
+from gradsound import PRESETS
+from gradsound.alarms.thresholds import KINDS
+from gradsound.cli.main import main
+from gradsound.runs.json_lines import decode_header, decode_step
+from gradsound.synth.kernels.llvm_module import kernel
+from gradsound.synth.voices.functions import FUNCTIONS
+from gradsound.synth.voices.program import INPUTS
+from gradsound.synth.voices.tracer import BRIGHT, trace
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+
+
+def snippets(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def names() -> dict[str, object]:
+    """What a reader of the snippets has: a model, an optimizer, and a loop."""
+    import torch
+
+    model = small()
+    model.add_module("encoder", torch.nn.Sequential(torch.nn.Linear(1, 1)))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    return {"model": model, "optimizer": optimizer, "train": train}
+
+
+@pytest.mark.parametrize("code", snippets(README, "python"))
+def test_python_snippets_run(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save, request
+) -> None:
+    """Each stands alone, given a model, an optimizer and a loop."""
+    if "listen" in code:
+        request.getfixturevalue("server")
+    monkeypatch.chdir(tmp_path)
+    save([[1 / 3, 2 / 3]] * 3, layers=("0", "2"))
+
+    exec(compile(code, "README.md", "exec"), names())  # noqa: S102 (our own README)
+
+
+def test_voices_are_as_described(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save, capsys
+) -> None:
+    """The snippets of docs/voices.md run one after the other; what they print is there."""
+    text = (ROOT / "docs/voices.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    save([[1 / 3, 2 / 3]] * 3, layers=("0", "2"))
+    known = names()
+    for code in snippets(text, "python"):
+        exec(compile(code, "voices.md", "exec"), known)  # noqa: S102 (our own document)
+    printed = capsys.readouterr().out
+    graph, program = snippets(text, "text")
+    (loop,) = snippets(text, "llvm")
+
+    assert printed == graph + program
+    assert loop.rstrip() in kernel(trace(known["reed"]), 1, "kernel")
+    for line in "".join(snippets(text, "sh")).splitlines():
+        if " play " not in line:
+            with pytest.raises(SystemExit) as ended:
+                main(shlex.split(line, comments=True)[1:])
+            assert ended.value.code == 0, line
+    table = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
+    assert sorted(table) == sorted([*INPUTS, BRIGHT])
+    listed = re.search(r"functions or methods: `([^`]*)`", text)[1].split()
+    assert set(listed) <= FUNCTIONS.keys()
+    signs = {"add", "sub", "rsub", "mul", "div", "rdiv", "floordiv", "mod", "pow", "neg"}
+    signs |= {"pos", "lt", "le", "gt", "ge", "eq", "ne", "and", "or", "xor"}
+    signs.add("invert")
+    told = {FUNCTIONS[name] for name in signs.union(listed)}
+    assert told == {*FUNCTIONS.values()}
+
+
+def test_the_listening_guide_is_complete(tmp_path: Path, monkeypatch) -> None:
+    """Its snippet runs, and its tables have every preset and every alarm."""
+    text = (ROOT / "docs/listening.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    Path("samples").symlink_to(ROOT / "samples")
+    for code in snippets(text, "python"):
+        exec(compile(code, "listening.md", "exec"), {})  # noqa: S102 (our own document)
+    presets = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
+    alarms = re.search(r"^\| alarm \|.*?\n\n", text, re.DOTALL | re.MULTILINE)[0]
+
+    assert sorted(presets) == sorted(PRESETS)
+    assert re.findall(r"^\| (\w+) \|", alarms, re.MULTILINE)[1:] == [*KINDS]
+    assert Path("mine.wav").stat().st_size > 1e6
+
+
+@pytest.mark.usefixtures("server")
+def test_shell_snippets_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save) -> None:
+    """Commands of gradsound run; those of make and pip name what there is."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("run.jsonl", "other.jsonl"):
+        save([[1 / 3, 2 / 3]] * 9, layers=("0", "2"), name=name)
+    Path("results.csv").write_text("step,a/gradient\n0,0.5\n1,0.25\n")
+    logged = [{"step": 10, "loss": 0.5, "grad_norm": 1 / 3}]
+    Path("trainer_state.json").write_text(json.dumps({"log_history": logged}))
+    makefile = (ROOT / "Makefile").read_text()
+    extras = (ROOT / "setup.cfg").read_text()
+    ran = []
+    for line in "".join(snippets(README, "sh")).splitlines():
+        command, *words = shlex.split(line, comments=True)
+        ran.append(command)
+        if command == "gradsound":
+            with pytest.raises(SystemExit) as ended:
+                main(words)
+            assert ended.value.code == 0, line
+        elif command == "make":
+            assert f"\n{words[0]}: " in makefile
+        else:
+            assert (command, words[0]) == ("pip", "install")
+            for extra in re.findall(r"[\[,](\w+)", words[1]):
+                assert f"\n{extra} = " in extras
+
+    assert set(ran) == {"gradsound", "make", "pip"}
+
+
+def test_every_extra_is_told() -> None:
+    """The table has those for users, which are of one package each."""
+    table = README.partition("## Install")[2].partition("\n## ")[0]
+    told = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
+    assert sorted(told) == sorted(
+        re.findall(r"^(\w+) = \w+>=[\d.]+$", (ROOT / "setup.cfg").read_text(), re.MULTILINE)
+    )
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    """Every relative link is to a file that there is."""
+    prose = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
+    links = re.findall(r"\]\(([^)]+)\)", prose)
+    for link in links:
+        if not link.startswith(("https://", "http://")):
+            assert (document.parent / link.partition("#")[0]).exists(), link
+
+
+def test_the_format_described_is_the_one_read() -> None:
+    """The examples of docs/run-format.md are a run."""
+    examples = snippets((ROOT / "docs" / "run-format.md").read_text(), "json")
+    first, *steps = "".join(examples).splitlines()
+    header = decode_header(first.encode())
+
+    assert set(json.loads(first)) == {
+        "format",
+        "version",
+        "start",
+        "note",
+        "layers",
+        "parameters",
+    }
+    for number, line in enumerate(steps):
+        assert decode_step(line.encode(), len(header.layers), number - 1).number == number
+
+
+def test_samples_are_small_and_complete() -> None:
+    """Each run has sound and picture, and all together are under 6 MB."""
+    samples = ROOT / "samples"
+    runs = {path.stem for path in samples.glob("runs/*.jsonl")}
+    files = [path for path in samples.rglob("*") if path.is_file()]
+
+    assert len(runs) == 6
+    assert runs == {path.stem for path in samples.glob("*.png")}
+    assert runs < {path.stem for path in samples.glob("*.ogg")}
+    assert {path.stem for path in samples.glob("perone2019/*.flac")} < runs
+    assert sum(file.stat().st_size for file in files) < 6e6

@@ -1,0 +1,210 @@
+"""Run files: torn, killed, long, growing, selected."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.runs import make_run
+
+from gradsound import read_run
+from gradsound.errors import GradsoundWarning, RunFormatError
+from gradsound.runs.reader import lines, parse
+from gradsound.runs.writer import RunWriter
+
+
+def test_reads_what_was_written(save) -> None:
+    """A file has the header and the steps of the run, as often as they are read."""
+    norms = [[1 / 3, None], [np.nan, np.inf], [0.0, 2 / 3]]
+    run = read_run(save(norms, layers=("in", "außen"), comment="ü"))
+
+    assert (run.header.layers, run.header.comment) == (("in", "außen"), "ü")
+    for _ in range(2):
+        steps = list(run.steps)
+        np.testing.assert_array_equal([s.norms for s in steps], np.array(norms, np.float32))
+        assert [s.absent.tolist() for s in steps] == [
+            [False, True],
+            [False] * 2,
+            [False] * 2,
+        ]
+        assert [s.nonfinite.tolist() for s in steps] == [
+            [False] * 2,
+            [True] * 2,
+            [False] * 2,
+        ]
+
+
+def test_select_keeps_the_chosen_layers(save) -> None:
+    """Selecting layers leaves the others out of header and steps."""
+    run = read_run(save([[1.0, 2.0, None]], layers=("a.x", "b", "a.y"))).select("a.*")
+    (step,) = run.steps
+
+    assert (run.header.layers, run.header.parameters) == (("a.x", "a.y"), (7, 7))
+    np.testing.assert_array_equal(step.norms, np.array([1.0, np.nan], np.float32))
+    assert step.absent.tolist() == [False, True]
+
+
+def test_every_torn_end_is_the_end(save) -> None:
+    """Cut anywhere, a file reads to its last whole step, and says that a line is torn."""
+    path = save([[1 / 3, 2 / 3]] * 3)
+    whole = path.read_bytes()
+    *_, start = (k for k, byte in enumerate(whole[:-1]) if byte == ord("\n"))
+    for cut in range(start + 2, len(whole) - 1):
+        path.write_bytes(whole[:cut])
+        with pytest.warns(GradsoundWarning, match="line 4 is torn and left out"):
+            assert len(list(read_run(path).steps)) == 2
+
+
+def test_a_missing_last_newline_is_no_tear(save) -> None:
+    """A last line that is whole counts, as some editors leave it."""
+    path = save([[1 / 3]] * 3)
+    path.write_bytes(path.read_bytes().rstrip(b"\n"))
+
+    assert len(list(read_run(path).steps)) == 3
+
+
+def test_errors_name_file_and_line(save) -> None:
+    """A malformed line is told by file, number and what was expected."""
+    path = save([[1 / 3]] * 3)
+    text = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([*text[:2], "oops\n", *text[2:]]))
+
+    with pytest.raises(RunFormatError, match=r"run.jsonl, line 3: expected a JSON object"):
+        list(read_run(path).steps)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "empty, expected a run"),
+        (b"hello\n", "line 1: expected a run"),
+        (b"{", "line 1"),
+    ],
+)
+def test_other_files_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    """What is not a run is refused when it is opened."""
+    (tmp_path / "x").write_bytes(content)
+
+    with pytest.raises(RunFormatError, match=message):
+        read_run(tmp_path / "x")
+
+
+def test_a_file_without_lines_is_refused_in_bounded_memory(tmp_path: Path) -> None:
+    """A large file of another kind is not read whole."""
+    with (tmp_path / "x").open("wb") as file:
+        file.truncate(1 << 30)  # sparse
+    with pytest.raises(RunFormatError, match="line 1: expected a run"):
+        read_run(tmp_path / "x")
+
+
+def test_reading_is_streaming(save) -> None:
+    """Ten times the steps take no more memory."""
+    peaks = []
+    for count in (1_000, 10_000):
+        run = read_run(save([[1 / 3] * 4] * count))
+        tracemalloc.start()
+        assert sum(1 for _ in run.steps) == count
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+
+    assert peaks[1] < peaks[0] + 100_000  # bytes; 9,000 steps kept would be over 2 million
+
+
+def test_a_growing_file_is_followed(tmp_path: Path) -> None:
+    """With a way to wait, the reader takes lines as they come, halves of them too."""
+    path = tmp_path / "run.jsonl"
+    run = make_run([[1 / 3], [2 / 3]])
+    writer = RunWriter(path, run.header)
+    writer.close()
+    whole = tmp_path / "whole.jsonl"
+    writer = RunWriter(whole, run.header)
+    for step in run.steps:
+        writer.write([step])
+    writer.close()
+    rest = whole.read_bytes()[path.stat().st_size :]
+    pieces = [rest[k : k + 7] for k in range(0, len(rest), 7)]
+
+    def more() -> bool:
+        if not pieces:
+            return False
+        with path.open("ab") as file:
+            file.write(pieces.pop(0))
+        return True
+
+    with path.open("rb") as file:
+        steps = list(parse("growing", lines(file, more)).steps)
+
+    assert [step.norms.tolist() for step in steps] == [s.norms.tolist() for s in run.steps]
+
+
+def test_an_older_run_is_kept(tmp_path: Path) -> None:
+    """A run file is never overwritten: the older ones get numbers."""
+    path = tmp_path / "run.jsonl"
+    for comment in ("first", "second", "third"):
+        RunWriter(path, make_run([], comment=comment).header).close()
+    found = {file.name: read_run(file).header.comment for file in tmp_path.iterdir()}
+
+    assert found == {"run.1.jsonl": "first", "run.2.jsonl": "second", "run.jsonl": "third"}
+
+
+def test_runs_that_begin_at_once_are_all_kept(tmp_path: Path) -> None:
+    """Ten processes that take one name: ten files, each whole."""
+    code = """if True:
+        import sys, time
+        from pathlib import Path
+        from gradsound.runs.model import Header
+        from gradsound.runs.writer import RunWriter
+        header = Header(layers=("a",), parameters=(1,), start="", comment=sys.argv[2])
+        time.sleep(max(float(sys.argv[3]) - time.time(), 0))
+        RunWriter(Path(sys.argv[1]), header).close()
+    """
+    path, together = tmp_path / "run.jsonl", str(time.time() + 2)
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code, path, str(k), together])
+        for k in range(10)
+    ]
+    assert [process.wait() for process in processes] == [0] * 10
+
+    notes = [read_run(file).header.comment for file in tmp_path.iterdir()]
+    assert sorted(notes) == [str(k) for k in range(10)]
+
+
+def test_pipes_are_refused_in_words(tmp_path: Path) -> None:
+    """A pipe cannot be read twice, nor may opening it wait for ever."""
+    os.mkfifo(tmp_path / "pipe")
+
+    with pytest.raises(RunFormatError, match="a pipe or device; save the run to a file"):
+        read_run(tmp_path / "pipe")
+
+
+def test_a_kill_loses_a_line_at_most(tmp_path: Path) -> None:
+    """Whatever the writer had handed over before SIGKILL is in the file."""
+    code = """if True:
+        import sys
+        from pathlib import Path
+        import numpy as np
+        from gradsound.runs.model import Header, Step
+        from gradsound.runs.writer import RunWriter
+        header = Header(layers=("a",), parameters=(1,), start="")
+        writer = RunWriter(Path(sys.argv[1]), header)
+        for number in range(10**9):
+            writer.write([Step(number, 0.0, np.ones(1, np.float32), np.zeros(1, bool))])
+            print(number, flush=True)
+    """
+    path = tmp_path / "run.jsonl"
+    command = [sys.executable, "-c", code, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        for told in process.stdout:
+            if int(told) == 500:
+                break
+        process.kill()
+        last = int([told, *process.stdout.read().splitlines()][-1])
+    steps = list(read_run(path).steps)
+
+    assert process.returncode == -signal.SIGKILL
+    assert len(steps) >= last + 1
