@@ -1,22 +1,33 @@
-# make demo: hear five training runs.   make test: everything that is checked.
-# make docs: the documentation as pages, in build/docs.   make dist: what is published.
-# make pythons: the tests by every Python that is supported, as far as it is installed.
-# TOX_DISCOVER=path names those that the path has not.
+# make demo: train five small models and write their sounds and pictures to out/.
+# make test: check everything (format, lint, types, imports, tests).
+# make stress: kill processes, fill disks, train for a day (an hour; some of it needs root).
+# make docs: build the documentation into build/docs.   make dist: build what is published.
+# make pythons: run the tests by every supported Python that is installed; TOX_DISCOVER=path
+# names Pythons that are not on the PATH.
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+# The path of the checkout goes into sys.path. The default, an import hook, comes after a
+# folder called gradsound in the working directory, such as a checkout seen from above.
+EDITABLE := --config-settings editable_mode=compat --editable
 
-.PHONY: demo test docs dist pythons clean
+.PHONY: demo test stress docs dist pythons clean
 
 demo: .venv/demo
 	$(BIN)/python demos/five_runs.py
 
+# Tests that depend on real time run alone, after all others have run in parallel.
 test: .venv/test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not realtime" --numprocesses auto --dist worksteal
+	$(BIN)/python -m pytest -m realtime
+
+stress: .venv/test
+	$(BIN)/python tests/stress/faults.py
+	$(BIN)/python tests/stress/soak.py
 
 docs: .venv/docs
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --fresh-env --quiet docs build/docs
@@ -31,20 +42,20 @@ pythons: .venv/test
 
 .venv/demo: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(PIP) --constraint constraints.txt --editable '.[demo]'
+	$(PIP) --constraint constraints.txt $(EDITABLE) '.[demo]'
 	touch $@
 
 .venv/docs: setup.cfg pyproject.toml constraints.txt
 	test -d .venv || $(PYTHON) -m venv .venv
-	$(PIP) --constraint constraints.txt --editable '.[docs]'
+	$(PIP) --constraint constraints.txt $(EDITABLE) '.[docs]'
 	touch $@
 
-# torchvision stays apart: where its build does not fit torch's, importing it fails, and
-# whatever imports it in passing fails too.
+# torchvision has a folder of its own: if its build does not fit torch's, its import fails,
+# and so does the import of every package that imports torchvision.
 .venv/test: .venv/demo
-	$(PIP) --constraint constraints.txt --editable '.[demo,test]'
-	$(PIP) --constraint constraints.txt --editable '.[live]' \
-	|| echo "PyAudio cannot be built: its tests are skipped (the README says what it needs)"
+	$(PIP) --constraint constraints.txt $(EDITABLE) '.[demo,test]'
+	$(PIP) --constraint constraints.txt $(EDITABLE) '.[live]' \
+	|| echo "PyAudio cannot be built, so its tests are skipped: see CONTRIBUTING.md"
 	$(PIP) --constraint constraints.txt --no-deps --upgrade --target .venv/torchvision torchvision
 	touch $@
 

@@ -1,4 +1,4 @@
-"""The demos as a newcomer runs them, in a process of their own."""
+"""Demos: each runs in a process of its own, as a new user runs it."""
 
 import ast
 import gzip
@@ -39,7 +39,7 @@ def five_runs(folder: Path, *options: object, status: int = 0) -> str:
 
 
 def test_five_runs(tmp_path: Path) -> None:
-    """Each of the five leaves its run, sound and picture, and a row of the table."""
+    """Each of the five writes a run, a sound, captions, a picture and a table row."""
     said = five_runs(tmp_path, "--steps", 12)
     rows = said.splitlines()[1:]
     stems = [
@@ -66,7 +66,7 @@ def test_five_runs(tmp_path: Path) -> None:
 
 
 def test_five_runs_can_be_chosen(tmp_path: Path) -> None:
-    """Some of the five, or runs of one's own, the latter by all combinations."""
+    """A user picks some of the five, or combines optimizers, rates and batch sizes."""
     five_runs(tmp_path, "--steps", 2, "--runs", 5, 1, "--preset", "notes", "--out", "a/b")
     names = {path.name for path in (tmp_path / "a" / "b").glob("*.wav")}
     assert names == {"1-sgd-lr0.01-batch10.wav", "5-adam-lr0.01-batch10.wav"}
@@ -82,7 +82,7 @@ def test_five_runs_can_be_chosen(tmp_path: Path) -> None:
 
 
 def test_five_runs_where_layers_rest(tmp_path: Path) -> None:
-    """With another seed Adam's first layers rest at 0 for a while: still a sentence."""
+    """The table has a sentence too for a run whose layers are 0 for a while."""
     done = run(
         *(DEMOS / "five_runs.py", "--runs", 5, "--seed", 2),
         folder=tmp_path,
@@ -94,7 +94,7 @@ def test_five_runs_where_layers_rest(tmp_path: Path) -> None:
 
 
 def test_five_runs_again(tmp_path: Path) -> None:
-    """A second time gives the same sounds, and no heap of older runs."""
+    """A second run gives the same sounds and keeps no older runs."""
     sounds = []
     for _ in range(2):
         five_runs(tmp_path, "--steps", 4, "--runs", 1)
@@ -120,13 +120,13 @@ def test_five_runs_again(tmp_path: Path) -> None:
     ],
 )
 def test_five_runs_refuses(tmp_path: Path, options: list[object], message: str) -> None:
-    """Wrong options are one line, before any training."""
+    """A wrong option ends the demo with one line, before any training."""
     assert message in five_runs(tmp_path, *options, status=2)
 
 
 @pytest.mark.skipif(not TORCHVISION.is_dir(), reason="`make test` installs torchvision")
 def test_five_runs_on_all_of_mnist(tmp_path: Path) -> None:
-    """--data uses torchvision's MNIST: here, of a folder that holds it already."""
+    """--data reads torchvision's MNIST, here from a folder that has it already."""
     raw = tmp_path / "data" / "MNIST" / "raw"
     raw.mkdir(parents=True)
     for path in (DEMOS / "mnist").glob("*.gz"):
@@ -158,14 +158,14 @@ def test_five_runs_on_all_of_mnist(tmp_path: Path) -> None:
 
 
 def test_without_torchvision_the_remedy_is_said(tmp_path: Path) -> None:
-    """--data where torchvision is not installed."""
+    """--data without torchvision ends with one line that names the remedy."""
     said = five_runs(tmp_path, "--data", "data", status=2)
 
     assert "--data needs torchvision: pip install torchvision" in said
 
 
 def test_first_sound(tmp_path: Path) -> None:
-    """The demo to copy has at most 15 lines, and makes a sound."""
+    """The demo to copy has at most 15 lines and writes a sound."""
     demo = DEMOS / "first_sound.py"
     run(demo, folder=tmp_path)
 
@@ -176,5 +176,5 @@ def test_first_sound(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("demo", sorted(DEMOS.glob("*.py")), ids=lambda path: path.name)
 def test_every_demo_says_what_it_is(demo: Path) -> None:
-    """The first thing in a demo is its docstring."""
+    """A demo begins with its docstring."""
     assert ast.get_docstring(ast.parse(demo.read_text()))

@@ -1,4 +1,4 @@
-"""The documentation builds without a warning, and is whole without a network."""
+"""Documentation pages: they build without a warning and need no network."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LOADED = {"audio": "src", "img": "src", "link": "href", "script": "src", "source
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The pages, made as `make docs` makes them."""
+    """Builds the pages as `make docs` does."""
     folder = tmp_path_factory.mktemp("site")
     options = ["--fail-on-warning", "--keep-going", "--fresh-env", "--quiet"]
     command = [sys.executable, "-m", "sphinx", *options, "docs", folder]
@@ -32,7 +32,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Page(HTMLParser):
-    """What one page loads, links to, and can be linked to at."""
+    """Parses a page: the files it loads, its links and its anchors."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ page = cache(Page)
 
 
 def test_every_link_leads_somewhere(site: Path) -> None:
-    """To a file that there is, and where it is a page, to something on it."""
+    """Every relative link leads to an existing file, and to an anchor that the page has."""
     pages = sorted(site.glob("*.html"))
     assert {"index", "api", "changelog"} < {path.stem for path in pages}
     for path in pages:
@@ -70,7 +70,7 @@ def test_every_link_leads_somewhere(site: Path) -> None:
 
 
 def test_every_document_is_a_page(site: Path) -> None:
-    """And the README is the first, with its picture and its sounds."""
+    """Every document becomes a page; the README is the index, with pictures and sounds."""
     stems = {path.stem for path in site.glob("*.html")}
     assert {path.stem for path in ROOT.glob("docs/*.md")} < stems
     first = page(site / "index.html")
@@ -80,7 +80,7 @@ def test_every_document_is_a_page(site: Path) -> None:
 
 
 def test_every_public_name_is_in_the_reference(site: Path) -> None:
-    """With all methods and properties, and whatever public names are made of."""
+    """The reference has every public name with its methods and properties."""
     named = {f"gradsound.{name}" for name in gradsound.__all__}
     for name in gradsound.__all__:
         known = getattr(gradsound, name)
@@ -94,7 +94,7 @@ def test_every_public_name_is_in_the_reference(site: Path) -> None:
 
 
 def test_pages_ask_for_nothing_elsewhere(site: Path, browser) -> None:
-    """In a browser, every file they load is one of the site, and sounds can be played."""
+    """In a browser, the pages load only files of the site, and a sound plays."""
     opened = browser.new_page()
     asked, failed = [], []
     opened.on("request", lambda request: asked.append(request.url))
@@ -119,7 +119,7 @@ def test_pages_ask_for_nothing_elsewhere(site: Path, browser) -> None:
 
 
 def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
-    """Not even where a browser would only ask later."""
+    """No page names a file elsewhere, not even one that a browser loads later."""
     for path in site.glob("*.html"):
         for load in page(path).loads:
             assert not urlsplit(load).netloc, f"{path.name}: {load}"

@@ -1,4 +1,4 @@
-"""What is published: the wheel and the source distribution, from a clean build."""
+"""Packaging: the wheel and the source distribution, from a clean build."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ except ImportError as error:
 
 
 def run(*command: object, folder: Path) -> str:
-    """What a command prints, which must succeed."""
+    """Runs a command, which must succeed; returns its output."""
     # Only what is installed is found; without bytecode, setuptools would warn.
     dropped = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
     environment = {name: os.environ[name] for name in os.environ if name not in dropped}
@@ -52,14 +52,14 @@ def run(*command: object, folder: Path) -> str:
 
 
 def unpublished(folder: str, names: list[str]) -> set[str]:
-    """What lies in a checkout, but is not of it."""
+    """Names in a checkout that git does not track."""
     hidden = {name for name in names if name.startswith(".") or name == "__pycache__"}
     return hidden | {name for name in names if Path(folder, name) in _MADE}
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The source distribution, and the wheel that is built from it."""
+    """Builds the source distribution, and the wheel from it."""
     folder = tmp_path_factory.mktemp("built")
     source = folder / "source"
     shutil.copytree(ROOT, source, ignore=unpublished)
@@ -71,26 +71,26 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def described(wheel: Path) -> EmailMessage:
-    """The metadata of a wheel."""
+    """Reads the metadata of a wheel."""
     with zipfile.ZipFile(wheel) as archive:
         (name,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
         return message_from_bytes(archive.read(name), policy=policy.default)
 
 
 def test_the_wheel_is_the_package(built) -> None:
-    """Every file of it, the page and the mark of types included, and nothing else."""
+    """The wheel has every file of the package, also the page and py.typed, and no other."""
     _, wheel = built
     with zipfile.ZipFile(wheel) as archive:
         packed = {name for name in archive.namelist() if ".dist-info/" not in name}
     package = (path for path in ROOT.glob("gradsound/**/*") if path.is_file())
     files = {str(path.relative_to(ROOT)) for path in package if path.suffix != ".pyc"}
 
-    assert {"gradsound/py.typed", "gradsound/out/web/page/index.html"} < files
+    assert {"gradsound/py.typed", "gradsound/web/page/index.html"} < files
     assert packed == files
 
 
 def test_the_source_is_the_repository(built) -> None:
-    """Its tests find all that they read: documents, samples, demos, the Makefile."""
+    """The source distribution has every file that its tests read."""
     sdist, _ = built
     with tarfile.open(sdist) as archive:
         members = [member.name for member in archive if member.isfile()]
@@ -106,7 +106,7 @@ def test_the_source_is_the_repository(built) -> None:
 
 
 def test_an_index_can_show_it(built) -> None:
-    """The description renders, and is the README but for what leads nowhere there."""
+    """The description renders, and is the README without its relative links."""
     sdist, wheel = built
     run(sys.executable, "-m", "twine", "check", "--strict", sdist, wheel, folder=ROOT)
     description = described(wheel).get_content()
@@ -121,7 +121,7 @@ def test_an_index_can_show_it(built) -> None:
 
 
 def test_it_says_what_it_runs_on(built) -> None:
-    """The oldest Python is the same wherever it is said."""
+    """Metadata, ruff and tox name the same oldest Python."""
     _, wheel = built
     said = described(wheel)
     listed = [
@@ -140,7 +140,7 @@ def test_it_says_what_it_runs_on(built) -> None:
 
 
 def test_the_wheel_works_alone(built, tmp_path: Path) -> None:
-    """In an environment with nothing but what it requires, which is not torch."""
+    """The wheel renders in an environment that has only its requirements, without torch."""
     _, wheel = built
     run(sys.executable, "-m", "venv", tmp_path / "venv", folder=tmp_path)
     scripts = Path("venv", "Scripts" if os.name == "nt" else "bin")
@@ -158,4 +158,25 @@ def test_the_wheel_works_alone(built, tmp_path: Path) -> None:
     gradsound.render(recorded, tmp_path / "here.wav")
     assert (tmp_path / "there.wav").read_bytes() == (tmp_path / "here.wav").read_bytes()
     said = run(python, "-c", _WITHOUT, folder=tmp_path)
-    assert said == "torch is not installed: pip install 'gradsound[torch]'\n"
+    assert said == "torch is not installed: pip install torch\n"
+
+
+@pytest.mark.parametrize("how", [("-c", "import gradsound; gradsound.attach"), ("-m",)])
+def test_a_folder_of_the_same_name_hides_nothing(
+    how: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Python imports the package also in the folder above a checkout called gradsound."""
+    (tmp_path / "gradsound").mkdir()
+    command = [
+        sys.executable,
+        *how,
+        *(["gradsound", "--version"] if how == ("-m",) else []),
+    ]
+    run(*command, folder=tmp_path)
+
+
+def test_make_installs_so_that_no_folder_hides_the_package() -> None:
+    """Every editable installation puts the checkout itself on the path."""
+    makefile = (ROOT / "Makefile").read_text()
+    assert "EDITABLE := --config-settings editable_mode=compat --editable" in makefile
+    assert "--editable '" not in makefile

@@ -1,4 +1,4 @@
-"""What the documents say is so: every snippet runs, every link leads somewhere."""
+"""Documents: every snippet runs, every link leads to a file, every table is complete."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from gradsound import PRESETS
 from gradsound.alarms.thresholds import KINDS
 from gradsound.cli.main import main
 from gradsound.runs.json_lines import decode_header, decode_step
-from gradsound.synth.kernels.llvm_module import kernel
+from gradsound.synth.kernels.llvm_module import to_llvm_ir
 from gradsound.synth.voices.functions import FUNCTIONS
 from gradsound.synth.voices.program import INPUTS
 from gradsound.synth.voices.tracer import BRIGHT, trace
@@ -20,6 +20,11 @@ from gradsound.synth.voices.tracer import BRIGHT, trace
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+# Documents whose Python snippets each run alone.
+STANDALONE = "\n".join(
+    (ROOT / name).read_text()
+    for name in ("README.md", "docs/recording.md", "docs/live.md", "docs/web.md")
+)
 
 
 def snippets(text: str, language: str) -> list[str]:
@@ -27,7 +32,7 @@ def snippets(text: str, language: str) -> list[str]:
 
 
 def names() -> dict[str, object]:
-    """What a reader of the snippets has: a model, an optimizer, and a loop."""
+    """The names that snippets use: a model, an optimizer and a training loop."""
     import torch
 
     model = small()
@@ -36,11 +41,11 @@ def names() -> dict[str, object]:
     return {"model": model, "optimizer": optimizer, "train": train}
 
 
-@pytest.mark.parametrize("code", snippets(README, "python"))
+@pytest.mark.parametrize("code", snippets(STANDALONE, "python"))
 def test_python_snippets_run(
     code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save, request
 ) -> None:
-    """Each stands alone, given a model, an optimizer and a loop."""
+    """Each snippet runs by itself, given a model, an optimizer and a training loop."""
     if "listen" in code:
         request.getfixturevalue("server")
     monkeypatch.chdir(tmp_path)
@@ -52,7 +57,7 @@ def test_python_snippets_run(
 def test_voices_are_as_described(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save, capsys
 ) -> None:
-    """The snippets of docs/voices.md run one after the other; what they print is there."""
+    """The snippets of docs/voices.md run in order and print what the document shows."""
     text = (ROOT / "docs/voices.md").read_text()
     monkeypatch.chdir(tmp_path)
     save([[1 / 3, 2 / 3]] * 3, layers=("0", "2"))
@@ -64,7 +69,7 @@ def test_voices_are_as_described(
     (loop,) = snippets(text, "llvm")
 
     assert printed == graph + program
-    assert loop.rstrip() in kernel(trace(known["reed"]), 1, "kernel")
+    assert loop.rstrip() in to_llvm_ir(trace(known["reed"]), 1, "kernel")
     for line in "".join(snippets(text, "sh")).splitlines():
         if " play " not in line:
             with pytest.raises(SystemExit) as ended:
@@ -82,7 +87,7 @@ def test_voices_are_as_described(
 
 
 def test_the_listening_guide_is_complete(tmp_path: Path, monkeypatch) -> None:
-    """Its snippet runs, and its tables have every preset and every alarm."""
+    """The listening guide's snippets run; its tables have every preset and every alarm."""
     text = (ROOT / "docs/listening.md").read_text()
     monkeypatch.chdir(tmp_path)
     Path("samples").symlink_to(ROOT / "samples")
@@ -98,7 +103,7 @@ def test_the_listening_guide_is_complete(tmp_path: Path, monkeypatch) -> None:
 
 @pytest.mark.usefixtures("server")
 def test_shell_snippets_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save) -> None:
-    """Commands of gradsound run; those of make and pip name what there is."""
+    """Commands of gradsound run; make targets and pip extras exist."""
     monkeypatch.chdir(tmp_path)
     for name in ("run.jsonl", "other.jsonl"):
         save([[1 / 3, 2 / 3]] * 9, layers=("0", "2"), name=name)
@@ -126,7 +131,7 @@ def test_shell_snippets_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sav
 
 
 def test_every_extra_is_told() -> None:
-    """The table has those for users, which are of one package each."""
+    """The README's table has every extra for users: each installs one package."""
     table = README.partition("## Install")[2].partition("\n## ")[0]
     told = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
     assert sorted(told) == sorted(
@@ -136,7 +141,7 @@ def test_every_extra_is_told() -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_links_lead_somewhere(document: Path) -> None:
-    """Every relative link is to a file that there is."""
+    """Every relative link leads to an existing file."""
     prose = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
     links = re.findall(r"\]\(([^)]+)\)", prose)
     for link in links:
@@ -145,7 +150,7 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 
 def test_the_format_described_is_the_one_read() -> None:
-    """The examples of docs/run-format.md are a run."""
+    """The lines in docs/run-format.md are a valid run."""
     examples = snippets((ROOT / "docs" / "run-format.md").read_text(), "json")
     first, *steps = "".join(examples).splitlines()
     header = decode_header(first.encode())
@@ -163,7 +168,7 @@ def test_the_format_described_is_the_one_read() -> None:
 
 
 def test_samples_are_small_and_complete() -> None:
-    """Each run has sound and picture, and all together are under 6 MB."""
+    """Each sample run has a sound and a picture; all samples take under 6 MB."""
     samples = ROOT / "samples"
     runs = {path.stem for path in samples.glob("runs/*.jsonl")}
     files = [path for path in samples.rglob("*") if path.is_file()]

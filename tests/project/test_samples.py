@@ -1,4 +1,4 @@
-"""The samples are what is rendered now; `python demos/samples.py` makes them so."""
+"""Samples: the code renders them as they are; `python demos/samples.py` renews them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DRAWN = 1e-3  # of white, on average; other fonts or lines are more
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the script writes, in a folder of its own."""
+    """Runs the script in a folder of its own; returns the folder."""
     folder = tmp_path_factory.mktemp("samples")
     script = runpy.run_path(str(ROOT / "demos" / "samples.py"))
     script["write_sounds"](folder)
@@ -30,18 +30,18 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def names(folder: Path) -> set[str]:
-    """Paths of the files in a folder but for the runs."""
+    """Paths of the files in a folder, without the runs."""
     found = {path.relative_to(folder) for path in folder.rglob("*.*")}
     return {str(path) for path in found if path.parts[0] != "runs"}
 
 
 def test_there_are_all_and_no_others(made: Path) -> None:
-    """Sounds, captions and pictures."""
+    """The script writes every sample and no other file."""
     assert names(SAMPLES) == names(made)
 
 
 def test_what_is_lossless_is_the_same(made: Path) -> None:
-    """Every frame, every letter."""
+    """FLAC samples have the same frames, captions the same letters."""
     for path in made.rglob("*.flac"):
         kept = SAMPLES / path.relative_to(made)
         now, before = (soundfile.read(one, dtype="int16")[0] for one in (path, kept))
@@ -51,7 +51,7 @@ def test_what_is_lossless_is_the_same(made: Path) -> None:
 
 
 def test_what_is_coded_is_the_same_but_for_the_coding(made: Path) -> None:
-    """The difference lies so far below the sound as another encoder's would."""
+    """An Ogg sample differs by no more than another Vorbis encoder's would."""
     for path in made.rglob("*.ogg"):
         now, _ = soundfile.read(path)
         before, _ = soundfile.read(SAMPLES / path.relative_to(made))
@@ -65,7 +65,7 @@ def test_what_is_coded_is_the_same_but_for_the_coding(made: Path) -> None:
     reason="the pictures are of matplotlib 3.11, which sets letters otherwise",
 )
 def test_pictures_are_the_same(made: Path) -> None:
-    """But for what another version of the fonts may do."""
+    """Pictures differ by no more than another version of the fonts would change."""
     for path in made.rglob("*.png"):
         now, before = imread(path), imread(SAMPLES / path.relative_to(made))
         assert now.shape == before.shape, path.name
@@ -73,6 +73,6 @@ def test_pictures_are_the_same(made: Path) -> None:
 
 
 def test_they_are_small() -> None:
-    """Who clones the repository has them all: 6 MB at most."""
+    """A clone of the repository downloads 6 MB of samples at most."""
     sizes = [path.stat().st_size for path in SAMPLES.rglob("*") if path.is_file()]
     assert sum(sizes) < 6_000_000
