@@ -1,7 +1,8 @@
-"""The documentation as pages: `make docs` writes them into build/docs.
+"""Configuration of Sphinx: `make docs` builds the documentation into build/docs.
 
-The pages are the documents of the repository, which are read there as well: what links
-between them mean here is settled as they are read.
+Most pages are Markdown files of the repository, which people also read on a code host.
+There, a link leads to a file; in the documentation, it must lead to a page. This module
+translates the links while Sphinx reads a page.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 DOCS = Path(__file__).resolve().parent
-# Pages whose text is a document outside of docs/, by its path from there.
+# Pages whose text is in a file outside docs/: its path from docs/.
 ELSEWHERE = {
     "index": "../README.md",
     "changelog": "../CHANGELOG.md",
@@ -28,7 +29,7 @@ ELSEWHERE = {
 }
 _PAGES = {path: path.name for path in DOCS.glob("*.md")}
 _PAGES |= {(DOCS / path).resolve(): f"{page}.md" for page, path in ELSEWHERE.items()}
-# Code is passed over: brackets mean something else there.
+# A code block matches without a path, because brackets have another meaning there.
 _LINK = re.compile(
     r"^```.*?^```|\[([^\]]*)\]\(([^):#]+)(#[^)]*)?\)", re.DOTALL | re.MULTILINE
 )
@@ -36,18 +37,20 @@ _LINK = re.compile(
 project = "gradsound"
 release = version = gradsound.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-myst_heading_anchors = 3  # the anchors that code hosts give to headings
-default_role = "any"  # a name in a docstring that leads nowhere is an error
+myst_heading_anchors = 3  # levels of headings with an anchor, as code hosts make them
+default_role = "any"  # an unknown name in a docstring becomes an error
 autodoc_member_order = "bysource"
-autodoc_mock_imports = ["lightning", "transformers"]  # frameworks; their names are enough
+autodoc_mock_imports = ["lightning", "transformers"]  # the build does not need them
 python_maximum_signature_line_length = 80
-napoleon_attr_annotations = False  # types are in the signature
+napoleon_attr_annotations = False  # the signature already has the types
 napoleon_use_ivar = True
 nitpicky = True
 nitpick_ignore_regex = [
-    # Other libraries' names, as signatures have them: their pages are not asked for.
-    ("py:class", r"Axes|GradScaler|Optimizer|Path|nn\..*|NDArray|np\..*|.*Callback"),
-    ("py:class", r"Live|Web"),  # what listen() makes of its arguments
+    # Names of other libraries in signatures. A link to them would need their pages.
+    ("py:class", r"Axes|GradScaler|Optimizer|Path|NDArray|(nn|np|numpy)\..*|.*Callback"),
+    # Not public: listen() makes these two from its arguments.
+    ("py:class", r"DeviceSink|PageSink"),
+    ("py:class", r"Layout"),  # not public: Preset.layout() returns it to the composer
 ]
 html_theme = "furo"
 pygments_dark_style = "github-dark"
@@ -59,9 +62,9 @@ html_show_copyright = False
 
 
 def setup(app: Sphinx) -> None:
-    """Joins what is below to Sphinx."""
-    app.connect("source-read", _read)
-    app.connect("autodoc-process-docstring", _link)
+    """Registers the functions below with Sphinx."""
+    app.connect("source-read", _read_page)
+    app.connect("autodoc-process-docstring", _link_documents)
     app.add_node(
         download_reference,
         override=True,
@@ -69,36 +72,36 @@ def setup(app: Sphinx) -> None:
     )
 
 
-def _read(_: Sphinx, page: str, source: list[str]) -> None:
-    """Puts in documents from outside of docs/, and what links mean among pages."""
+def _read_page(_: Sphinx, page: str, source: list[str]) -> None:
+    """Adds the text of a file outside docs/, and makes links lead to pages."""
     folder = DOCS
     if page in ELSEWHERE:
         document = (DOCS / ELSEWHERE[page]).resolve()
         folder = document.parent
         source[0] = document.read_text() + source[0]
 
-    def relinked(link: re.Match[str]) -> str:
+    def page_link(link: re.Match[str]) -> str:
         text, path, anchor = link.groups()
         if path is None:
             return link[0]
         target = (folder / path).resolve()
         if target.is_dir() or (target.suffix == ".md" and target not in _PAGES):
-            return text  # it is no page, and a page does not show it
+            return text  # a folder or a file without a page: no link
         return (
             f"[{text}]({_PAGES.get(target, os.path.relpath(target, DOCS))}{anchor or ''})"
         )
 
-    source[0] = _LINK.sub(relinked, source[0])
+    source[0] = _LINK.sub(page_link, source[0])
 
 
-def _link(_: Sphinx, *about: object) -> None:
-    """Makes links of the documents that a docstring names."""
-    lines = about[-1]
+def _link_documents(_: Sphinx, *arguments: object) -> None:
+    """Turns names of documents in a docstring into links."""
+    lines = arguments[-1]
     lines[:] = [re.sub(r"docs/([\w-]+)\.md", r":doc:`\g<0> <\1>`", line) for line in lines]
 
 
 def _visit_download(self: HTML5Translator, node: download_reference) -> None:
-    """A sound is played where it is."""
+    """Adds a player in front of the link to a sound file."""
     if node.get("filename", "").endswith(".ogg"):
         source = f"{self.builder.dlpath}/{node['filename']}"
         self.body.append(f'<audio controls preload="none" src="{source}"></audio>')
