@@ -1,8 +1,8 @@
-"""How soon alarms tell of faults that are put into real trainings, and how often of none.
+"""Measures how soon an alarm follows a fault in a real training, and how many are false.
 
-Trains the demo's network on real digits. Each fault is put into runs of three recipes and
-three seeds; a fault is caught if an alarm that names it comes within three steps of the
-first step whose gradients it touches.
+It trains the demo's network on real digits, with three recipes and three seeds for each
+fault. An alarm catches a fault if its kind fits, and if it comes within three steps of the
+first step whose gradients the fault touches.
 
     python benchmarks/alarms.py [--seeds 3]
 """
@@ -10,8 +10,6 @@ first step whose gradients it touches.
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import sys
 import tempfile
 import time
@@ -22,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from machine import machine
 from torch.nn import functional
 
 import gradsound
@@ -35,21 +34,21 @@ from five_runs import FIVE, Net, Recipe, draw
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-AT = 80  # step of the fault
-STEPS = 120
-WITHIN = 3
+FAULT_STEP = 80
+STEPS = 120  # of a training with a fault
+CATCH_STEPS = 3  # in which an alarm must follow, to catch a fault
 LAYER = "fc1"
 RECIPES = (Recipe("sgd", 0.01, 10), Recipe("sgd", 0.03, 64), Recipe("adam", 0.003, 64))
-HEALTHY = tuple(FIVE[k] for k in (0, 1, 4))  # the other two are lost within twelve steps
+HEALTHY = tuple(FIVE[k] for k in (0, 1, 4))  # the other two diverge within twelve steps
 HEALTHY_STEPS = 1000
 
 
 class Training:
-    """A training into which faults can be put.
+    """A training that can have a fault.
 
     Args:
-        recipe: How to train.
-        seed: For weights and batches.
+        recipe: Optimizer, learning rate and batch size.
+        seed: Seed of the weights and the batches.
         half: Whether to train in float16 with a GradScaler.
     """
 
@@ -62,7 +61,7 @@ class Training:
         self.scaler = torch.amp.GradScaler("cpu", enabled=half, init_scale=2.0**10)
 
     def run(self, steps: int, fault: Fault | None = None) -> list[tuple[int, Alarm]]:
-        """Trains; returns alarms, each with the place of its step in the run."""
+        """Trains; returns the alarms, each with the index of its step in the run."""
         images, labels = DIGITS
         with tempfile.TemporaryDirectory() as folder:
             log = Path(folder) / "run.jsonl"
@@ -80,113 +79,111 @@ class Training:
                     self.scaler.step(self.optimizer)
                     self.scaler.update()
             run = gradsound.read_run(log)
-            found = RunDetector(run.header.layers, Thresholds()).look([*run.steps])
-        return [(place, alarm) for place, alarms in enumerate(found) for alarm in alarms]
+            detector = RunDetector(run.header.layers, Thresholds())
+            alarms = detector.detect([*run.steps])
+        return [(index, alarm) for index, found in enumerate(alarms) for alarm in found]
 
 
 def nothing(_: Training, __: int) -> None:
-    """What most faults do at most times."""
+    """Does nothing; most faults use it for one of their two calls."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that goes wrong.
+    """A fault of a training.
 
     Attributes:
-        name: What.
-        kinds: Of alarms that name it.
-        touches: How many steps after its own the first is whose gradients it touches.
-        before: Called before each forward pass.
-        after: Called after each backward pass.
-        half: Whether it needs float16.
+        name: The fault, for the table.
+        kinds: Kinds of alarms that fit the fault.
+        delay: Steps between the fault and the first gradients that it touches.
+        before: Called before each forward pass, with the training and the step's number.
+        after: Called after each backward pass, with the same.
+        half: Whether the fault needs float16.
     """
 
     name: str
     kinds: tuple[str, ...]
-    touches: int = 0
+    delay: int = 0
     before: Callable[[Training, int], None] = nothing
     after: Callable[[Training, int], None] = nothing
     half: bool = False
 
 
-def not_a_number(training: Training, number: int) -> None:
-    """NaN in the gradient of one layer."""
-    if number == AT:
+def make_nan(training: Training, number: int) -> None:
+    """Puts NaN into the gradient of one layer."""
+    if number == FAULT_STEP:
         training.model.get_parameter(f"{LAYER}.weight").grad[0, 0] = torch.nan
 
 
-def faster(training: Training, number: int) -> None:
-    """Thirty times the learning rate for five steps."""
-    rate = training.recipe.lr * (30 if AT <= number < AT + 5 else 1)
+def raise_rate(training: Training, number: int) -> None:
+    """Trains with 30 times the learning rate for five steps."""
+    rate = training.recipe.lr * (30 if FAULT_STEP <= number < FAULT_STEP + 5 else 1)
     training.optimizer.param_groups[0]["lr"] = rate
 
 
-def frozen(training: Training, number: int) -> None:
-    """One layer frozen by mistake."""
-    if number == AT:
+def freeze(training: Training, number: int) -> None:
+    """Freezes one layer."""
+    if number == FAULT_STEP:
         training.model.get_submodule(LAYER).requires_grad_(False)
 
 
-def stalled(_: Training, number: int) -> None:
-    """A loader that does not deliver."""
-    if number == AT:
+def stall(_: Training, number: int) -> None:
+    """Stalls as a data loader does."""
+    if number == FAULT_STEP:
         time.sleep(3)
 
 
 def overflow(training: Training, number: int) -> None:
-    """A loss scale at which gradients overflow in float16."""
-    if number == AT:
+    """Sets a loss scale at which gradients overflow in float16."""
+    if number == FAULT_STEP:
         training.scaler.update(2.0**40)
 
 
 FAULTS = (
-    Fault(f"NaN in {LAYER}", ("nonfinite",), after=not_a_number),
-    Fault("rate x 30 for 5 steps", ("spike", "nonfinite", "dead"), 1, before=faster),
-    Fault(f"{LAYER} frozen", ("dead",), before=frozen),
-    Fault("loader stalls 3 s", ("stall",), before=stalled),
+    Fault(f"NaN in {LAYER}", ("nonfinite",), after=make_nan),
+    Fault("rate x 30 for 5 steps", ("spike", "nonfinite", "dead"), 1, before=raise_rate),
+    Fault(f"{LAYER} frozen", ("dead",), before=freeze),
+    Fault("loader stalls 3 s", ("stall",), before=stall),
     Fault("float16 overflows", ("skipped",), before=overflow, half=True),
 )
 
 
 def main() -> None:
-    """Prints both tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Prints the table of faults and the table of healthy runs."""
+    parser = argparse.ArgumentParser(description="Delay of alarms, and false alarms.")
     parser.add_argument("--seeds", type=int, default=3)
     seeds = range(10, 10 + parser.parse_args().seeds)
-    print(
-        f"{platform.machine()}, {os.cpu_count()} cores, Python "
-        f"{platform.python_version()}, torch {torch.__version__}"
-    )
+    print(machine())
     print(f"\n{'fault':24}caught  steps  alarm             others")
     for fault in FAULTS:
-        caught, steps, named, others = 0, [], Counter(), Counter()
+        caught, steps, fitting, others = 0, [], Counter(), Counter()
         runs = [*product(RECIPES, seeds)]
         for recipe, seed in runs:
-            first = AT + fault.touches
-            for place, alarm in Training(recipe, seed, half=fault.half).run(STEPS, fault):
-                ours = alarm.kind in fault.kinds and 0 <= place - first < WITHIN
-                (named if ours else others)[alarm.kind] += 1
-                if ours and len(steps) == caught:
-                    steps.append(place - first + 1)
+            first = FAULT_STEP + fault.delay
+            for index, alarm in Training(recipe, seed, half=fault.half).run(STEPS, fault):
+                fits = alarm.kind in fault.kinds and 0 <= index - first < CATCH_STEPS
+                (fitting if fits else others)[alarm.kind] += 1
+                if fits and len(steps) == caught:
+                    steps.append(index - first + 1)
             caught = len(steps)
         print(
             f"{fault.name:24}{caught:3}/{len(runs)}  {max(steps, default=0):5}  "
-            f"{shown(named):16}  {shown(others)}"
+            f"{format_counts(fitting):16}  {format_counts(others)}"
         )
     print(f"\n{'healthy run':24}seed   steps  alarms per 1,000 steps")
     for recipe, seed in product(HEALTHY, seeds):
         alarms = Training(recipe, seed).run(HEALTHY_STEPS)
         kinds = Counter(alarm.kind for _, alarm in alarms)
-        early = sum(place < 200 for place, _ in alarms)
+        early = sum(index < 200 for index, _ in alarms)
         rate = 1000 * len(alarms) / HEALTHY_STEPS
         print(
             f"{recipe!s:24}{seed:4}{HEALTHY_STEPS:8}  {rate:.1f}, {early} in the first 200"
-            f"  {shown(kinds)}"
+            f"  {format_counts(kinds)}"
         )
 
 
-def shown(kinds: Counter[str]) -> str:
-    """Kinds of alarms and how many there were."""
+def format_counts(kinds: Counter[str]) -> str:
+    """Returns the kinds of alarms with their counts."""
     return ", ".join(f"{kind} {count}" for kind, count in kinds.items()) or "-"
 
 

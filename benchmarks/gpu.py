@@ -1,10 +1,10 @@
-"""Recording on a GPU: that the host never waits for it, and what it costs.
+"""Measures what recording costs on a GPU, and checks that the host never waits for it.
 
-A model of the size of GPT-2 small (12 layers of width 768) trains in bfloat16, with
-gradient clipping, under ``torch.cuda.set_sync_debug_mode("error")``, which makes any wait
-an exception. Blocks of bare and recorded steps take turns; the control is a second bare
-block. Norms are compared with those that the host computes afterwards. (A file named
-cuda.py would hide a package that torch imports.)
+It trains a model of the size of GPT-2 small (12 layers of width 768) in bfloat16 with
+gradient clipping. ``torch.cuda.set_sync_debug_mode("error")`` makes any wait an exception.
+Blocks of bare and recorded steps take turns; the control is a second bare block. At the
+end the host computes all norms again and compares them. (A file named cuda.py would hide a
+package that torch imports.)
 
     python benchmarks/gpu.py
 """
@@ -23,14 +23,14 @@ from torch import nn
 
 import gradsound
 
-ROUNDS, BLOCK = 30, 20  # blocks of each kind, steps of a block
+ROUNDS, BLOCK = 30, 20  # blocks of each case, steps of a block
 CASES = ("bare", "bare again (control)", "gradsound")
 
 
 def main() -> None:
     """Prints the table."""
     if not torch.cuda.is_available():
-        raise SystemExit("no CUDA device is to be had here, so nothing was measured")
+        raise SystemExit("this machine has no CUDA device, so nothing was measured")
     torch.manual_seed(0)
     model = Decoder(depth=12, width=768, heads=12, vocabulary=50_257, context=1024).cuda()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
@@ -55,7 +55,7 @@ def main() -> None:
                 if case == "gradsound":
                     log = Path(folder) / f"{number}.jsonl"
                     attachment = gradsound.attach(model, optimizer, log=log)
-                    step()  # where it makes its plans
+                    step()  # the first step makes the plans, which allocates memory
                 torch.cuda.synchronize()
                 torch.cuda.set_sync_debug_mode("error")
                 begin = time.perf_counter()
@@ -68,8 +68,8 @@ def main() -> None:
                     attachment.close()
         run = gradsound.read_run(log)
         steps = [*run.steps]
-    if len(steps) != BLOCK + 1:  # a wait would have ended the recording, with a warning
-        raise SystemExit(f"{len(steps)} of {BLOCK + 1} steps were recorded")
+    if len(steps) != BLOCK + 1:  # a wait ends the recording, with a warning
+        raise SystemExit(f"gradsound recorded {len(steps)} of {BLOCK + 1} steps")
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, {ROUNDS} rounds")
     bare = seconds["bare"]
     print(f"{statistics.median(bare) * 1e3:.2f} ms a step")
@@ -78,7 +78,7 @@ def main() -> None:
         added = statistics.median(one - two for one, two in zip(seconds[case], bare))
         print(f"  {case:24} {ratio:7.4f} x {added * 1e6:+8.0f} us")
     layers = dict(model.named_modules())
-    wanted = [
+    expected = [
         np.sqrt(
             sum(
                 float(p.grad.double().square().sum())
@@ -87,8 +87,8 @@ def main() -> None:
         )
         for name in run.header.layers
     ]
-    error = np.max(np.abs(steps[-1].norms / wanted - 1))
-    print(f"  largest error of a norm  {error:.1e}")
+    error = np.max(np.abs(steps[-1].norms / expected - 1))
+    print(f"  largest relative error of a norm  {error:.1e}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Whether recording keeps its memory over a hundred thousand steps.
+"""Measures whether the memory of a recording grows over 100,000 steps.
 
-Two figures, before the first and after every further tenth: what Python has allocated
-(tracemalloc), and what the system counts for the process (resident set).
+It prints two numbers before the first step and after every tenth of the steps: the memory
+that Python allocated (tracemalloc), and the resident set of the process.
 
     python benchmarks/memory.py [--steps 100000]
 """
@@ -23,7 +23,7 @@ import gradsound
 
 
 def resident() -> int:
-    """Bytes of this process that are in memory (Linux)."""
+    """Returns the resident set of this process in bytes (Linux)."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 

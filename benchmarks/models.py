@@ -1,4 +1,4 @@
-"""Models whose training the benchmarks slow down."""
+"""The models that the benchmarks train."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Make = Callable[[], tuple[nn.Module, torch.Tensor, torch.Tensor]]
 
 
 def cnn(batch: int) -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
-    """Two convolutions and two layers on 28 x 28, as PyTorch's MNIST example had."""
+    """Returns two convolutions and two linear layers, as PyTorch's MNIST example had."""
     model = nn.Sequential(
         nn.Conv2d(1, 10, 5),
         nn.MaxPool2d(2),
@@ -28,7 +28,10 @@ def cnn(batch: int) -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
 
 
 def mlp() -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
-    """A hundred layers of width 64: 200 small tensors; so started that none vanishes."""
+    """Returns 100 layers of width 64, which are 200 small tensors.
+
+    Kaiming initialization keeps their gradients from vanishing.
+    """
     layers = [part for _ in range(99) for part in (nn.Linear(64, 64), nn.ReLU())]
     model = nn.Sequential(*layers, nn.Linear(64, 64))
     for part in model[::2]:
@@ -37,7 +40,7 @@ def mlp() -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
 
 
 class Block(nn.Module):
-    """Two convolutions and a way around them."""
+    """Two convolutions with a residual connection."""
 
     def __init__(self, inside: int, outside: int, stride: int) -> None:
         super().__init__()
@@ -48,20 +51,20 @@ class Block(nn.Module):
             nn.Conv2d(outside, outside, 3, 1, 1, bias=False),
             nn.BatchNorm2d(outside),
         )
-        self.around = nn.Sequential()
+        self.shortcut = nn.Sequential()
         if stride > 1 or inside != outside:
-            self.around = nn.Sequential(
+            self.shortcut = nn.Sequential(
                 nn.Conv2d(inside, outside, 1, stride, bias=False),
                 nn.BatchNorm2d(outside),
             )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Shape (N, C, H, W)."""
-        return torch.relu(self.main(x) + self.around(x))
+        """Maps images of shape (N, C, H, W) to features of shape (N, C, H, W)."""
+        return torch.relu(self.main(x) + self.shortcut(x))
 
 
 def resnet18(batch: int) -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
-    """ResNet-18 (He et al., 2015) on 32 x 32 images, with a first layer that fits them."""
+    """Returns ResNet-18 (He et al., 2015) with a first layer for 32 x 32 images."""
     layers = [nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU()]
     inside = 64
     for outside in (64, 128, 256, 512):
@@ -75,14 +78,14 @@ def resnet18(batch: int) -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
 
 
 class Decoder(nn.Module):
-    """A transformer that predicts the next of a thousand tokens.
+    """A transformer that predicts the next token.
 
     Args:
-        depth: Layers.
-        width: Of each.
-        heads: Of its attention.
-        vocabulary: Tokens there are.
-        context: Tokens it looks back on, at most.
+        depth: Number of layers.
+        width: Width of a layer.
+        heads: Number of attention heads.
+        vocabulary: Number of different tokens.
+        context: Longest sequence, in tokens.
     """
 
     def __init__(
@@ -90,7 +93,7 @@ class Decoder(nn.Module):
     ) -> None:
         super().__init__()
         self.tokens = nn.Embedding(vocabulary, width)
-        self.places = nn.Embedding(context, width)
+        self.positions = nn.Embedding(context, width)
         layer = nn.TransformerEncoderLayer(
             width, heads, 4 * width, 0.0, "gelu", batch_first=True, norm_first=True
         )
@@ -100,35 +103,35 @@ class Decoder(nn.Module):
         self.head.weight = self.tokens.weight
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Tokens of shape (N, T) to logits of shape (N * T, vocabulary)."""
+        """Maps tokens of shape (N, T) to logits of shape (N * T, vocabulary)."""
         length = tokens.shape[1]
         mask = nn.Transformer.generate_square_subsequent_mask(length, tokens.device)
-        places = self.places(torch.arange(length, device=tokens.device))
-        x = self.layers(self.tokens(tokens) + places, mask, is_causal=True)
+        positions = self.positions(torch.arange(length, device=tokens.device))
+        x = self.layers(self.tokens(tokens) + positions, mask, is_causal=True)
         return self.head(self.norm(x)).flatten(0, 1)
 
 
 def transformer(batch: int) -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
-    """Six layers of width 384; 64 tokens for each of the batch."""
+    """Returns six layers of width 384, and a batch of 64 tokens for each element."""
     tokens = torch.randint(1000, (batch, 65))
     model = Decoder(depth=6, width=384, heads=6, vocabulary=1000, context=128)
     return model, tokens[:, :-1], tokens[:, 1:].flatten()
 
 
 class Tiny(nn.Module):
-    """Ten thousand parameters of four numbers each: nothing is worse to measure."""
+    """10,000 parameters of four numbers each: the worst case for measuring."""
 
     def __init__(self) -> None:
         super().__init__()
         self.all = nn.ParameterList(nn.Parameter(torch.randn(4)) for _ in range(10_000))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Shape (N, 4)."""
+        """Maps inputs of shape (N, 4) to outputs of shape (N, 4)."""
         return x * torch.stack(list(self.all)).sum(0)
 
 
 def tiny() -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
-    """Ten thousand tiny parameters."""
+    """Returns 10,000 tiny parameters."""
     return Tiny(), torch.randn(8, 4), torch.randint(4, (8,))
 
 

@@ -1,15 +1,16 @@
-"""What recording every step costs, beside a bare loop and beside other monitors.
+"""Measures what recording costs at every step, compared with a bare loop and other tools.
 
-One model is trained in one process, and cases take turns of a few steps, in random order.
-Each turn is compared with the bare turn of its own round; what is printed are medians over
-rounds. The control is a second bare turn: differences as small as its own mean nothing.
+It trains one model in one process. Cases take turns of a few steps, in random order. It
+compares each turn with the bare turn of the same round and prints medians over all rounds.
+The control is a second bare turn: a difference as small as the control's means nothing.
 
-What cannot be switched on and off between steps (a sound process, wandb's hooks) takes
+Cases that cannot be switched on and off between steps (a sound process, wandb's hooks) take
 turns of a tenth of a second, in fewer rounds.
 
-The C library is told to keep the memory it has. Left alone it gives some back and asks for
-it again at every step, or does not, as chance has laid out the heap; that moves a loop of a
-few milliseconds by more than a tenth, up or down, whoever allocates something in it.
+The benchmark tells the C library to keep its memory. Otherwise the library may return
+memory to the system and request it again at every step, depending on the layout of the
+heap. That changes a loop of a few milliseconds by more than a tenth, up or down, as soon as
+any code in it allocates memory.
 
     python benchmarks/overhead.py [--rounds 400] [model ...]
 
@@ -20,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import random
 import statistics
 import sys
@@ -30,30 +30,31 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
+from machine import machine, threads
 from models import MODELS, Make
 from torch import nn
-from torch.nn.utils import clip_grad_norm_  # by name: what stands in is not reached
+from torch.nn.utils import clip_grad_norm_  # by name: gradsound does not replace it
 
 import gradsound
 from gradsound.measure.norms.batched import BatchedNorms
 
-THREADS = 1  # two cores are there: the other is for what monitors do beside the training
+THREADS = 1  # of two cores; the other is for processes and threads of the tools
 MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
-MINUTES = 2  # for the short turns of one model, at most
-INSIDE = 50  # turns of which the time in hooks is taken, at most
-LONG = 0.1  # seconds of a long turn
+MINUTES_MAX = 2  # for the short turns of one model
+HOOK_ROUNDS_MAX = 50  # turns with timed hooks
+LONG_SECONDS = 0.1  # of a long turn
 LONG_ROUNDS = 8
-SETTLED = 1.0  # seconds; a process has begun then, and what the last one left is done
-BUDGETED = 30.0  # seconds
+SETTLE_SECONDS = 1.0  # a process has started then, and the work of the last is done
+BUDGET_SECONDS = 30.0  # of training with a budget
 BARE, CONTROL = "bare", "bare again (control)"
 LONG_CONTROL = "bare again, in long turns"
 CLIPPING = "clipping"
-TINY = "10,000 tiny"  # others than we would take minutes for it
-Measure = Callable[[int], object]  # called before the optimizer's step, with its number
+TINY = "10,000 tiny"  # without long turns: the other tools take minutes for it
+Measure = Callable[[int], object]  # called before each step, with its number
 
 
-def fresh() -> str:
-    """A name for a run file; one that is there would be kept, which takes time."""
+def new_log() -> str:
+    """Returns a new name for a run file; to keep an existing file would take time."""
     return f"{time.monotonic_ns()}.jsonl"
 
 
@@ -61,7 +62,7 @@ class Loop:
     """A training loop with one model, recorded or not.
 
     Args:
-        make: Makes the model, what goes in and what should come out.
+        make: Returns the model, its inputs and its targets.
     """
 
     def __init__(self, make: Make) -> None:
@@ -72,12 +73,12 @@ class Loop:
         self._number, self.warm = 0, 2
         self.turn(lambda _: None, 5)
         self.seconds = self.turn(lambda _: None, 5)
-        # Steps of a turn, and before it for caches to be as in a loop of its own, which
-        # matters to short ones. For ratios near 1, neighbours in time are what counts.
+        # Short steps need warm-up steps, so that the caches are as in a loop of the case
+        # alone. Long steps need none; for ratios near 1, turns must be close in time.
         self.steps, self.warm = (6, 2) if self.seconds < 0.03 else (1, 0)
 
     def turn(self, measure: Measure, steps: int) -> float:
-        """Seconds that a step takes."""
+        """Trains a turn; returns the seconds that a step takes."""
         for step in range(-self.warm, steps):
             if step == 0:
                 begin = time.perf_counter()
@@ -90,28 +91,32 @@ class Loop:
 
 
 class Hooks:
-    """The hooks that an optimizer has, and the seconds that are spent in them.
+    """Switches the hooks of an optimizer on and off, and times them.
 
     Args:
-        optimizer: Which one.
+        optimizer: An optimizer with hooks.
+
+    Attributes:
+        seconds: Time spent in timed hooks so far.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer) -> None:
         self.seconds = 0.0
-        self._places = (
+        self._registries = (
             optimizer._optimizer_step_pre_hooks,
             optimizer._optimizer_step_post_hooks,
         )
-        self._plain = [dict(place) for place in self._places]
+        self._plain = [dict(registry) for registry in self._registries]
         self._timed = [
-            {key: self._time(hook) for key, hook in place.items()} for place in self._plain
+            {key: self._time(hook) for key, hook in hooks.items()} for hooks in self._plain
         ]
 
     def set(self, *, on: bool, timed: bool = False) -> None:
-        """Has them called, or not; those that are timed take a microsecond more."""
-        for place, hooks in zip(self._places, self._timed if timed else self._plain):
-            place.clear()
-            place.update(hooks if on else {})
+        """Switches the hooks on or off; a timed hook takes a microsecond more."""
+        wanted = self._timed if timed else self._plain
+        for registry, hooks in zip(self._registries, wanted):
+            registry.clear()
+            registry.update(hooks if on else {})
 
     def _time(self, hook: Callable[..., None]) -> Callable[..., None]:
         def call(*args: object) -> None:
@@ -123,7 +128,7 @@ class Hooks:
 
 
 def short_turns(loop: Loop, rounds: int) -> dict[str, list[float]]:
-    """Seconds a step, of what can be switched on and off: we are attached throughout."""
+    """Returns seconds a step of the cases that hooks alone distinguish."""
     model, optimizer = loop.model, loop.optimizer
     weights = [m.weight for m in model.modules() if hasattr(m, "weight")]
 
@@ -131,11 +136,11 @@ def short_turns(loop: Loop, rounds: int) -> dict[str, list[float]]:
         pass
 
     def lines_of_2019(_: int) -> None:
-        """What Perone's script measures, without its sound: the weight of each layer."""
+        """Measures as Perone's script does, without its sound: the weight of each layer."""
         for weight in weights:
             200.0 + weight.grad.norm().numpy() * 100.0
 
-    cases: dict[str, tuple[Measure, bool]] = {  # and whether we are heard
+    cases: dict[str, tuple[Measure, bool]] = {  # and whether gradsound's hooks are on
         BARE: (nothing, False),
         CONTROL: (nothing, False),
         "gradsound": (nothing, True),
@@ -146,48 +151,48 @@ def short_turns(loop: Loop, rounds: int) -> dict[str, list[float]]:
             True,
         ),
     }
-    if len(weights) < 1:  # nothing that the old lines would find
+    if not weights:  # the lines of 2019 would measure nothing
         del cases["the 2019 script's lines"]
-    taken: dict[str, list[float]] = {case: [] for case in cases}
-    with gradsound.attach(model, optimizer, log=fresh()):
+    seconds: dict[str, list[float]] = {case: [] for case in cases}
+    with gradsound.attach(model, optimizer, log=new_log()):
         hooks = Hooks(optimizer)
         for _ in range(rounds):
             for case in random.sample([*cases], len(cases)):
-                measure, heard = cases[case]
-                hooks.set(on=heard)
-                taken[case].append(loop.turn(measure, loop.steps))
-    return taken
+                measure, hooked = cases[case]
+                hooks.set(on=hooked)
+                seconds[case].append(loop.turn(measure, loop.steps))
+    return seconds
 
 
-def inside(loop: Loop, rounds: int) -> float:
-    """Seconds that a step spends in our hooks, the median over turns."""
-    taken = []
-    with gradsound.attach(loop.model, loop.optimizer, log=fresh()):
+def hook_seconds(loop: Loop, rounds: int) -> float:
+    """Returns the median over turns of the seconds that a step spends in the hooks."""
+    seconds = []
+    with gradsound.attach(loop.model, loop.optimizer, log=new_log()):
         hooks = Hooks(loop.optimizer)
         hooks.set(on=True, timed=True)
         for _ in range(rounds):
             hooks.seconds = 0.0
             loop.turn(lambda _: None, loop.steps)
-            taken.append(hooks.seconds / (loop.warm + loop.steps))
-    return statistics.median(taken)
+            seconds.append(hooks.seconds / (loop.warm + loop.steps))
+    return statistics.median(seconds)
 
 
 @contextmanager
 def bare(loop: Loop) -> Iterator[Measure]:
-    """The bare loop."""
+    """Measures nothing."""
     yield lambda _: None
 
 
 @contextmanager
-def sounding(loop: Loop) -> Iterator[Measure]:
-    """Our own, with a sound file that another process renders meanwhile."""
-    with gradsound.attach(loop.model, loop.optimizer, log=fresh(), wav="run.wav"):
+def with_sound_file(loop: Loop) -> Iterator[Measure]:
+    """Attaches gradsound with a sound file, which another process renders meanwhile."""
+    with gradsound.attach(loop.model, loop.optimizer, log=new_log(), wav="run.wav"):
         yield lambda _: None
 
 
 @contextmanager
 def tensorboard(loop: Loop) -> Iterator[Measure]:
-    """Histograms of every gradient at every step."""
+    """Writes a histogram of every gradient at every step."""
     from torch.utils.tensorboard import SummaryWriter
 
     with SummaryWriter("board") as writer:
@@ -201,7 +206,7 @@ def tensorboard(loop: Loop) -> Iterator[Measure]:
 
 @contextmanager
 def wandb_watch(loop: Loop) -> Iterator[Measure]:
-    """wandb.watch(log="gradients", log_freq=1), offline."""
+    """Calls ``wandb.watch(log="gradients", log_freq=1)``, offline."""
     import wandb
 
     wandb.watch(loop.model, log="gradients", log_freq=1)
@@ -211,7 +216,7 @@ def wandb_watch(loop: Loop) -> Iterator[Measure]:
 
 @contextmanager
 def wandb_run(folder: str) -> Iterator[None]:
-    """One run for all turns: to begin one takes seconds."""
+    """Opens one run of wandb for all turns, because it takes seconds to start."""
     import wandb
 
     with wandb.init(mode="offline", dir=folder, settings=wandb.Settings(silent=True)):
@@ -221,64 +226,66 @@ def wandb_run(folder: str) -> Iterator[None]:
 LONG_CASES = {
     BARE: bare,
     LONG_CONTROL: bare,
-    "gradsound, with a sound file": sounding,
+    "gradsound, with a sound file": with_sound_file,
     "TensorBoard histograms": tensorboard,
     "wandb.watch": wandb_watch,
 }
 
 
 def long_turns(loop: Loop, steps: int) -> dict[str, list[float]]:
-    """Seconds a step, of what must be begun and ended."""
-    taken: dict[str, list[float]] = {case: [] for case in LONG_CASES}
+    """Returns seconds a step of the cases that take long to start."""
+    seconds: dict[str, list[float]] = {case: [] for case in LONG_CASES}
     for _ in range(LONG_ROUNDS):
         for case in random.sample([*LONG_CASES], len(LONG_CASES)):
             with LONG_CASES[case](loop) as measure:
                 begin = time.perf_counter()
-                while time.perf_counter() - begin < SETTLED:  # idle cores get slower
+                while time.perf_counter() - begin < SETTLE_SECONDS:  # idle cores get slower
                     loop.turn(lambda _: None, loop.steps)
-                taken[case].append(loop.turn(measure, steps))
-    return taken
+                seconds[case].append(loop.turn(measure, steps))
+    return seconds
 
 
-def budgeted(loop: Loop, seconds: float) -> str:
-    """What share of the time all our hooks take under a budget of one percent."""
-    log, steps = fresh(), 0
+def budget_result(loop: Loop, seconds: float) -> str:
+    """Returns the share of the time in gradsound's hooks under a budget of one percent."""
+    log, steps = new_log(), 0
     with gradsound.attach(loop.model, loop.optimizer, log=log, budget=0.01):
         hooks = Hooks(loop.optimizer)
         hooks.set(on=True, timed=True)
         begin = time.perf_counter()
-        while (passed := time.perf_counter() - begin) < seconds:
+        while (elapsed := time.perf_counter() - begin) < seconds:
             loop.turn(lambda _: None, loop.steps)
             steps += loop.warm + loop.steps
     measured = len([*gradsound.read_run(log).steps])
-    return f"{hooks.seconds / passed:.2%} of the time, {measured} of {steps} steps measured"
+    return (
+        f"{hooks.seconds / elapsed:.2%} of the time, {measured} of {steps} steps measured"
+    )
 
 
-def reading(model: nn.Module) -> dict[str, float]:
-    """Seconds to take all norms, and to read as much memory in one go."""
+def read_seconds(model: nn.Module) -> dict[str, float]:
+    """Returns the seconds to compute all norms, and to read as much memory at once."""
     gradients = [parameter.grad for parameter in model.parameters()]
     buffer = torch.randn(sum(g.numel() for g in gradients) // 4096 + 1, 4096)
-    meter = BatchedNorms()
-    acts = {
-        "norms alone": lambda: meter.take(gradients),
+    norms = BatchedNorms()
+    functions = {
+        "norms alone": lambda: norms.compute(gradients),
         "reading as much memory": lambda: torch.linalg.vector_norm(buffer, dim=1),
     }
-    seconds: dict[str, list[float]] = {what: [] for what in acts}
+    seconds: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(50):
-        for what, act in acts.items():
+        for name, function in functions.items():
             begin = time.perf_counter()
-            act()
-            seconds[what].append(time.perf_counter() - begin)
-    return {what: statistics.median(taken) for what, taken in seconds.items()}
+            function()
+            seconds[name].append(time.perf_counter() - begin)
+    return {name: statistics.median(times) for name, times in seconds.items()}
 
 
-def show(taken: dict[str, list[float]]) -> None:
-    """Prints all cases against the bare one, clipping ones against clipping."""
-    for case, seconds in taken.items():
+def print_ratios(seconds: dict[str, list[float]]) -> None:
+    """Prints each case compared with the bare one, or with clipping if it clips."""
+    for case, times in seconds.items():
         if case == BARE:
             continue
-        against = CLIPPING if case.startswith(f"{CLIPPING},") else BARE
-        pairs = [*zip(seconds, taken[against])]
+        reference = CLIPPING if case.startswith(f"{CLIPPING},") else BARE
+        pairs = [*zip(times, seconds[reference])]
         ratio = statistics.median(one / other for one, other in pairs)
         added = statistics.median(one - other for one, other in pairs)
         print(f"  {case:30} {ratio:7.3f} x {added * 1e6:+9.0f} us")
@@ -287,29 +294,30 @@ def show(taken: dict[str, list[float]]) -> None:
 def compare(name: str, rounds: int) -> None:
     """Prints the table of one model."""
     loop = Loop(MODELS[name])
-    a_round = 6 * (loop.steps + loop.warm) * loop.seconds
-    taken = short_turns(loop, min(rounds, max(10, round(MINUTES * 60 / a_round))))
-    step = statistics.median(taken[BARE])
-    print(f"\n{name}: {step * 1e3:.2f} ms a step, {len(taken[BARE])} rounds")
-    show(taken)
-    hooks = inside(loop, min(INSIDE, len(taken[BARE])))
+    round_seconds = 6 * (loop.steps + loop.warm) * loop.seconds
+    rounds = min(rounds, max(10, round(MINUTES_MAX * 60 / round_seconds)))
+    seconds = short_turns(loop, rounds)
+    step = statistics.median(seconds[BARE])
+    print(f"\n{name}: {step * 1e3:.2f} ms a step, {rounds} rounds")
+    print_ratios(seconds)
+    hooks = hook_seconds(loop, min(HOOK_ROUNDS_MAX, rounds))
     print(
         f"  {'gradsound, in its hooks':30} {1 + hooks / step:7.3f} x {hooks * 1e6:+9.0f} us"
     )
     if name == TINY:
-        print(f"  {'gradsound, budget of 1 %':30} {budgeted(loop, BUDGETED)}")
+        print(f"  {'gradsound, budget of 1 %':30} {budget_result(loop, BUDGET_SECONDS)}")
     else:
-        show(long_turns(loop, max(3, round(LONG / loop.seconds))))
-    for what, seconds in reading(loop.model).items():
-        print(f"  {what:30} {'':9} {seconds * 1e6:+9.0f} us", flush=True)
+        print_ratios(long_turns(loop, max(3, round(LONG_SECONDS / loop.seconds))))
+    for label, time_taken in read_seconds(loop.model).items():
+        print(f"  {label:30} {'':9} {time_taken * 1e6:+9.0f} us", flush=True)
 
 
 def main() -> None:
-    """Prints the tables."""
-    if MALLOC.items() - os.environ.items():  # it is read when a process begins
-        again = [sys.executable, *sys.argv]
-        os.execve(sys.executable, again, {**os.environ, **MALLOC})  # noqa: S606 (itself)
-    parser = argparse.ArgumentParser(description="What recording every step costs.")
+    """Prints a table for each model."""
+    if MALLOC.items() - os.environ.items():  # the C library reads it at its start
+        command = [sys.executable, *sys.argv]
+        os.execve(sys.executable, command, {**os.environ, **MALLOC})  # noqa: S606 (itself)
+    parser = argparse.ArgumentParser(description="Cost of recording every step.")
     parser.add_argument("models", nargs="*", default=[*MODELS], metavar="model")
     parser.add_argument("--rounds", type=int, default=400)
     arguments = parser.parse_args()
@@ -317,11 +325,7 @@ def main() -> None:
         if model not in MODELS:
             parser.error(f"no model {model!r}; there are: {', '.join(MODELS)}")
     torch.set_num_threads(THREADS)
-    print(
-        f"{platform.machine()}, {os.cpu_count()} cores, Python "
-        f"{platform.python_version()}, torch {torch.__version__}, "
-        f"{THREADS} thread"
-    )
+    print(machine(threads()))
     with tempfile.TemporaryDirectory() as folder, wandb_run(folder):
         os.chdir(folder)
         for model in arguments.models:

@@ -1,9 +1,11 @@
-"""Other synthesizers on the same score: 64 sines, 10 s, new pitches every 441 frames.
+"""Compares gradsound with other synthesizers on one score.
 
-Each is timed in an interpreter of its own, pinned to one core, in turns; what it prepares
-(compiling, tables) is not timed. Those that are not installed are left out:
+The score has 64 sines, 10 s, and new pitches every 441 frames. Each synthesizer runs in an
+interpreter of its own on one core; they take turns. The times exclude preparation, such as
+compiling and filling tables. The benchmark leaves out synthesizers that are not installed:
 
     apt install csound libcsnd-dev; pip install ctcsound dawdreamer pyo signalflow
+    python benchmarks/peers.py
 """
 
 import os
@@ -21,11 +23,11 @@ RATE, FRAMES, VOICES, SECONDS = 44_100, 441, 64, 10
 STEPS = SECONDS * RATE // FRAMES
 ROUNDS = 5
 HERTZ = np.exp(np.random.default_rng(0).uniform(np.log(100), np.log(4000), (STEPS, VOICES)))
-Play = Callable[[], object]
+Play = Callable[[], object]  # plays the score; may return seconds that it timed itself
 
 
 def gradsound() -> Play:
-    """Ours, from the score to the samples."""
+    """Prepares gradsound, from the score to the samples."""
     from gradsound.synth.mixer import Mixer
     from gradsound.synth.score import NOTE, Score
     from gradsound.synth.voices.builtin import find_voice
@@ -47,23 +49,24 @@ def gradsound() -> Play:
 
 
 def kernel_alone() -> Play:
-    """Ours, from events to the samples: what the others' scores are to them."""
+    """Prepares gradsound's kernel, which starts from events as others start from tables."""
     from gradsound.synth.events import EVENT
-    from gradsound.synth.kernels.select import kernel
+    from gradsound.synth.kernels.select import select_kernel
     from gradsound.synth.voices.builtin import find_voice
-    from gradsound.synth.voices.program import ROOM
+    from gradsound.synth.voices.program import PADDING
 
     events = np.zeros(STEPS * VOICES, EVENT)
     events["first"] = np.repeat(np.arange(STEPS), VOICES) * FRAMES
     events["count"], events["gain"] = FRAMES, 0.1
     events["increment"] = HERTZ.ravel() / RATE * 2**32
-    steps = events["increment"].reshape(STEPS, VOICES)
-    events["phase"] = (np.cumsum(steps * np.uint32(FRAMES), 0, np.uint32) - steps).ravel()
-    render, each = kernel(find_voice("sine"), 1), FRAMES * STEPS // 100
+    increments = events["increment"].reshape(STEPS, VOICES)
+    phases = np.cumsum(increments * np.uint32(FRAMES), 0, np.uint32) - increments
+    events["phase"] = phases.ravel()
+    render, each = select_kernel(find_voice("sine"), 1), FRAMES * STEPS // 100
 
     def play() -> None:
         for k in range(100):
-            out = np.zeros((1, each + ROOM), np.float32)
+            out = np.zeros((1, each + PADDING), np.float32)
             now = events[k * len(events) // 100 : (k + 1) * len(events) // 100]
             render(out, k * each, 1 / RATE, now)
 
@@ -71,7 +74,7 @@ def kernel_alone() -> Play:
 
 
 def csound(opcode: str) -> Play:
-    """One instrument, 64 times; its pitches in a table."""
+    """Prepares Csound: one instrument, 64 times, with its pitches in a table."""
     import ctcsound
 
     orchestra = f"""
@@ -98,20 +101,20 @@ def csound(opcode: str) -> Play:
         lines[1:1] = [f"i 1 0 {SECONDS} {k}" for k in range(VOICES)]
         engine.readScore("\n".join(lines))
         engine.start()
-        engine.performKsmps()  # makes the tables
+        engine.performKsmps()  # Csound makes the tables in the first block
         engine.tableCopyIn(2, HERTZ.ravel())
         begin = time.perf_counter()
         while not engine.performKsmps():
             pass
-        taken = time.perf_counter() - begin
+        seconds = time.perf_counter() - begin
         engine.cleanup()
-        return taken
+        return seconds
 
     return play
 
 
 def pyo() -> Play:
-    """A bank of oscillators, their pitches read from tables."""
+    """Prepares pyo: a bank of oscillators, which read their pitches from tables."""
     import pyo
 
     def play() -> float:
@@ -126,16 +129,16 @@ def pyo() -> Play:
         sound = [pyo.Sine(freq=one, mul=0.01).out() for one in hertz]
         begin = time.perf_counter()
         server.start()
-        taken = time.perf_counter() - begin
+        seconds = time.perf_counter() - begin
         server.shutdown()
-        del sound  # it is to be there until now
-        return taken
+        del sound  # pyo plays an oscillator only as long as Python refers to it
+        return seconds
 
     return play
 
 
 def signalflow() -> Play:
-    """A graph rendered block by block, its pitches set between."""
+    """Prepares signalflow: a graph; Python sets the pitches before each block."""
     import signalflow as flow
 
     configuration = flow.AudioGraphConfig()
@@ -157,7 +160,7 @@ def signalflow() -> Play:
 
 
 def faust() -> Play:
-    """DawDreamer's Faust, compiled to machine code; its pitches are automated."""
+    """Prepares Faust in DawDreamer as machine code; automation sets the pitches."""
     import dawdreamer
 
     engine = dawdreamer.RenderEngine(RATE, FRAMES)
@@ -187,15 +190,15 @@ PEERS: dict[str, tuple[str, Callable[[], Play]]] = {
 }
 
 
-def one(name: str) -> float:
-    """Seconds that a peer takes, once it is warm."""
+def measure(name: str) -> float:
+    """Returns the shortest of three times of a synthesizer in seconds."""
     play = PEERS[name][1]()
     best = np.inf
     for _ in range(3):
         begin = time.perf_counter()
-        taken = play()
-        passed = time.perf_counter() - begin
-        best = min(best, taken if isinstance(taken, float) else passed)
+        result = play()
+        elapsed = time.perf_counter() - begin
+        best = min(best, result if isinstance(result, float) else elapsed)
     return best
 
 
@@ -203,31 +206,31 @@ def main() -> None:
     """Prints the table."""
     if sys.argv[1:]:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-        print("seconds", one(sys.argv[1]))
+        print("seconds", measure(sys.argv[1]))
         return
     print(f"{platform.machine()}, Python {platform.python_version()}, {ROUNDS} rounds")
-    taken: dict[str, list[float]] = {}
+    seconds: dict[str, list[float]] = {}
     for _ in range(ROUNDS):
         for name, (package, _) in PEERS.items():
             if find_spec(package) is None:
                 continue
-            done = subprocess.run(
+            process = subprocess.run(
                 [sys.executable, __file__, name],
                 capture_output=True,
                 text=True,
                 check=False,
             )
-            found = [
-                line for line in done.stdout.splitlines() if line.startswith("seconds ")
-            ]
-            if found:
-                taken.setdefault(name, []).append(float(found[-1].split()[1]))
+            lines = process.stdout.splitlines()
+            results = [line for line in lines if line.startswith("seconds ")]
+            if results:
+                seconds.setdefault(name, []).append(float(results[-1].split()[1]))
             else:
-                print(name, "failed:", (done.stderr.splitlines() or ["without a word"])[-1])
-    first = taken["gradsound"]
-    for name, each in taken.items():
-        ratio = statistics.median(b / a for a, b in zip(first, each))
-        print(f"  {name:24} {min(each) * 1e3:8.1f} ms {ratio:8.2f} x")
+                errors = process.stderr.splitlines() or ["no error message"]
+                print(name, "failed:", errors[-1])
+    first = seconds["gradsound"]
+    for name, times in seconds.items():
+        ratio = statistics.median(b / a for a, b in zip(first, times))
+        print(f"  {name:24} {min(times) * 1e3:8.1f} ms {ratio:8.2f} x")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
-"""How fast finished runs become sound, and what the edges of notes are for.
+"""Measures how fast a finished run is rendered, and how fades reduce the click of notes.
 
-Each speed is the median of interleaved renders of one made-up run to a 16-bit WAV file; the
-control is the first line measured a second time. With ``numpy`` as an argument, voices are
-not compiled.
+Each speed is the median over renders of a synthetic run to a 16-bit WAV file; the cases
+take turns. The control measures the first case a second time. With the argument ``numpy``,
+numpy renders the voices instead of LLVM.
+
+    python benchmarks/render.py [numpy]
 """
 
 import platform
@@ -32,7 +34,7 @@ CASES = {  # steps, layers, preset
 
 
 def make_run(steps: int, layers: int) -> Run:
-    """Norms spread as in training: log-normal around 1."""
+    """Returns a run of log-normal norms around 1, as in a training."""
     norms = np.random.default_rng(0).lognormal(size=(steps, layers)).astype(np.float32)
     names = tuple(f"layer{k}" for k in range(layers))
     header = Header(layers=names, parameters=(1,) * layers, start="")
@@ -40,8 +42,8 @@ def make_run(steps: int, layers: int) -> Run:
     return Run(header, [Step(k, float(k), row, present) for k, row in enumerate(norms)])
 
 
-def above(fade: float) -> float:
-    """Share above 5 kHz of a 437 Hz note of 10.8 ms, in dB."""
+def high_share(fade: float) -> float:
+    """Returns the share above 5 kHz of a 437 Hz note of 10.8 ms, in dB."""
     note = np.zeros(1, NOTE)
     note["duration"], note["hertz"], note["level"] = 0.0108, 437.0, 1 / 3
     note["fade"] = fade
@@ -54,7 +56,7 @@ def above(fade: float) -> float:
 def main() -> None:
     """Prints the tables."""
     if "numpy" in sys.argv:
-        sys.modules["llvmlite"] = None  # type: ignore[assignment]  # as if not installed
+        sys.modules["llvmlite"] = None  # type: ignore[assignment]  # makes its import fail
     print(f"{platform.machine()}, Python {platform.python_version()}, {ROUNDS} rounds")
     speeds: dict[str, list[float]] = {case: [] for case in CASES}
     with tempfile.TemporaryDirectory() as folder:
@@ -65,13 +67,13 @@ def main() -> None:
                 begin = time.perf_counter()
                 render(run, Path(folder) / "x.wav", preset=preset)
                 seconds = steps * (layers * preset.note_seconds + preset.rest_seconds)
-                taken = time.perf_counter() - begin
-                speeds[case].append(seconds / taken)
+                elapsed = time.perf_counter() - begin
+                speeds[case].append(seconds / elapsed)
     for case, measured in speeds.items():
         print(f"{case:40} {statistics.median(measured):6.0f} x real time")
     for fade in (0.0, 0.002):
-        what = f"above 5 kHz, edges of {fade:g} s"
-        print(f"{what:40} {above(fade):6.0f} dB")
+        label = f"above 5 kHz, fades of {fade:g} s"
+        print(f"{label:40} {high_share(fade):6.0f} dB")
 
 
 if __name__ == "__main__":

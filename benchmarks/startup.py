@@ -1,7 +1,9 @@
-"""What importing gradsound costs beyond numpy.
+"""Measures how long the import of gradsound takes in addition to that of numpy.
 
-Each line is the median of interleaved fresh interpreters; the control is the first line's
-import measured a second time.
+Each line is the median over fresh interpreters, which take turns. The control measures the
+import of the first line a second time.
+
+    python benchmarks/startup.py
 """
 
 import platform

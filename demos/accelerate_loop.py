@@ -1,4 +1,4 @@
-"""A loop with Accelerate, heard: writes accelerate.jsonl and accelerate.wav."""
+"""Records a loop with Accelerate: writes accelerate.jsonl and accelerate.wav."""
 
 import torch
 from accelerate import Accelerator

@@ -1,7 +1,7 @@
-"""A run where one looks at runs: in TensorBoard, W&B, a figure, and a notebook.
+"""Shows one run in TensorBoard, W&B, a matplotlib figure and a notebook.
 
-Writes tensorboard/, wandb/ (nothing is sent), figure.png, and run.html, which is what a
-notebook shows where the run is the last line of a cell.
+Writes tensorboard/, wandb/ (offline), figure.png and run.html. A notebook shows run.html
+if the run is the last line of a cell.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ torch.manual_seed(0)
 model = torch.nn.Sequential(torch.nn.Linear(8, 32), torch.nn.Tanh(), torch.nn.Linear(32, 1))
 optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
 losses = []
-with gradsound.attach(model, optimizer, log="looked.jsonl") as attachment:
+with gradsound.attach(model, optimizer, log="recorded.jsonl") as attachment:
     for _ in range(50):
         x = torch.randn(16, 8)
         optimizer.zero_grad()
@@ -27,7 +27,7 @@ with gradsound.attach(model, optimizer, log="looked.jsonl") as attachment:
         optimizer.step()
         losses.append(loss.item())
 
-run = gradsound.read_run("looked.jsonl")
+run = gradsound.read_run("recorded.jsonl")
 with SummaryWriter("tensorboard") as writer:
     run.to_tensorboard(writer)
 

@@ -1,4 +1,4 @@
-"""Handwritten digits: the embedded part of MNIST, or all of it through torchvision."""
+"""Loads handwritten digits: 6,000 embedded ones of MNIST, or all through torchvision."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 import torch
 
 EMBEDDED = Path(__file__).parent / "mnist"
-MEAN, DEVIATION = 0.1307, 0.3081  # of the pixels of all of MNIST
+MEAN, DEVIATION = 0.1307, 0.3081  # pixel statistics of all of MNIST, 0 to 1
 
 
 def load_digits(data: Path | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-    """Returns images, shape (N, 1, 28, 28), normalised float32, and labels, shape (N,).
+    """Returns normalized float32 images, shape (N, 1, 28, 28), and labels, shape (N,).
 
     Args:
-        data: A folder with MNIST as torchvision keeps it, downloaded there if absent; the
-            embedded 6,000 training images if None.
+        data: Folder for torchvision's copy of MNIST, which torchvision downloads if it is
+            absent; the embedded 6,000 training images if None.
     """
     if data is None:
         pixels = _read_idx(EMBEDDED / "train-images-idx3-ubyte.gz")
@@ -29,18 +29,18 @@ def load_digits(data: Path | None = None) -> tuple[torch.Tensor, torch.Tensor]:
             raise ImportError(
                 "--data needs torchvision: pip install torchvision"
             ) from error
-        except RuntimeError as error:  # its operators are compiled for one torch each
+        except RuntimeError as error:  # a build of torchvision fits one torch only
             message = f"--data needs a torchvision that fits torch {torch.__version__}"
             raise ImportError(f"{message}: {error}") from error
 
-        whole = MNIST(data, train=True, download=True)
-        pixels, labels = whole.data.numpy(), whole.targets.numpy()
+        mnist = MNIST(data, train=True, download=True)
+        pixels, labels = mnist.data.numpy(), mnist.targets.numpy()
     images = torch.from_numpy(pixels.astype(np.float32) / 255)[:, None]
     return (images - MEAN) / DEVIATION, torch.from_numpy(labels.astype(np.int64))
 
 
 def _read_idx(path: Path) -> np.ndarray:
-    """Reads a file of the IDX format: sizes as big-endian words, then bytes."""
+    """Reads an IDX file: a magic number, sizes as big-endian 32-bit words, then bytes."""
     with gzip.open(path) as file:
         content = file.read()
     dimensions = content[3]

@@ -1,4 +1,4 @@
-"""The shortest way to hear a model train: this writes first_sound.wav."""
+"""The shortest demo: trains a small model and writes its sound to first_sound.wav."""
 
 import torch
 

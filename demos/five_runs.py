@@ -1,7 +1,8 @@
-"""Five training runs to listen to: the segments of C. S. Perone's post of 2019.
+"""Trains the five runs of C. S. Perone's post of 2019 and writes their sounds.
 
-Trains a small convolutional network on MNIST digits, 200 steps a run, with gradsound
-attached, and writes for each run its steps (.jsonl), its sound (.wav) and a picture (.png).
+Each run trains a small convolutional network on MNIST digits for 200 steps, with gradsound
+attached. The script writes the steps (.jsonl), the sound (.wav) and a picture (.png) of
+each run.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from tqdm import tqdm
 import gradsound
 
 SAMPLE_RATE = 44_100  # Hz
-HIGHEST = 0.45 * SAMPLE_RATE  # Hz; gradsound sounds no higher pitch
+HIGHEST = 0.45 * SAMPLE_RATE  # Hz; gradsound plays no higher pitch
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train one run."""
+    """Optimizer, learning rate and batch size of one run."""
 
     optimizer: str
     lr: float
@@ -48,7 +49,7 @@ FIVE = (
 
 
 class Net(nn.Module):
-    """The post's network: two convolutions, two linear layers."""
+    """The network of the post: two convolutions, two linear layers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,7 +59,7 @@ class Net(nn.Module):
         self.fc2 = nn.Linear(500, 10)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """From images (N, 1, 28, 28) to log probabilities (N, 10)."""
+        """Returns log probabilities (N, 10) of images (N, 1, 28, 28)."""
         x = functional.max_pool2d(functional.relu(self.conv1(x)), 2)
         x = functional.max_pool2d(functional.relu(self.conv2(x)), 2)
         x = functional.relu(self.fc1(x.flatten(1)))
@@ -66,7 +67,7 @@ class Net(nn.Module):
 
 
 def main() -> None:
-    """Trains, writes, and says what there is to hear."""
+    """Trains the runs, writes their files and prints a table of what to listen for."""
     options = parse()
     try:
         images, labels = load_digits(options.data)
@@ -79,7 +80,7 @@ def main() -> None:
     for number, recipe in options.recipes:
         bar.set_description(str(recipe))
         stem = options.out / f"{number}-{recipe}"
-        Path(f"{stem}.jsonl").unlink(missing_ok=True)  # of an earlier time
+        Path(f"{stem}.jsonl").unlink(missing_ok=True)  # of an earlier call
         torch.manual_seed(options.seed)
         model = Net()
         optimizer = (
@@ -108,7 +109,7 @@ def main() -> None:
 
 
 def parse() -> argparse.Namespace:
-    """The command line; ``recipes`` holds numbered recipes."""
+    """Parses the command line; ``recipes`` holds numbered recipes."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -151,23 +152,23 @@ def parse() -> argparse.Namespace:
         "--out", type=Path, default=Path("out"), help="where to write (out)"
     )
     options = parser.parse_args()
-    chosen = (options.optimizer, options.lr, options.batch_size)
-    if any(chosen) and options.runs:
+    custom = (options.optimizer, options.lr, options.batch_size)
+    if any(custom) and options.runs:
         parser.error("--runs chooses among the five: leave it out with runs of your own")
     recipes = list(FIVE)
-    if any(chosen):
+    if any(custom):
         defaults = (["sgd"], [0.01], [10])
         grid = itertools.product(
-            *(own or default for own, default in zip(chosen, defaults))
+            *(own or default for own, default in zip(custom, defaults))
         )
         recipes = [Recipe(*choice) for choice in grid]
-    kept = options.runs or range(1, len(recipes) + 1)
-    options.recipes = [(number, recipes[number - 1]) for number in sorted(set(kept))]
+    selected = options.runs or range(1, len(recipes) + 1)
+    options.recipes = [(number, recipes[number - 1]) for number in sorted(set(selected))]
     return options
 
 
 def positive(kind: type) -> type:
-    """A type of the command line: a number of that kind, above 0 and finite."""
+    """Returns an argparse type: a number of that kind, above 0 and finite."""
 
     def number(text: str) -> float:
         value = kind(text)
@@ -180,7 +181,7 @@ def positive(kind: type) -> type:
 
 
 def seed(text: str) -> int:
-    """A type of the command line: what torch takes as a seed."""
+    """Parses a seed for torch: 0 to 2**63 - 1."""
     value = int(text)
     if not 0 <= value < 2**63:
         raise argparse.ArgumentTypeError(f"must be 0 to 2**63 - 1, got {text}")
@@ -188,7 +189,7 @@ def seed(text: str) -> int:
 
 
 def draw(size: int, batch_size: int, steps: int, seed: int) -> list[torch.Tensor]:
-    """Indices of the images of each step, shape (batch_size,); all once, then again."""
+    """Returns image indices for each step, shape (batch_size,), in shuffled epochs."""
     generator = torch.Generator().manual_seed(seed)
     epochs = -(-batch_size * steps // size)
     order = torch.cat([torch.randperm(size, generator=generator) for _ in range(epochs)])
@@ -196,7 +197,7 @@ def draw(size: int, batch_size: int, steps: int, seed: int) -> list[torch.Tensor
 
 
 def describe(stem: Path, preset: gradsound.Preset) -> tuple[str, ...]:
-    """A row of the table, from what the files hold."""
+    """Returns a row of the table from a run's files."""
     run = gradsound.read_run(f"{stem}.jsonl")
     summary = gradsound.summarize(run)
     seconds = soundfile.info(f"{stem}.wav").duration
@@ -208,7 +209,7 @@ def describe(stem: Path, preset: gradsound.Preset) -> tuple[str, ...]:
 
 
 def listen_for(run: gradsound.Run, summary: gradsound.Summary) -> str:
-    """One sentence about what is to be heard in a run, from what happened in it."""
+    """Returns one sentence that says what to listen for in a run."""
     if summary.first_nonfinite is not None:
         return (
             f"It climbs for {summary.first_nonfinite} steps, then the clang of NaN: "
@@ -220,12 +221,12 @@ def listen_for(run: gradsound.Run, summary: gradsound.Summary) -> str:
         last = max(event.step for event in silent)
         return f"By step {last} {names} lie still at the lowest note: no gradient, dead."
     norms = np.array([step.norms for step in run.steps], float)
-    norms = np.maximum(norms, 1e-9)  # a layer may rest at 0 for a while
+    norms = np.maximum(norms, 1e-9)  # a layer may have norm 0 for a while
     quarter = max(len(norms) // 4, 1)
     first, last = (
         np.exp(np.log(part).mean()) for part in (norms[:quarter], norms[-quarter:])
     )
-    spread = np.exp(np.log(norms).std(axis=0).mean())  # a factor, as norms are heard
+    spread = np.exp(np.log(norms).std(axis=0).mean())  # a factor: pitch is logarithmic
     trend = f"{max(first, last) / min(first, last):.1f}x {'down' if last < first else 'up'}"
     peak = np.nanmax(summary.highest / summary.typical)
     mood = "calm" if spread < 1.7 else "lively" if spread < 2.5 else "restless"
@@ -233,7 +234,7 @@ def listen_for(run: gradsound.Run, summary: gradsound.Summary) -> str:
 
 
 def show(rows: list[tuple[str, ...]]) -> None:
-    """Prints the table."""
+    """Prints the table with aligned columns."""
     widths = [max(map(len, column)) for column in zip(*rows)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())

@@ -1,4 +1,4 @@
-"""A tiny GPT-2 in Hugging Face's Trainer, heard: writes gpt2.jsonl and gpt2.wav."""
+"""Records a tiny GPT-2 in Hugging Face's Trainer: writes gpt2.jsonl and gpt2.wav."""
 
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainingArguments, set_seed
@@ -18,7 +18,7 @@ model = GPT2LMHeadModel(
         eos_token_id=0,
     )
 )
-# Sentences that count upwards, so there is something to learn.
+# Sentences that count upwards, so that the loss can fall.
 starts = torch.randint(64, (256, 1))
 sentences = (starts + torch.arange(16)) % 64
 trainer = Trainer(

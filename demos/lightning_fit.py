@@ -1,4 +1,4 @@
-"""A Lightning fit, heard: writes lightning.jsonl and lightning.wav."""
+"""Records a Lightning fit: writes lightning.jsonl and lightning.wav."""
 
 import lightning
 import torch
@@ -9,7 +9,7 @@ from gradsound import LightningCallback
 
 
 class Fit(lightning.LightningModule):
-    """Two layers that learn to add."""
+    """Two layers that learn to add 8 numbers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -17,12 +17,12 @@ class Fit(lightning.LightningModule):
         self.out = torch.nn.Linear(32, 1)
 
     def training_step(self, batch: list[torch.Tensor], _: int) -> torch.Tensor:
-        """The loss of a batch."""
+        """Returns the loss of a batch."""
         x, y = batch
         return (self.out(self.hidden(x).tanh()) - y).square().mean()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """What trains it."""
+        """Returns the optimizer."""
         return torch.optim.SGD(self.parameters(), lr=0.05)
 
 

@@ -1,10 +1,10 @@
-"""The samples of docs/listening.md: sounds, captions and pictures of the runs beside them.
+"""Renders samples/: the sounds, captions and pictures of docs/listening.md.
 
     python demos/samples.py
 
-Writes them anew from samples/runs, which demos/five_runs.py recorded: the first five with
-seed 10, the sixth is its fifth with seed 12. To be run when something sounds otherwise; a
-test fails until then.
+It renders the runs in samples/runs. demos/five_runs.py recorded them: the first five with
+seed 10, the sixth as the fifth with seed 12. Run it after a change of any sound; a test
+fails until you do.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ import gradsound
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 RUNS = sorted((SAMPLES / "runs").glob("*.jsonl"))
-FIVE = RUNS[:5]  # those of the post
+FIVE = RUNS[:5]  # the runs of the post
 
 
 def write_sounds(folder: Path) -> None:
-    """All sounds and their captions, as in ``samples``."""
-    old = folder / "perone2019"
-    old.mkdir(parents=True, exist_ok=True)
+    """Writes all sounds and captions of ``samples`` to a folder."""
+    perone = folder / "perone2019"
+    perone.mkdir(parents=True, exist_ok=True)
     for run in RUNS:
         gradsound.render(run, folder / f"{run.stem}.ogg", speed=2)
     for run in FIVE:
-        gradsound.render(run, old / f"{run.stem}.flac", preset="perone2019")
+        gradsound.render(run, perone / f"{run.stem}.flac", preset="perone2019")
     sgd, adam = RUNS[1], RUNS[4]
     gradsound.render(sgd, folder / "sgd-and-adam.ogg", other=adam, speed=2)
     gradsound.render(sgd, folder / "ambient.ogg", preset="ambient")
@@ -33,7 +33,7 @@ def write_sounds(folder: Path) -> None:
 
 
 def write_pictures(folder: Path) -> None:
-    """A picture of each run."""
+    """Writes a picture of each run to a folder."""
     for run in RUNS:
         gradsound.plot(run, folder / f"{run.stem}.png")
 

@@ -1,9 +1,9 @@
-"""Hear your network train: gradient norms of every layer as sound.
+"""Public names of gradsound: hear the gradient norms of every layer of your network.
 
-import gradsound
+`listen` plays a training live and records it; `attach` only records it:
 
-with gradsound.listen(model, optimizer):
-    train(model, optimizer)  # your loop, unchanged
+    with gradsound.listen(model, optimizer):
+        train(model, optimizer)  # your loop, unchanged
 """
 
 from importlib import import_module

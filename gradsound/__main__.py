@@ -1,4 +1,4 @@
-"""python -m gradsound."""
+"""Runs the command line as ``python -m gradsound``."""
 
 from gradsound.cli.main import main
 

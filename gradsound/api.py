@@ -1,4 +1,4 @@
-"""attach() and listen(): join a model in training to a run file, and that to its sound."""
+"""attach() and listen(): record a training to files, and play it live."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from gradsound.attachment import Attachment, refuse_second
-from gradsound.errors import MissingExtraError, renamed
+from gradsound.attachment import Attachment, refuse_second_attachment
+from gradsound.errors import MissingExtraError, refuse_old_keywords
 from gradsound.music.presets import find_preset
 from gradsound.recorder import Recorder
 from gradsound.runs.model import Header
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gradsound.synth.voices.builtin import Voice
 
 
-@renamed(note="comment")
+@refuse_old_keywords(note="comment")
 def attach(
     model: nn.Module,
     optimizer: Optimizer | None = None,
@@ -41,100 +41,116 @@ def attach(
     ranks: Literal["first", "each"] = "first",
     live: bool | DeviceSink | PageSink = False,
 ) -> Attachment:
-    """Listens to the gradients of a model from here on; training stays as it is.
+    """Records a training to files; `gradsound.listen` does the same and also plays it live.
 
-    Every step of the optimizer adds the gradient norms of all layers to a run file, and to
-    a sound file if asked for. Both are whole once the attachment is closed: by its
-    ``close()``, at the end of a ``with`` block, when the optimizer (or, without one, the
-    model) is no more, or at the end of the program, however that comes.
+    At every optimizer step it writes the gradient norm of each layer to a run file, and to
+    a sound file if you ask for one. Training computes the same weights, to the last bit.
+    The files are complete after ``close()``, after the ``with`` block, when Python frees
+    the optimizer (or, without one, the model), and at the end of the program, even if it is
+    killed.
 
-    Under torch.distributed the first rank records the gradients of all: with
-    DistributedDataParallel those that it has reduced, and the other ranks, attached or not,
-    do nothing. Of a sharded model (FSDP2, tensor parallel) each rank has a part, so all of
-    them must attach, with the same arguments, and one all-reduce a step adds the parts up.
+    With DistributedDataParallel, rank 0 records the reduced gradients; the other ranks may
+    call attach() too and do nothing. For a sharded model (FSDP2, tensor parallel), call it
+    on every rank with the same arguments. One all-reduce a step then adds up the parts.
 
     Args:
-        model: What is trained. A layer is a module that owns trainable parameters directly.
-        optimizer: What trains it: its trained parameters are measured as each step is about
-            to apply them. Without one, the gradients made since the last step are measured
-            when any optimizer that holds some of the parameters steps.
-        log: The run file to write. One that is there is kept under another name
+        model: The model to train. A layer is a module that owns trainable parameters
+            directly.
+        optimizer: The optimizer that trains the model. gradsound measures its parameters
+            just before each step applies their gradients. If None, gradsound measures the
+            gradients since the last step whenever any optimizer with some of the model's
+            parameters steps.
+        log: The run file. An existing file keeps its content under another name
             (run.1.jsonl). None writes no run file.
-        wav: The sound file to write, ending in .wav, .flac or .ogg; one that is there is
-            replaced at the end.
-        layers: Which layers to measure: a glob over their names, or several. All, if None.
-        preset: How steps sound: the name of one of ``gradsound.PRESETS``, or your own.
-        voice: What sounds instead of the preset's voice: a name that ``gradsound voices``
-            lists, or a function or module of your own (docs/voices.md).
-        comment: Free text for the run file: what to know when it is found again.
-        scaler: The GradScaler of mixed precision, if any: steps that it skips are recorded
-            as such. Without it, skips are known of fused optimizers only.
-        budget: The share of training time that measuring may take, between 0 and 1, such as
-            0.01: as many steps are left out as it takes. None measures every step.
-        ranks: "each" has every rank record the gradients of its own batch, before they are
-            reduced, in files of its own (run.rank1.jsonl), so that a bad one can be heard.
-        live: Whether to play steps as they come, on the sound device of this machine; on
-            which and how loud, or in a browser instead, is for `gradsound.listen`. Of
-            several ranks the first plays.
+        wav: The sound file, which ends in .wav, .flac or .ogg. It replaces an existing file
+            at the end. None writes no sound file.
+        layers: Layers to measure: one glob over their names, or several. None measures all.
+        preset: How steps sound: a name from ``gradsound.PRESETS``, or a preset of your own.
+        voice: Replaces the preset's voice: a name that ``gradsound voices`` lists, or your
+            own function or module (docs/voices.md).
+        comment: Free text for the run file, such as what you try in this run.
+        scaler: The GradScaler, with mixed precision. gradsound then records the steps that
+            it skips as skipped. Without it, gradsound knows only the steps that a fused
+            optimizer skips.
+        budget: Largest share of the training time for measuring, between 0 and 1, such as
+            0.01. gradsound skips steps to stay below it. None measures every step.
+        ranks: "each" makes every rank record the gradients of its own batch, before the
+            reduction, to files of its own (run.rank1.jsonl). So you can find a bad rank.
+        live: Whether to play steps live on the default sound device. `gradsound.listen` has
+            the options of live sound. Of several ranks, rank 0 plays.
 
     Returns:
-        The attachment, to close or to use in a ``with`` statement.
+        The attachment; close it, or use it in a ``with`` statement.
 
     Raises:
-        TypeError: If model, optimizer, scaler, preset, voice or comment is something else.
+        TypeError: If model, optimizer, scaler, preset, voice or comment has a wrong type.
         VoiceError: If the voice cannot be compiled; the message has the line.
-        ValueError: If another argument is not what it should be, or the model is attached
-            already.
+        ValueError: If another argument is out of range, or the model is attached already.
         OSError: If a file cannot be written.
-        RuntimeError: If the model is sharded and some rank does not attach as well.
-        MissingExtraError: If torch is not installed, or PyAudio and live is asked for.
+        RuntimeError: If the model is sharded and a rank does not attach within 10 seconds.
+        MissingExtraError: If torch is not installed, or PyAudio with ``live=True``.
+
+    Example:
+        >>> import gradsound, torch
+        >>> model = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Linear(2, 1))
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        >>> with gradsound.attach(model, optimizer, log="sgd.jsonl", wav="sgd.wav"):
+        ...     for _ in range(3):
+        ...         optimizer.zero_grad()
+        ...         model(torch.ones(4, 3)).square().mean().backward()
+        ...         optimizer.step()
+        >>> run = gradsound.read_run("sgd.jsonl")
+        >>> run.header.layers, len(list(run.steps))
+        (('0', '1'), 3)
     """
     try:
-        from gradsound.measure import layers as finding
+        from gradsound.measure.distributed.ranks import current_rank, rank_count
         from gradsound.measure.hooks import install
+        from gradsound.measure.hooks.optimizer_wrappers import unwrap_optimizer
+        from gradsound.measure.layers import check_types, find_layers
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        raise MissingExtraError("torch", "torch") from error
-    chosen = find_preset(preset, voice)
+        raise MissingExtraError("torch") from error
+    chosen_preset = find_preset(preset, voice)
     _check(comment, budget, ranks)
-    heard = (
+    sink = (
         live if isinstance(live, DeviceSink | PageSink) else DeviceSink() if live else None
     )
-    finding.check_types(model, optimizer, scaler)
-    optimizer = install.innermost(optimizer)
+    check_types(model, optimizer, scaler)
+    optimizer = unwrap_optimizer(optimizer)
     patterns = (layers,) if isinstance(layers, str) else layers and tuple(layers)
-    found = finding.find_layers(model, optimizer, patterns)
-    refuse_second(model, optimizer)
+    measured_layers = find_layers(model, optimizer, patterns)
+    refuse_second_attachment(model, optimizer)
     header = Header(
-        layers=tuple(layer.name for layer in found),
-        parameters=tuple(layer.size for layer in found),
+        layers=tuple(layer.name for layer in measured_layers),
+        parameters=tuple(layer.trainable_size for layer in measured_layers),
         start=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         comment=comment,
         budget=budget,
     )
-    rank, each = install.rank(), ranks == "each" and install.ranks() > 1
-    sharded = any(layer.sharded for layer in found)
+    rank, each_rank = current_rank(), ranks == "each" and rank_count() > 1
+    sharded = any(layer.sharded for layer in measured_layers)
     recorder, monitor = None, None
-    if rank == 0 or each:
-        if each:
-            log, wav = _of_rank(log, rank), _of_rank(wav, rank)
-        recorder = Recorder(header, log, wav, chosen, None if rank else heard)
+    if rank == 0 or each_rank:
+        if each_rank:
+            log, wav = _rank_file(log, rank), _rank_file(wav, rank)
+        recorder = Recorder(header, log, wav, chosen_preset, None if rank else sink)
     try:
         if sharded:
-            from gradsound.measure.distributed.rendezvous import meet
+            from gradsound.measure.distributed.rendezvous import wait_for_ranks
 
-            meet("attach()", ", ".join(header.layers))
+            wait_for_ranks("attach()", ", ".join(header.layers))
         if sharded or recorder:
-            monitor = install.monitor(
+            monitor = install.install_monitor(
                 model,
-                found,
+                measured_layers,
                 optimizer,
-                _unheard if recorder is None else recorder.record,
+                _drop_steps if recorder is None else recorder.record,
                 patterns=patterns,
                 scaler=scaler,
                 budget=budget,
-                own=each,
+                local=each_rank,
             )
     except BaseException:
         if recorder:
@@ -153,44 +169,56 @@ def listen(
     web: bool | int = False,
     **options: Any,
 ) -> Attachment:
-    """Attaches to a model and plays its steps as they come, on the sound device or a page.
+    """Plays a training live, on a sound device or a page, and records it as `attach` does.
 
-    Steps that come faster than the ear can follow sound as one, which has each layer's
-    greatest norm; where they come slower, there is silence between. Training never waits
-    for the sound, and goes on without: if there is no device, or it is lost, one warning
-    says so, and it sounds again when the device is back.
+    Each step sounds when it arrives, at most 15 steps a second. gradsound merges the steps
+    that arrive during another step's sound into one, with the largest norm of each layer.
+    After a step's sound you hear silence until the next step. Training never waits for the
+    sound. If there is no sound device, or it goes away, gradsound warns once, training goes
+    on, and the sound returns with the device.
 
     Args:
         model: As for `gradsound.attach`.
         optimizer: As for `gradsound.attach`.
-        device: Index of an output device, or part of its name, as ``gradsound devices``
-            lists them; the default one if None.
-        latency: "safe", or "low" for a machine that is not busy: 12 or 6 ms a block.
-        volume: Linear gain, 0 to 1; the attachment's ``volume`` changes it later.
-        web: Whether to play in a browser instead, for a machine without loudspeakers: the
-            address of a page is printed, and how to reach it through ssh; the attachment's
-            ``url`` has it too. A number is the port to serve it on.
-        **options: As for `gradsound.attach`.
+        device: Index of an output device, or part of its name; ``gradsound devices`` lists
+            them. The default device if None.
+        latency: "safe" for blocks of 12 ms, or "low" for blocks of 6 ms, on a machine that
+            is not busy.
+        volume: Linear gain, 0 to 1. You may change it later: ``attachment.volume = 0.5``.
+        web: Whether to play on a page in a browser instead, for a machine without
+            loudspeakers. gradsound prints the page's address and the ssh command that leads
+            to it; ``attachment.url`` is the address. A number is the page's port.
+        **options: As for `gradsound.attach`, except ``live``.
 
     Returns:
-        The attachment, to close or to use in a ``with`` statement.
+        The attachment; close it, or use it in a ``with`` statement.
 
     Raises:
-        ValueError: If latency, volume or port is outside its range, or given for the other
-            way to play; and as `gradsound.attach`.
-        TypeError: If ``live`` is given, and as `gradsound.attach`.
+        ValueError: If latency, volume or port is out of range, or device, latency or volume
+            is given for a page; and as `gradsound.attach`.
+        TypeError: If ``live`` is given; and as `gradsound.attach`.
         MissingExtraError: If PyAudio is not installed, or websockets for a page.
+
+    Example:
+        >>> import gradsound, torch
+        >>> model = torch.nn.Linear(3, 1)
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        >>> with gradsound.listen(model, optimizer, web=True, log="sgd.jsonl") as run:
+        ...     print("open", run.url.split(":")[0], "in a browser")
+        ...     model(torch.ones(4, 3)).square().mean().backward()
+        ...     optimizer.step()
+        open http in a browser
     """
     if "live" in options:
         raise TypeError("live is what listen() does: leave it out")
-    live: DeviceSink | PageSink
+    sink: DeviceSink | PageSink
     if web is False:
-        live = DeviceSink(device=device, latency=latency, volume=volume)
+        sink = DeviceSink(device=device, latency=latency, volume=volume)
     elif (device, latency, volume) != (None, "safe", 1.0):
         raise ValueError("device, latency and volume are not for a page: leave them out")
     else:
-        live = PageSink(port=None if web is True else web)
-    return attach(model, optimizer, live=live, **options)
+        sink = PageSink(port=None if web is True else web)
+    return attach(model, optimizer, live=sink, **options)
 
 
 def _check(comment: str, budget: float | None, ranks: str) -> None:
@@ -204,13 +232,13 @@ def _check(comment: str, budget: float | None, ranks: str) -> None:
         raise ValueError(f"ranks must be 'first' or 'each', got {ranks!r}")
 
 
-def _of_rank(path: str | Path | None, rank: int) -> Path | None:
-    """The file of one rank: run.jsonl becomes run.rank1.jsonl."""
+def _rank_file(path: str | Path | None, rank: int) -> Path | None:
+    """Returns the path of a rank's own file: run.jsonl becomes run.rank1.jsonl."""
     if path is None:
         return None
     path = Path(path)
     return path.with_name(f"{path.stem}.rank{rank}{path.suffix}")
 
 
-def _unheard(steps: Sequence[Step]) -> None:
-    """What becomes of steps on a rank that only takes part in measuring them."""
+def _drop_steps(steps: Sequence[Step]) -> None:
+    """Ignores steps, on a rank that measures its part but does not record."""

@@ -1,4 +1,4 @@
-"""A model that is listened to, until it is closed."""
+"""Attachment: the handle of a measured model that attach() and listen() return."""
 
 from __future__ import annotations
 
@@ -18,7 +18,24 @@ if TYPE_CHECKING:
 
 
 class Attachment:
-    """A model that is listened to; made by `gradsound.attach`, over once closed."""
+    """The connection between a model in training and its recording.
+
+    `gradsound.attach` and `gradsound.listen` return one. It records until `close`, or until
+    the end of its ``with`` block.
+
+    Example:
+        >>> import gradsound, torch
+        >>> model = torch.nn.Linear(3, 1)
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        >>> with gradsound.attach(model, optimizer, log="sgd.jsonl") as attachment:
+        ...     for epoch in range(2):
+        ...         loss = model(torch.ones(4, 3)).square().mean()
+        ...         loss.backward()
+        ...         attachment.log_values(loss=loss, epoch=epoch)
+        ...         optimizer.step()
+        >>> [step.values["epoch"] for step in gradsound.read_run("sgd.jsonl").steps]
+        [0.0, 1.0]
+    """
 
     def __init__(
         self,
@@ -29,54 +46,53 @@ class Attachment:
     ) -> None:
         self._monitor, self._recorder = monitor, recorder
         self._optimizer = None if optimizer is None else weakref.ref(optimizer)
-        # Nothing here refers to the model or the optimizer: both go when their owner wants,
-        # and then, or at the end of the program, this finishes the files.
+        # Nothing here may keep the model or the optimizer alive. When Python frees them, or
+        # at the end of the program, this finishes the files.
         owner = model if optimizer is None else optimizer
         self._finish = weakref.finalize(owner, _finish, monitor, recorder)
-        self._kept = None if recorder is None else recorder.kept
-        _attached.setdefault(model, []).append(self)
+        self._log_file = None if recorder is None else recorder.log_file
+        _attachments.setdefault(model, []).append(self)
 
     def before_clip(self) -> None:
-        """Records the norms of this moment too, as what they were before clipping.
+        """Records the current norms as the step's norms before clipping.
 
         ``torch.nn.utils.clip_grad_norm_`` and ``clip_grad_value_`` call it by themselves.
-        It is for other ways to clip, or for these if they were imported by name before
-        `gradsound.attach` was called: between the backward pass and the clipping, on all
-        ranks that are attached.
+        Call it yourself before any other way to clip, and before these two functions if you
+        imported them by name before `gradsound.attach`. Call it between the backward pass
+        and the clipping, on every attached rank.
         """
         if self._monitor is not None and self._finish.alive:
             self._monitor.before_clip()
 
     def log_values(self, /, **values: object) -> None:
-        """Records values with the step that follows: ``log_values(loss=loss, epoch=epoch)``.
+        """Records values with the next step: ``log_values(loss=loss, epoch=epoch)``.
 
-        It is for what is known before ``optimizer.step()``: what no step follows is not
-        recorded. Of values of one name the last before the step counts; where a budget
-        leaves steps out, they go with the next one that is measured. Training never waits
-        for a value: one on an accelerator is read when it has arrived there. On ranks that
-        do not record, and once closed, this does nothing.
+        Call it before ``optimizer.step()``: gradsound drops values that no step follows.
+        The last value of a name before the step counts. If a budget skips the step, the
+        values go to the next measured step. Training never waits for a value: gradsound
+        reads a value on an accelerator once that has computed it. On ranks that do not
+        record, and after `close`, it does nothing.
 
         Args:
-            **values: Numbers, or tensors or arrays of one number each, by any names. What
-                is none is left out, and a `GradsoundWarning` says so once for each name.
+            **values: Numbers, or tensors or arrays of one number each, under any names.
+                gradsound skips other values, with one `GradsoundWarning` for each name.
         """
+        # There is no check for closed here: torch.compile could not compile it.
         if self._monitor is not None and self._recorder is not None:
-            self._monitor.log_values(
-                values
-            )  # not asked here whether closed: that cannot be compiled
+            self._monitor.log_values(values)
 
     @property
     def url(self) -> str | None:
-        """Where the page is on which it is heard, as long as it is; None if on none."""
+        """Address of the page that plays the run; None if no page does."""
         player = None if self._recorder is None else self._recorder.player
         return None if player is None else player.url
 
     @property
     def volume(self) -> float:
-        """Linear gain of what the sound device plays, 0 to 1; may be set while it does.
+        """Linear gain of the sound device, 0 to 1; you may set it during playback.
 
         Raises:
-            ValueError: If it is set to something else, or it is heard on a page.
+            ValueError: If you set it outside 0 to 1, or while a page plays the run.
         """
         player = None if self._recorder is None else self._recorder.player
         return 0.0 if player is None else player.volume
@@ -92,10 +108,10 @@ class Attachment:
     def close(self) -> None:
         """Removes every hook and finishes every file. A second call does nothing.
 
-        The sound file is waited for; what is heard live ends within two seconds.
+        It waits until the sound file is complete. Live sound ends within 2 seconds.
 
-        Of a sharded model all ranks must close, as they all had to attach. What went wrong
-        is told by a `GradsoundWarning`, never raised.
+        For a sharded model, call it on all ranks. It never raises: a `GradsoundWarning`
+        says what failed.
         """
         if self._monitor is not None and self._finish.alive:
             self._monitor.leave()
@@ -106,25 +122,25 @@ class Attachment:
 
     def __exit__(self, _: object, error: BaseException | None, *__: object) -> None:
         if self._recorder is not None and self._recorder.player is not None:
-            self._recorder.player.error = error  # which a page tells
+            self._recorder.player.error = error
         self.close()
 
     def __getattr__(self, name: str) -> Never:
-        """Raises AttributeError, for a word of version 0.1 with that of today."""
+        """Raises AttributeError; for a name of version 0.1, with the new name."""
         if name == "note":
             raise AttributeError("attachment.note() is now attachment.log_values()")
         raise AttributeError(f"an attachment has no attribute {name!r}")
 
     def _repr_html_(self) -> str | None:
-        """The page on which it is heard, or its run so far, for notebooks."""
+        """Returns, for notebooks, the page that plays the run, or the run so far."""
         from gradsound.rendering.notebook import attachment_html
 
         if self._monitor is not None and self._finish.alive:
             self._monitor.flush()
-        return attachment_html(self.url, self._kept)
+        return attachment_html(self.url, self._log_file)
 
-    def _hears(self, optimizer: Optimizer | None) -> bool:
-        """Whether a second attachment with this optimizer would hear the same."""
+    def _measures(self, optimizer: Optimizer | None) -> bool:
+        """Returns whether this one measures what one with that optimizer would."""
         if not self._finish.alive:
             return False
         if optimizer is None or self._optimizer is None:
@@ -132,19 +148,19 @@ class Attachment:
         return self._optimizer() is optimizer
 
 
-_attached: weakref.WeakKeyDictionary[nn.Module, list[Attachment]] = (
+_attachments: weakref.WeakKeyDictionary[nn.Module, list[Attachment]] = (
     weakref.WeakKeyDictionary()
 )
 
 
-def refuse_second(model: nn.Module, optimizer: Optimizer | None) -> None:
-    """Refuses to attach where another attachment hears the same.
+def refuse_second_attachment(model: nn.Module, optimizer: Optimizer | None) -> None:
+    """Refuses a model whose gradients another attachment measures already.
 
     Raises:
-        ValueError: If there is one.
+        ValueError: If there is such an attachment.
     """
-    attachments = _attached.get(model, [])
-    if any(attachment._hears(optimizer) for attachment in attachments):
+    attachments = _attachments.get(model, [])
+    if any(attachment._measures(optimizer) for attachment in attachments):
         raise ValueError(
             f"this {type(model).__name__} is attached already: close the attachment that "
             "attach() returned before, or use it in a with statement"

@@ -1,4 +1,4 @@
-"""What can go wrong, by name."""
+"""Exceptions and warnings of gradsound, and how it prints them."""
 
 from __future__ import annotations
 
@@ -13,65 +13,113 @@ if TYPE_CHECKING:
 _Args = ParamSpec("_Args")
 _Result = TypeVar("_Result")
 
-WARNS = "gradsound: "  # how a warning begins that a process of ours prints
+WARNING_PREFIX = "gradsound: "  # the trainer recognizes a worker's warnings by it
 
 
 class GradsoundError(Exception):
-    """Base class of what gradsound raises on its own account."""
+    """Base class of the exceptions that only gradsound raises.
+
+    Example:
+        >>> import gradsound
+        >>> issubclass(gradsound.VoiceError, gradsound.GradsoundError)
+        True
+    """
 
 
 class RunFormatError(GradsoundError, ValueError):
-    """A file is not a run, or one of its lines is not what the format says."""
+    """A file is no run, or one of its lines breaks the run format.
+
+    Example:
+        >>> import gradsound
+        >>> from pathlib import Path
+        >>> _ = Path("bad.jsonl").write_text('{"format": "gradsound", "version": 99}')
+        >>> gradsound.read_run("bad.jsonl")  # doctest: +IGNORE_EXCEPTION_DETAIL
+        Traceback (most recent call last):
+        gradsound.errors.RunFormatError: bad.jsonl, line 1: ...
+    """
 
 
 class MissingExtraError(GradsoundError, ImportError):
-    """An optional package is absent; the message says what to install."""
+    """An optional package is not installed; the message has the command to install it.
 
-    def __init__(self, package: str, extra: str) -> None:
-        super().__init__(
-            f"{package} is not installed: pip install 'gradsound[{extra}]'",
-            name=package,
-        )
+    Args:
+        package: Name of the package, as pip knows it.
+        hint: Commands that the package needs before it, if any.
+
+    Example:
+        >>> import gradsound
+        >>> print(gradsound.MissingExtraError("websockets"))
+        websockets is not installed: pip install websockets
+    """
+
+    def __init__(self, package: str, hint: str = "") -> None:
+        command = f"pip install {package}" + (f" ({hint})" if hint else "")
+        super().__init__(f"{package} is not installed: {command}", name=package)
 
 
 class VoiceError(GradsoundError, ValueError):
-    """A voice cannot be compiled; the message has the operation, its line, and a remedy."""
+    """A voice cannot be compiled; the message has the operation, its line and a remedy.
+
+    Example:
+        >>> import gradsound
+        >>> try:
+        ...     gradsound.trace(lambda phase: 1.0 if phase > 0.5 else -1.0)
+        ... except gradsound.VoiceError:
+        ...     print("a voice cannot branch on a number")
+        a voice cannot branch on a number
+    """
 
 
 class GradsoundWarning(RuntimeWarning):
-    """Something was lost or left out; work goes on without it."""
+    """gradsound lost or skipped something and works on without it.
+
+    Example:
+        >>> import warnings
+        >>> import gradsound
+        >>> from torch import nn
+        >>> with warnings.catch_warnings(record=True) as caught:
+        ...     warnings.simplefilter("always", gradsound.GradsoundWarning)
+        ...     gradsound.attach(nn.Linear(3, 1), log="empty.jsonl").close()
+        >>> print(caught[0].message)
+        empty.jsonl: no optimizer step was seen, so there is nothing to hear
+    """
 
 
-def renamed(**words: str) -> Callable[[Callable[_Args, _Result]], Callable[_Args, _Result]]:
-    """A decorator that refuses keywords of earlier versions, with the word of today.
+def refuse_old_keywords(
+    **new_names: str,
+) -> Callable[[Callable[_Args, _Result]], Callable[_Args, _Result]]:
+    """Returns a decorator that refuses keywords of version 0.1 and names the new ones.
 
     Args:
-        **words: Today's word by the old one.
+        **new_names: The new name of each keyword, by its old name.
     """
 
     def decorate(function: Callable[_Args, _Result]) -> Callable[_Args, _Result]:
         @wraps(function)
-        def called(*args: _Args.args, **kwargs: _Args.kwargs) -> _Result:
-            for old, new in words.items():
+        def checked(*args: _Args.args, **kwargs: _Args.kwargs) -> _Result:
+            for old, new in new_names.items():
                 if old in kwargs:
                     name = function.__qualname__.removesuffix(".__init__")
                     raise TypeError(f"{name}({old}=...) is now {name}({new}=...)")
             return function(*args, **kwargs)
 
-        return called
+        return checked
 
     return decorate
 
 
 def warn(message: str) -> None:
-    """Warns, and never raises: training goes on even where warnings are errors."""
+    """Issues a `GradsoundWarning`; prints it where warnings are errors.
+
+    It never raises, because an exception would end the training.
+    """
     try:
         warnings.warn(message, GradsoundWarning, stacklevel=3)
     except GradsoundWarning:
         sys.stderr.write(f"gradsound: {message}\n")
 
 
-def show_plainly() -> None:
-    """Prints warnings of this process as one line each, as a command line should."""
+def print_warnings_plainly() -> None:
+    """Makes this process print each warning as one line, without its place in the code."""
     warnings.simplefilter("always", GradsoundWarning)
-    warnings.formatwarning = lambda message, *_, **__: f"{WARNS}{message}\n"
+    warnings.formatwarning = lambda message, *_, **__: f"{WARNING_PREFIX}{message}\n"

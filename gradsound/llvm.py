@@ -1,6 +1,6 @@
-"""Machine code of this processor, from LLVM's intermediate representation.
+"""LLVM assembly compiled to functions in the machine code of this processor.
 
-Needs llvmlite, the extra ``jit``.
+It needs llvmlite, the extra ``jit``.
 """
 
 from __future__ import annotations
@@ -11,51 +11,55 @@ from typing import Any
 import llvmlite.binding as llvm
 
 
-def compiled(code: str, name: str, cpu: str | None = None) -> int:
-    """Returns the address of a function.
+def compile_function(code: str, name: str, cpu: str | None = None) -> int:
+    """Returns the address of a compiled function.
 
     Args:
-        code: A module that has it.
-        name: Of the function; no two may be called the same.
-        cpu: LLVM's name of a processor that this one can do the work of; itself if None.
+        code: LLVM assembly of a module that contains the function.
+        name: Name of the function; unique in this process.
+        cpu: LLVM's name of a processor to compile for, whose instructions this processor
+            has too; this processor if None.
 
     Raises:
-        RuntimeError: If LLVM cannot compile it.
+        RuntimeError: If LLVM cannot compile the code.
     """
     engine = _engine(cpu)
-    engine.add_module(parsed(code))
+    engine.add_module(parse_module(code))
     engine.finalize_object()
     return int(engine.get_function_address(name))
 
 
-def parsed(code: str) -> Any:
-    """A module of LLVM's.
+def parse_module(code: str) -> Any:
+    """Returns LLVM assembly as a verified module of llvmlite.
 
-    It is not optimised: ours say what vectors to work on and repeat nothing, so LLVM's
-    passes over them take longer than all the rest and make them no faster. Those of the
-    processor, which choose instructions and registers, come when it becomes machine code.
+    LLVM's optimizer does not run. Our code has explicit vectors and no repetition, so the
+    optimizer takes longer than all other work and gains no speed. The passes that select
+    instructions and registers run later, when the engine emits machine code.
+
+    Raises:
+        RuntimeError: If LLVM cannot parse the code.
     """
     module = llvm.parse_assembly(code)
     module.verify()
     return module
 
 
-def processor() -> str:
-    """LLVM's name of this processor."""
+def host_cpu() -> str:
+    """Returns LLVM's name of this processor."""
     return str(llvm.get_host_cpu_name())
 
 
 @lru_cache(maxsize=8)
 def _engine(cpu: str | None) -> Any:
-    """What runs code on a processor.
+    """Returns the engine that compiles for a processor and runs its code.
 
-    It is kept for good: it owns the machine that it is given, and a second engine with the
-    same would free it twice.
+    The cache keeps each engine for good. An engine owns its target machine; a second engine
+    with the same target machine would free it twice.
     """
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     features = llvm.get_host_cpu_features().flatten() if cpu is None else ""
     machine = llvm.Target.from_default_triple().create_target_machine(
-        cpu or processor(), features
+        cpu or host_cpu(), features
     )
     return llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)

@@ -1,4 +1,4 @@
-"""Choosing by name: layers by glob, and the nearest of the known names."""
+"""Layer names selected by glob, and suggestions for misspelt names."""
 
 from __future__ import annotations
 
@@ -9,33 +9,34 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-_SHOWN = 20  # names in a message; more than that nobody reads
-_TOGETHER = 4  # layers told of one by one
+_LISTED_NAMES_MAX = 20  # names in an error message; nobody reads more
+_FULL_NAMES_MAX = 4  # names in a caption; more do not fit into one line
 
 
 def choose(names: Sequence[str], patterns: str | Iterable[str]) -> tuple[int, ...]:
-    """Returns the indices of the names that match, in their own order.
+    """Returns the indices of the names that match a pattern, in the order of the names.
 
     Args:
-        names: What there is to choose from.
-        patterns: A glob (``*``, ``?``, ``[abc]``; ``*`` crosses dots), or several.
+        names: Names of all layers.
+        patterns: One glob, or several (``*``, ``?``, ``[abc]``; ``*`` crosses dots).
 
     Raises:
-        ValueError: If there is no pattern, or one of them matches nothing.
+        ValueError: If there is no pattern, or a pattern matches no name.
     """
     globs = (patterns,) if isinstance(patterns, str) else tuple(patterns)
     if not globs:
         raise ValueError("layers must be a glob or several, got none")
     for glob in globs:
         if not any(fnmatchcase(name, glob) for name in names):
-            shown = ", ".join(names[:_SHOWN])
-            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-            raise ValueError(f"no layer matches {glob!r}; there are: {shown}{more}")
-    return matching(names, globs)
+            listed = ", ".join(names[:_LISTED_NAMES_MAX])
+            rest = len(names) - _LISTED_NAMES_MAX
+            more = f" and {rest} more" if rest > 0 else ""
+            raise ValueError(f"no layer matches {glob!r}; there are: {listed}{more}")
+    return match_names(names, globs)
 
 
-def matching(names: Sequence[str], globs: Iterable[str]) -> tuple[int, ...]:
-    """As `choose`, but that nothing matches is an answer too."""
+def match_names(names: Sequence[str], globs: Iterable[str]) -> tuple[int, ...]:
+    """Returns the same indices as `choose`, or none if no name matches."""
     globs = tuple(globs)
     return tuple(
         index
@@ -44,15 +45,21 @@ def matching(names: Sequence[str], globs: Iterable[str]) -> tuple[int, ...]:
     )
 
 
-def several(names: Sequence[str]) -> str:
-    """Names in a row, or, of many, the first and the last and how many layers that is."""
-    if len(names) <= _TOGETHER:
+def format_names(names: Sequence[str]) -> str:
+    """Returns up to 4 names in full, of more the first, the last and their number."""
+    if len(names) <= _FULL_NAMES_MAX:
         return ", ".join(names)
     return f"{names[0]} to {names[-1]} ({len(names)} layers)"
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """A sentence for a name that is not known, with the nearest that is, if one is near."""
+def describe_unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """Returns an error message for an unknown name, with the nearest known name.
+
+    Args:
+        kind: What the name is of, such as "preset".
+        name: The unknown name.
+        known: All known names.
+    """
     known = sorted(known)
     near = get_close_matches(name.lower(), known, n=1)
     hint = f"did you mean {near[0]!r}? There" if near else "there"

@@ -1,4 +1,4 @@
-"""A path to a run: a run file, or the log of another tool."""
+"""Opens a run by its path: a run file, or the log of another tool."""
 
 from __future__ import annotations
 
@@ -20,35 +20,37 @@ def open_run(path: str | Path, *, norms: str | Iterable[str] | None = None) -> R
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise RunFormatError(f"{path}: a pipe or device; save the run to a file first")
     globs = [norms] if isinstance(norms, str) else None if norms is None else [*norms]
-    if (logged := read_log(path, globs)) is not None:
-        return logged
+    if (run := read_log(path, globs)) is not None:
+        return run
     refuse_norms(str(path), norms)
     return read_run_file(path)
 
 
-def run_for(run: Run | str | Path, outputs: Iterable[Path], act: str) -> Run:
-    """The run to present in files: read from its own, if it is given by path.
+def open_run_for_outputs(
+    run: Run | str | Path, outputs: Iterable[Path], action: str
+) -> Run:
+    """Opens a run from which files will be made, and refuses to overwrite its own file.
 
     Args:
-        run: A run, or the path of a run file.
-        outputs: The files that will be written.
-        act: What is done, for the message: "draw it", for one.
+        run: A run, or a path for `open_run`.
+        outputs: The files to write.
+        action: The purpose for the message, such as "draw it".
 
     Raises:
         OSError, RunFormatError: As `open_run`.
-        ValueError: If one of them is the run file itself, which would then be lost.
+        ValueError: If an output is the run's own file, which writing would destroy.
     """
     if not isinstance(run, Run):
         run = open_run(run)
     for output in outputs:
-        if _same(output, run.name):
-            raise ValueError(f"{output}: is the run itself; {act} to another file")
+        if _is_same_file(output, run.name):
+            raise ValueError(f"{output}: is the run itself; {action} to another file")
     return run
 
 
-def _same(path: Path, name: str) -> bool:
-    """Whether two paths are of one file, by whatever name or link."""
+def _is_same_file(path: Path, other: str) -> bool:
+    """Returns whether two paths lead to one file, also by a link."""
     try:
-        return path.samefile(name)
-    except OSError:  # there is not even one
+        return path.samefile(other)
+    except OSError:  # one of them does not exist
         return False

@@ -1,4 +1,4 @@
-"""What becomes of the steps of a training: a run file, and its sound beside it."""
+"""Recorder of a training: writes the run file, starts the workers that make its sound."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from gradsound.errors import warn
 from gradsound.output.formats import check_path
-from gradsound.output.webvtt import ENDING
+from gradsound.output.webvtt import VTT_SUFFIX
 from gradsound.runs.writer import RunWriter
-from gradsound.workers.render_file import follow
+from gradsound.workers.render_file import start_renderer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,23 +23,24 @@ if TYPE_CHECKING:
     from gradsound.workers.process import WorkerProcess
     from gradsound.workers.sinks import DeviceSink, PageSink, Player
 
-_POLL_SECONDS = (
-    0.5  # seconds between looks at what has become of the file and the processes
-)
+_POLL_SECONDS = 0.5  # seconds between two polls; a poll costs a few system calls
 
 
 class Recorder:
-    """Keeps a run: its steps in a file, their sound in another, on a loudspeaker or a page.
+    """Writes steps to a run file, and has worker processes render or play that file.
 
     Args:
-        header: What to write first.
-        log: The run file. If None it is kept as long as its sound is made.
-        wav: The sound file, if one is wanted.
+        header: Header of the run file.
+        log: The run file. If None, a temporary file exists until the sound is ready.
+        wav: The sound file; None for no sound file.
         preset: How steps sound.
-        live: How to play them as they come, if wanted.
+        sink: Where to play steps live; None for no live sound.
+
+    Attributes:
+        player: Controls the live sound; None if there is none, or after it ended.
 
     Raises:
-        ValueError: If nothing is to be kept or heard, or both files are the same.
+        ValueError: If log, wav and sink are all None, or log and wav are the same file.
         OSError: If a file cannot be written.
     """
 
@@ -49,167 +50,174 @@ class Recorder:
         log: str | Path | None,
         wav: str | Path | None,
         preset: Preset,
-        live: DeviceSink | PageSink | None = None,
+        sink: DeviceSink | PageSink | None = None,
     ) -> None:
         if wav is not None:
             check_path(Path(wav))
-        if log is None and wav is None and live is None:
+        if log is None and wav is None and sink is None:
             raise ValueError("log and wav are both None, so nothing is kept: give one")
-        self._keep, self._wav = log is not None, wav
-        self._log = _temporary(wav) if log is None else Path(log)
+        self._keeps_log, self._wav = log is not None, wav
+        self._log = _temporary_log(wav) if log is None else Path(log)
         if wav is not None:
-            taken = (Path(wav).absolute(), Path(wav).with_suffix(ENDING).absolute())
-            if self._log.absolute() in taken:
+            outputs = (Path(wav).absolute(), Path(wav).with_suffix(VTT_SUFFIX).absolute())
+            if self._log.absolute() in outputs:
                 raise ValueError(f"log must not be {wav} or its captions, got {log}")
-        readers = (wav is not None) + (live is not None)
-        self._writer: RunWriter | None = RunWriter(self._log, header, readers)
-        readings = [reading.fileno() for reading in self._writer.readings]
-        self._follower: WorkerProcess | None = None
+        reader_count = (wav is not None) + (sink is not None)
+        self._writer: RunWriter | None = RunWriter(self._log, header, reader_count)
+        descriptors = [reading.fileno() for reading in self._writer.reader_files]
+        self._renderer: WorkerProcess | None = None
         self.player: Player | None = None
-        self._process, self._count = os.getpid(), 0
-        self._budget, self._looked = header.budget, 0.0
-        self._wrong = ""  # with the run file, as far as that was told
+        self._pid, self._step_count = os.getpid(), 0
+        self._budget, self._last_poll = header.budget, 0.0
+        self._log_error = ""  # the first error of the run file; each recorder warns once
         try:
-            if live is not None:
-                self.player = live.begin(self._log, readings.pop(), preset)
+            if sink is not None:
+                self.player = sink.start(self._log, descriptors.pop(), preset)
             if wav is not None:
-                self._follower = follow(
-                    self._log, readings.pop(), Path(wav), preset, discard=not self._keep
+                self._renderer = start_renderer(
+                    self._log,
+                    descriptors.pop(),
+                    Path(wav),
+                    preset,
+                    discard_run=not self._keeps_log,
                 )
-            elif not self._keep:
+            elif not self._keeps_log:
                 self._log.unlink()  # the player has it open
         except BaseException:
             self._writer.discard()
             raise
 
     @property
-    def kept(self) -> tuple[Path, int] | None:
-        """The run file and what the system knows it by: a later run may take the name.
+    def log_file(self) -> tuple[Path, int] | None:
+        """Path and inode number of the run file; None if the recorder keeps no run file.
 
-        None if none is kept.
+        The inode number finds the file after a later run has taken its name.
         """
-        if not self._keep:
+        if not self._keeps_log:
             return None
         return self._log.absolute(), self._log.stat().st_ino
 
     def record(self, steps: Sequence[Step]) -> None:
-        """Adds steps; what goes wrong is told once, and ends the recording alone."""
-        if os.getpid() != self._process:  # a forked worker has copies of the last ones
+        """Writes steps and wakes the player.
+
+        Never raises: an error ends the recording, with one warning, and not the training.
+        """
+        if os.getpid() != self._pid:  # a forked process has copies of the last steps
             return
-        self._count += len(steps)
+        self._step_count += len(steps)
         if self._writer is None:
             return
         try:
             self._writer.write(steps)
         except OSError as error:
-            self._tell_wrong(
-                error, f"steps from {self._writer.waiting[0]} on wait until there is room"
+            self._warn_log_error(
+                error, f"steps from {self._writer.unwritten[0]} on wait until there is room"
             )
         if self.player is not None:
-            self.player.ring()
+            self.player.wake()
         now = time.monotonic()
-        if now - self._looked >= _POLL_SECONDS:
-            self._looked = now
-            self._look()
+        if now - self._last_poll >= _POLL_SECONDS:
+            self._last_poll = now
+            self.poll()
 
-    def _look(self) -> None:
-        """Sees from time to time what has become of the file and the processes."""
-        self._restore()
-        if self.player is not None and (said := self.player.said()):
-            self._tell_silence(said)
+    def poll(self) -> None:
+        """Restores a removed run file and reports what the worker processes report."""
+        self._restore_log()
+        if self.player is not None and (errors := self.player.poll_messages()):
+            self._warn_no_sound(errors)
             if self.player.ended:
                 self.player.close()
                 self.player = None
-        if self._follower is not None and self._follower.status() is not None:
-            self._end_sound()
+        if self._renderer is not None and self._renderer.exit_status() is not None:
+            self._close_renderer()
 
-    def _restore(self) -> None:
-        if self._writer is None or not self._keep:
+    def _restore_log(self) -> None:
+        if self._writer is None or not self._keeps_log:
             return
         try:
-            if self._writer.restore():
+            if self._writer.restore_if_removed():
                 warn(f"{self._log} was removed while it was written; it is there again")
         except OSError as error:
-            self._tell_wrong(error, "it was removed, and is written again when that works")
+            self._warn_log_error(error, "it was removed; it returns when that works")
 
-    def _tell_wrong(self, error: OSError, what: str) -> None:
-        """Tells what is wrong with the run file, once."""
-        if not self._wrong:
-            self._wrong = error.strerror or str(error)
-            warn(f"{self._log}: {self._wrong}; {what}, training goes on")
+    def _warn_log_error(self, error: OSError, consequence: str) -> None:
+        """Warns of the first error of the run file."""
+        if not self._log_error:
+            self._log_error = error.strerror or str(error)
+            warn(f"{self._log}: {self._log_error}; {consequence}, training goes on")
 
-    def _end_log(self, writer: RunWriter) -> None:
-        """Closes the run file, and tells what is lost."""
-        self._restore()
-        with suppress(OSError):  # which was told
+    def _close_log(self, writer: RunWriter) -> None:
+        """Closes the run file and warns of the steps that it lacks."""
+        self._restore_log()
+        with suppress(OSError):  # record() warned of it
             writer.close()
-        if writer.waiting:
-            lost = f"steps from {writer.waiting[0]} on"
-        elif writer.left_out:
-            lost = f"{writer.left_out} steps for which there was no room for long"
+        if writer.unwritten:
+            missing = f"steps from {writer.unwritten[0]} on"
+        elif writer.dropped:
+            missing = f"{writer.dropped} steps that neither disk nor memory had room for"
         else:
             return
-        warn(f"{self._log}: {self._wrong}; {lost} are lost")
+        warn(f"{self._log}: {self._log_error}; {missing} are lost")
 
-    def _end_sound(self) -> None:
-        """Waits for the sound file, and tells what went wrong."""
-        follower, self._follower = self._follower, None
-        wrong = "" if follower is None else follower.close()
-        if wrong and self._count:
+    def _close_renderer(self) -> None:
+        """Waits until the sound file is ready; warns if it failed."""
+        renderer, self._renderer = self._renderer, None
+        error = "" if renderer is None else renderer.close()
+        if error and self._step_count:
             warn(
-                f"{self._wav}: {wrong}; the steps are in {self._log}, of which gradsound "
-                "render makes it again"
+                f"{self._wav}: {error}; the steps are in {self._log}; to make the sound "
+                f"again: gradsound render {self._log} -o {self._wav}"
             )
 
-    def _tell_silence(self, reason: str) -> None:
-        kept = f" and so does {self._log}" if self._keep else ""
-        again = ""
-        if self._keep and self.player is not None and self.player.ended:
-            act = "play" if self.player.url is None else "serve"
-            again = f"; gradsound {act} --follow {self._log} has it heard again"
-        warn(f"no live sound: {reason}; training goes on{kept}{again}")
+    def _warn_no_sound(self, reason: str) -> None:
+        log = f" and so does {self._log}" if self._keeps_log else ""
+        remedy = ""
+        if self._keeps_log and self.player is not None and self.player.ended:
+            command = "play" if self.player.url is None else "serve"
+            remedy = f"; to hear it again: gradsound {command} --follow {self._log}"
+        warn(f"no live sound: {reason}; training goes on{log}{remedy}")
 
     def discard(self) -> None:
-        """Gives up before the first step: no file remains."""
-        for process in (self.player, self._follower):
+        """Ends the processes and removes the run file, before the first step."""
+        for process in (self.player, self._renderer):
             if process is not None:
                 process.close()
         if self._writer is not None:
             self._writer.discard()
 
-    def close(self, seen: int = 0) -> None:
+    def close(self, step_count: int = 0) -> None:
         """Finishes the files.
 
         Args:
-            seen: How many steps there were, recorded or not.
+            step_count: How many steps the training made, recorded or not.
         """
-        if os.getpid() != self._process:  # a forked worker ends; the files are not its own
+        if os.getpid() != self._pid:  # a forked process ends; its parent owns the files
             return
         if self._writer is not None:
-            self._end_log(self._writer)
+            self._close_log(self._writer)
             self._writer = None
         if self.player is not None:
-            if said := self.player.close():
-                self._tell_silence(said)
+            if errors := self.player.close():
+                self._warn_no_sound(errors)
             self.player = None
-        self._end_sound()
-        if not self._count:
-            why = "no optimizer step was seen"
-            if seen:
-                why = f"none of {seen} steps was measured"
+        self._close_renderer()
+        if not self._step_count:
+            reason = "no optimizer step was seen"
+            if step_count:
+                reason = f"none of {step_count} steps was measured"
                 if self._budget is not None:
-                    why += f" within the budget of {self._budget:g}"
-            warn(f"{self._log}: {why}, so there is nothing to hear")
-            if not self._keep:
+                    reason += f" within the budget of {self._budget:g}"
+            warn(f"{self._log}: {reason}, so there is nothing to hear")
+            if not self._keeps_log:
                 self._log.unlink(missing_ok=True)
 
 
-def _temporary(wav: str | Path | None) -> Path:
-    """A new file for the steps that a sound is made from, next to that if it is kept."""
+def _temporary_log(wav: str | Path | None) -> Path:
+    """Creates a temporary run file, next to the sound file if there is one."""
     if wav is None:
         handle, name = tempfile.mkstemp(".jsonl", "gradsound.")
     else:
-        wav = Path(wav).absolute()  # to find it after a chdir
+        wav = Path(wav).absolute()  # still valid after a chdir
         handle, name = tempfile.mkstemp(".jsonl", f"{wav.name}.", wav.parent)
     os.close(handle)
     return Path(name)

@@ -1,4 +1,4 @@
-"""The public run: data that also shows itself in a notebook, TensorBoard and W&B."""
+"""Public Run and read_run(): a run that notebooks, TensorBoard and W&B can display."""
 
 from __future__ import annotations
 
@@ -17,9 +17,18 @@ class Run(model.Run):
     """A run: its header and its steps.
 
     Attributes:
-        header: What is known before the first step.
-        steps: The steps in order. Those of a file can be iterated as often as wanted.
+        header: Facts that are known before the first step.
+        steps: The steps in ascending order. The steps of a file can be iterated repeatedly.
         name: The name of the run in messages and pictures.
+
+    Example:
+        >>> import numpy as np
+        >>> import gradsound
+        >>> header = gradsound.Header(layers=("conv", "fc"), parameters=(52, 510), start="")
+        >>> norms, absent = np.array([0.75, 1.5], np.float32), np.zeros(2, bool)
+        >>> run = gradsound.Run(header, [gradsound.Step(0, 0.0, norms, absent)])
+        >>> run.select("fc").header.layers
+        ('fc',)
     """
 
     __slots__ = ()
@@ -27,12 +36,12 @@ class Run(model.Run):
     def audio(self) -> Any:
         """Returns the sound as a ``wandb.Audio``: ``wandb.log({"sound": run.audio()})``.
 
-        The sound has the default preset; a long run becomes a time-lapse of 20 s.
+        The sound has the default preset. A long run becomes a time-lapse of 20 s.
 
         Raises:
             ImportError: If wandb is not installed.
             ValueError: If the run has no steps.
-            RunFormatError: If a line of it is not a step.
+            RunFormatError: If a line of the run file is not a step.
         """
         return notebook.to_wandb(self)
 
@@ -40,7 +49,7 @@ class Run(model.Run):
         """Adds the sound and the picture to a TensorBoard log, at the last step.
 
         The sound has the default preset, one channel and 16 bits, which TensorBoard
-        requires; a long run becomes a time-lapse of 20 s.
+        requires. A long run becomes a time-lapse of 20 s.
 
         Args:
             writer: A ``SummaryWriter`` of ``torch.utils.tensorboard``.
@@ -49,36 +58,45 @@ class Run(model.Run):
         Raises:
             MissingExtraError: If matplotlib is not installed.
             ValueError: If the run has no steps.
-            RunFormatError: If a line of it is not a step.
+            RunFormatError: If a line of the run file is not a step.
         """
         notebook.to_tensorboard(self, writer, tag)
 
     def _repr_html_(self) -> str | None:
-        """A player and a picture, for notebooks."""
+        """Returns a player and a picture for notebooks."""
         return notebook.run_html(self)
 
 
 def read_run(path: str | Path, *, norms: str | Iterable[str] | None = None) -> Run:
-    """Opens a run file, or a finished run that another tool logged.
+    r"""Opens a run file, or a finished run that another tool logged.
 
     Opening a run file reads only its header. Each iteration of ``run.steps`` reads the
-    steps anew, in bounded memory. A torn last line (its writer was killed) is skipped with
-    a warning.
+    steps anew, in bounded memory. If the last line is torn because its writer was killed,
+    the reader skips it with a warning.
 
     Args:
-        path: A file in the format of docs/run-format.md, or one of those in docs/logs.md
+        path: A file in the format of docs/run-format.md, a log in a format of docs/logs.md
             (Hugging Face, TensorBoard, W&B, MLflow, Lightning, CSV), or a folder of these.
-        norms: A glob, or several, over the names in another tool's log: which of them are
-            norms. None finds the norms by their names.
+        norms: A glob, or several, over the names in another tool's log, which select the
+            norms. None finds the norms by their usual names.
 
     Returns:
         The run.
 
     Raises:
         OSError: If the file does not exist or cannot be read.
-        RunFormatError: If it is not a run; the message names the file, the line and what
+        RunFormatError: If it is not a run. The message names the file, the line and what
             was expected. Iterating the steps raises it too.
-        ValueError: If ``norms`` is given for a run file, which names its norms itself.
+        ValueError: If ``norms`` is given for a run file, whose header names the norms.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import gradsound
+        >>> table = "step,grad_norm,loss\n0,1.5,0.75\n5,1.25,0.5\n"
+        >>> _ = Path("metrics.csv").write_text(table)
+        >>> run = gradsound.read_run("metrics.csv")
+        >>> [(step.number, step.norms.tolist(), step.values) for step in run.steps]
+        [(0, [1.5], {'loss': 0.75}), (5, [1.25], {'loss': 0.5})]
     """
     run = open_run(path, norms=norms)
     return Run(run.header, run.steps, run.name)

@@ -1,4 +1,4 @@
-"""What every test may ask for."""
+"""Fixtures for all tests: a working folder, a sound server, a browser, a run file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from helpers.browser import chromium
 from helpers.processes import MARK, processes, until
 from helpers.runs import make_run
-from helpers.sound_server import SoundServer, missing
+from helpers.sound_server import SoundServer, missing_program
 
 from gradsound.runs.writer import RunWriter
 
@@ -25,7 +25,7 @@ FORBID_SKIPS = "GRADSOUND_FORBID_SKIPS"
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Iterator[None]:
-    """Where everything is installed, a skipped test is a failure."""
+    """Fails a skipped test where the environment variable says that nothing is missing."""
     report = yield
     if report.skipped and not hasattr(report, "wasxfail") and os.environ.get(FORBID_SKIPS):
         report.outcome = "failed"
@@ -36,20 +36,20 @@ def pytest_runtest_makereport() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _nothing_left_open() -> Iterator[None]:
     yield
-    if "helpers.monitors" in sys.modules:  # not where torch is absent
+    if "helpers.monitors" in sys.modules:  # it is not without torch
         sys.modules["helpers.monitors"].close_all()
 
 
 @pytest.fixture
 def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test writes to the working directory: one of its own."""
+    """Makes an empty temporary folder the working directory."""
     monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture(scope="session")
 def _sound_server() -> Iterator[SoundServer]:
-    if (absent := missing()) is not None:
-        pytest.skip(f"there is no sound server: {absent}")
+    if (program := missing_program()) is not None:
+        pytest.skip(f"there is no sound server: {program}")
     server = SoundServer()
     yield server
     server.remove()
@@ -59,7 +59,7 @@ def _sound_server() -> Iterator[SoundServer]:
 def server(
     _sound_server: SoundServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[SoundServer]:
-    """A sound server, found by whatever a test starts, in a folder of its own."""
+    """Runs a sound server for the test's processes, in an empty working directory."""
     for name, value in _sound_server.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv(MARK, uuid.uuid4().hex)
@@ -69,18 +69,18 @@ def server(
     until(lambda: not _sound_server.playing(), "a stream is left")
 
 
-# Not of the session: Playwright has an event loop while it lives, in the thread of the
-# tests, and no other test could run one.
+# The scope is not the session: Playwright runs an event loop in the thread of the tests for
+# as long as it lives, and no other test could run one.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium, for the tests of one module."""
+    """Starts Chromium for the tests of one module."""
     with chromium() as opened:
         yield opened
 
 
 @pytest.fixture
 def save(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a run made of norms to a file and returns its path."""
+    """Returns a function that writes norms to a run file and returns its path."""
 
     def write(
         norms: list[list[float | None]], *, name: str = "run.jsonl", **kwargs

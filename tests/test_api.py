@@ -1,4 +1,4 @@
-"""attach(): files whole however training ends, and training as it would have been."""
+"""attach(): training stays bit-identical, files are whole however training ends."""
 
 import gc
 import os
@@ -36,7 +36,7 @@ def sgd(model: torch.nn.Module) -> torch.optim.Optimizer:
 @pytest.mark.parametrize("with_optimizer", [True, False])
 @pytest.mark.parametrize("make", [small, Tied])
 def test_training_is_bit_identical(make, with_optimizer: bool) -> None:
-    """With and without gradsound the weights are the same to the last bit."""
+    """With and without gradsound, the weights are equal to the last bit."""
     states = []
     for attached in (True, False):
         model = make()
@@ -53,16 +53,19 @@ def test_training_is_bit_identical(make, with_optimizer: bool) -> None:
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[1])
 
 
-def test_run_and_sound_are_of_the_training() -> None:
-    """The run has each step's norms in order, the sound is what render makes of it."""
+def test_run_and_sound_hold_the_steps_of_the_training() -> None:
+    """The run has the norms of each step in order; the sound equals that of render()."""
     model = small()
     optimizer = sgd(model)
     wanted = []
-    note = lambda: wanted.append([true_norm(model[0]), true_norm(model[2])])  # noqa: E731
+
+    def measure() -> None:
+        wanted.append([true_norm(model[0]), true_norm(model[2])])
+
     with gradsound.attach(
         model, optimizer, log="a.jsonl", wav="a.wav", preset="perone2019", comment="mine"
     ):
-        train(model, optimizer, 300, before_step=note)
+        train(model, optimizer, 300, before_step=measure)
     run = gradsound.read_run("a.jsonl")
     steps = list(run.steps)
     gradsound.render(run, "b.wav", preset="perone2019")
@@ -76,7 +79,7 @@ def test_run_and_sound_are_of_the_training() -> None:
 
 
 def test_one_line_is_enough() -> None:
-    """attach(model) alone records to run.jsonl, of whatever optimizer."""
+    """attach(model) alone records the steps of any optimizer to run.jsonl."""
     model = small()
     with gradsound.attach(model):
         train(model, sgd(model), 3)
@@ -84,8 +87,8 @@ def test_one_line_is_enough() -> None:
     assert norms_of("run.jsonl").shape == (3, 2)
 
 
-def test_globs_select_what_is_measured() -> None:
-    """Only the chosen layers are in the run."""
+def test_globs_select_layers() -> None:
+    """Only layers that a glob matches are in the run."""
     model = Tied()
     with gradsound.attach(model, layers=["body.*"]):
         train(model, sgd(model), 2)
@@ -94,7 +97,7 @@ def test_globs_select_what_is_measured() -> None:
 
 
 def test_skipped_steps_are_in_the_run() -> None:
-    """A step that the scaler skips is recorded, flagged, with the scale."""
+    """The run has a step that the scaler skips, marked as skipped, with the loss scale."""
     model = small()
     optimizer = sgd(model)
     scaler = torch.amp.GradScaler("cpu")
@@ -108,24 +111,24 @@ def test_skipped_steps_are_in_the_run() -> None:
     steps = list(gradsound.read_run("run.jsonl").steps)
 
     assert [step.skipped for step in steps] == [False, True, False]
-    assert steps[1].scale == 65536.0
+    assert steps[1].loss_scale == 65536.0
     assert "step" not in vars(scaler)
 
 
-def test_a_preset_of_ones_own() -> None:
-    """A changed copy of a preset is what sounds."""
+def test_a_custom_preset() -> None:
+    """The sound follows a changed copy of a preset."""
     model = small()
-    own = replace(
+    slower = replace(
         gradsound.PRESETS["notes"], note_seconds=0.02, rest_seconds=0.06, alarms=0.0
     )
-    with gradsound.attach(model, wav="x.flac", preset=own):
+    with gradsound.attach(model, wav="x.flac", preset=slower):
         train(model, sgd(model), 7)
 
     np.testing.assert_allclose(soundfile.info("x.flac").duration, 7 * 0.1, rtol=1e-9)
 
 
 def test_sound_alone_leaves_no_run() -> None:
-    """With log=None there is the sound and nothing else."""
+    """With log=None, only the sound and its captions remain."""
     model = small()
     with gradsound.attach(model, log=None, wav="x.ogg"):
         train(model, sgd(model), 3)
@@ -133,8 +136,8 @@ def test_sound_alone_leaves_no_run() -> None:
     assert sorted(path.name for path in Path().iterdir()) == ["x.ogg", "x.vtt"]
 
 
-def test_an_exception_in_the_loop_passes_and_files_are_whole() -> None:
-    """The block's own error is what comes out of it."""
+def test_an_exception_in_the_loop_leaves_whole_files() -> None:
+    """The with block raises the loop's own exception, and removes every hook."""
     model = small()
     optimizer = sgd(model)
 
@@ -153,7 +156,7 @@ def test_an_exception_in_the_loop_passes_and_files_are_whole() -> None:
 @pytest.mark.parametrize("first", [True, False])
 @pytest.mark.parametrize("second", [True, False])
 def test_attaching_twice_is_an_error(first: bool, second: bool) -> None:
-    """It says so, leaves the first as it is, and after closing it may be done again."""
+    """A second attach() raises, the first records on; after close() it works."""
     model = small()
     optimizer = sgd(model)
     attachment = gradsound.attach(model, optimizer if first else None)
@@ -170,7 +173,7 @@ def test_attaching_twice_is_an_error(first: bool, second: bool) -> None:
 
 
 def test_two_optimizers_of_one_model() -> None:
-    """Each may be attached, to its own layers."""
+    """Each optimizer may have an attachment, which measures its own layers."""
     model = small()
     lower, upper = sgd(model[0]), sgd(model[2])
     with (
@@ -184,8 +187,8 @@ def test_two_optimizers_of_one_model() -> None:
     assert norms_of("upper.jsonl").shape == (3, 1)
 
 
-def test_each_sound_is_of_its_own_run() -> None:
-    """Two attachments that take one run file after the other keep their own sounds."""
+def test_each_attachment_renders_its_own_run() -> None:
+    """Two attachments with the same log= render two different runs."""
     one, two = small(), small()
     with gradsound.attach(one, wav="one.wav"), gradsound.attach(two, wav="two.wav"):
         train(one, sgd(one), 2)
@@ -198,22 +201,22 @@ def test_each_sound_is_of_its_own_run() -> None:
 
 @pytest.mark.parametrize("with_optimizer", [True, False])
 def test_collecting_the_model_finishes_the_files(with_optimizer: bool) -> None:
-    """A forgotten attachment keeps nothing alive; its files are whole once all is gone."""
+    """An attachment keeps no model alive; its files are whole once the model is freed."""
     model = small()
     optimizer = sgd(model)
     attachment = gradsound.attach(model, optimizer if with_optimizer else None, wav="x.wav")
     train(model, optimizer, 3)
-    gone = weakref.ref(model), weakref.ref(model[0].weight)
+    references = weakref.ref(model), weakref.ref(model[0].weight)
     del model, optimizer
     gc.collect()
 
-    assert [ref() for ref in gone] == [None, None]
+    assert [reference() for reference in references] == [None, None]
     assert soundfile.info("x.wav").frames == 3 * STEP + END
     attachment.close()
 
 
-def test_a_run_that_is_there_is_kept() -> None:
-    """Training again with the same name does not lose the first run."""
+def test_an_older_run_is_renamed() -> None:
+    """A second training with the same log= keeps the first run under another name."""
     for steps in (2, 3):
         model = small()
         with gradsound.attach(model):
@@ -238,8 +241,8 @@ def test_a_run_that_is_there_is_kept() -> None:
         ({"layers": "conv*"}, ValueError, r"no layer matches 'conv\*'; there are: 0, 2"),
     ],
 )
-def test_bad_arguments_are_told_at_once(changes, error, message: str) -> None:
-    """One sentence with the value, before any training, and nothing is left behind."""
+def test_bad_arguments_raise_at_once(changes, error, message: str) -> None:
+    """The message has the value, and attach() writes no file."""
     model = small()
     with pytest.raises(error, match=message):
         gradsound.attach(model, **changes)
@@ -249,8 +252,8 @@ def test_bad_arguments_are_told_at_once(changes, error, message: str) -> None:
     gradsound.attach(model).close()
 
 
-def test_a_disk_that_fills_up_costs_what_came_after() -> None:
-    """What was recorded before is read, training ends, a line says what is lost."""
+def test_a_full_disk_costs_only_later_steps() -> None:
+    """Earlier steps are readable, training ends, and a warning names the lost steps."""
     code = f"""if True:
         import resource, sys
         sys.path.insert(0, {str(TESTS)!r})
@@ -263,40 +266,44 @@ def test_a_disk_that_fills_up_costs_what_came_after() -> None:
             train(model, optimizer, 200)
         print("trained")
     """
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )
     with pytest.warns(GradsoundWarning, match="torn"):
         steps = len(norms_of("run.jsonl"))
 
-    assert (done.returncode, done.stdout) == (0, "trained\n")
-    assert done.stderr.count("GradsoundWarning") == 2  # the other says that they wait
-    assert f"run.jsonl: File too large; steps from {steps} on are lost" in done.stderr
+    assert (process.returncode, process.stdout) == (0, "trained\n")
+    assert process.stderr.count("GradsoundWarning") == 2  # the other: steps wait for room
+    assert f"run.jsonl: File too large; steps from {steps} on are lost" in process.stderr
     assert 50 < steps < 100
 
 
-def test_a_sound_that_cannot_be_written_is_told_at_the_end() -> None:
-    """The folder goes away during training: the run is whole, a warning tells the rest."""
-    Path("gone").mkdir()
+def test_a_failed_sound_file_warns_at_the_end() -> None:
+    """If the folder disappears during training, the run is whole and close() warns."""
+    Path("folder").mkdir()
     model = small()
-    attachment = gradsound.attach(model, wav="gone/x.wav")
-    Path("gone").rmdir()
+    attachment = gradsound.attach(model, wav="folder/x.wav")
+    Path("folder").rmdir()
     train(model, sgd(model), 3)
-    with pytest.warns(GradsoundWarning, match="gone/x.wav: .*; the steps are in run.jsonl"):
+    with pytest.warns(
+        GradsoundWarning, match="folder/x.wav: .*; the steps are in run.jsonl"
+    ):
         attachment.close()
 
     assert len(norms_of("run.jsonl")) == 3
 
 
 @pytest.mark.parametrize("log", ["run.jsonl", None])
-def test_no_steps_is_told(log: str | None) -> None:
-    """Closed before any step, there is a run without steps and no sound."""
+def test_no_steps_warns_once(log: str | None) -> None:
+    """Closed before any step, an attachment leaves an empty run and no sound."""
     model = small()
     attachment = gradsound.attach(model, log=log, wav="x.wav")
-    with pytest.warns(GradsoundWarning, match=r"jsonl: no optimizer step was seen") as told:
+    with pytest.warns(
+        GradsoundWarning, match=r"jsonl: no optimizer step was seen"
+    ) as warned:
         attachment.close()
 
-    assert len(told) == 1
+    assert len(warned) == 1
     assert [path.name for path in Path().iterdir()] == ([] if log is None else [log])
 
 
@@ -309,7 +316,7 @@ SCRIPT = f"""if True:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     gradsound.attach(model, optimizer, log="run.jsonl", wav="run.wav")
     train(model, optimizer, 49)
-    time.sleep(0.2)  # from here on, no step waits for the next
+    time.sleep(0.2)  # so the next step writes the steps that wait
     train(model, optimizer, 1)
 """
 ENDS = {
@@ -328,20 +335,20 @@ ENDS = {
 
 @pytest.mark.parametrize("end", ENDS)
 def test_files_are_whole_however_the_program_ends(end: str) -> None:
-    """Without a close, and killed: the run has its steps, the sound is whole."""
+    """Without close() and after a kill, the run has its steps and the sound is whole."""
     last, status = ENDS[end]
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", f"{SCRIPT}\n    {last}\n"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         check=False,
     )
-    deadline = time.monotonic() + 15  # the worker lives longer than that
+    deadline = time.monotonic() + 15  # the forked worker lives longer
     while not Path("run.wav").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
 
-    assert done.returncode == status
+    assert process.returncode == status
     assert len(norms_of("run.jsonl")) == 50
     assert soundfile.info("run.wav").frames == 50 * STEP + END
     assert sorted(path.name for path in Path().iterdir()) == [
@@ -352,7 +359,7 @@ def test_files_are_whole_however_the_program_ends(end: str) -> None:
 
 
 def test_slow_steps_are_in_the_file_at_once() -> None:
-    """Only where steps come so fast that it would cost too much, some wait for others."""
+    """A step that takes 0.1 s is in the file at its end; only faster steps wait."""
     model = small()
     optimizer = sgd(model)
     with gradsound.attach(model, optimizer):
@@ -363,26 +370,26 @@ def test_slow_steps_are_in_the_file_at_once() -> None:
 
 
 def test_a_forked_child_does_not_end_the_recording() -> None:
-    """A child process that exits leaves the files to its parent."""
+    """A forked process that closes the attachment leaves the files to its parent."""
     model = small()
     optimizer = sgd(model)
     with gradsound.attach(model, optimizer, wav="x.wav") as attachment:
         train(model, optimizer, 2)
-        assert attachment._monitor.queue.pending  # to be written by one of them
+        assert attachment._monitor.queue.pending  # one of both processes must write it
         child = os.fork()
         if not child:
             attachment.close()
             os._exit(0)
         os.waitpid(child, 0)
-        time.sleep(0.5)  # long enough for the sound process to end, if it were told to
+        time.sleep(0.5)  # long enough for the renderer to end, if the child ended it
         train(model, optimizer, 3)
 
-    assert len(norms_of("run.jsonl")) == 5  # none twice
+    assert len(norms_of("run.jsonl")) == 5  # no step twice
     assert soundfile.info("x.wav").frames == 5 * STEP + END
 
 
 def test_files_of_the_working_folder_do_not_shadow_python() -> None:
-    """A user's json.py or wave.py is nothing to the sound process."""
+    """A worker process never imports a user's json.py or wave.py."""
     for name in ("json", "wave", "select", "numpy", "subprocess", "gradsound_"):
         Path(f"{name}.py").write_text("raise SystemExit('shadowed')")
     model = small()
@@ -392,11 +399,11 @@ def test_files_of_the_working_folder_do_not_shadow_python() -> None:
     assert soundfile.info("x.wav").frames == 2 * STEP + END
 
 
-def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where torch cannot be imported, attach says what to install."""
+def test_without_torch_attach_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without torch, the message has the command that installs it."""
     for name in [name for name in sys.modules if name.startswith("gradsound.measure")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.delattr(gradsound, "measure")
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(MissingExtraError, match=r"torch is not .*'gradsound\[torch\]'"):
+    with pytest.raises(MissingExtraError, match=r"torch is not .*: pip install torch$"):
         gradsound.attach(None)

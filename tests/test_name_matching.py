@@ -1,8 +1,8 @@
-"""Choosing layers, and hints for names that are wrong."""
+"""Layer names selected by glob, and suggestions for misspelt names."""
 
 import pytest
 
-from gradsound.name_matching import choose, unknown
+from gradsound.name_matching import choose, describe_unknown
 
 NAMES = ("embed", "encoder.0", "encoder.1.norm", "head")
 
@@ -18,33 +18,33 @@ NAMES = ("embed", "encoder.0", "encoder.1.norm", "head")
     ],
 )
 def test_globs_choose_in_order(patterns: object, chosen: tuple[int, ...]) -> None:
-    """What matches any glob is chosen once, in the order of the names."""
+    """choose() returns each name that any glob matches once, in the order of the names."""
     assert choose(NAMES, patterns) == chosen
 
 
-def test_a_glob_without_match_tells_the_names() -> None:
-    """The message has the glob and what there is."""
+def test_a_glob_without_match_lists_the_names() -> None:
+    """The message has the glob and the names."""
     with pytest.raises(
         ValueError, match=r"no layer matches 'conv\*'; there are: embed, enc"
     ):
         choose(NAMES, ["head", "conv*"])
 
 
-def test_many_names_are_cut() -> None:
-    """A message stays readable however deep the model."""
+def test_a_message_lists_twenty_names() -> None:
+    """The message lists 20 names and the number of the others."""
     with pytest.raises(ValueError, match=r"l19 and 80 more$"):
         choose([f"l{k}" for k in range(100)], "conv*")
 
 
 def test_no_glob_is_refused() -> None:
-    """An empty list would silently choose nothing."""
+    """An empty list raises, because it would select nothing."""
     with pytest.raises(ValueError, match="got none"):
         choose(NAMES, [])
 
 
-def test_the_nearest_name_is_offered() -> None:
-    """A misspelt name gets the one that was meant."""
-    assert "did you mean 'perone2019'?" in unknown(
+def test_a_misspelt_name_gets_a_suggestion() -> None:
+    """The message for a misspelt name has the nearest known name."""
+    assert "did you mean 'perone2019'?" in describe_unknown(
         "preset", "peron", ["notes", "perone2019"]
     )
-    assert "did you mean 'notes'?" in unknown("preset", "NOTES", ["notes", "scan"])
+    assert "did you mean 'notes'?" in describe_unknown("preset", "NOTES", ["notes", "scan"])

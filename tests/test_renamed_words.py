@@ -1,4 +1,4 @@
-"""Words of version 0.1: each is refused with the word of today."""
+"""Names of version 0.1: each raises an error with the new name."""
 
 from dataclasses import replace
 
@@ -7,29 +7,31 @@ from helpers.models import sgd, small
 
 import gradsound
 
+pytestmark = pytest.mark.usefixtures("own_folder")
 
-def test_a_note_is_a_comment_now() -> None:
-    """Of attach() and listen()."""
+
+def test_note_is_renamed_to_comment() -> None:
+    """attach(note=) and listen(note=) raise TypeError with comment=."""
     model = small()
-    for listen in (gradsound.attach, gradsound.listen):
+    for function in (gradsound.attach, gradsound.listen):
         with pytest.raises(
             TypeError, match=r"attach\(note=...\) is now attach\(comment=...\)"
         ):
-            listen(model, sgd(model), note="try 7")
+            function(model, sgd(model), note="try 7")
 
 
-def test_values_are_logged_now() -> None:
-    """An attachment says so, and has no such method."""
+def test_attachment_note_is_renamed_to_log_values() -> None:
+    """attachment.note raises AttributeError with log_values."""
     model = small()
     with gradsound.attach(model, sgd(model), log="run.jsonl") as attachment:
-        with pytest.raises(AttributeError, match="is now attachment.log_values"):
+        with pytest.raises(AttributeError, match=r"is now attachment\.log_values\(\)$"):
             attachment.note(loss=1.0)
         assert not hasattr(attachment, "nothing_of_that_name")
         attachment.close()
 
 
 @pytest.mark.parametrize("word", ["note", "rest", "fade"])
-def test_lengths_of_a_preset_have_units(word: str) -> None:
-    """In the class and in replace()."""
+def test_preset_lengths_are_renamed_with_units(word: str) -> None:
+    """Preset(note=), also in replace(), raises TypeError with note_seconds=."""
     with pytest.raises(TypeError, match=rf"Preset\({word}=...\) is now Preset\({word}_sec"):
         replace(gradsound.PRESETS["notes"], **{word: 0.1})

@@ -1,1 +1,1 @@
-"""Detection of alarms in a run: thresholds, detectors, what is usual. It knows no sound."""
+"""Alarms of a run: their thresholds, and the detectors that find them in its steps."""

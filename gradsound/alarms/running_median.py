@@ -1,4 +1,4 @@
-"""What is usual of each layer: the median of its recent norms, and how far they scatter.
+"""The running median of each layer's last 32 norms, and their robust standard deviation.
 
 Shapes: S steps, L layers.
 """
@@ -10,71 +10,86 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from gradsound.alarms.thresholds import MIN_STEPS, WINDOW_STEPS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-MEMORY = 32  # steps: two seconds and more, about as long as a listener remembers
-ENOUGH = 16  # of them; fewer tell nothing
-_SCATTER = 1.4826  # times the median deviation is the standard deviation, if it is normal
-_AT_ONCE = 1 << 14  # norms; their windows are 2 MB
+_MAD_TO_STD = 1.4826  # standard deviation / median absolute deviation, if normal
+_CHUNK_NORMS = 1 << 14  # norms at a time; their windows take 2 MB
 
 
 class RunningMedian:
-    """Remembers the norms of the last steps, in decades.
+    """The last `WINDOW_STEPS` norms of each layer, in decades.
 
-    A step is compared with those before it alone, so a run gives the same however many of
-    its steps are looked at together.
+    The median of a step covers only the steps before it. So the number of steps in a call
+    does not change the result.
 
     Args:
-        layers: How many, L.
+        layers: Number of layers, L.
     """
 
     def __init__(self, layers: int) -> None:
-        self._before = np.full((MEMORY, layers), np.inf, np.float32)
+        self._history = np.full((WINDOW_STEPS, layers), np.inf, np.float32)
 
     def windows(self, decades: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What was before each of some steps, sorted, shape (S, L, MEMORY), and learns it.
+        """Returns the sorted window before each step, then adds the steps to the history.
 
         Args:
-            decades: log10 of norms, shape (S, L); what is not finite is not remembered.
+            decades: log10 of norms, shape (S, L). Values that are not finite are not added.
+
+        Returns:
+            Shape (S, L, WINDOW_STEPS), infinite where no norm is known.
         """
         finite = np.where(np.isfinite(decades), decades, np.float32(np.inf))
-        known = np.concatenate([self._before, finite])
-        self._before = known[-MEMORY:]
-        return np.sort(sliding_window_view(known[:-1], MEMORY, axis=0), axis=-1)
+        known = np.concatenate([self._history, finite])
+        self._history = known[-WINDOW_STEPS:]
+        return np.sort(sliding_window_view(known[:-1], WINDOW_STEPS, axis=0), axis=-1)
 
     def medians(self, decades: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The median before each of some steps, shape (S, L); NaN where too few are known.
+        """Returns the median before each step, then adds the steps to the history.
 
-        It learns the steps.
+        Args:
+            decades: As for `windows`.
+
+        Returns:
+            Shape (S, L), NaN where fewer than `MIN_STEPS` norms are known.
         """
-        return np.concatenate([median(self.windows(some)) for some in parts(decades)])
+        chunks = [median(self.windows(chunk)) for chunk in split_steps(decades)]
+        return np.concatenate(chunks)
 
 
-def parts(decades: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
-    """Some steps after the other, as many as do not take much memory with their windows."""
+def split_steps(decades: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+    """Yields successive chunks of steps, to bound the memory that their windows take."""
     steps, layers = decades.shape
-    together = max(1, _AT_ONCE // layers)
-    for step in range(0, max(1, steps), together):
-        yield decades[step : step + together]
+    chunk_steps = max(1, _CHUNK_NORMS // layers)
+    for step in range(0, max(1, steps), chunk_steps):
+        yield decades[step : step + chunk_steps]
 
 
 def median(windows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The median of the finite ones of sorted values, along the last axis.
+    """Returns the lower median of the finite values along the last axis, which is sorted.
 
-    NaN where there are fewer than `ENOUGH`.
+    NaN where fewer than `MIN_STEPS` values are finite.
     """
     count = np.isfinite(windows).sum(axis=-1, keepdims=True)
     middle = np.take_along_axis(windows, np.maximum(count - 1, 0) // 2, axis=-1)
-    return np.where(count >= ENOUGH, middle, np.float32(np.nan))[..., 0]
+    return np.where(count >= MIN_STEPS, middle, np.float32(np.nan))[..., 0]
 
 
-def scatter(
+def robust_deviation(
     windows: NDArray[np.float32], medians: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """How far the finite ones scatter: a standard deviation, robust against outliers."""
-    apart = np.abs(windows - medians[..., None])
-    apart[~np.isfinite(windows)] = np.inf
-    return np.asarray(_SCATTER * median(np.sort(apart, axis=-1)), np.float32)
+    """Returns the standard deviation of each window, estimated robustly against outliers.
+
+    The estimate is 1.4826 times the median absolute deviation of the finite values.
+
+    Args:
+        windows: Shape (S, L, WINDOW_STEPS).
+        medians: Their medians, shape (S, L).
+    """
+    distances = np.abs(windows - medians[..., None])
+    distances[~np.isfinite(windows)] = np.inf
+    return np.asarray(_MAD_TO_STD * median(np.sort(distances, axis=-1)), np.float32)

@@ -1,1 +1,1 @@
-"""The command line."""
+"""The command line ``gradsound``: its commands, options, help and output."""

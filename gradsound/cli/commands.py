@@ -1,4 +1,4 @@
-"""What the commands do: from their options to the functions behind them."""
+"""What each command does: from its options to a function of the package."""
 
 from __future__ import annotations
 
@@ -6,40 +6,42 @@ import json
 from typing import TYPE_CHECKING
 
 from gradsound.cli import info
-from gradsound.cli.completion import script
-from gradsound.cli.output import say, write
+from gradsound.cli.argument_types import parse_time
+from gradsound.cli.completion import completion_script
+from gradsound.cli.output import print_line, print_text
 from gradsound.cli.play import play
 from gradsound.cli.progress import Progress
 from gradsound.cli.shared_options import (
-    OF_RUN,
-    USUAL,
-    duration_of,
-    preset_of,
-    run_of,
-    selected,
-    voice_of,
+    DEFAULTS,
+    RUN_OPTIONS,
+    get_duration,
+    get_preset,
+    get_run,
+    get_voice,
+    open_selection,
 )
 from gradsound.music.presets import at_speed
-from gradsound.output.sound_device import devices
+from gradsound.output.sound_device import find_devices
 from gradsound.rendering.legend import legend
 from gradsound.rendering.locate import (
+    compute_timeline,
+    describe_step,
+    describe_time,
     is_sound,
-    seconds,
-    tell_step,
-    tell_time,
-    timeline_for,
-    timeline_of,
+    read_timeline,
 )
 from gradsound.rendering.picture import plot
 from gradsound.rendering.sound import render
-from gradsound.rendering.voice_demo import audition, described, listed
+from gradsound.rendering.voice_demo import describe_voice, list_voices, write_demo
 from gradsound.runs.summary import summarize
-from gradsound.synth.kernels.select import renderer
-from gradsound.web.host_and_port import check_port
+from gradsound.synth.kernels.select import describe_kernel
+from gradsound.web.page_address import check_port
 from gradsound.workers.sinks import DeviceSink
 
 if TYPE_CHECKING:
     import argparse
+
+    from gradsound.music.timeline import Timeline
 
 
 def render_run(options: argparse.Namespace) -> None:
@@ -47,13 +49,13 @@ def render_run(options: argparse.Namespace) -> None:
     other = options.other
     with Progress() as progress:
         render(
-            run_of(options, progress),
+            get_run(options, progress),
             options.output,
-            other=None if other is None else selected(other, options, progress),
+            other=None if other is None else open_selection(other, options, progress),
             difference=options.difference,
-            preset=preset_of(options),
+            preset=get_preset(options),
             speed=options.speed,
-            duration=duration_of(options),
+            duration=get_duration(options),
             sample_rate=options.rate,
             subtype=options.subtype,
         )
@@ -65,7 +67,7 @@ def play_run(options: argparse.Namespace) -> None:
         options.run,
         layers=options.layers,
         norms=options.norms,
-        preset=preset_of(options),
+        preset=get_preset(options),
         speed=options.speed,
         follow=options.follow,
         live=DeviceSink(
@@ -76,14 +78,14 @@ def play_run(options: argparse.Namespace) -> None:
 
 def serve_run(options: argparse.Namespace) -> None:
     """Plays a run in a browser."""
-    check_port(options.port)  # and whether there is what it takes to serve
-    from gradsound.cli.serve import serve  # which no other command needs, nor waits for
+    check_port(options.port)  # before the import, which needs the extra that this checks
+    from gradsound.cli.serve import serve  # websockets and asyncio load for this one only
 
     serve(
         options.run,
         layers=options.layers,
         norms=options.norms,
-        preset=preset_of(options),
+        preset=get_preset(options),
         speed=options.speed,
         follow=options.follow,
         port=options.port,
@@ -92,81 +94,89 @@ def serve_run(options: argparse.Namespace) -> None:
 
 
 def show_voices(options: argparse.Namespace) -> None:
-    """Lists voices, tells of one, or writes how it sounds."""
-    voice = voice_of(options)
+    """Lists the voices, describes one, or writes a demo of it."""
+    voice = get_voice(options)
     if voice is None:
         if options.output is not None:
-            raise ValueError(f"which voice is to be written to {options.output}?")
-        for name, what in listed():
-            say(f"{name:8} {what}")
-        say()
-        say(renderer())
+            raise ValueError(f"{options.output}: name the voice to write")
+        for name, description in list_voices():
+            print_line(f"{name:8} {description}")
+        print_line()
+        print_line(describe_kernel())
     elif options.output is None:
-        for line in described(voice).split("\n"):
-            say(line)
+        for line in describe_voice(voice).split("\n"):
+            print_line(line)
     else:
-        audition(voice, options.output)
+        write_demo(voice, options.output)
 
 
 def list_devices(_: argparse.Namespace) -> None:
-    """Lists sound devices."""
-    for device in devices():
+    """Lists the sound devices; the default one has a star."""
+    for device in find_devices():
         mark = "*" if device["default"] else " "
-        say(f"{mark} {device['index']:3} {device['name']}")
+        print_line(f"{mark} {device['index']:3} {device['name']}")
 
 
 def plot_run(options: argparse.Namespace) -> None:
     """Draws a run."""
     with Progress() as progress:
-        plot(run_of(options, progress), options.output, preset=preset_of(options))
+        plot(get_run(options, progress), options.output, preset=get_preset(options))
 
 
 def write_legend(options: argparse.Namespace) -> None:
-    """Writes what a run's bands and alarms sound like."""
+    """Writes an example of each band's and each alarm's sound; prints its captions."""
     with Progress() as progress:
         captions = legend(
-            run_of(options, progress), options.output, preset=preset_of(options)
+            get_run(options, progress), options.output, preset=get_preset(options)
         )
     for caption in captions:
-        say(str(caption))
+        print_line(str(caption))
 
 
 def locate_sound(options: argparse.Namespace) -> None:
-    """Says which step sounds when."""
+    """Prints the step at a time of the sound, or the time of a step."""
     if (options.time is None) == (options.step is None):
-        raise ValueError("give a time, or --step and its number")
+        raise ValueError("give either a time, or --step and a number")
     if is_sound(options.run):
-        given = [name for name in OF_RUN if getattr(options, name) not in (None, False)]
-        if given:
-            leave = ", ".join(f"--{name}" for name in given)
-            raise ValueError(f"{options.run}: is as it was rendered; leave out {leave}")
-        timeline = timeline_of(options.run)
+        _refuse_run_options(options)
+        timeline = read_timeline(options.run)
     else:
-        for name, usual in USUAL.items():
-            if getattr(options, name) is None:
-                setattr(options, name, usual)
-        preset = at_speed(preset_of(options), options.speed)
-        with Progress() as progress:
-            run = run_of(options, progress)
-            timeline = timeline_for(run, preset, duration_of(options))
+        timeline = _compute_timeline(options)
     if options.time is not None:
-        say(tell_time(timeline, seconds(options.time)))
+        print_line(describe_time(timeline, parse_time(options.time)))
     else:
-        say(tell_step(timeline, options.step))
+        print_line(describe_step(timeline, options.step))
+
+
+def _refuse_run_options(options: argparse.Namespace) -> None:
+    names = [name for name in RUN_OPTIONS if getattr(options, name) not in (None, False)]
+    if names:
+        flags = ", ".join(f"--{name}" for name in names)
+        raise ValueError(f"{options.run}: a sound is already rendered; leave out {flags}")
+
+
+def _compute_timeline(options: argparse.Namespace) -> Timeline:
+    for name, default in DEFAULTS.items():
+        if getattr(options, name) is None:
+            setattr(options, name, default)
+    preset = at_speed(get_preset(options), options.speed)
+    with Progress() as progress:
+        run = get_run(options, progress)
+        return compute_timeline(run, preset, get_duration(options))
 
 
 def show_info(options: argparse.Namespace) -> None:
-    """Says what is in a run and what happened."""
+    """Prints what a run contains and what happened in it."""
     with Progress() as progress:
-        run = run_of(options, progress)
+        run = get_run(options, progress)
         summary = summarize(run)
     if options.json:
-        say(json.dumps(info.data(run, summary), allow_nan=False))
+        print_line(json.dumps(info.to_data(run, summary), allow_nan=False))
     else:
-        for line in info.lines(run, summary):
-            say(line)
+        for line in info.to_lines(run, summary):
+            print_line(line)
 
 
-def complete(options: argparse.Namespace) -> None:
-    """Prints what completes commands in a shell."""
-    write(script(options.parser, options.shell))
+def print_completion(options: argparse.Namespace) -> None:
+    """Prints the completion script of a shell."""
+    print_text(completion_script(options.parser, options.shell))

@@ -1,35 +1,37 @@
-"""gradsound completion: the script that has a shell complete the command line."""
+"""gradsound completion: writes the completion script for bash, zsh or fish."""
 
 from __future__ import annotations
 
 import argparse
 from typing import TYPE_CHECKING
 
-from gradsound.cli.shared_options import file
+from gradsound.cli.argument_types import file_path
 from gradsound.errors import MissingExtraError
 from gradsound.music.pitch import SCALES
 from gradsound.music.presets import PRESETS
-from gradsound.output.sound_device import FRAMES
+from gradsound.output.sound_device import BLOCK_FRAMES
 from gradsound.synth.voices.builtin import VOICES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 SHELLS = ("bash", "zsh", "fish")
-# Of options whose names are looked at later, so that a wrong one gets the nearest.
-_NAMES: Mapping[str, Iterable[str]] = {
+# The parser has no choices for these options: our own check of a wrong name suggests the
+# nearest one, argparse would list all.
+_CHOICES: Mapping[str, Iterable[str]] = {
     "preset": PRESETS,
     "voice": VOICES,
     "scale": SCALES,
-    "latency": FRAMES,
+    "latency": BLOCK_FRAMES,
 }
 
 
-def script(parser: argparse.ArgumentParser, shell: str) -> str:
-    """A script for a shell, which asks no Python when it completes.
+def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:
+    """Returns a shell's completion script, which starts no Python at a tab.
 
     Args:
-        parser: Of the command line; it is of no other use after that.
+        parser: The parser of the command line; afterwards it serves no other purpose,
+            because it has the choices of `_CHOICES`.
         shell: One of `SHELLS`.
 
     Raises:
@@ -38,18 +40,17 @@ def script(parser: argparse.ArgumentParser, shell: str) -> str:
     try:
         import shtab
     except ImportError as error:
-        raise MissingExtraError("shtab", "completion") from error
-    _describe(parser, shtab.FILE)
+        raise MissingExtraError("shtab") from error
+    _add_choices(parser, shtab.FILE)
     return str(shtab.complete(parser, shell))
 
 
-def _describe(parser: argparse.ArgumentParser, files: object) -> None:
-    """Says of every argument what completes it."""
+def _add_choices(parser: argparse.ArgumentParser, files: object) -> None:
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for command in action.choices.values():
-                _describe(command, files)
-        elif action.type is file:
+                _add_choices(command, files)
+        elif action.type is file_path:
             action.complete = files  # type: ignore[attr-defined]
-        elif action.dest in _NAMES:
-            action.choices = [*_NAMES[action.dest]]
+        elif action.dest in _CHOICES:
+            action.choices = [*_CHOICES[action.dest]]

@@ -1,16 +1,16 @@
-"""What the help of each command ends with: examples, each of which runs as it stands."""
+"""Examples and exit codes at the end of each command's help; tests run every example."""
 
 from __future__ import annotations
 
 EXIT_CODES = """\
 exit status:
-  0    done; also if whoever read the output had seen enough
-  1    a fault of gradsound itself, with a traceback: please report it
-  2    something is wrong with what was given or with where it goes; one line says what
+  0    success; also if the reader of the output, such as head, stops early
+  1    a defect of gradsound, with a traceback: please report it
+  2    an input or an output is wrong; one line on standard error names it
   130  interrupted by Ctrl-C
   143  ended by SIGTERM"""
 
-_ALL = {
+_LINES = {
     "": """\
   gradsound render run.jsonl -o run.wav
   gradsound info run.jsonl
@@ -52,4 +52,4 @@ _ALL = {
   gradsound completion zsh > _gradsound
   gradsound completion fish > gradsound.fish""",
 }
-EXAMPLES = {name: f"examples:\n{lines}" for name, lines in _ALL.items()}
+EXAMPLES = {command: f"examples:\n{lines}" for command, lines in _LINES.items()}

@@ -1,11 +1,11 @@
-"""gradsound info: what is in a run, for people and for programs."""
+"""gradsound info: the summary of a run, as text lines and as JSON."""
 
 from __future__ import annotations
 
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
-from gradsound.runs.summary import tell
+from gradsound.runs.summary import describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,32 +15,36 @@ if TYPE_CHECKING:
     from gradsound.runs.model import Run
     from gradsound.runs.summary import Summary
 
-_VERSION = 1  # of the keys; one more where one of them goes or means something else
+_VERSION = 1  # of the JSON keys; a removed key or a changed meaning makes it 2
 _TITLES = ("parameters", "lowest", "typical", "highest", "no gradient")
 
 
-def lines(run: Run, summary: Summary) -> Iterator[str]:
-    """What is in a run: its length, what happened, and a row for each layer."""
+def to_lines(run: Run, summary: Summary) -> Iterator[str]:
+    """Yields the run's name, its length, its events, and a table row for each layer."""
     header = run.header
     yield f"{run.name}: {header.comment}" if header.comment else run.name
-    since = f", from {header.start}" if header.start else ""
-    took = f" in {summary.seconds:.1f} s" if summary.seconds else ""  # not all logs tell
+    start = f", from {header.start}" if header.start else ""
+    # Logs without a clock have 0 seconds.
+    duration = f" in {summary.seconds:.1f} s" if summary.seconds else ""
     steps = "1 step" if summary.steps == 1 else f"{summary.steps:,} steps"
-    yield f"{steps}{took}{since}"
+    yield f"{steps}{duration}{start}"
     if summary.steps:
-        yield from tell(summary)
+        yield from describe(summary)
     width = max(5, *map(len, header.layers))
     yield " ".join(["layer".ljust(width), *(title.rjust(11) for title in _TITLES)])
     for layer, name in enumerate(header.layers):
         norms = summary.lowest[layer], summary.typical[layer], summary.highest[layer]
-        shown = ("-" if isnan(norm) else f"{norm:.3g}" for norm in norms)
+        numbers = ("-" if isnan(norm) else f"{norm:.3g}" for norm in norms)
         size = header.parameters[layer]
-        cells = (f"{size:,}" if size else "-", *shown, f"{summary.absent[layer]:,}")
+        cells = (f"{size:,}" if size else "-", *numbers, f"{summary.absent[layer]:,}")
         yield " ".join([name.ljust(width), *(cell.rjust(11) for cell in cells)])
 
 
-def data(run: Run, summary: Summary) -> dict[str, Any]:
-    """The same, as docs/command-line.md describes it; None is what is not known."""
+def to_data(run: Run, summary: Summary) -> dict[str, Any]:
+    """Returns the object that ``--json`` prints; docs/command-line.md lists its keys.
+
+    None stands for an unknown value.
+    """
     header, skipped, clipped = run.header, summary.skipped, summary.clipped
     return {
         "version": _VERSION,
@@ -62,9 +66,9 @@ def data(run: Run, summary: Summary) -> dict[str, Any]:
             {
                 "name": name,
                 "parameters": header.parameters[layer] or None,
-                "lowest": _number(summary.lowest[layer]),
-                "typical": _number(summary.typical[layer]),
-                "highest": _number(summary.highest[layer]),
+                "lowest": _to_float(summary.lowest[layer]),
+                "typical": _to_float(summary.typical[layer]),
+                "highest": _to_float(summary.highest[layer]),
                 "no_gradient": int(summary.absent[layer]),
             }
             for layer, name in enumerate(header.layers)
@@ -72,6 +76,6 @@ def data(run: Run, summary: Summary) -> dict[str, Any]:
     }
 
 
-def _number(norm: np.floating[Any]) -> float | None:
-    """With as many digits as it has; None where there is none."""
+def _to_float(norm: np.floating[Any]) -> float | None:
+    """Returns the norm with the digits of its own type, not of float64; None for NaN."""
     return None if isnan(norm) else float(str(norm))

@@ -1,4 +1,4 @@
-"""What a command line calls a voice: one of ours, or module:function of a user's own."""
+"""Loads the voice that ``--voice`` names: a built-in name or ``module:function``."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from gradsound.synth.voices.builtin import Voice
 
 
-def named(voice: str) -> Voice:
-    """The voice of a name, which is passed on, or of ``module:function``.
+def load_voice(voice: str) -> Voice:
+    """Returns the voice of ``module:function``; any other name is returned unchanged.
 
-    Modules are looked for in the working directory first. A class of torch modules is made
-    one.
+    Python looks for the module in the working directory first. A class, such as a
+    ``torch.nn.Module``, is instantiated without arguments.
 
     Raises:
-        VoiceError: If there is no such module, or nothing in it that can be a voice.
+        VoiceError: If the module cannot be imported, or has no such function.
     """
     module, colon, name = voice.partition(":")
     if not colon:
@@ -32,24 +32,24 @@ def named(voice: str) -> Voice:
     if os.getcwd() not in sys.path:  # noqa: PTH109 (an entry of sys.path is a string)
         sys.path.insert(0, os.getcwd())  # noqa: PTH109
     try:
-        found: Any = importlib.import_module(module)
+        target: Any = importlib.import_module(module)
     except (Exception, SystemExit) as error:
-        what = f"{module} cannot be imported: {_told(error)}"
-        raise VoiceError(f"voice {voice!r}: {what}") from error
+        fault = f"{module} cannot be imported: {_first_line(error)}"
+        raise VoiceError(f"voice {voice!r}: {fault}") from error
     try:
-        found = attrgetter(name)(found)
+        target = attrgetter(name)(target)
     except AttributeError:
         raise VoiceError(f"voice {voice!r}: {module} has no {name!r}") from None
-    if inspect.isclass(found):
+    if inspect.isclass(target):
         try:
-            found = found()
+            target = target()
         except (Exception, SystemExit) as error:
-            what = f"{name} cannot be made: {_told(error)}"
-            raise VoiceError(f"voice {voice!r}: {what}") from error
-    if not callable(found):
-        raise VoiceError(f"voice {voice!r}: {name} is no function or module, but {found!r}")
-    return cast("Voice", found)
+            fault = f"{name} cannot be instantiated: {_first_line(error)}"
+            raise VoiceError(f"voice {voice!r}: {fault}") from error
+    if not callable(target):
+        raise VoiceError(f"voice {voice!r}: {name} is not callable, got {target!r}")
+    return cast("Voice", target)
 
 
-def _told(error: BaseException) -> str:
+def _first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".partition("\n")[0]

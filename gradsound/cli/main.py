@@ -1,4 +1,4 @@
-"""The command line: one clear line for whatever goes wrong, and a status that says so."""
+"""The entry point of the command line: runs one command, sets its exit status."""
 
 from __future__ import annotations
 
@@ -9,58 +9,67 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
-from gradsound.cli.output import complain, finish, give_up
-from gradsound.errors import show_plainly
+from gradsound.cli.output import drop_buffer, flush, print_error
+from gradsound.errors import print_warnings_plainly
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Runs the command line and exits: 0 done, 2 bad input, 130 interrupted, 143 ended."""
+    """Runs a command and exits: 0 success, 2 bad input, 130 Ctrl-C, 143 SIGTERM.
+
+    Args:
+        arguments: The words after ``gradsound``; None takes those of the process.
+
+    Raises:
+        SystemExit: Always; its code is the exit status.
+    """
     try:
         sys.exit(_run(arguments))
-    except BrokenPipeError:  # the reader of our output has seen enough
-        give_up(sys.stdout)
+    except BrokenPipeError:  # the reader of our output, such as head, closed the pipe
+        drop_buffer(sys.stdout)
         sys.exit(0)
     except KeyboardInterrupt:
         sys.exit(130)
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    _open_streams()
-    show_plainly()
-    with suppress(ValueError):  # only the main thread may
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # clears up, then ends
-    # What takes time to load comes last: whoever interrupts it sees no traceback.
-    from gradsound.cli.parser import parser
+    _repair_streams()
+    print_warnings_plainly()
+    with suppress(ValueError):  # only the main thread may set a signal handler
+        # SystemExit, not a kill: commands remove their unfinished files.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # The slow imports come after the handlers, so that Ctrl-C prints no traceback.
+    from gradsound.cli.parser import build_parser
     from gradsound.output.sound_device import NoDeviceError
 
     try:
-        options = parser().parse_args(arguments)
-        options.act(options)
-        finish()
+        options = build_parser().parse_args(arguments)
+        options.handler(options)
+        flush()
     except BrokenPipeError:
         raise
     except (OSError, ValueError, ImportError, NoDeviceError) as error:
-        complain(_told(error))
+        print_error(_message(error))
         return 2
     return 0
 
 
-def _open_streams() -> None:
-    """Has an end to write to, whatever a shell has closed, and text that it can take."""
-    if sys.stdout is None:  # so that it is an error to print, not to have nothing printed
+def _repair_streams() -> None:
+    """Opens the streams that a shell has closed; escapes characters they cannot encode."""
+    if sys.stdout is None:  # read-only, so that printing raises an error
         sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w")
     if sys.stderr is None:
         sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
-    for stream in (sys.stdout, sys.stderr):  # a name may have what a terminal cannot show
+    for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
-def _told(error: Exception) -> str:
+def _message(error: Exception) -> str:
+    """Returns the error's text; of an OSError the file and the reason, not the number."""
     if isinstance(error, OSError) and error.strerror:
-        named = error.filename is not None
-        return f"{error.filename}: {error.strerror}" if named else error.strerror
+        has_file = error.filename is not None
+        return f"{error.filename}: {error.strerror}" if has_file else error.strerror
     return str(error)

@@ -1,4 +1,4 @@
-"""Printing: lines as they are, but for what a terminal would take for a command."""
+"""Output of the commands: lines to standard output, errors to standard error."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 
-def printable(text: str) -> str:
-    """Text on one line; names may have ends of lines in them, or escape codes."""
+def escape_unprintable(text: str) -> str:
+    r"""Returns the text on one line; line ends and escape codes become ``\n``, ``\x1b``."""
     if text.isprintable():
         return text
     return "".join(
@@ -24,53 +24,57 @@ def printable(text: str) -> str:
     )
 
 
-def say(line: str = "") -> None:
-    """Prints a line.
+def print_line(line: str = "") -> None:
+    """Prints a line to standard output, without escape codes of the terminal.
 
     Raises:
-        OSError: If it cannot be written.
+        OSError: If standard output takes no text; the error names it.
     """
-    write(f"{printable(line)}\n")
+    print_text(f"{escape_unprintable(line)}\n")
 
 
-def write(text: str) -> None:
-    """Prints text as it is.
+def print_text(text: str) -> None:
+    """Prints a text to standard output, unchanged.
 
     Raises:
-        OSError: If it cannot be written.
+        OSError: If standard output takes no text; the error names it.
     """
-    with _named():
+    with _name_stdout_in_errors():
         sys.stdout.write(text)
 
 
-def finish() -> None:
-    """Has everything written that was printed.
+def flush() -> None:
+    """Writes the buffer of standard output.
 
     Raises:
-        OSError: If it cannot be.
+        OSError: If standard output takes no text; the error names it.
     """
-    with _named():
+    with _name_stdout_in_errors():
         sys.stdout.flush()
 
 
-def complain(message: str) -> None:
-    """Prints a line on standard error, if anybody can read it."""
+def print_error(message: str) -> None:
+    """Prints a line to standard error; a closed standard error changes nothing."""
     try:
-        sys.stderr.write(f"gradsound: {printable(message)}\n")
+        sys.stderr.write(f"gradsound: {escape_unprintable(message)}\n")
         sys.stderr.flush()
     except OSError:
-        give_up(sys.stderr)
+        drop_buffer(sys.stderr)
 
 
-def give_up(stream: TextIO) -> None:
-    """Drops what was printed and not written, which Python would try again at its end."""
+def drop_buffer(stream: TextIO) -> None:
+    """Redirects a stream to the null device.
+
+    At exit, Python writes the stream's buffer once more. That write would fail again and
+    change the exit status.
+    """
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 @contextmanager
-def _named() -> Iterator[None]:
+def _name_stdout_in_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        give_up(sys.stdout)
+        drop_buffer(sys.stdout)
         raise OSError(error.errno, error.strerror, "standard output") from error

@@ -1,64 +1,98 @@
-"""What the command line offers: commands, their options, and examples of each."""
+"""The parser of the command line: every command with its options and help texts."""
 
 from __future__ import annotations
 
 import argparse
 from typing import TYPE_CHECKING
 
-from gradsound.cli import commands as acts
+from gradsound.cli import commands as handlers
+from gradsound.cli.argument_types import file_path, step_number
 from gradsound.cli.completion import SHELLS
 from gradsound.cli.examples import EXAMPLES, EXIT_CODES
 from gradsound.cli.shared_options import (
-    USUAL,
-    VOICE,
+    DEFAULTS,
+    VOICE_HELP,
     add_duration,
     add_output,
+    add_run,
     add_sound,
     add_speed,
-    file,
-    step_number,
 )
 from gradsound.cli.usage_errors import Parser
 from gradsound.output.formats import FORMATS
-from gradsound.output.sound_device import FRAMES
-from gradsound.synth.mixer import SAMPLE_RATE, SAMPLE_RATES
+from gradsound.output.sound_device import BLOCK_FRAMES
+from gradsound.synth.sample_rate import SAMPLE_RATE, SAMPLE_RATES
 from gradsound.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeAlias
+
+    _Commands: TypeAlias = argparse._SubParsersAction[Parser]
+
+_ENDINGS = ", ".join(FORMATS)
+_STANDARD_INPUT = "or - for standard input"
 
 
-def parser() -> argparse.ArgumentParser:
-    """The parser; what it returns has the function to be called, as ``act``."""
-    made = Parser(
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser; ``options.handler(options)`` then runs the chosen command."""
+    parser = Parser(
         "gradsound",
         description="Hear your network train: the sound of runs.",
         epilog=f"{EXAMPLES['']}\n\n{EXIT_CODES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     version = f"gradsound {__version__}"
-    made.add_argument("-V", "--version", action="version", version=version)
-    commands = made.add_subparsers(required=True, metavar="COMMAND", title="commands")
+    parser.add_argument("-V", "--version", action="version", version=version)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
+    _add_render(commands)
+    _add_play(commands)
+    _add_serve(commands)
+    _add_devices(commands)
+    _add_voices(commands)
+    _add_plot(commands)
+    _add_legend(commands)
+    _add_locate(commands)
+    _add_info(commands)
+    _add_completion(commands, parser)
+    return parser
 
-    command = _of_run(
-        commands,
-        "render",
-        "write the sound of a run, or of two, to a file",
-        acts.render_run,
+
+def _add_command(
+    commands: _Commands,
+    name: str,
+    purpose: str,
+    handler: Callable[[argparse.Namespace], None],
+) -> Parser:
+    command = commands.add_parser(
+        name,
+        help=purpose,
+        description=purpose[0].upper() + purpose[1:] + ".",
+        epilog=EXAMPLES[name],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    command.set_defaults(handler=handler)
+    return command
+
+
+def _add_render(commands: _Commands) -> None:
+    purpose = "write the sound of a run, or of two, to a file"
+    command = _add_command(commands, "render", purpose, handlers.render_run)
+    add_run(command)
     command.add_argument(
         "other",
-        type=file,
+        type=file_path,
         nargs="?",
         metavar="other.jsonl",
-        help="another run to compare with: one in each ear",
+        help="another run to compare with: the first in the left ear, this in the right",
     )
     add_output(
-        command,
-        f"sound file to write, ending in {', '.join(FORMATS)}; or .vtt, captions alone",
+        command, f"sound file to write, ending in {_ENDINGS}; or .vtt for captions alone"
     )
     command.add_argument(
-        "--difference", action="store_true", help="the ratio of the two runs' norms"
+        "--difference",
+        action="store_true",
+        help="sound the ratio of the second run's norms to the first run's",
     )
     add_sound(command)
     add_speed(command)
@@ -78,149 +112,112 @@ def parser() -> argparse.ArgumentParser:
         help="format of the samples (PCM_16, in Ogg VORBIS)",
     )
 
-    standard = "or - for standard input"
-    command = _of_run(
-        commands, "play", "play a run on the sound device", acts.play_run, standard
-    )
+
+def _add_play(commands: _Commands) -> None:
+    purpose = "play a run on the sound device"
+    command = _add_command(commands, "play", purpose, handlers.play_run)
+    add_run(command, _STANDARD_INPUT)
     add_sound(command)
     add_speed(command)
     command.add_argument(
         "--follow",
         action="store_true",
-        help="play steps as they are added, from now on: fast ones together",
+        help="play only new steps, as the training adds them; fast ones are merged",
     )
     command.add_argument(
         "--device", metavar="NAME", help="index or part of a name, from 'devices'"
     )
     command.add_argument(
-        "--latency", default="safe", metavar="NAME", help=f"{' or '.join(FRAMES)} (safe)"
+        "--latency",
+        default="safe",
+        metavar="NAME",
+        help=f"{' or '.join(BLOCK_FRAMES)} (safe)",
     )
     command.add_argument(
         "--volume", type=float, default=1.0, metavar="GAIN", help="0 to 1 (1)"
     )
 
-    command = _of_run(
-        commands, "serve", "play a run in a browser", acts.serve_run, standard
-    )
+
+def _add_serve(commands: _Commands) -> None:
+    purpose = "play a run in a browser"
+    command = _add_command(commands, "serve", purpose, handlers.serve_run)
+    add_run(command, _STANDARD_INPUT)
     add_sound(command)
     add_speed(command)
     command.add_argument(
         "--follow",
         action="store_true",
-        help="play steps as they are added, from now on, to all who listen alike",
+        help="play only new steps, as the training adds them; all pages play the same",
     )
     command.add_argument(
-        "--port",
-        type=int,
-        metavar="N",
-        help="which to serve on (8421, or the next one free)",
+        "--port", type=int, metavar="N", help="port (8421, or the next free one)"
     )
     command.add_argument(
         "--host",
         default="127.0.0.1",
         metavar="ADDRESS",
-        help="address of this machine to be reached by (127.0.0.1: from here alone)",
+        help="address of this machine to serve on (127.0.0.1: this machine only)",
     )
 
-    _add(commands, "devices", "list sound devices", acts.list_devices)
 
-    command = _add(
-        commands,
-        "voices",
-        "list voices, or write how one sounds from C2 to C7",
-        acts.show_voices,
-    )
-    command.add_argument("voice", nargs="?", metavar="VOICE", help=VOICE)
+def _add_devices(commands: _Commands) -> None:
+    _add_command(commands, "devices", "list sound devices", handlers.list_devices)
+
+
+def _add_voices(commands: _Commands) -> None:
+    purpose = "list voices, describe one, or write a demo of it from C2 to C7"
+    command = _add_command(commands, "voices", purpose, handlers.show_voices)
+    command.add_argument("voice", nargs="?", metavar="VOICE", help=VOICE_HELP)
     command.add_argument(
-        "-o", "--output", type=file, metavar="FILE", help="sound file to write"
+        "-o", "--output", type=file_path, metavar="FILE", help="sound file to write"
     )
 
-    command = _of_run(
-        commands, "plot", "draw a run: pitches, events, spectrum", acts.plot_run
-    )
+
+def _add_plot(commands: _Commands) -> None:
+    purpose = "draw a run: pitches, events, spectrum"
+    command = _add_command(commands, "plot", purpose, handlers.plot_run)
+    add_run(command)
     add_output(command, "picture to write, ending in .png, .svg or .pdf")
     add_sound(command)
 
-    command = _of_run(
-        commands,
-        "legend",
-        "write what a run's bands and alarms sound like",
-        acts.write_legend,
-    )
-    add_output(command, f"sound file to write, ending in {', '.join(FORMATS)}")
+
+def _add_legend(commands: _Commands) -> None:
+    purpose = "write an example of each band's and each alarm's sound"
+    command = _add_command(commands, "legend", purpose, handlers.write_legend)
+    add_run(command)
+    add_output(command, f"sound file to write, ending in {_ENDINGS}")
     add_sound(command)
 
-    command = _of_run(
-        commands,
-        "locate",
-        "say which step sounds when",
-        acts.locate_sound,
-        "or its WAV file",
-    )
-    command.add_argument("time", nargs="?", help="of the sound: 42, 0:42 or 1:02:03")
-    command.add_argument(
-        "--step", type=step_number, metavar="N", help="say when a step sounds"
-    )
-    of_run = "as the sound was rendered, for a run file"
-    sound = command.add_argument_group("sound", of_run)
-    add_sound(sound)
-    add_speed(sound)
-    add_duration(sound)
-    command.set_defaults(**dict.fromkeys(USUAL))  # so that what is given is known
 
-    command = _of_run(
-        commands, "info", "say what is in a run and what happened", acts.show_info
+def _add_locate(commands: _Commands) -> None:
+    purpose = "find the step at a time of the sound, or the time of a step"
+    command = _add_command(commands, "locate", purpose, handlers.locate_sound)
+    add_run(command, "or its WAV file")
+    command.add_argument("time", nargs="?", help="in the sound: 42, 0:42 or 1:02:03")
+    command.add_argument(
+        "--step", type=step_number, metavar="N", help="print the time of this step"
     )
+    group = command.add_argument_group(
+        "sound", "for a run file: the options that rendered the sound"
+    )
+    add_sound(group)
+    add_speed(group)
+    add_duration(group)
+    # None instead of the defaults, so that the command knows which options are given.
+    command.set_defaults(**dict.fromkeys(DEFAULTS))
+
+
+def _add_info(commands: _Commands) -> None:
+    purpose = "print what a run contains and what happened in it"
+    command = _add_command(commands, "info", purpose, handlers.show_info)
+    add_run(command)
     command.add_argument(
         "--json", action="store_true", help="for programs (docs/command-line.md)"
     )
 
-    command = _add(
-        commands, "completion", "print what completes commands in a shell", acts.complete
-    )
-    command.add_argument("shell", choices=SHELLS, help="the shell that you use")
-    command.set_defaults(parser=made)
-    return made
 
-
-def _add(
-    commands: argparse._SubParsersAction[Parser],
-    name: str,
-    does: str,
-    act: Callable[[argparse.Namespace], None],
-) -> argparse.ArgumentParser:
-    command = commands.add_parser(
-        name,
-        help=does,
-        description=does[0].upper() + does[1:] + ".",
-        epilog=EXAMPLES[name],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    command.set_defaults(act=act)
-    return command
-
-
-def _of_run(
-    commands: argparse._SubParsersAction[Parser],
-    name: str,
-    does: str,
-    act: Callable[[argparse.Namespace], None],
-    instead: str = "",
-) -> argparse.ArgumentParser:
-    command = _add(commands, name, does, act)
-    what = f"a run file, or a log of another tool{instead and f', {instead}'}"
-    command.add_argument("run", type=file, metavar="run.jsonl", help=what)
-    command.add_argument(
-        "--layers",
-        action="append",
-        metavar="GLOB",
-        help="only the layers whose names match, such as 'encoder.*'; may be repeated",
-    )
-    command.add_argument(
-        "--norms",
-        action="append",
-        metavar="GLOB",
-        help="what is a norm, such as 'grad_norm*', if the run is a log of another tool "
-        "(found by name)",
-    )
-    return command
+def _add_completion(commands: _Commands, parser: Parser) -> None:
+    purpose = "print the completion script of a shell"
+    command = _add_command(commands, "completion", purpose, handlers.print_completion)
+    command.add_argument("shell", choices=SHELLS, help="your shell")
+    command.set_defaults(parser=parser)

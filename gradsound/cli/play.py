@@ -1,4 +1,4 @@
-"""gradsound play: a run on the loudspeaker, and keys to make it softer or end it."""
+"""gradsound play: plays a run on the sound device, with keys for volume, mute and quit."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from gradsound.errors import warn
 from gradsound.live.device_playback import DevicePlayback
 from gradsound.live.run_source import RunSource
 from gradsound.music.presets import at_speed
-from gradsound.output.sound_device import FRAMES, NoDeviceError, SoundDevice
-from gradsound.synth.mixer import SAMPLE_RATE
+from gradsound.output.sound_device import BLOCK_FRAMES, NoDeviceError, SoundDevice
+from gradsound.synth.sample_rate import SAMPLE_RATE
 
 try:
     import termios
     import tty
-except ImportError:  # not a POSIX system: no keys
+except ImportError:  # not a POSIX system: playback without keys
     termios = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from gradsound.music.presets import Preset
     from gradsound.workers.sinks import DeviceSink
 
-_POLL_SECONDS = 0.05  # seconds between looks at keys
-_KEY = 2**0.5  # times louder or softer: 3 dB
-_SOFTEST = 2**-8
-_HELP = "+ louder  - softer  m mute  q quit"
+_POLL_SECONDS = 0.05  # between polls of the keyboard
+_VOLUME_STEP = 2**0.5  # times louder or softer at a key: 3 dB
+_MIN_VOLUME = 2**-8  # softest volume by keys; m mutes
+_KEYS = "+ louder  - softer  m mute  q quit"
 
 
 def play(
@@ -46,96 +46,96 @@ def play(
     follow: bool,
     live: DeviceSink,
 ) -> None:
-    """Plays a run until it is over, or a key or Ctrl-C ends it.
+    """Plays a run until its end, the key q or Ctrl-C.
 
     Args:
         path: A run file, or a log of another tool; ``-`` for standard input.
-        layers: Globs over layers; all if None.
+        layers: Globs over layers; None plays all.
         norms: Globs over the names in such a log, for `gradsound.read_run`.
         preset: How steps sound.
-        speed: Times faster.
-        follow: Whether steps sound as they come, several that come too fast as one. Those
-            that are in a file already are not heard, and more are waited for.
-        live: On what, how fast and how loud.
+        speed: How many times faster than the preset steps sound.
+        follow: Whether to play steps as the file grows and to merge steps that come too
+            fast. Steps that are already in a file are not played.
+        live: The device, its latency and the volume.
 
     Raises:
         OSError: If the file cannot be read.
-        ValueError: If it is no run, or an argument is outside its range.
-        NoDeviceError: If there is no sound device to begin with.
+        ValueError: If the file is not a run, or an argument is outside its range.
+        NoDeviceError: If no sound device is available at the start.
     """
-    sounding = at_speed(preset, speed)
+    preset = at_speed(preset, speed)
     with RunSource(path, norms) as source, StatusLine() as line:
-        growing = follow and not source.piped
+        growing = follow and not source.is_stdin
         run = source.run(growing=growing)
         if layers is not None:
             run = run.select(layers)
-        speaker = _speaker(live)
-        playing = DevicePlayback(
+        playback = DevicePlayback(
             run,
-            sounding,
-            speaker,
+            preset,
+            _open_device(live),
             SAMPLE_RATE,
             live=follow,
             volume=live.volume,
-            told=lambda caption: line.above(str(caption)),
-            begin=inf if growing else 0,
+            on_caption=lambda caption: line.print_above(str(caption)),
+            first_step=inf if growing else 0,
         )
-        source.at_end = playing.conductor.catch_up
-        with _terminal(playing, line):
-            playing.play()
-        # Without figures, the last captions are later than what is heard.
-        for caption in [] if playing.ended else playing.conductor.composer.captions:
-            line.above(str(caption))
-    if playing.ended:
+        source.on_idle = playback.conductor.catch_up
+        with _terminal_controls(playback, line):
+            playback.play()
+        # Presets without alarm sounds end before the time of their last captions.
+        for caption in [] if playback.stopped else playback.conductor.composer.captions:
+            line.print_above(str(caption))
+    if playback.stopped:
         return
-    if playing.failure is not None:
-        raise playing.failure
-    if playing.number < 0:
+    if playback.failure is not None:
+        raise playback.failure
+    if playback.step_number < 0:
         raise ValueError(f"{source.name}: has no steps, so there is nothing to hear")
 
 
-def _speaker(live: DeviceSink) -> SoundDevice:
-    """The loudspeaker, once it has a device; if that is lost later, it is waited for."""
+def _open_device(live: DeviceSink) -> SoundDevice:
+    """Returns the open sound device; it only warns when the device disappears later."""
 
-    def none(reason: str) -> None:
+    def refuse(reason: str) -> None:
         raise NoDeviceError(f"{reason}; 'gradsound render' writes a file instead")
 
-    def lost(reason: str) -> None:
-        warn(f"{reason}; it goes on when there is one again, Ctrl-C ends it")
+    def report_loss(reason: str) -> None:
+        warn(f"{reason}; playback resumes with the next device, Ctrl-C ends it")
 
-    speaker = SoundDevice(live.device, FRAMES[live.latency], SAMPLE_RATE, none)
+    device = SoundDevice(live.device, BLOCK_FRAMES[live.latency], SAMPLE_RATE, refuse)
     try:
-        while speaker.name is None:
-            speaker.wants(_POLL_SECONDS)
+        while device.name is None:
+            device.wait_for_request(_POLL_SECONDS)
     except BaseException:
-        speaker.close()
+        device.close()
         raise
-    speaker.lost = lost
-    return speaker
+    device.on_loss = report_loss
+    return device
 
 
 @contextmanager
-def _terminal(playing: DevicePlayback, line: StatusLine) -> Iterator[None]:
-    """Shows what is played, and listens to keys, where there is a terminal for it."""
-    keyboard, over = _keyboard(), threading.Event()
+def _terminal_controls(playback: DevicePlayback, line: StatusLine) -> Iterator[None]:
+    """Shows the step that plays and reads keys; without a terminal it does nothing."""
+    keyboard, closed = _open_keyboard(), threading.Event()
     if keyboard is not None:
-        before = termios.tcgetattr(keyboard)
-        tty.setcbreak(keyboard)
-    attending = (playing, line, keyboard, over)
-    thread = threading.Thread(target=_attend, args=attending, daemon=True)
+        settings = termios.tcgetattr(keyboard)
+        tty.setcbreak(keyboard)  # keys arrive one by one, without Enter
+    thread = threading.Thread(
+        target=_update_terminal, args=(playback, line, keyboard, closed), daemon=True
+    )
     thread.start()
     try:
         yield
     finally:
-        over.set()
+        closed.set()
         thread.join()
         if keyboard is not None:
-            termios.tcsetattr(keyboard, termios.TCSADRAIN, before)
+            termios.tcsetattr(keyboard, termios.TCSADRAIN, settings)
             os.close(keyboard)
 
 
-def _keyboard() -> int | None:
-    """The terminal, if there is one and we are in its foreground."""
+def _open_keyboard() -> int | None:
+    """Returns the terminal's file descriptor; None in the background or without one."""
     with suppress(OSError):
         if termios is not None:
             terminal = os.open("/dev/tty", os.O_RDONLY)
@@ -145,27 +145,31 @@ def _keyboard() -> int | None:
     return None
 
 
-def _attend(
-    playing: DevicePlayback, line: StatusLine, keyboard: int | None, over: threading.Event
+def _update_terminal(
+    playback: DevicePlayback,
+    line: StatusLine,
+    keyboard: int | None,
+    closed: threading.Event,
 ) -> None:
-    keys = f"   {_HELP}" if keyboard is not None else ""
-    while not over.is_set():
+    keys = f"   {_KEYS}" if keyboard is not None else ""
+    while not closed.is_set():
         if keyboard is None:
-            over.wait(_POLL_SECONDS)
+            closed.wait(_POLL_SECONDS)
         elif select.select([keyboard], [], [], _POLL_SECONDS)[0]:
             for key in os.read(keyboard, 64).decode(errors="replace"):
-                _press(playing, key)
-        volume = "muted" if playing.muted else f"volume {playing.volume:.0%}"
-        step = "waiting" if playing.number < 0 else f"step {playing.number:,}"
+                _handle_key(playback, key)
+        volume = "muted" if playback.muted else f"volume {playback.volume:.0%}"
+        number = playback.step_number
+        step = "waiting" if number < 0 else f"step {number:,}"
         line.show(f"{step}  {volume}{keys}")
 
 
-def _press(playing: DevicePlayback, key: str) -> None:
+def _handle_key(playback: DevicePlayback, key: str) -> None:
     if key in "+=":
-        playing.volume = min(1.0, playing.volume * _KEY)
+        playback.volume = min(1.0, playback.volume * _VOLUME_STEP)
     elif key in "-_":
-        playing.volume = max(_SOFTEST, playing.volume / _KEY)
+        playback.volume = max(_MIN_VOLUME, playback.volume / _VOLUME_STEP)
     elif key == "m":
-        playing.muted = not playing.muted
+        playback.muted = not playback.muted
     elif key == "q":
-        playing.ended = True
+        playback.stopped = True

@@ -1,4 +1,4 @@
-"""Progress: how far a command is that lasts over a second, on the terminal alone."""
+"""Progress of a command that reads a run: steps read and seconds passed, on a terminal."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradsound.cli.status_line import StatusLine
-from gradsound.logs.detect import find
-from gradsound.music.captions import clock
+from gradsound.logs.detect import find_log
+from gradsound.music.captions import format_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from gradsound.runs.model import Run, Step
 
-_AFTER = 1.0  # seconds; what is done by then needs no word
-_EVERY = 0.2  # seconds
-_BLOCK = 1 << 20  # bytes
+_DELAY_SECONDS = 1.0  # a shorter command shows no progress
+_REFRESH_SECONDS = 0.2  # between two updates; the eye follows no faster count
+_BLOCK_BYTES = 1 << 20  # read at once to count lines; bounds the memory
 
 
 class Progress:
-    """Shows how many steps were read, and for how long it lasts, while it is open."""
+    """Shows steps read and seconds passed, from entering to leaving the context."""
 
     def __init__(self) -> None:
-        self._line, self._over = StatusLine(), threading.Event()
-        self._runs: list[_Counted] = []
-        self._thread = threading.Thread(target=self._show, daemon=True)
+        self._line, self._closed = StatusLine(), threading.Event()
+        self._counters: list[_StepCounter] = []
+        self._thread = threading.Thread(target=self._refresh, daemon=True)
 
     def __enter__(self) -> Progress:
         self._line.__enter__()
@@ -38,53 +38,53 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
+        self._closed.set()
         if self._line.visible:
             self._thread.join()
         self._line.__exit__()
 
-    def counted(self, run: Run) -> Run:
-        """The run, whose steps are counted as they are read."""
-        counted = _Counted(run.steps, Path(run.name))
-        self._runs.append(counted)
-        return replace(run, steps=counted)
+    def count_steps(self, run: Run) -> Run:
+        """Returns the run; reading its steps advances the progress."""
+        counter = _StepCounter(run.steps, Path(run.name))
+        self._counters.append(counter)
+        return replace(run, steps=counter)
 
-    def _show(self) -> None:
-        begun, pause = time.monotonic(), _AFTER
-        while not self._over.wait(pause):
-            read = sum(run.read for run in self._runs)
-            doing = f"{read:,}{self._of()} steps" if read else "reading"
-            self._line.show(f"{doing}, {clock(time.monotonic() - begun)}")
-            pause = _EVERY
+    def _refresh(self) -> None:
+        start, pause = time.monotonic(), _DELAY_SECONDS
+        while not self._closed.wait(pause):
+            count = sum(counter.count for counter in self._counters)
+            state = f"{count:,}{self._of_total()} steps" if count else "reading"
+            self._line.show(f"{state}, {format_time(time.monotonic() - start)}")
+            pause = _REFRESH_SECONDS
 
-    def _of(self) -> str:
-        totals = [run.total for run in self._runs]
+    def _of_total(self) -> str:
+        totals = [counter.total for counter in self._counters]
         return f" of {sum(totals):,}" if all(totals) else ""
 
 
-class _Counted:
-    """The steps of a run.
+class _StepCounter:
+    """The steps of a run, counted as they are read.
 
     Attributes:
-        read: How many were read, of late.
+        count: Steps that the latest iteration has read.
     """
 
     def __init__(self, steps: Iterable[Step], path: Path) -> None:
         self._steps, self._path = steps, path
-        self.read = 0
+        self.count = 0
 
     def __iter__(self) -> Iterator[Step]:
-        for self.read, step in enumerate(self._steps, 1):  # noqa: B020 (counts)
+        for self.count, step in enumerate(self._steps, 1):  # noqa: B020 (an attribute)
             yield step
 
     @cached_property
     def total(self) -> int:
-        """How many there are in a run file; 0 where that is not known at once."""
+        """Number of steps in a run file, by its line ends; 0 for another tool's log."""
         try:
-            if find(self._path) is not None:
+            if find_log(self._path) is not None:
                 return 0
             with self._path.open("rb") as file:
-                blocks = iter(partial(file.read, _BLOCK), b"")
+                blocks = iter(partial(file.read, _BLOCK_BYTES), b"")
                 return sum(block.count(b"\n") for block in blocks) - 1
         except (OSError, ValueError):
             return 0

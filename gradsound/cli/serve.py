@@ -1,4 +1,4 @@
-"""gradsound serve: a run on a page, for whoever has its address."""
+"""gradsound serve: serves the page of a run to browsers, until Ctrl-C or the run's end."""
 
 from __future__ import annotations
 
@@ -10,26 +10,25 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from gradsound.live.run_source import RunSource
-from gradsound.live.stdin_spool import kept
+from gradsound.live.stdin_spool import spool_stdin
 from gradsound.music.presets import at_speed
 from gradsound.open_run import open_run
 from gradsound.runs.reader import refuse_norms
-from gradsound.synth.kernels.javascript import module
-from gradsound.web.host_and_port import Address
+from gradsound.synth.kernels.javascript import to_javascript
 from gradsound.web.live_stream import LiveStream
 from gradsound.web.on_demand_stream import OnDemandStream
+from gradsound.web.page_address import PageAddress
 from gradsound.web.server import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from gradsound.music.captions import Caption
     from gradsound.music.presets import Preset
     from gradsound.runs.model import Run
-    from gradsound.web.listener import Listener
 
-_ENDED = 143  # exit status, as the command line has it
+_SIGTERM_STATUS = 143  # exit status after SIGTERM, the same as of the other commands
 
 
 def serve(
@@ -43,87 +42,89 @@ def serve(
     port: int | None,
     host: str,
 ) -> None:
-    """Serves a page until Ctrl-C ends it, or what it follows is over.
+    """Serves a page until Ctrl-C; with ``follow``, until the end of standard input.
 
     Args:
         path: A run file, or a log of another tool; ``-`` for standard input.
-        layers: Globs over layers; all if None.
+        layers: Globs over layers; None plays all.
         norms: Globs over the names in such a log, for `gradsound.read_run`.
         preset: How steps sound.
-        speed: Times faster.
-        follow: Whether steps sound as they come, the same for all who listen. Those that
-            are in a file already are seen, not heard, and more are waited for. Otherwise
-            everybody hears the run from its beginning.
-        port: Which to serve on; the first that is free if None.
-        host: The address or name of this machine to be reached by.
+        speed: How many times faster than the preset steps sound.
+        follow: Whether to send steps as the file grows, to all pages at once. Pages show
+            the steps that are already in a file, and do not play them. Otherwise each
+            page plays the run from its beginning.
+        port: The port; None takes the first free one.
+        host: The address or name of this machine that browsers connect to.
 
     Raises:
-        OSError: If the file cannot be read, or the port is taken.
-        ValueError: If it is no run, or an argument is outside its range.
+        OSError: If the file cannot be read, or the port is in use.
+        ValueError: If the file is not a run, or an argument is outside its range.
         MissingExtraError: If websockets is not installed.
     """
-    sounding = at_speed(preset, speed)
+    preset = at_speed(preset, speed)
     with ExitStack() as stack:
         source = None
         if follow:
             source = stack.enter_context(RunSource(path, norms))
-            run = _begun(source)
+            run = _wait_for_run(source)
         elif str(path) == "-":
             refuse_norms("standard input", norms)
-            run = kept(stack)
+            run = spool_stdin(stack)
         else:
             run = open_run(path, norms=norms)
         if layers is not None:
             run = run.select(layers)
-        address = Address(port, host)
-        stack.enter_context(address.listening)
+        address = PageAddress(port, host)
+        stack.enter_context(address.socket)
         with suppress(asyncio.CancelledError):
-            asyncio.run(_serve(run, sounding, address, source))
+            asyncio.run(_serve(run, preset, address, source))
             return
-        sys.exit(_ENDED)
+        sys.exit(_SIGTERM_STATUS)
 
 
 async def _serve(
-    run: Run, preset: Preset, address: Address, source: RunSource | None
+    run: Run, preset: Preset, address: PageAddress, source: RunSource | None
 ) -> None:
-    # Ended by the system's word, it must end as a whole: not one of its tasks.
+    # SIGTERM cancels the main task: an exception in one of the tasks would leave the rest.
     task, loop = asyncio.current_task(), asyncio.get_running_loop()
     with suppress(NotImplementedError, RuntimeError):  # not POSIX, or not the main thread
         loop.add_signal_handler(signal.SIGTERM, task.cancel if task else loop.stop)
-    sys.stdout.write(f"{address}\n")  # not before it can be ended as a whole
-    sys.stdout.flush()
-    attend: Callable[[Listener], Awaitable[None]]
+    # After the handler: a program that waits for this line may then send SIGTERM.
+    _print(f"{address}")
+    stream: LiveStream | OnDemandStream
     if source is None:
-        finished = OnDemandStream(run, preset)
-        programs, attend, work = finished.programs, finished.attend, finished.run()
+        stream = OnDemandStream(run, preset)
     else:
-        station = LiveStream(run, preset, begin=0 if source.piped else inf, tell=_say)
-        conductor = station.broadcast.conductor
+        stream = LiveStream(
+            run, preset, first_step=0 if source.is_stdin else inf, on_caption=_print
+        )
+        conductor = stream.broadcast.conductor
 
-        def at_end() -> None:
-            if not conductor.begun:
-                _say("waiting for the first step")
-            source.at_end = conductor.catch_up
+        def report_idle() -> None:
+            if not conductor.has_steps:
+                _print("waiting for the first step")
+            source.on_idle = conductor.catch_up
             conductor.catch_up()
 
-        source.at_end = at_end
-        programs, attend, work = station.programs, station.attend, station.run()
-    voices = {"voices.js": module(programs)}
-    server = Server(attend, address.token, voices, elsewhere=address.elsewhere)
-    await server.serve(address.listening, work)
+        source.on_idle = report_idle
+    voices = {"voices.js": to_javascript(stream.programs)}
+    server = Server(
+        stream.serve_listener, address.token, voices, is_public=address.is_public
+    )
+    await server.serve(address.socket, stream.run())
 
 
-def _say(line: Caption | str) -> None:
+def _print(line: Caption | str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
-def _begun(source: RunSource) -> Run:
-    """The run that is followed, once it begins."""
+def _wait_for_run(source: RunSource) -> Run:
+    """Returns the run once its header is in the file."""
 
-    def waits() -> None:
-        _say(f"waiting for a run to begin in {source.name}")
-        source.at_end = lambda: None
+    def report_idle() -> None:
+        _print(f"waiting for a run to begin in {source.name}")
+        source.on_idle = lambda: None
 
-    source.at_end = waits
-    return source.run(growing=not source.piped)
+    source.on_idle = report_idle
+    return source.run(growing=not source.is_stdin)

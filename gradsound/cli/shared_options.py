@@ -1,103 +1,124 @@
-"""Options of the command line that several commands have, and what is made of them."""
+"""Options that several commands share (run, layers, preset, speed), and their values."""
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradsound.cli.load_voice import named
+from gradsound.cli.argument_types import file_path, parse_time
+from gradsound.cli.load_voice import load_voice
 from gradsound.music.pitch import SCALES, LogPitch
 from gradsound.music.presets import PRESETS, Preset, find_preset
-from gradsound.name_matching import unknown
+from gradsound.name_matching import describe_unknown
 from gradsound.open_run import open_run
-from gradsound.rendering.locate import seconds
 from gradsound.synth.voices.builtin import VOICES
 
 if TYPE_CHECKING:
+    import argparse
+    from pathlib import Path
+
     from gradsound.cli.progress import Progress
     from gradsound.runs.model import Run
     from gradsound.synth.voices.builtin import Voice
 
-# What says how a run sounds, of which a sound is in no need.
-OF_RUN = (
+# Options that apply to run files only, not to a rendered sound.
+RUN_OPTIONS = (
     *("preset", "voice", "band", "scale", "invert", "baseline"),
     *("speed", "duration", "layers", "norms"),
 )
-USUAL = {"preset": "notes", "speed": 1.0}
-VOICE = "a name that 'voices' lists, or module:function of your own"
+DEFAULTS = {"preset": "notes", "speed": 1.0}
+VOICE_HELP = "a name from 'gradsound voices', or module:function of your own"
 
 
-def file(text: str) -> Path:
-    """A path; one that is empty would be the working directory."""
-    if not text:
-        raise argparse.ArgumentTypeError("the name of a file is empty")
-    return Path(text)
+def add_run(command: argparse.ArgumentParser, alternative: str = "") -> None:
+    """Adds the run and the options that choose its layers and norms.
 
-
-def add_output(command: argparse.ArgumentParser, what: str) -> None:
-    """Adds where to write."""
+    Args:
+        command: The command's parser.
+        alternative: Another kind of input that the command reads, for the help.
+    """
+    kinds = f"a run file, or a log of another tool{alternative and f', {alternative}'}"
+    command.add_argument("run", type=file_path, metavar="run.jsonl", help=kinds)
     command.add_argument(
-        "-o", "--output", type=file, required=True, metavar="FILE", help=what
+        "--layers",
+        action="append",
+        metavar="GLOB",
+        help="only the layers whose names match, such as 'encoder.*'; repeatable",
+    )
+    command.add_argument(
+        "--norms",
+        action="append",
+        metavar="GLOB",
+        help="values of another tool's log that are norms, such as 'grad_norm*' "
+        "(found by their names); repeatable",
     )
 
 
-def step_number(text: str) -> int:
-    """A number of a step, as captions have it: 13912 or 13,912."""
-    try:
-        return int(text.replace(",", ""))
-    except ValueError:
-        message = f"must be a whole number, got {text!r}"
-        raise argparse.ArgumentTypeError(message) from None
+def add_output(command: argparse.ArgumentParser, contents: str) -> None:
+    """Adds the path of the file that the command writes."""
+    command.add_argument(
+        "-o", "--output", type=file_path, required=True, metavar="FILE", help=contents
+    )
 
 
 def add_speed(command: argparse._ActionsContainer) -> None:
-    """Adds how much faster."""
-    usual = USUAL["speed"]
+    """Adds the speed of the steps."""
+    default = DEFAULTS["speed"]
     command.add_argument(
-        "--speed", type=float, default=usual, metavar="TIMES", help="times faster (1)"
+        "--speed",
+        type=float,
+        default=default,
+        metavar="TIMES",
+        help="steps this many times faster, at the same pitch (1)",
     )
 
 
 def add_duration(command: argparse._ActionsContainer) -> None:
-    """Adds how long it may last."""
+    """Adds the longest duration of the sound."""
     command.add_argument(
-        "--duration", metavar="TIME", help="fit it into that: 60 (seconds) or 1:00"
+        "--duration",
+        metavar="TIME",
+        help="fit the run into this time: 60 (seconds) or 1:00",
     )
 
 
 def add_sound(command: argparse._ActionsContainer) -> None:
-    """Adds how a run sounds: a preset, and what is to be otherwise."""
+    """Adds the preset, and the options that change one of its settings."""
     names = ", ".join(sorted(PRESETS))
-    usual = USUAL["preset"]
-    command.add_argument("--preset", default=usual, metavar="NAME", help=f"{names} (notes)")
-    command.add_argument("--voice", metavar="VOICE", help=f"{VOICE} (the preset's)")
+    default = DEFAULTS["preset"]
+    command.add_argument(
+        "--preset", default=default, metavar="NAME", help=f"{names} (notes)"
+    )
+    command.add_argument(
+        "--voice", metavar="VOICE", help=f"{VOICE_HELP} (the preset's voices)"
+    )
     command.add_argument(
         "--band",
         action="append",
         metavar="NAME=GLOB",
-        help="gather the layers that match, such as 'mlp=*.mlp.*'; may be repeated",
+        help="group the layers that match into a band: 'mlp=*.mlp.*'; repeatable",
     )
     command.add_argument(
-        "--scale", metavar="NAME", help=f"notes there are: {', '.join(SCALES)} (any)"
+        "--scale", metavar="NAME", help=f"musical scale: {', '.join(SCALES)} (any)"
     )
-    command.add_argument("--invert", action="store_true", help="larger norms are lower")
+    command.add_argument(
+        "--invert", action="store_true", help="give larger norms lower pitches"
+    )
     command.add_argument(
         "--baseline",
         choices=("fixed", "running"),
-        help="what norms are measured by: 1, or what is usual of each (fixed)",
+        help="compare norms with 1, or with their running median (fixed)",
     )
 
 
-def preset_of(options: argparse.Namespace) -> Preset:
-    """The preset that options ask for.
+def get_preset(options: argparse.Namespace) -> Preset:
+    """Returns the preset, changed by --voice, --scale, --invert, --baseline and --band.
 
     Raises:
-        ValueError: If there is none, or it has not what they change.
-        VoiceError: If the voice cannot be found or compiled.
+        ValueError: If the name is unknown, or the preset lacks a setting to change.
+        VoiceError: If the voice cannot be imported or compiled.
     """
-    preset = find_preset(options.preset, voice_of(options))
+    preset = find_preset(options.preset, get_voice(options))
     changes: dict[str, Any] = {}
     if options.scale is not None or options.invert:
         if not isinstance(preset.pitch, LogPitch):
@@ -119,38 +140,38 @@ def preset_of(options: argparse.Namespace) -> Preset:
     return replace(preset, **changes) if changes else preset
 
 
-def voice_of(options: argparse.Namespace) -> Voice | None:
-    """The voice that options ask for, if any.
+def get_voice(options: argparse.Namespace) -> Voice | None:
+    """Returns the voice of --voice; None without that option.
 
     Raises:
-        ValueError: If there is none of that name.
-        VoiceError: If a user's own cannot be found.
+        ValueError: If the name is unknown.
+        VoiceError: If a user's own voice cannot be imported.
     """
     voice = options.voice
     if voice is not None and ":" not in voice and voice not in VOICES:
-        raise ValueError(f"{unknown('voice', voice, VOICES)}; or module:function")
-    return None if voice is None else named(voice)
+        raise ValueError(f"{describe_unknown('voice', voice, VOICES)}; or module:function")
+    return None if voice is None else load_voice(voice)
 
 
-def duration_of(options: argparse.Namespace) -> float | None:
-    """The seconds that it may last, if there is a limit.
+def get_duration(options: argparse.Namespace) -> float | None:
+    """Returns the seconds of --duration; None without that option.
 
     Raises:
-        ValueError: If it is no time.
+        ValueError: If it is not a time.
     """
-    return None if options.duration is None else seconds(options.duration)
+    return None if options.duration is None else parse_time(options.duration)
 
 
-def run_of(options: argparse.Namespace, progress: Progress) -> Run:
-    """The run that options name, of the layers that they choose; raises as `selected`."""
-    return selected(options.run, options, progress)
+def get_run(options: argparse.Namespace, progress: Progress) -> Run:
+    """Opens the run of the command as `open_selection` does, and raises its errors."""
+    return open_selection(options.run, options, progress)
 
 
-def selected(path: Path, options: argparse.Namespace, progress: Progress) -> Run:
-    """A run of the layers that options choose, whose steps are counted.
+def open_selection(path: Path, options: argparse.Namespace, progress: Progress) -> Run:
+    """Opens a run, counts its steps for the progress and selects the layers of --layers.
 
     Raises:
         OSError, RunFormatError, ValueError: As `open_run` and `Run.select`.
     """
-    run = progress.counted(open_run(path, norms=options.norms))
+    run = progress.count_steps(open_run(path, norms=options.norms))
     return run if options.layers is None else run.select(options.layers)

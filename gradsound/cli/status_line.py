@@ -1,4 +1,4 @@
-"""A line at the bottom of the terminal, which changes; nothing where there is none."""
+"""The line at the bottom of the terminal: a command's progress, or the step that plays."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ import warnings
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from gradsound.cli.output import printable
+from gradsound.cli.output import escape_unprintable
 
 if TYPE_CHECKING:
     from typing import TextIO
 
-_COLUMNS = 80  # where a terminal does not say
+_COLUMNS = 80  # characters; the width of a terminal that reports none
 
 
 class StatusLine:
-    """A line on standard error, which is gone at the end; warnings are printed above it.
+    """A line on standard error that the command erases at its end.
 
-    It is written over by itself, or by spaces: no escape code is printed, so that any
-    terminal will do. Several threads may use it.
+    Warnings are printed above it. The line overwrites itself with spaces and backspaces
+    instead of escape codes, so every terminal shows it. Several threads may use it.
 
     Attributes:
-        visible: Whether there is a terminal.
+        visible: Whether standard error is a terminal; if not, the line is never printed.
     """
 
     def __init__(self) -> None:
         self.visible = sys.stderr.isatty()
-        self._shown, self._lock = "", threading.Lock()
+        self._text, self._lock = "", threading.Lock()
         self._showwarning = warnings.showwarning
 
     def __enter__(self) -> StatusLine:
         if self.visible:
-            warnings.showwarning = self._warn
+            warnings.showwarning = self._print_warning
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -44,49 +44,49 @@ class StatusLine:
             self._write("")
 
     def show(self, text: str) -> None:
-        """Shows a text, in place of the last."""
+        """Replaces the line, cut to the width of the terminal."""
         if self.visible and _in_foreground():
             with self._lock:
                 self._write(text[: _columns() - 1])
 
-    def above(self, text: str) -> None:
-        """Prints a line that stays, whether there is a terminal or not."""
+    def print_above(self, text: str) -> None:
+        """Prints a line that stays, with or without a terminal."""
         with self._lock:
-            shown = self._shown
+            line = self._text
             self._write("")
-            with suppress(OSError):  # nobody is left who could read it
-                sys.stderr.write(f"{printable(text)}\n")
+            with suppress(OSError):  # a closed standard error must not end the command
+                sys.stderr.write(f"{escape_unprintable(text)}\n")
                 sys.stderr.flush()
-            self._write(shown)
+            self._write(line)
 
     def _write(self, text: str) -> None:
-        if text == self._shown:
+        if text == self._text:
             return
-        rest = len(self._shown) - len(text)
-        over = " " * rest + "\b" * rest if text else " " * rest + "\r"
+        surplus = len(self._text) - len(text)
+        erasure = " " * surplus + ("\b" * surplus if text else "\r")
         with suppress(OSError):
-            sys.stderr.write(f"\r{text}{over}")
+            sys.stderr.write(f"\r{text}{erasure}")
             sys.stderr.flush()
-        self._shown = text
+        self._text = text
 
-    def _warn(
+    def _print_warning(
         self,
         message: Warning | str,
         category: type[Warning],
         filename: str,
         lineno: int,
-        file: TextIO | None = None,  # noqa: ARG002 (as warnings.showwarning)
+        file: TextIO | None = None,  # noqa: ARG002 (the signature of warnings.showwarning)
         line: str | None = None,
     ) -> None:
-        told = warnings.formatwarning(message, category, filename, lineno, line)
-        self.above(told.rstrip())
+        text = warnings.formatwarning(message, category, filename, lineno, line)
+        self.print_above(text.rstrip())
 
 
 def _in_foreground() -> bool:
-    """Whether the terminal is ours at present; a shell may have put us aside."""
+    """Returns whether the terminal is ours; a shell may have moved us to the background."""
     try:
         return os.tcgetpgrp(sys.stderr.fileno()) == os.getpgrp()
-    except (AttributeError, OSError):  # not POSIX, or a terminal without shell
+    except (AttributeError, OSError):  # not POSIX, or a terminal without a shell
         return True
 
 

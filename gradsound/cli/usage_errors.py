@@ -1,4 +1,4 @@
-"""argparse, but wrong usage is one line, as is whatever else is wrong."""
+"""The argument parser of all commands: wrong usage becomes a one-line error."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from gradsound.cli.output import finish, write
+from gradsound.cli.output import flush, print_text
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
@@ -16,18 +16,18 @@ class Parser(argparse.ArgumentParser):
     """A parser that raises ValueError for wrong usage, and OSError for unwritten help."""
 
     def error(self, message: str) -> NoReturn:
-        """As argparse's, without the usage of all options."""
-        what = message.removeprefix("argument ")
-        raise ValueError(f"{what}; '{self.prog} --help' tells more")
+        """Raises ValueError with argparse's message, without the usage of all options."""
+        fault = message.removeprefix("argument ")
+        raise ValueError(f"{fault}; see '{self.prog} --help'")
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
-        """As argparse's, once what was printed is written."""
-        finish()
+        """Exits as argparse does, after the help is written."""
+        flush()
         super().exit(status, message)
 
     def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
-        # argparse itself passes over help that cannot be written.
+        # argparse ignores a help text that it cannot write.
         if file is sys.stdout or file is None:
-            write(message)
+            print_text(message)
         else:
             super()._print_message(message, file)

@@ -1,1 +1,1 @@
-"""Callbacks for frameworks that own the loop; each module imports its framework."""
+"""Callbacks for frameworks that own the training loop, one module for each framework."""

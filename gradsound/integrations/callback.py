@@ -1,4 +1,4 @@
-"""What a callback hears: the optimizers of a training, from its beginning to its end."""
+"""Attachments of one training of a framework: one for each optimizer."""
 
 from __future__ import annotations
 
@@ -12,65 +12,66 @@ from gradsound.output.formats import check_path
 from gradsound.workers.sinks import PageSink
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from torch import nn
     from torch.amp import GradScaler
     from torch.optim import Optimizer
 
     from gradsound.attachment import Attachment
 
-_KNOWN = ("model", "optimizer", "scaler")  # to the framework, so not to be given
+_FRAMEWORK_OPTIONS = ("model", "optimizer", "scaler")  # the framework supplies these
 
 
 class AttachedTraining:
-    """Attaches to each optimizer of a training, until that ends.
+    """Attaches to each optimizer of a training, until the training ends.
 
-    A copy, pickled or not, has the options, and hears nothing.
+    A copy, pickled or not, keeps the options and has no attachment.
 
     Args:
         web: As for `gradsound.listen`.
         options: As for `gradsound.attach`.
 
+    Attributes:
+        options: Options for `gradsound.attach`, checked.
+
     Raises:
-        TypeError: If there is no such option, or preset or voice is something else.
-        ValueError: If it is to be heard both ways, or wav, preset or port is none.
+        TypeError: If an option is unknown, or preset or voice has a wrong type.
+        ValueError: If both live and web are given, or wav, preset or port is invalid.
         OSError: If the sound file cannot be written.
-        MissingExtraError: If websockets is not installed, and a page is asked for.
+        MissingExtraError: If websockets is not installed and web is given.
     """
 
     def __init__(self, web: bool | int, options: dict[str, Any]) -> None:
-        self._options = _checked(web, options)
+        self.options = _checked_options(web, options)
         self._attachments: dict[int, Attachment] = {}  # by the id of their optimizer
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_attachments": {}}
 
-    def begin(
+    def attach(
         self,
         model: nn.Module,
-        optimizers: Sequence[Optimizer | None],
+        optimizer: Optimizer | None,
         scaler: GradScaler | None = None,
+        **changes: Any,
     ) -> None:
-        """Attaches, after an end to what may be left of a training that failed.
+        """Attaches to one optimizer of a training; `end` comes before the first.
 
-        Of several optimizers each has its files (run.optimizer1.jsonl), and the first is
-        what is heard live; None is whichever steps.
+        Args:
+            model: As for `gradsound.attach`.
+            optimizer: As for `gradsound.attach`.
+            scaler: As for `gradsound.attach`.
+            **changes: Options that differ for this optimizer.
 
         Raises:
-            As `gradsound.attach`.
+            TypeError, ValueError, OSError: As `gradsound.attach`.
         """
-        self.end()
-        for index, optimizer in enumerate(optimizers):
-            options = self._options
-            if len(optimizers) > 1:
-                options = _of_optimizer(index, options)
-            self._attachments[id(optimizer)] = attach(
-                model, optimizer, scaler=scaler, **options
-            )
+        options = self.options | changes
+        self._attachments[id(optimizer)] = attach(
+            model, optimizer, scaler=scaler, **options
+        )
 
     def log_values(self, optimizer: Optimizer, **values: object) -> None:
-        """Records values with the next step of an optimizer."""
+        """Records values with the optimizer's next step."""
         if (attachment := self._attachments.get(id(optimizer))) is not None:
             attachment.log_values(**values)
 
@@ -80,13 +81,17 @@ class AttachedTraining:
             self._attachments.popitem()[1].close()
 
 
-def _checked(web: bool | int, options: dict[str, Any]) -> dict[str, Any]:
-    """Options for `attach`, with what is wrong of them found before any training.
+def _checked_options(web: bool | int, options: dict[str, Any]) -> dict[str, Any]:
+    """Returns the options for `attach`, checked before the framework prepares a training.
 
     Raises:
-        As `AttachedTraining`.
+        TypeError, ValueError, OSError, MissingExtraError: As `AttachedTraining`.
     """
-    names = [name for name in inspect.signature(attach).parameters if name not in _KNOWN]
+    names = [
+        name
+        for name in inspect.signature(attach).parameters
+        if name not in _FRAMEWORK_OPTIONS
+    ]
     for name in options:
         if name not in names:
             raise TypeError(
@@ -100,13 +105,3 @@ def _checked(web: bool | int, options: dict[str, Any]) -> dict[str, Any]:
     if web is False:
         return options
     return options | {"live": PageSink(port=None if web is True else web)}
-
-
-def _of_optimizer(index: int, options: dict[str, Any]) -> dict[str, Any]:
-    """Those of one among several optimizers: files of its own; the first plays."""
-    own = {"log": "run.jsonl"} | options
-    for name in ("log", "wav"):
-        if own.get(name) is not None:
-            path = Path(own[name])
-            own[name] = path.with_name(f"{path.stem}.optimizer{index}{path.suffix}")
-    return own if index == 0 else own | {"live": False}

@@ -1,11 +1,12 @@
-"""A callback for Lightning's Trainer."""
+"""LightningCallback: attaches to a fit of Lightning's Trainer."""
 
 from __future__ import annotations
 
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if find_spec("pytorch_lightning") and not find_spec("lightning"):  # its other name
+if find_spec("pytorch_lightning") and not find_spec("lightning"):  # its older package name
     from pytorch_lightning import Callback
 else:
     from lightning.pytorch import Callback  # type: ignore[assignment]
@@ -18,53 +19,66 @@ if TYPE_CHECKING:
 
 
 class LightningCallback(Callback):
-    """Listens to a fit: ``Trainer(callbacks=[LightningCallback(wav="run.wav")])``.
+    """Records each fit of a Lightning Trainer, and plays it live if asked.
 
-    With every step of an optimizer its ``loss``, ``lr`` and ``epoch`` are recorded. The
-    loss is what was differentiated since the step before: with accumulated batches, their
-    mean. Of several optimizers each has its files (run.optimizer1.jsonl). Files are
-    finished when training ends, however that comes; nothing is in checkpoints.
+    It records ``loss``, ``lr`` and ``epoch`` with every optimizer step. The loss is the
+    mean of the losses that Lightning differentiated since the step before. With several
+    optimizers, each gets files of its own (run.optimizer1.jsonl). The files are complete
+    after training ends, with or without an exception. Checkpoints contain nothing of it.
 
     Args:
-        web: Whether to play in a browser, or on which port, as for `gradsound.listen`.
-        **options: As for `gradsound.attach`; the scaler is known.
+        web: Whether to play on a page, or the page's port, as for `gradsound.listen`.
+        **options: As for `gradsound.attach`; Lightning supplies the scaler.
 
     Raises:
-        TypeError, ValueError, OSError: If there is no such option, or web, wav, preset or
-            voice is not what it should be; what else is wrong is found at the start.
-        MissingExtraError: If websockets is not installed, and a page is asked for.
+        TypeError, ValueError, OSError: If an option is unknown, or web, wav, preset or
+            voice is invalid. `attach` checks the other options when training starts.
+        MissingExtraError: If websockets is not installed and web is given.
+
+    Example:
+        >>> import gradsound
+        >>> from lightning.pytorch import Trainer
+        >>> callback = gradsound.LightningCallback(log="fit.jsonl", wav="fit.wav")
+        >>> trainer = Trainer(accelerator="cpu", logger=False, callbacks=[callback])
     """
 
     def __init__(self, *, web: bool | int = False, **options: Any) -> None:
         self._training = AttachedTraining(web, options)
-        self._loss: Tensor | None = None
+        self._loss_sum: Tensor | None = None
 
     def on_train_start(self, trainer: Any, pl_module: nn.Module) -> None:
-        """Attaches: here a checkpoint is loaded, and the model is where it trains."""
-        self._loss = None
-        # A module without an optimizer is given one of no parameters.
+        """Attaches: Lightning has loaded the checkpoint and moved the model by now."""
+        self._loss_sum = None
+        # Lightning gives a module without optimizers one that holds no parameter.
         own = {*pl_module.parameters()}
         optimizers = [
             one
             for one in trainer.optimizers
             if any(not own.isdisjoint(group["params"]) for group in one.param_groups)
         ]
-        self._training.begin(pl_module, optimizers or [None], _scaler(trainer))
+        self._training.end()  # of a fit that failed
+        for index, optimizer in enumerate(optimizers or [None]):
+            changes = {}
+            if len(optimizers) > 1:
+                changes = _changes_of_optimizer(index, self._training.options)
+            self._training.attach(pl_module, optimizer, _scaler(trainer), **changes)
 
     def on_before_backward(self, trainer: Any, _: nn.Module, loss: Tensor) -> None:
-        """Adds up what is differentiated until the next step."""
+        """Adds the loss of a batch to the sum of the next step."""
         loss = loss.detach()
         if (scaler := _scaler(trainer)) is not None:
-            loss = loss / scaler.scale(loss.new_ones(()))  # which does not wait for a GPU
-        self._loss = loss if self._loss is None else self._loss + loss
+            loss = loss / scaler.scale(
+                loss.new_ones(())
+            )  # get_scale() would wait for a GPU
+        self._loss_sum = loss if self._loss_sum is None else self._loss_sum + loss
 
     def on_before_optimizer_step(
         self, trainer: Any, _: nn.Module, optimizer: Optimizer
     ) -> None:
-        """Notes what belongs to the step that comes."""
+        """Records the values of the next step."""
         values = {"lr": optimizer.param_groups[0]["lr"], "epoch": trainer.current_epoch}
-        if self._loss is not None:
-            values["loss"], self._loss = self._loss, None
+        if self._loss_sum is not None:
+            values["loss"], self._loss_sum = self._loss_sum, None
         self._training.log_values(optimizer, **values)
 
     def on_train_end(self, *_: Any, **__: Any) -> None:
@@ -76,3 +90,13 @@ class LightningCallback(Callback):
 
 def _scaler(trainer: Any) -> Any:
     return getattr(trainer.precision_plugin, "scaler", None)
+
+
+def _changes_of_optimizer(index: int, options: dict[str, Any]) -> dict[str, Any]:
+    """Returns what differs for one of several optimizers: its files; one plays live."""
+    changes: dict[str, Any] = {} if index == 0 else {"live": False}
+    for name, default in (("log", "run.jsonl"), ("wav", None)):
+        if (file := options.get(name, default)) is not None:
+            path = Path(file)
+            changes[name] = path.with_name(f"{path.stem}.optimizer{index}{path.suffix}")
+    return changes

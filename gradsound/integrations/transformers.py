@@ -1,4 +1,4 @@
-"""A callback for the Trainer of Hugging Face's transformers."""
+"""TransformersCallback: attaches to a training of Hugging Face's Trainer."""
 
 from __future__ import annotations
 
@@ -10,46 +10,55 @@ from gradsound.integrations.callback import AttachedTraining
 
 
 class TransformersCallback(TrainerCallback):
-    """Listens to ``Trainer(..., callbacks=[TransformersCallback(wav="run.wav")])``.
+    """Records each training of a Hugging Face Trainer, and plays it live if asked.
 
-    With every step its ``lr`` and ``epoch`` are recorded, and with the step that follows
-    a log, the ``loss`` that was logged: the Trainer tells it to nobody sooner. With
-    ``logging_steps=1`` each step so has the loss of the one before it.
+    It records ``lr`` and ``epoch`` with every step. The Trainer reports the ``loss`` one
+    step late, so the callback records it with the following step. With
+    ``logging_steps=1``, each step has the loss of the step before.
 
-    Files are finished when training ends. Of an exception the Trainer says nothing: then
-    that is when it trains again, at `close`, or when the program ends.
+    The files are complete after training ends. The Trainer does not report an exception:
+    then the files are complete when it trains again, after `close`, or at the end of the
+    program.
 
     Args:
-        web: Whether to play in a browser, or on which port, as for `gradsound.listen`.
-        **options: As for `gradsound.attach`; the scaler is known.
+        web: Whether to play on a page, or the page's port, as for `gradsound.listen`.
+        **options: As for `gradsound.attach`; the Trainer supplies the scaler.
 
     Raises:
-        TypeError, ValueError, OSError: If there is no such option, or web, wav, preset or
-            voice is not what it should be; what else is wrong is found at the start.
-        MissingExtraError: If websockets is not installed, and a page is asked for.
+        TypeError, ValueError, OSError: If an option is unknown, or web, wav, preset or
+            voice is invalid. `attach` checks the other options when training starts.
+        MissingExtraError: If websockets is not installed and web is given.
+
+    Example:
+        >>> import gradsound
+        >>> from transformers import TrainerCallback
+        >>> callback = gradsound.TransformersCallback(log="gpt2.jsonl", wav="gpt2.wav")
+        >>> isinstance(callback, TrainerCallback)  # Trainer(..., callbacks=[callback])
+        True
     """
 
     def __init__(self, *, web: bool | int = False, **options: Any) -> None:
         self._training = AttachedTraining(web, options)
 
-    def on_train_begin(self, *_: Any, **given: Any) -> None:
-        """Attaches: here the Trainer has prepared the model and the optimizer."""
-        optimizer = given["optimizer"]  # Accelerate's, around one of torch
+    def on_train_begin(self, *_: Any, **context: Any) -> None:
+        """Attaches: the Trainer has prepared the model and the optimizer by now."""
+        optimizer = context["optimizer"]  # Accelerate's wrapper of a torch optimizer
         scaler = getattr(optimizer, "scaler", None)
-        self._training.begin(given["model"], [optimizer], scaler)
+        self._training.end()  # of a training that failed
+        self._training.attach(context["model"], optimizer, scaler)
 
-    def on_step_begin(self, *event: Any, **given: Any) -> None:
-        """Notes what belongs to the step that comes."""
+    def on_step_begin(self, *event: Any, **context: Any) -> None:
+        """Records learning rate and epoch with the next step."""
         _, state, _ = event
-        optimizer, epoch = given["optimizer"], int(state.epoch or 0)
+        optimizer, epoch = context["optimizer"], int(state.epoch or 0)
         self._training.log_values(
             optimizer, lr=optimizer.param_groups[0]["lr"], epoch=epoch
         )
 
-    def on_log(self, *_: Any, **given: Any) -> None:
-        """Notes the loss, if there is one: evaluation logs too."""
-        if "loss" in given["logs"]:
-            self._training.log_values(given["optimizer"], loss=given["logs"]["loss"])
+    def on_log(self, *_: Any, **context: Any) -> None:
+        """Records the loss with the next step; logs of an evaluation have no loss."""
+        if "loss" in context["logs"]:
+            self._training.log_values(context["optimizer"], loss=context["logs"]["loss"])
 
     def on_train_end(self, *_: Any, **__: Any) -> None:
         """Finishes the files."""

@@ -1,1 +1,1 @@
-"""Hearing steps as they come: the processes beside the training, and what they play."""
+"""Playback of a run step by step: the conductor, its backlog and the sound device."""

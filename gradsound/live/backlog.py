@@ -1,4 +1,4 @@
-"""Moments that wait to be heard: every one in turn, or all as one."""
+"""Queues of moments that were read but not played: first in first out, or merged."""
 
 from __future__ import annotations
 
@@ -11,69 +11,91 @@ from gradsound.music.moments import merge_moments
 if TYPE_CHECKING:
     from gradsound.music.moments import Moment
 
-_READ_AHEAD = 16  # moments
-_POLL_SECONDS = 0.1  # seconds to wait for room, at most
+_READ_AHEAD = 16  # moments; bounds the memory of a reader that is faster than the sound
+_POLL_SECONDS = 0.1  # wait for room, at most; the reader must notice that it was stopped
 
 
 class Backlog(Protocol):
-    """Moments that were read and not yet played."""
+    """Holds the moments that the reader thread put and the player has not popped."""
 
     def put(self, moment: Moment) -> bool:
-        """Adds one; may wait for a moment for room, and returns whether there was."""
+        """Adds a moment. Returns False if the queue stays full for 0.1 s."""
 
-    def take(self) -> Moment | None:
-        """The next to play, if there is one."""
+    def pop(self) -> Moment | None:
+        """Removes and returns the next moment; None if the backlog is empty."""
 
     def empty(self) -> bool:
-        """Whether there is none."""
+        """Returns whether the backlog holds no moment."""
 
 
 class FifoBacklog:
-    """Keeps every moment, as far as there is room."""
+    """Keeps up to 16 moments in the order in which they were put.
+
+    Example:
+        >>> backlog = FifoBacklog()
+        >>> backlog.put("step 0"), backlog.put("step 1")
+        (True, True)
+        >>> backlog.pop(), backlog.pop(), backlog.pop()
+        ('step 0', 'step 1', None)
+    """
 
     def __init__(self) -> None:
         self._moments: queue.Queue[Moment] = queue.Queue(_READ_AHEAD)
 
     def put(self, moment: Moment) -> bool:
-        """As `Backlog.put`."""
+        """Implements `Backlog.put`."""
         try:
             self._moments.put(moment, timeout=_POLL_SECONDS)
         except queue.Full:
             return False
         return True
 
-    def take(self) -> Moment | None:
-        """As `Backlog.take`."""
+    def pop(self) -> Moment | None:
+        """Implements `Backlog.pop`."""
         try:
             return self._moments.get_nowait()
         except queue.Empty:
             return None
 
     def empty(self) -> bool:
-        """As `Backlog.empty`."""
+        """Implements `Backlog.empty`."""
         return self._moments.empty()
 
 
 class MergingBacklog:
-    """Keeps one moment that has what is remarkable of all that came."""
+    """Merges all waiting moments into one; each layer keeps its largest norm.
+
+    Example:
+        >>> import numpy as np
+        >>> from gradsound.music.moments import Moment
+        >>> from gradsound.runs.model import Step
+        >>> backlog = MergingBacklog()
+        >>> for number, norm in enumerate([1.0, 50.0, 2.0]):
+        ...     norms = np.array([norm], np.float32)
+        ...     step = Step(number, number / 100, norms, np.zeros(1, bool))
+        ...     _ = backlog.put(Moment(number, step))
+        >>> merged = backlog.pop()
+        >>> merged.first, merged.step.number, merged.step.norms.tolist()
+        (0, 2, [50.0])
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._moment: Moment | None = None
 
     def put(self, moment: Moment) -> bool:
-        """As `Backlog.put`."""
+        """Implements `Backlog.put`; never waits and always returns True."""
         with self._lock:
-            kept = self._moment
-            self._moment = moment if kept is None else merge_moments(kept, moment)
+            earlier = self._moment
+            self._moment = moment if earlier is None else merge_moments(earlier, moment)
         return True
 
-    def take(self) -> Moment | None:
-        """As `Backlog.take`."""
+    def pop(self) -> Moment | None:
+        """Implements `Backlog.pop`."""
         with self._lock:
             moment, self._moment = self._moment, None
         return moment
 
     def empty(self) -> bool:
-        """As `Backlog.empty`."""
+        """Implements `Backlog.empty`."""
         return self._moment is None

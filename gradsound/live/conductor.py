@@ -1,4 +1,4 @@
-"""Conducting: what of a run sounds next, every step in turn or as they come."""
+"""The conductor: reads a run and chooses the score to play next."""
 
 from __future__ import annotations
 
@@ -23,18 +23,19 @@ if TYPE_CHECKING:
     from gradsound.synth.score import Score
     from gradsound.synth.sequencer import Sequencer
 
-FASTEST = 1 / 15  # seconds from step to step; faster ones the ear does not follow
-_LEARNT = 256  # moments at a time
-_AT_ONCE = 64  # steps that come live, at most
+MIN_STEP_SECONDS = 1 / 15  # between steps; the ear does not follow faster ones
+_LEARN_AT_ONCE = 256  # moments; one call of the composer costs more than one moment
+_LIVE_AT_ONCE = 64  # live steps, at most, that the alarm detector gets in one call
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Passage:
-    """What sounds next.
+    """A score to play next.
 
     Attributes:
-        score: Its notes.
-        moment: The steps that it is of; None if it is of none.
+        score: The notes.
+        moment: The steps that the notes sonify; None for silence, drones and alarms
+            between steps.
     """
 
     score: Score
@@ -42,23 +43,45 @@ class Passage:
 
 
 class Conductor:
-    """Reads a run, in a thread, and says what sounds next.
+    """Reads a run in a thread and composes the next passage when the player asks for it.
+
+    A conductor that is not live plays every step in order. A live conductor plays a step
+    as soon as it arrives; steps that arrive within 1/15 s of the last one are merged.
 
     Args:
-        run: What to play; its steps are read once, and may come as they are made.
+        run: The run to play. The thread iterates its steps once; they may still grow.
         preset: How steps sound.
-        live: Whether a step sounds when it comes, several that come too fast as one, or
-            each in its turn. If it does, whoever reads must `take_in` before it waits.
-        hold: Seconds that a drone goes on where no step comes.
-        begin: Number of the first step to be heard. Those before are only known, so that
-            later ones are heard against them; infinity is that of none before `catch_up`.
-        knew: Called with such steps, as moments, by the thread that reads.
-        came: Called when there is something to play, by the thread that reads.
+        live: Whether to merge steps that arrive too fast. The thread that feeds a live
+            run calls `queue_steps` before it waits for more of the file.
+        hold: Seconds that a drone goes on while no step arrives.
+        first_step: Number of the first step to play. Earlier steps only update the
+            running statistics; math.inf plays no step until `catch_up`.
+        on_learned: Called by the reader thread with the moments of earlier steps.
+        on_ready: Called by the reader thread when a moment is ready to play.
 
     Attributes:
-        composer: What composes; its captions are for whoever plays.
-        number: That of the step that sounds; -1 before the first.
-        failure: What ended the reading, if anything did.
+        composer: Composes the scores; the player takes its captions.
+        step_number: Number of the step that sounds; -1 before the first.
+        failure: The exception that ended the reading, if any.
+
+    Example:
+        >>> import gradsound
+        >>> import numpy as np
+        >>> from gradsound.runs.model import Header, Run, Step
+        >>> from gradsound.synth.sequencer import Sequencer
+        >>> step = Step(0, 0.0, np.ones(1, np.float32), np.zeros(1, bool))
+        >>> run = Run(Header(layers=("head",), parameters=(1,), start=""), [step])
+        >>> conductor = Conductor(run, gradsound.PRESETS["notes"], live=False, hold=0.1)
+        >>> sequencer = Sequencer(44_100, channels=2)
+        >>> conductor.start()
+        >>> while not conductor.finished:
+        ...     for passage in conductor.next_passages(sequencer):
+        ...         _ = sequencer.schedule(passage.score)
+        ...     sequencer.frame += sequencer.frames_left
+        >>> conductor.step_number
+        0
+        >>> [caption.text for caption in conductor.composer.captions]
+        ['step 0: end of the run: 1 step']
     """
 
     def __init__(
@@ -68,126 +91,133 @@ class Conductor:
         *,
         live: bool,
         hold: float,
-        begin: float = 0,
-        knew: Callable[[list[Moment]], object] = lambda _: None,
-        came: Callable[[], object] = lambda: None,
+        first_step: float = 0,
+        on_learned: Callable[[list[Moment]], object] = lambda _: None,
+        on_ready: Callable[[], object] = lambda: None,
     ) -> None:
         self._run, self._live, self._hold = run, live, hold
-        self._begin, self._knew, self._came = begin, knew, came
-        self._steps: list[Step] = []  # that were read, and not yet looked at
-        self._known: list[Moment] = []  # not yet learnt
+        self._first_step = first_step
+        self._on_learned, self._on_ready = on_learned, on_ready
+        self._read_steps: list[Step] = []  # not yet given to the alarm detector
+        self._unlearned: list[Moment] = []  # before first_step, not yet in the statistics
         self.composer = Composer(run.header.layers, preset)
-        self._watch = RunDetector(run.header.layers, preset.thresholds)
-        self._waiting: Backlog = MergingBacklog() if live else FifoBacklog()
-        self._begun = -FASTEST  # seconds; the moment that sounds
-        self._last = np.inf  # the last step, on the clock
-        self._finished = self._stopped = False
-        self.number = -1
+        self._detector = RunDetector(run.header.layers, preset.thresholds)
+        self._backlog: Backlog = MergingBacklog() if live else FifoBacklog()
+        self._onset = -MIN_STEP_SECONDS  # seconds; of the step that sounds
+        self._read_time = np.inf  # seconds of the clock; when the last step was read
+        self._end_composed = self._stopped = False
+        self.step_number = -1
         self.failure: Exception | None = None
         self._reader = threading.Thread(target=self._read, daemon=True)
 
-    def begin(self) -> None:
-        """Begins to read."""
+    def start(self) -> None:
+        """Starts the thread that reads the run."""
         self._reader.start()
 
     def stop(self) -> None:
-        """Reads no further."""
+        """Ends the thread after the step that it reads now."""
         self._stopped = True
 
     @property
-    def read(self) -> bool:
-        """Whether the run was read to its end."""
+    def exhausted(self) -> bool:
+        """Whether the thread has read the whole run, or failed."""
         return not self._reader.is_alive()
 
     @property
-    def begun(self) -> bool:
-        """Whether a step was read."""
-        return self._last < np.inf
+    def has_steps(self) -> bool:
+        """Whether the thread has read a step."""
+        return self._read_time < np.inf
 
     @property
-    def done(self) -> bool:
-        """Whether nothing comes any more."""
-        read = self.read  # asked first: then nothing can be put any more
-        return read and self._waiting.empty() and (self._finished or self.number < 0)
+    def finished(self) -> bool:
+        """Whether no passage follows."""
+        # Read before the backlog: afterwards the thread can put no moment any more.
+        exhausted = self.exhausted
+        over = self._end_composed or self.step_number < 0
+        return exhausted and self._backlog.empty() and over
 
-    def pause(self, placer: Sequencer) -> float:
-        """Seconds until the ear can follow another step."""
-        return max(0.0, self._begun + FASTEST - placer.now) if self._live else 0.0
+    def pause(self, sequencer: Sequencer) -> float:
+        """Returns the seconds until the ear can follow another step."""
+        if not self._live:
+            return 0.0
+        return max(0.0, self._onset + MIN_STEP_SECONDS - sequencer.time)
 
-    def next(self, placer: Sequencer) -> Iterator[Passage]:
-        """Yields what is to be played next, to be placed one by one.
+    def next_passages(self, sequencer: Sequencer) -> Iterator[Passage]:
+        """Yields the passages to play next.
 
-        It is asked for when what was placed is nearly over. Nothing may come: then a step
-        is waited for.
+        The caller asks when the placed scores are nearly over, and places each passage
+        before it takes the next one. Yields no passage while a step is awaited.
         """
-        if self._finished:
+        if self._end_composed:
             return
-        read = self.read
-        moment = None if self.pause(placer) else self._waiting.take()
+        exhausted = self.exhausted
+        moment = None if self.pause(sequencer) else self._backlog.pop()
         if moment is not None:
-            self._begun, self.number = placer.now, moment.step.number
-            yield Passage(self._composed(moment, placer.end), moment)
-        elif self.number < 0 or not self._waiting.empty():
+            self._onset, self.step_number = sequencer.time, moment.step.number
+            yield Passage(self._compose(moment, sequencer.next_start), moment)
+        elif self.step_number < 0 or not self._backlog.empty():
             pass
-        elif read:
-            self._finished = True
-            yield Passage(self.composer.finish([self._watch.end()], placer.end))
+        elif exhausted:
+            self._end_composed = True
+            yield Passage(
+                self.composer.finish([self._detector.end_alarm()], sequencer.next_start)
+            )
         elif self._live:
-            yield from self._wait(placer)
+            yield from self._idle_passages(sequencer)
 
-    def _wait(self, placer: Sequencer) -> Iterator[Passage]:
-        """What sounds where no step has come."""
-        alarm = self._watch.waited(time.monotonic() - self._last)
-        told = self.composer.idle(alarm, placer.end)
-        if told is not None:
-            yield Passage(told)
+    def _idle_passages(self, sequencer: Sequencer) -> Iterator[Passage]:
+        alarm = self._detector.detect_stall(time.monotonic() - self._read_time)
+        announcement = self.composer.idle(alarm, sequencer.next_start)
+        if announcement is not None:
+            yield Passage(announcement)
         if self.composer.drones:
-            silent = self._watch.stalled
+            silent = self._detector.stalled
             yield Passage(self.composer.hold(self._hold, silent=silent))
 
-    def _composed(self, moment: Moment, begin: float) -> Score:
-        durations = self.composer.layout.duration * self.composer.longer([moment])
+    def _compose(self, moment: Moment, begin: float) -> Score:
+        durations = self.composer.layout.duration * self.composer.duration_factors([moment])
         return self.composer.compose([moment], np.array([begin]), durations)
 
     def catch_up(self) -> None:
-        """Has every step heard that is read from now on; for the thread that reads."""
-        self.take_in()
+        """Plays every step that is read from now on; for the reader thread."""
+        self.queue_steps()
         self._learn()
-        self._begin = 0
+        self._first_step = 0
 
-    def take_in(self) -> None:
-        """Hears of what was read, before more is waited for; for the thread that reads."""
-        steps, self._steps = self._steps, []
-        for step, alarms in zip(steps, self._watch.look(steps)):
+    def queue_steps(self) -> None:
+        """Moves the steps read so far to the backlog; for the reader thread."""
+        steps, self._read_steps = self._read_steps, []
+        for step, alarms in zip(steps, self._detector.detect(steps)):
             moment = Moment(step.number, step, alarms)
-            if step.number < self._begin:
-                self._known.append(moment)
-                if len(self._known) == _LEARNT:
+            if step.number < self._first_step:
+                self._unlearned.append(moment)
+                if len(self._unlearned) == _LEARN_AT_ONCE:
                     self._learn()
             else:
                 self._learn()
-                while not (self._waiting.put(moment) or self._stopped):
+                while not (self._backlog.put(moment) or self._stopped):
                     pass
-                self._came()
+                self._on_ready()
 
     def _read(self) -> None:
         try:
             for step in self._run.steps:
-                self._last = time.monotonic()
-                self._steps.append(step)
-                # Ten at a time take hardly longer than one: time that is the training's.
-                if not self._live or len(self._steps) == _AT_ONCE:
-                    self.take_in()
+                self._read_time = time.monotonic()
+                self._read_steps.append(step)
+                # Detecting alarms in ten steps at once takes hardly longer than in one,
+                # and the training needs that time.
+                if not self._live or len(self._read_steps) == _LIVE_AT_ONCE:
+                    self.queue_steps()
                 if self._stopped:
                     return
-            self.take_in()
+            self.queue_steps()
             self._learn()
         except (OSError, ValueError) as error:
             self.failure = error
-        self._came()
+        self._on_ready()
 
     def _learn(self) -> None:
-        if self._known:
-            self.composer.learn(self._known)
-            self._knew(self._known)
-            self._known = []
+        if self._unlearned:
+            self.composer.update_statistics(self._unlearned)
+            self._on_learned(self._unlearned)
+            self._unlearned = []

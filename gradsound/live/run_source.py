@@ -1,4 +1,4 @@
-"""A file or pipe that a run is read from by a thread, and that may grow meanwhile."""
+"""The file or pipe from which a thread reads a run that may still grow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from gradsound.open_run import open_run
-from gradsound.runs.reader import lines, parse, refuse_norms
+from gradsound.runs.reader import parse_run, read_lines, refuse_norms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,81 +18,99 @@ if TYPE_CHECKING:
 
     from gradsound.runs.model import Run
 
-_POLL_SECONDS = 0.05  # seconds between looks at what grows
+_POLL_SECONDS = 0.05  # between polls of a file or pipe that may have grown
 
 
 class RunSource(io.RawIOBase):
-    """A file that one thread reads, and that ends when another closes it.
+    """A file that one thread reads until another thread closes it.
 
-    A thread that waits in a file of Python's own would keep the program from ending.
+    Python waits at exit for a thread that blocks in one of its own files; this class
+    polls, so such a thread ends within 0.05 s of `close`.
 
     Args:
-        path: Of the file; ``-`` is standard input. It may be a log of another tool, too.
+        path: A run file, or the log of another tool; ``-`` for standard input.
         norms: Globs over the names in such a log, for `gradsound.read_run`.
 
     Attributes:
-        name: What to call it.
-        piped: Whether it is standard input.
-        at_end: Called, by the thread that reads, whenever there is no more at present.
+        name: Name of the source in messages.
+        is_stdin: Whether the source is standard input.
+        on_idle: Called by the reader thread whenever it has read all data so far.
 
     Raises:
-        OSError: If it cannot be read.
-        RunFormatError: If it is a folder that has several logs.
-        ValueError: If norms are given for a run file, which says itself what they are.
+        OSError: If the file cannot be read.
+        RunFormatError: If the path is a folder with several logs.
+        ValueError: If norms are given for a run file, which names its own norms.
+
+    Example:
+        >>> import gradsound, torch
+        >>> from pathlib import Path
+        >>> model = torch.nn.Linear(2, 1)
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        >>> with gradsound.attach(model, optimizer, log="source.jsonl"):
+        ...     model(torch.ones(2)).sum().backward()
+        ...     optimizer.step()
+        >>> with RunSource(Path("source.jsonl")) as source:
+        ...     len([*source.run(growing=False).steps])
+        1
     """
 
     def __init__(self, path: Path, norms: Sequence[str] | None = None) -> None:
-        from gradsound.logs.detect import find  # of which a player has no need
+        # Here, not at the top: the process that plays a training reads no logs.
+        from gradsound.logs.detect import find_log
 
         self._path, self._norms = path, norms
-        self.piped = str(path) == "-"
-        self.name = "standard input" if self.piped else str(path)
-        self._logged = not self.piped and find(path) is not None
-        if not self._logged:
+        self.is_stdin = str(path) == "-"
+        self.name = "standard input" if self.is_stdin else str(path)
+        self._is_log = not self.is_stdin and find_log(path) is not None
+        if not self._is_log:
             refuse_norms(self.name, norms)
-        opened = 0 if self.piped else os.devnull if self._logged else path
-        self._file = open(  # noqa: SIM115 (closed with this)
-            opened, "rb", buffering=0, closefd=not self.piped
+        opened = 0 if self.is_stdin else os.devnull if self._is_log else path
+        self._file = open(  # noqa: SIM115 (close() closes it)
+            opened, "rb", buffering=0, closefd=not self.is_stdin
         )
-        self._over = False
-        self.at_end: Callable[[], object] = lambda: None
+        self._closing = False
+        self.on_idle: Callable[[], object] = lambda: None
 
     def readable(self) -> bool:
-        """As any file's."""
+        """Returns True, as `io.RawIOBase` asks of a file to read."""
         return True
 
     def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]
-        """As any file's; 0 once it is closed."""
-        with suppress(ValueError):  # closed meanwhile
+        """Reads into a buffer and returns the number of bytes; 0 once it is closed."""
+        with suppress(ValueError):  # another thread has closed the file
             if not select.select([self._file], [], [], 0)[0]:
-                self.at_end()
-            while not self._over:
+                self.on_idle()
+            while not self._closing:
                 if select.select([self._file], [], [], _POLL_SECONDS)[0]:
                     return self._file.readinto(buffer)
         return 0
 
     def close(self) -> None:
-        """Ends it, for whoever reads too."""
-        self._over = True
-        with suppress(AttributeError):  # it could not be opened; Python closes it anyway
+        """Closes the file and ends the reader thread's run."""
+        self._closing = True
+        with suppress(AttributeError):  # open() failed; Python closes the object anyway
             self._file.close()
         super().close()
 
     def run(self, *, growing: bool) -> Run:
-        """The run in it; one that grows has no end before this is closed.
+        """Returns the run in the file.
+
+        Args:
+            growing: Whether to wait for more steps at the end of the file until `close`.
 
         Raises:
-            RunFormatError: If it is no run.
-            ValueError: If it is to grow, and a log of another tool.
+            RunFormatError: If the file holds no run.
+            ValueError: If a log of another tool is to grow.
         """
-        if self._logged:
+        if self._is_log:
             if growing:
                 raise ValueError(f"{self.name}: a log of another tool cannot be followed")
             return open_run(self._path, norms=self._norms)
         file = io.BufferedReader(self)
-        return parse(self.name, lines(file, self._more) if growing else lines(file))
+        lines = read_lines(file, self._wait) if growing else read_lines(file)
+        return parse_run(self.name, lines)
 
-    def _more(self) -> bool:
-        self.at_end()
+    def _wait(self) -> bool:
+        self.on_idle()
         time.sleep(_POLL_SECONDS)
-        return not self._over
+        return not self._closing

@@ -1,4 +1,4 @@
-"""A run from standard input, kept in a file, so that it can be read again and again."""
+"""The spool of standard input: a temporary file, so that every listener can reread it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from gradsound.live.run_source import RunSource
 from gradsound.runs.model import Run
-from gradsound.runs.reader import lines, parse
+from gradsound.runs.reader import parse_run, read_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,49 +18,53 @@ if TYPE_CHECKING:
 
     from gradsound.runs.model import Step
 
-_POLL_SECONDS = 0.05  # seconds between looks at whether there is more
-_AT_ONCE = 1 << 16  # bytes
+_POLL_SECONDS = 0.05  # between polls of the spool for more lines
+_READ_BYTES = 1 << 16  # of standard input at once, at most
 
 
-def kept(stack: ExitStack) -> Run:
-    """The run on standard input, in a file that goes when the stack is unwound.
+def spool_stdin(stack: ExitStack) -> Run:
+    """Returns the run on standard input, spooled to a temporary file.
+
+    Args:
+        stack: Removes the file when it is closed.
 
     Raises:
-        RunFormatError: If it is no run.
+        RunFormatError: If standard input holds no run.
     """
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gradsound.")))
-    source, path, whole = RunSource(Path("-")), folder / "run.jsonl", threading.Event()
+    source, path, complete = RunSource(Path("-")), folder / "run.jsonl", threading.Event()
 
-    def keep() -> None:
+    def spool() -> None:
         with source, path.open("wb", buffering=0) as file:
-            while more := source.read(_AT_ONCE):
-                file.write(more)
-        whole.set()
+            while data := source.read(_READ_BYTES):
+                file.write(data)
+        complete.set()
 
     path.touch()
-    threading.Thread(target=keep, daemon=True).start()
-    steps = _Kept(path, whole)
-    return Run(parse(source.name, steps.numbered()).header, steps, source.name)
+    threading.Thread(target=spool, daemon=True).start()
+    steps = _SpooledSteps(path, complete)
+    return Run(parse_run(source.name, steps.numbered_lines()).header, steps, source.name)
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    """The steps in a file that may not be whole yet, read anew at each iteration."""
+class _SpooledSteps:
+    """The steps in a spool that may still grow; each iteration reads them anew."""
 
     path: Path
-    whole: threading.Event
+    complete: threading.Event
 
     def __iter__(self) -> Iterator[Step]:
-        yield from parse("standard input", self.numbered()).steps
+        yield from parse_run("standard input", self.numbered_lines()).steps
 
-    def numbered(self) -> Iterator[tuple[int, bytes]]:
-        """Yields its lines, as they come."""
-        whole = False
+    def numbered_lines(self) -> Iterator[tuple[int, bytes]]:
+        """Yields number and line, and waits for more until the spool is complete."""
+        complete = False
 
-        def more() -> bool:
-            nonlocal whole
-            before, whole = whole, self.whole.wait(_POLL_SECONDS)
-            return not before  # what came last is looked for once more
+        def wait() -> bool:
+            nonlocal complete
+            # The spool may grow between the last read and its completion: one more read.
+            before, complete = complete, self.complete.wait(_POLL_SECONDS)
+            return not before
 
         with self.path.open("rb") as file:
-            yield from lines(file, more)
+            yield from read_lines(file, wait)

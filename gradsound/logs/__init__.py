@@ -1,1 +1,1 @@
-"""Finished runs that other tools logged, read as runs of ours."""
+"""Logs of other tools read as runs: TensorBoard, W&B, MLflow, Hugging Face, CSV."""

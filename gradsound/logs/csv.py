@@ -1,117 +1,151 @@
-"""CSV with a column of steps, such as `metrics.csv` of Lightning's CSVLogger."""
+"""Reads CSV with a column of steps, such as `metrics.csv` of Lightning's CSVLogger."""
 
 from __future__ import annotations
 
 import csv
 import io
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from gradsound.errors import RunFormatError
 from gradsound.logs.encoding import open_text
-from gradsound.logs.row import LONGEST, Row
+from gradsound.logs.row import ENTRY_MAX, Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from typing import TextIO
 
-    from gradsound.logs.row import Trouble
+    from gradsound.logs.row import OnDamage
 
-NAME = "metrics.csv"
+FILE_NAME = "metrics.csv"
+
 _DELIMITERS = (",", ";", "\t")
-_BEFORE = 10  # lines that may come before the header: blank, a comment, sep=;
-# The first of these that there is; written as `_plain` has it.
-_STEPS = (
+_PREAMBLE_MAX = 10  # lines before the header: blank, a comment, sep=;
+# The first of these names that a header has wins. Spelled as `_normalize` returns them.
+_STEP_COLUMNS = (
     *("global_step", "train/global_step", "trainer/global_step", "step", "_step"),
     *("steps", "train_step", "iteration", "iterations", "iter", "num_updates", "update"),
 )
-_TIMES = (
+_TIME_COLUMNS = (
     *("wall_time", "_timestamp", "timestamp", "datetime", "_runtime", "runtime"),
     *("elapsed", "elapsed_time", "relative_time_(process)", "time"),
 )
-_MS = 1e11  # seconds since 1970 are fewer; what is above is milliseconds
+_SECONDS_MAX = 1e11  # seconds since 1970, the year 5138; a larger time is in milliseconds
 
 
 def is_table(head: bytes) -> bool:
-    """Whether a file that begins so, in UTF-8, has a header with a column of steps."""
+    """Returns whether a file with this beginning, in UTF-8, has a header with steps."""
     try:
-        _begin(io.StringIO(head.decode("utf-8-sig", "replace"), newline=None))
+        _read_header(io.StringIO(head.decode("utf-8-sig", "replace"), newline=None))
     except RunFormatError:
         return False
     return True
 
 
-def rows(path: Path, trouble: Trouble) -> Iterator[Row]:
-    """Yields the lines after the header.
+def read_rows(path: Path, on_damage: OnDamage) -> Iterator[Row]:
+    """Yields the rows of a table.
 
     Raises:
-        OSError: If it cannot be read.
-        RunFormatError: If there is no header with a column of steps.
+        OSError: If the file cannot be read.
+        RunFormatError: If it has no header with a column of steps.
     """
     with open_text(path) as file:
-        before, delimiter, names = _begin(file)
-        plain = [*map(_plain, names)]
-        step = next(plain.index(name) for name in _STEPS if name in plain)
-        time = next((plain.index(name) for name in _TIMES if name in plain), None)
-        others = [
-            (column, name)
-            for column, name in enumerate(names)
-            if column not in (step, time) and name
-        ]
-        for number, cells in _lines(file, before, delimiter, len(names), trouble):
-            numbers = {}
-            for column, name in others[: len(cells)]:
-                if column < len(cells) and (value := _number(cells[column])) is not None:
-                    numbers[name] = value
-            where = _number(cells[step]) if step < len(cells) else None
-            if where is None:
-                trouble(f"line {number:,} has no step, left out")
-                continue
-            when = None if time is None or time >= len(cells) else _time(cells[time])
-            yield Row(where, when, numbers)
+        header_number, delimiter, names = _read_header(file)
+        columns = _find_columns(names)
+        lines = _read_lines(file, header_number, delimiter, len(names), on_damage)
+        for number, cells in lines:
+            row = _parse_row(cells, columns)
+            if row.step is None:
+                on_damage(f"line {number:,} has no step, left out")
+            else:
+                yield row
 
 
-def _begin(file: TextIO) -> tuple[int, str, list[str]]:
-    """Takes the header: how many lines these are, what is between cells, the columns."""
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """The columns of a table.
+
+    Attributes:
+        step: Index of the column of steps.
+        time: Index of the column of times; None if there is none.
+        values: Indices and names of the other columns.
+    """
+
+    step: int
+    time: int | None
+    values: list[tuple[int, str]]
+
+
+def _find_columns(names: list[str]) -> _Columns:
+    normalized = [*map(_normalize, names)]
+    step = next(normalized.index(name) for name in _STEP_COLUMNS if name in normalized)
+    time = next(
+        (normalized.index(name) for name in _TIME_COLUMNS if name in normalized), None
+    )
+    values = [
+        (column, name)
+        for column, name in enumerate(names)
+        if column not in (step, time) and name
+    ]
+    return _Columns(step, time, values)
+
+
+def _parse_row(cells: list[str], columns: _Columns) -> Row:
+    count = len(cells)
+    values = {}
+    for column, name in columns.values[:count]:  # bounds the time of short lines
+        if column < count and (value := _parse_number(cells[column])) is not None:
+            values[name] = value
+    step = _parse_number(cells[columns.step]) if columns.step < count else None
+    time = None
+    if columns.time is not None and columns.time < count:
+        time = _parse_time(cells[columns.time])
+    return Row(step, time, values)
+
+
+def _read_header(file: TextIO) -> tuple[int, str, list[str]]:
+    """Reads up to the header; returns its line number, its delimiter and its columns."""
     first = ""
-    for number in range(1, _BEFORE + 2):
-        line = file.readline(LONGEST)
-        if (found := _header(line)) is not None:
-            return number, *found
+    for number in range(1, _PREAMBLE_MAX + 2):
+        line = file.readline(ENTRY_MAX)
+        if (header := _parse_header(line)) is not None:
+            return number, *header
         first = first or line.strip()
-    steps, got = ", ".join(_STEPS), repr(first[:80]) if first else "blank lines"
+    steps, got = ", ".join(_STEP_COLUMNS), repr(first[:80]) if first else "blank lines"
     raise RunFormatError(
         "expected a header, split by comma, semicolon or tab, that has a column of steps "
         f"({steps}), got {got}"
     )
 
 
-def _lines(
-    file: TextIO, number: int, delimiter: str, width: int, trouble: Trouble
+def _read_lines(
+    file: TextIO, number: int, delimiter: str, width: int, on_damage: OnDamage
 ) -> Iterator[tuple[int, list[str]]]:
-    while line := file.readline(LONGEST):
+    """Yields the number and the cells of each line after line ``number``."""
+    while line := file.readline(ENTRY_MAX):
         number += 1
-        if not line.endswith("\n") and len(line) == LONGEST:
-            trouble(f"line {number:,} is longer than any, and ends it")
+        if not line.endswith("\n") and len(line) == ENTRY_MAX:
+            on_damage(f"line {number:,} is longer than any, and ends it")
             return
         if not line.strip():
             continue
         cells = _split(line.rstrip("\n"), delimiter)
         if not line.endswith("\n") and len(cells) < width:
-            trouble(f"line {number:,} is torn, left out")
+            on_damage(f"line {number:,} is torn, left out")
             return
         yield number, cells
 
 
-def _header(line: str) -> tuple[str, list[str]] | None:
-    """What is between the cells, and the names of columns, if one is that of steps."""
+def _parse_header(line: str) -> tuple[str, list[str]] | None:
+    """Returns the delimiter with the most columns, and these; None without steps."""
     best = None
     if "\0" in line:
         return None
     for delimiter in _DELIMITERS:
         names = [name.strip() for name in _split(line, delimiter)]
-        if {*map(_plain, names)}.isdisjoint(_STEPS) or len(names) == 1:
+        if {*map(_normalize, names)}.isdisjoint(_STEP_COLUMNS) or len(names) == 1:
             continue
         if best is None or len(names) > len(best[1]):
             best = delimiter, names
@@ -119,36 +153,34 @@ def _header(line: str) -> tuple[str, list[str]] | None:
 
 
 def _split(text: str, delimiter: str) -> list[str]:
-    if delimiter != ",":  # of a country that writes 0,5
+    if delimiter != ",":  # from a country that writes 0,5
         text = text.replace(",", ".")
     if '"' not in text:
         return text.split(delimiter)
-    try:  # one line at a time: a quote that is not closed swallows no more than that
+    try:  # a single line, so that an unclosed quote does not swallow the next ones
         return next(csv.reader([text], delimiter=delimiter), [])
     except csv.Error:
         return text.split(delimiter)
 
 
-def _plain(name: str) -> str:
+def _normalize(name: str) -> str:
     return name.strip().lower().replace(" ", "_")
 
 
-def _number(cell: str) -> float | None:
+def _parse_number(cell: str) -> float | None:
     try:
         return float(cell)
     except ValueError:
         return None
 
 
-def _time(cell: str) -> float | None:
-    seconds = _number(cell)
+def _parse_time(cell: str) -> float | None:
+    """Returns seconds; the cell has seconds, milliseconds or an ISO 8601 date."""
+    seconds = _parse_number(cell)
     if seconds is not None:
-        return seconds / 1000 if seconds > _MS else seconds
+        return seconds / 1000 if seconds > _SECONDS_MAX else seconds
     try:
-        when = datetime.fromisoformat(cell.strip())
+        moment = datetime.fromisoformat(cell.strip())
     except ValueError:
         return None
-    try:
-        return when.replace(tzinfo=when.tzinfo or timezone.utc).timestamp()
-    except (OverflowError, ValueError):
-        return None
+    return moment.replace(tzinfo=moment.tzinfo or timezone.utc).timestamp()

@@ -1,4 +1,4 @@
-"""Finding out which tool wrote a log, and where in a folder it is."""
+"""Detects which tool wrote a log, and finds the log in a folder."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING
 
 from gradsound.errors import RunFormatError
 from gradsound.logs import csv, huggingface, mlflow, tensorboard, wandb
-from gradsound.logs.encoding import as_utf_8
-from gradsound.logs.rows_to_run import run_from
+from gradsound.logs.encoding import to_utf_8
+from gradsound.logs.rows_to_run import build_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from gradsound.logs.row import Row, Trouble
+    from gradsound.logs.row import OnDamage, Row
     from gradsound.runs.model import Run
 
-_HEAD = 1 << 16  # bytes that tell what a file is
-_SHOWN = 8  # logs in a message
-_DEPTH = 5  # folders below folders: mlruns/EXPERIMENT/RUN, lightning_logs/version_0
-_ENTRIES = 10_000  # of folders; then it is no folder of logs
+_HEAD_BYTES = 1 << 16  # bytes; enough to tell every format
+_LISTED_MAX = 8  # logs that an error message lists; more are hard to read
+_DEPTH_MAX = 5  # levels of folders; mlruns/EXPERIMENT/RUN and the like have three
+_ENTRIES_MAX = 10_000  # files and folders; a larger tree is no folder of logs
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,99 +32,110 @@ class Log:
     """A log of another tool.
 
     Attributes:
-        path: A file, or a folder.
-        rows: Reads it.
+        path: A file or a folder.
+        read_rows: The reader of its format.
     """
 
     path: Path
-    rows: Callable[[Path, Trouble], Iterator[Row]]
+    read_rows: Callable[[Path, OnDamage], Iterator[Row]]
 
 
 def read_log(path: Path, norms: Sequence[str] | None = None) -> Run | None:
-    """The run in a log of another tool; None if it is none that is known.
+    """Reads the run in a log of another tool; returns None for any other file.
 
     Args:
-        path: A file, or a folder that has one.
-        norms: Globs over names: which are those of norms. If None, that is found out.
+        path: A log, or a folder that contains one.
+        norms: Globs over names, which select the norms. None finds the norms by name.
 
     Raises:
-        OSError: If it cannot be read.
-        RunFormatError: If nothing can be read, nothing is a norm, or there are several.
+        OSError: If the log cannot be read.
+        RunFormatError: If the log has no values or no norms, or the folder has several
+            logs.
     """
-    log = find(path)
+    log = find_log(path)
     if log is None:
         return None
-    return run_from(str(path), partial(log.rows, log.path), norms)
+    return build_run(str(path), partial(log.read_rows, log.path), norms)
 
 
-def find(path: Path) -> Log | None:
-    """The log that a file is, by its content, or that a folder has.
+def find_log(path: Path) -> Log | None:
+    """Returns the log in a file, by its content, or in a folder; None for other files.
 
     Raises:
-        OSError: If it cannot be read.
-        IsADirectoryError: If a folder has none.
-        RunFormatError: If it has several.
+        OSError: If the file cannot be read.
+        IsADirectoryError: If the folder has no log.
+        RunFormatError: If the folder has several logs.
     """
     if path.is_file():
-        return _of_file(path)
+        return _detect_file(path)
     if not path.is_dir():
         return None
-    found = _of_folder(path) or _below(path)
-    if not found:
-        what = "Is a directory, without a log that is known (docs/logs.md lists them)"
-        raise IsADirectoryError(errno.EISDIR, what, str(path))
-    if len(found) > 1:
-        shown = ", ".join(str(log.path) for log in found[:_SHOWN])
-        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-        raise RunFormatError(f"{path}: has {len(found)} runs, give one: {shown}{more}")
-    return found[0]
+    logs = _find_in_folder(path) or _find_below(path)
+    if not logs:
+        reason = "Is a directory, without a log that is known (docs/logs.md lists them)"
+        raise IsADirectoryError(errno.EISDIR, reason, str(path))
+    if len(logs) > 1:
+        listed = ", ".join(str(log.path) for log in logs[:_LISTED_MAX])
+        more = f" and {len(logs) - _LISTED_MAX} more" if len(logs) > _LISTED_MAX else ""
+        raise RunFormatError(f"{path}: has {len(logs)} runs, give one: {listed}{more}")
+    return logs[0]
 
 
-def _of_file(path: Path) -> Log | None:
+def _detect_file(path: Path) -> Log | None:
     with path.open("rb") as file:
-        head = as_utf_8(file.read(_HEAD))
-    kinds = (
-        ("Hugging Face", huggingface.is_trainer_state, huggingface.NAME, huggingface.rows),
-        ("W&B", wandb.is_wandb, wandb.PATTERN, wandb.rows),
-        ("TensorBoard", tensorboard.is_events, tensorboard.PATTERN, tensorboard.rows),
-        ("CSV", csv.is_table, "*.[ct]sv", csv.rows),
+        head = to_utf_8(file.read(_HEAD_BYTES))
+    formats = (
+        (
+            "Hugging Face",
+            huggingface.is_trainer_state,
+            huggingface.FILE_NAME,
+            huggingface.read_rows,
+        ),
+        ("W&B", wandb.is_wandb, wandb.FILE_PATTERN, wandb.read_rows),
+        (
+            "TensorBoard",
+            tensorboard.is_event_file,
+            tensorboard.FILE_PATTERN,
+            tensorboard.read_rows,
+        ),
+        ("CSV", csv.is_table, "*.[ct]sv", csv.read_rows),
     )
-    for _, begins, _, rows in kinds:
-        if begins(head):
-            return Log(path, rows)
-    for kind, _, pattern, rows in kinds:  # damaged, which its reader will tell
+    for _, matches, _, read_rows in formats:
+        if matches(head):
+            return Log(path, read_rows)
+    for tool, _, pattern, read_rows in formats:  # a damaged file; its reader reports it
         if fnmatch(path.name, pattern):
             if not head:
-                raise RunFormatError(f"{path}: is empty, expected a log ({kind})")
-            return Log(path, rows)
+                raise RunFormatError(f"{path}: is empty, expected a log ({tool})")
+            return Log(path, read_rows)
     return None
 
 
-def _of_folder(path: Path) -> list[Log]:
-    """What a folder has itself."""
-    if (state := huggingface.state_of(path)) is not None:
-        return [Log(state, huggingface.rows)]
-    if runs := sorted(path.glob(wandb.PATTERN)):
-        return [Log(run, wandb.rows) for run in runs]
-    if mlflow.is_run(path):
-        return [Log(path, mlflow.rows)]
-    if any(path.glob(tensorboard.PATTERN)):
-        return [Log(path, tensorboard.rows)]
-    if (table := path / csv.NAME).is_file():
-        return [Log(table, csv.rows)]
+def _find_in_folder(path: Path) -> list[Log]:
+    """Returns the logs that lie directly in a folder."""
+    if (state := huggingface.find_state(path)) is not None:
+        return [Log(state, huggingface.read_rows)]
+    if runs := sorted(path.glob(wandb.FILE_PATTERN)):
+        return [Log(run, wandb.read_rows) for run in runs]
+    if mlflow.is_run_folder(path):
+        return [Log(path, mlflow.read_rows)]
+    if any(path.glob(tensorboard.FILE_PATTERN)):
+        return [Log(path, tensorboard.read_rows)]
+    if (table := path / csv.FILE_NAME).is_file():
+        return [Log(table, csv.read_rows)]
     return []
 
 
-def _below(path: Path) -> list[Log]:
-    """What is in the folders of a folder."""
-    found, entries = [], 0
+def _find_below(path: Path) -> list[Log]:
+    """Returns the logs in the subfolders of a folder."""
+    logs, entries = [], 0
     for folder, folders, files in os.walk(path):
         entries += len(folders) + len(files)
-        if entries > _ENTRIES:
+        if entries > _ENTRIES_MAX:
             break
-        here = _of_folder(Path(folder))
-        found += here
+        in_folder = _find_in_folder(Path(folder))
+        logs += in_folder
         folders.sort()
-        if here or len(Path(folder).relative_to(path).parts) >= _DEPTH:
+        if in_folder or len(Path(folder).relative_to(path).parts) >= _DEPTH_MAX:
             folders.clear()
-    return found
+    return logs

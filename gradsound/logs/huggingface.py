@@ -1,7 +1,7 @@
-"""`trainer_state.json` of Hugging Face's Trainer, entry by entry.
+"""Reads `trainer_state.json` of Hugging Face's Trainer, entry by entry.
 
-The file is one JSON object, of which only the list "log_history" may be long; it is decoded
-as it is read, so memory is bounded by the longest entry.
+The file is one JSON object. Only its list "log_history" may be long. The reader decodes the
+list while it reads, so the longest entry bounds its memory.
 """
 
 from __future__ import annotations
@@ -11,156 +11,168 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from gradsound.logs.encoding import open_text
-from gradsound.logs.row import LONGEST, Row, number
+from gradsound.logs.row import ENTRY_MAX, Row, parse_number
 
 if TYPE_CHECKING:
     import io
     from collections.abc import Iterator
     from pathlib import Path
 
-    from gradsound.logs.row import Trouble
+    from gradsound.logs.row import OnDamage
 
-NAME = "trainer_state.json"
+FILE_NAME = "trainer_state.json"
+
 _HISTORY = "log_history"
-_AT_ONCE = 1 << 16  # characters
+_CHUNK = 1 << 16  # characters per read; the time hardly depends on it
 _SPACE = re.compile(r"[ \t\r\n]*")
-_AFTER = {*",:]} \t\r\n"}  # what may follow a value
-_DECODER = json.JSONDecoder(parse_int=float)  # which has no limit of digits, as int has
+_AFTER_VALUE = {*",:]} \t\r\n"}
+_DECODER = json.JSONDecoder(parse_int=float)  # int refuses 4,300 digits
 
 
-def state_of(folder: Path) -> Path | None:
-    """The state of a folder, or of its last `checkpoint-STEP`, which has all before it."""
-    if (own := folder / NAME).is_file():
+def find_state(folder: Path) -> Path | None:
+    """Returns the state of a folder, or of its last `checkpoint-STEP`; None without both.
+
+    The state of a checkpoint contains the history of all checkpoints before it.
+    """
+    if (own := folder / FILE_NAME).is_file():
         return own
-    found = [
+    states = [
         (int(match[1]), path)
-        for path in folder.glob(f"checkpoint-*/{NAME}")
+        for path in folder.glob(f"checkpoint-*/{FILE_NAME}")
         if (match := re.fullmatch(r"checkpoint-(\d+)", path.parent.name))
     ]
-    return max(found)[1] if found else None
+    return max(states)[1] if states else None
 
 
 def is_trainer_state(head: bytes) -> bool:
-    """Whether a file that begins so is one, or its list alone."""
+    """Returns whether a file with this beginning is a state, or its history alone."""
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
-    if b'"gradsound-run"' in text.split(b"\n", 1)[0]:  # ours, and may have any names
+    if b'"gradsound-run"' in text.split(b"\n", 1)[0]:  # a run file may have any layer names
         return False
     if text[:1] == b"[":
         return text[1:].lstrip()[:1] == b"{"
     return text[:1] == b"{" and b'"log_history"' in head
 
 
-def rows(path: Path, trouble: Trouble) -> Iterator[Row]:
+def read_rows(path: Path, on_damage: OnDamage, chunk: int = _CHUNK) -> Iterator[Row]:
     """Yields the entries of the history.
 
+    Args:
+        path: The state.
+        on_damage: Called where the file ends early or is damaged.
+        chunk: How many characters to read at once.
+
     Raises:
-        OSError: If it cannot be read.
+        OSError: If the file cannot be read.
     """
     with open_text(path) as file:
-        text = _Text(file)
+        scanner = _JsonScanner(file, chunk)
         count = 0
         try:
-            for entry in _history(text):
+            for entry in _read_history(scanner):
                 count += 1
                 if isinstance(entry, dict):
-                    yield _row(entry)
+                    yield _to_row(entry)
         except (ValueError, RecursionError):
             after = f" after entry {count:,} of {_HISTORY}" if count else ""
-            trouble(f"ends or is damaged{after}, at character {text.at:,}")
+            on_damage(f"ends or is damaged{after}, at character {scanner.position:,}")
 
 
-def _row(entry: dict[str, Any]) -> Row:
-    numbers = {name: number(value) for name, value in entry.items()}
+def _to_row(entry: dict[str, Any]) -> Row:
+    numbers = {name: parse_number(value) for name, value in entry.items()}
     step = numbers.pop("step", None)
-    known = {name: value for name, value in numbers.items() if value is not None}
-    return Row(step, None, known)
+    values = {name: value for name, value in numbers.items() if value is not None}
+    return Row(step, None, values)
 
 
-def _history(text: _Text) -> Iterator[object]:
-    if text.next() == "[":
-        yield from _items(text)
+def _read_history(scanner: _JsonScanner) -> Iterator[object]:
+    if scanner.peek() == "[":
+        yield from _read_items(scanner)
         return
-    text.take("{")
-    while text.next() != "}":
-        key = text.value()
-        text.take(":")
-        if key == _HISTORY and text.next() == "[":
-            yield from _items(text)
+    scanner.expect("{")
+    while scanner.peek() != "}":
+        key = scanner.read_value()
+        scanner.expect(":")
+        if key == _HISTORY and scanner.peek() == "[":
+            yield from _read_items(scanner)
         else:
-            text.value()
-        if text.next() != "}":
-            text.take(",")
+            scanner.read_value()
+        if scanner.peek() != "}":
+            scanner.expect(",")
 
 
-def _items(text: _Text) -> Iterator[object]:
-    text.take("[")
-    while text.next() != "]":
-        yield text.value()
-        if text.next() != "]":
-            text.take(",")
-    text.take("]")
+def _read_items(scanner: _JsonScanner) -> Iterator[object]:
+    scanner.expect("[")
+    while scanner.peek() != "]":
+        yield scanner.read_value()
+        if scanner.peek() != "]":
+            scanner.expect(",")
+    scanner.expect("]")
 
 
-class _Text:
-    """JSON text of which a part is held: what comes next, piece by piece.
+class _JsonScanner:
+    """Reads JSON text value by value, with a part of the text in memory.
 
     Attributes:
-        at: How many characters were taken.
+        position: How many characters it has passed.
     """
 
-    def __init__(self, file: io.TextIOBase) -> None:
-        self._file, self._held, self._from, self.at, self._over = file, "", 0, 0, False
+    def __init__(self, file: io.TextIOBase, chunk: int) -> None:
+        self._file, self._chunk = file, chunk
+        self._buffer, self._index, self._at_end = "", 0, False
+        self.position = 0
 
-    def next(self) -> str:
-        """The next character that is no space, which is not taken; "" at the end."""
+    def peek(self) -> str:
+        """Passes spaces; returns the next character without passing it, "" at the end."""
         while True:
-            end = _SPACE.match(self._held, self._from).end()  # type: ignore[union-attr]
-            self._skip(end)
-            if self._from < len(self._held):
-                return self._held[self._from]
-            if not self._more():
+            end = _SPACE.match(self._buffer, self._index).end()  # type: ignore[union-attr]
+            self._advance(end)
+            if self._index < len(self._buffer):
+                return self._buffer[self._index]
+            if not self._read_more():
                 return ""
 
-    def take(self, character: str) -> None:
-        """Takes that character, after spaces.
+    def expect(self, character: str) -> None:
+        """Passes spaces and this character.
 
         Raises:
-            ValueError: If another comes.
+            ValueError: If another character comes.
         """
-        if self.next() != character:
+        if self.peek() != character:
             raise ValueError(f"expected {character}")
-        self._skip(self._from + 1)
+        self._advance(self._index + 1)
 
-    def value(self) -> object:
-        """Takes the next value.
+    def read_value(self) -> object:
+        """Reads the next value.
 
         Raises:
-            ValueError: If there is none, or it is too long.
+            ValueError: If there is none, or it is longer than `ENTRY_MAX`.
             RecursionError: If it is nested too deep.
         """
-        self.next()
+        self.peek()
         while True:
             try:
-                value, end = _DECODER.raw_decode(self._held, self._from)
+                value, end = _DECODER.raw_decode(self._buffer, self._index)
             except ValueError:
-                if self._over:
+                if self._at_end:
                     raise
-                end = len(self._held)
-            # Where what is held ends, a number may go on: 1, 1. and 1.5e are parts of some.
-            if self._held[end : end + 1] in _AFTER or self._over:
-                self._skip(end)
+                end = len(self._buffer)
+            # A number may go on after the end of the buffer: 1, 1. and 1.5e begin 1.5e3.
+            if self._buffer[end : end + 1] in _AFTER_VALUE or self._at_end:
+                self._advance(end)
                 return value
-            if len(self._held) - self._from > LONGEST:
+            if len(self._buffer) - self._index > ENTRY_MAX:
                 raise ValueError("too long")
-            # As much again as there is, or trying anew would take the square of its length.
-            self._more(len(self._held) - self._from)
+            # Doubles the buffer: by fixed steps, a long value would take quadratic time.
+            self._read_more(len(self._buffer) - self._index)
 
-    def _skip(self, to: int) -> None:
-        self.at += to - self._from
-        self._from = to
+    def _advance(self, to: int) -> None:
+        self.position += to - self._index
+        self._index = to
 
-    def _more(self, characters: int = 0) -> bool:
-        read = self._file.read(max(characters, _AT_ONCE))
-        self._held = self._held[self._from :] + read
-        self._from, self._over = 0, not read
-        return not self._over
+    def _read_more(self, characters: int = 0) -> bool:
+        """Reads on; returns whether the file had more."""
+        text = self._file.read(max(characters, self._chunk))
+        self._buffer = self._buffer[self._index :] + text
+        self._index, self._at_end = 0, not text
+        return not self._at_end

@@ -1,4 +1,4 @@
-"""Runs in a file store of MLflow: `mlruns/EXPERIMENT/RUN/metrics/NAME`, line by line."""
+"""Reads a run in MLflow's file store: `mlruns/EXPERIMENT/RUN/metrics/NAME`."""
 
 from __future__ import annotations
 
@@ -6,57 +6,57 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gradsound.logs.row import LONGEST, Row
+from gradsound.logs.row import ENTRY_MAX, Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gradsound.logs.row import Trouble
+    from gradsound.logs.row import OnDamage
 
-METRICS = "metrics"
+_METRICS = "metrics"
 _META = "meta.yaml"
-_MS = 1e-3  # seconds
+_MILLISECOND = 1e-3  # seconds; MLflow's unit of time
 
 
-def is_run(folder: Path) -> bool:
-    """Whether a folder is that of a run."""
-    return (folder / METRICS).is_dir() and (folder / _META).is_file()
+def is_run_folder(folder: Path) -> bool:
+    """Returns whether a folder is the folder of a run."""
+    return (folder / _METRICS).is_dir() and (folder / _META).is_file()
 
 
-def rows(path: Path, trouble: Trouble) -> Iterator[Row]:
-    """Yields every number of every metric, one metric after the other.
+def read_rows(path: Path, on_damage: OnDamage) -> Iterator[Row]:
+    """Yields one row for each value, one metric after the other.
 
     Raises:
-        OSError: If one cannot be read.
+        OSError: If a metric cannot be read.
     """
-    metrics = path / METRICS
+    metrics = path / _METRICS
     for folder, folders, files in os.walk(metrics):
         folders.sort()
         for file in sorted(files):
-            yield from _metric(Path(folder, file), metrics, trouble)
+            yield from _read_metric(Path(folder, file), metrics, on_damage)
 
 
-def _metric(path: Path, metrics: Path, trouble: Trouble) -> Iterator[Row]:
-    # A name may have slashes, which are folders.
+def _read_metric(path: Path, metrics: Path, on_damage: OnDamage) -> Iterator[Row]:
+    # A slash in a metric's name makes a folder.
     name = path.relative_to(metrics).as_posix()
     with path.open("rb") as file:
         number = 0
-        while line := file.readline(LONGEST):
+        while line := file.readline(ENTRY_MAX):
             number += 1
-            row = _row(name, line)
+            row = _parse_line(name, line)
             if row is not None:
                 yield row
             elif line.strip():
-                trouble(f"line {number:,} of {name} is torn or damaged, left out")
+                on_damage(f"line {number:,} of {name} is torn or damaged, left out")
 
 
-def _row(name: str, line: bytes) -> Row | None:
-    """A line: milliseconds, value, step, which the oldest versions did not write."""
-    if not line.endswith(b"\n"):  # torn: the step may have lost digits
+def _parse_line(name: str, line: bytes) -> Row | None:
+    """Parses milliseconds, value and step; the oldest versions of MLflow wrote no step."""
+    if not line.endswith(b"\n"):  # torn; the step may lack digits
         return None
     try:
-        time, value, *more = line.split()
-        step = float(more[0]) if more else 0
-        return Row(step, float(time) * _MS, {name: float(value)})
+        time, value, *rest = line.split()
+        step = float(rest[0]) if rest else 0
+        return Row(step, float(time) * _MILLISECOND, {name: float(value)})
     except ValueError:
         return None

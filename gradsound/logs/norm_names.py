@@ -1,6 +1,6 @@
-"""Which names in a log are those of norms, of the loss, of the learning rate.
+"""Finds by name which values of a log are norms, loss, learning rate and epoch.
 
-The names are those that trainers really write; docs/logs.md has the list.
+It knows the names that trainers write; docs/logs.md lists them.
 """
 
 from __future__ import annotations
@@ -15,22 +15,24 @@ from gradsound.errors import RunFormatError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_SHOWN, _WIDTH = 20, 80  # names in a message, and characters of each
+_LISTED_MAX = 20  # names that an error message lists; more are hard to read
+_NAME_WIDTH = 80  # characters of each of them; a damaged log may have longer ones
+
 _KIND = r"(?:total|global|overall|all|default[ _]optimizer|l2|l?\d+(?:\.\d+)?|inf)"
-_NORM = (  # what says "norm of the gradient"
+_NORM = (  # a norm of a gradient
     rf"(?:(?:total|global|overall)[ _-])?grad(?:ient)?s?(?:[ _/-]{_KIND})*[ _/-]?g?norms?"
     r"|gnorms?|(?:l2[ _-])?norms?/grad(?:ient)?s?"
 )
 _WHEN = r"(?:step|epoch|un|un-?clipped|clipped|(?:before|after|pre|post)[ _-]?clip\w*)"
-_TOTAL = re.compile(
+_TOTAL_NORM = re.compile(
     rf"(?:.*[/._ :-])?(?:{_NORM})(?:[/._ -](?:{_KIND}|{_WHEN}))*", re.IGNORECASE
 )
-_LAYER = re.compile(
+_LAYER_NORM = re.compile(
     rf"(?:.*[/._ :-])?(?:{_NORM})[/.:|_](?P<layer>.+)"
-    r"|(?:.*/)?grad(?:ient)?s?[/.](?P<within>.+)[/._](?:l2[ _-])?norm",
+    r"|(?:.*/)?grad(?:ient)?s?[/.](?P<inner_layer>.+)[/._](?:l2[ _-])?norm",
     re.IGNORECASE,
 )
-# A figure about norms, or what they are held to, is none.
+# Statistics and limits of norms, which are no norms.
 _STATISTIC = re.compile(
     r"(?:.*[/._ :-])?(?:max|min|mean|avg|average|median|std|var|clip|target|log)[/._ -]"
     rf"(?:{_NORM})(?:\W.*)?"
@@ -38,8 +40,8 @@ _STATISTIC = re.compile(
     r"|limit|num|count)",
     re.IGNORECASE,
 )
-# What gradsound knows by these names; the first that a log has counts.
-_KNOWN = {
+# By gradsound's name: the usual names, of which the first that a log has wins.
+_KNOWN_VALUES = {
     "loss": (
         *("loss", "train_loss", "train/loss", "loss/train", "training_loss"),
         *("training/loss", "train/train_loss", "loss_step", "train_loss_step"),
@@ -52,58 +54,59 @@ _KNOWN = {
     ),
     "epoch": ("epoch", "train/epoch", "trainer/epoch", "_epoch", "epochs"),
 }
-_MONITOR = re.compile(r"lr-[A-Za-z]\w*(?:/pg1)?")  # Lightning's LearningRateMonitor
+_LR_MONITOR = re.compile(r"lr-[A-Za-z]\w*(?:/pg1)?")  # Lightning's LearningRateMonitor
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
-    """What the numbers of a log are.
+class ClassifiedNames:
+    """The names of a log, split into norms and other values.
 
     Attributes:
-        layers: Names of the layers by index of their norms' names, in order.
-        values: What all others are called, by index.
+        layers: Layer name by index of the norm's name, in the order of the layers.
+        values: Value name by index of every other name.
     """
 
     layers: dict[int, str]
     values: dict[int, str]
 
 
-def sort_out(names: Sequence[str], globs: Sequence[str] | None) -> Names:
-    """Finds out what the numbers of a log are.
+def classify_names(names: Sequence[str], globs: Sequence[str] | None) -> ClassifiedNames:
+    """Splits the names of a log into norms and other values.
 
     Args:
-        names: Of all numbers.
-        globs: Which of them are norms; found by name if None.
+        names: All names of the log.
+        globs: Globs that select the norms. None finds them by their usual names.
 
     Raises:
-        RunFormatError: If none is.
+        RunFormatError: If no name is a norm, or a glob matches none.
     """
-    norms = _found(names) if globs is None else _chosen(names, globs)
-    # Lightning's CSVLogger and file systems sort by letters: layers.10 before layers.2.
+    norms = _find_norms(names) if globs is None else _match_globs(names, globs)
+    # Lightning's CSVLogger and file systems sort as text: layers.10 before layers.2.
     if [names[k] for k in norms] == sorted(names[k] for k in norms):
-        norms.sort(key=lambda k: _natural(names[k]))
-    short = [_layer(names[k]) or names[k] for k in norms]
-    if len({*short}) < len(short):  # of two models, for one
-        short = [names[k] for k in norms]
-    return Names(dict(zip(norms, short)), _values(names, {*norms}))
+        norms.sort(key=lambda k: _natural_key(names[k]))
+    layers = [_layer_name(names[k]) or names[k] for k in norms]
+    if len({*layers}) < len(layers):  # two models may have layers of the same name
+        layers = [names[k] for k in norms]
+    return ClassifiedNames(dict(zip(norms, layers)), _name_values(names, {*norms}))
 
 
-def _chosen(names: Sequence[str], globs: Sequence[str]) -> list[int]:
+def _match_globs(names: Sequence[str], globs: Sequence[str]) -> list[int]:
     for glob in globs:
         if not any(fnmatchcase(name, glob) for name in names):
-            raise RunFormatError(f"nothing matches --norms {glob!r}; {_told(names)}")
+            raise RunFormatError(f"nothing matches --norms {glob!r}; {_list_names(names)}")
     return [k for k, name in enumerate(names) if any(fnmatchcase(name, g) for g in globs)]
 
 
-def _found(names: Sequence[str]) -> list[int]:
+def _find_norms(names: Sequence[str]) -> list[int]:
+    """Returns the indices of the layers' norms; without these, of the total norms."""
     totals, layers = [], []
     for k, name in enumerate(names):
-        if _TOTAL.fullmatch(name) and not _STATISTIC.fullmatch(name):
+        if _TOTAL_NORM.fullmatch(name) and not _STATISTIC.fullmatch(name):
             totals.append(k)
-        elif _layer(name):
+        elif _layer_name(name):
             layers.append(k)
     present = {*names}
-    totals = [  # of Lightning, which logs what is of a step for the epoch, too
+    totals = [  # Lightning logs a norm twice, for the step and for the epoch
         k
         for k in totals
         if not (
@@ -113,47 +116,48 @@ def _found(names: Sequence[str]) -> list[int]:
     ]
     if not (layers or totals):
         raise RunFormatError(
-            f"nothing in it is called as the norm of a gradient is; {_told(names)}; "
+            f"nothing in it is called as the norm of a gradient is; {_list_names(names)}; "
             "say which with --norms GLOB, in Python norms=GLOB"
         )
-    return layers or totals  # a total beside its parts is no layer
+    return layers or totals
 
 
-def _layer(name: str) -> str | None:
-    """The layer whose norm has that name, if it is one of several."""
-    if _STATISTIC.fullmatch(name) or _TOTAL.fullmatch(name):
+def _layer_name(name: str) -> str | None:
+    """Returns the layer of a norm's name; None if it is not the norm of one layer."""
+    if _STATISTIC.fullmatch(name) or _TOTAL_NORM.fullmatch(name):
         return None
-    match = _LAYER.fullmatch(name)
-    return match and (match["layer"] or match["within"])
+    match = _LAYER_NORM.fullmatch(name)
+    return match and (match["layer"] or match["inner_layer"])
 
 
-def _values(names: Sequence[str], norms: set[int]) -> dict[int, str]:
+def _name_values(names: Sequence[str], norms: set[int]) -> dict[int, str]:
+    """Returns the value name by index; loss, lr and epoch get gradsound's names."""
     values = {k: name for k, name in enumerate(names) if k not in norms}
-    plain = {
+    indices = {
         name.lower().replace(" ", "_").replace("-", "_"): k for k, name in values.items()
     }
-    for known, usual in _KNOWN.items():
-        found = next((plain[name] for name in usual if name in plain), None)
-        if found is None and known == "lr":
-            found = next(
-                (k for k, name in values.items() if _MONITOR.fullmatch(name)), None
+    for known, usual_names in _KNOWN_VALUES.items():
+        index = next((indices[name] for name in usual_names if name in indices), None)
+        if index is None and known == "lr":
+            index = next(
+                (k for k, name in values.items() if _LR_MONITOR.fullmatch(name)), None
             )
-        if found is not None:
-            values[found] = known
+        if index is not None:
+            values[index] = known
     return values
 
 
-def _told(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"there are: {', '.join(map(_shown, names[:_SHOWN]))}{more}"
+def _list_names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _LISTED_MAX} more" if len(names) > _LISTED_MAX else ""
+    return f"there are: {', '.join(map(_printable, names[:_LISTED_MAX]))}{more}"
 
 
-def _shown(name: str) -> str:
-    """A name as it may be in a message of one line."""
-    return "".join(one if one.isprintable() else "?" for one in name[:_WIDTH])
+def _printable(name: str) -> str:
+    """Returns a name, shortened and without control characters, for a one-line message."""
+    return "".join(c if c.isprintable() else "?" for c in name[:_NAME_WIDTH])
 
 
-def _natural(name: str) -> list[str | int]:
-    """To sort by: numbers within names count as numbers."""
+def _natural_key(name: str) -> list[str | int]:
+    """Returns a sort key by which numbers in names sort as numbers."""
     parts = re.split(r"([0-9]+)", name)
     return [int(part) if k % 2 else part for k, part in enumerate(parts)]

@@ -1,4 +1,4 @@
-"""The encoding of protocol buffers, as far as reading takes it.
+"""Decodes the wire format of protocol buffers, as far as TensorBoard and W&B use it.
 
 https://protobuf.dev/programming-guides/encoding
 """
@@ -10,75 +10,76 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_SIZES = {1: 8, 5: 4}  # bytes, of fixed64 and fixed32
-_VARINT, _BYTES = 0, 2
+_FIXED_SIZES = {1: 8, 5: 4}  # bytes by wire type: fixed64 and fixed32
+_VARINT, _BYTES = 0, 2  # wire types
+_VARINT_BITS = 70  # ten bytes of seven bits; a number of 64 bits takes no more
 
 
-def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Yields the fields of a message: numbers and values.
+def read_fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """Yields field number and value of each field of a message.
 
-    A varint is a whole number of 0 or more (of a negative one, 2**64 more); anything else
-    is its bytes.
+    The value of a varint is a whole number of 0 or more: the encoding adds 2**64 to a
+    negative one. The value of any other field is its bytes.
 
     Raises:
-        ValueError: If these bytes are no message.
+        ValueError: If the bytes are no message.
     """
     at, end = 0, len(message)
     while at < end:
         key = message[at]
-        if key < 0x80:  # nearly always, so no call
+        if key < 0x80:  # nearly always; a call would cost more
             at += 1
         else:
-            key, at = _varint(message, at)
-        kind = key & 7
-        if kind == _VARINT:
-            number, at = _varint(message, at)
+            key, at = _read_varint(message, at)
+        wire_type = key & 7
+        if wire_type == _VARINT:
+            number, at = _read_varint(message, at)
             yield key >> 3, number
             continue
-        if kind == _BYTES:
+        if wire_type == _BYTES:
             size = message[at] if at < end else 0x80
             if size < 0x80:
                 at += 1
             else:
-                size, at = _varint(message, at)
-        elif kind in _SIZES:
-            size = _SIZES[kind]
+                size, at = _read_varint(message, at)
+        elif wire_type in _FIXED_SIZES:
+            size = _FIXED_SIZES[wire_type]
         else:
-            raise ValueError(f"no message: there is no wire type {kind}")
+            raise ValueError(f"no message: there is no wire type {wire_type}")
         if size > end - at:
             raise ValueError("no message: it ends within a field")
         yield key >> 3, message[at : at + size]
         at += size
 
 
-def text(value: int | bytes) -> str:
-    """A field that is text.
+def to_text(value: int | bytes) -> str:
+    """Returns the value of a text field.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If the field is a varint.
     """
-    return data(value).decode("utf-8", "replace")
+    return to_bytes(value).decode("utf-8", "replace")
 
 
-def data(value: int | bytes) -> bytes:
-    """A field that is bytes.
+def to_bytes(value: int | bytes) -> bytes:
+    """Returns the value of a field of bytes.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If the field is a varint.
     """
     if isinstance(value, int):
         raise ValueError("no message: a number where bytes are expected")
     return value
 
 
-def _varint(message: bytes, at: int) -> tuple[int, int]:
-    """A number of 7 bits a byte, the lowest first, and where it ends."""
+def _read_varint(message: bytes, at: int) -> tuple[int, int]:
+    """Returns a number, seven bits a byte with the lowest first, and its end."""
     number = shift = 0
-    while at < len(message) and shift < 70:  # ten bytes hold 64 bits
+    while at < len(message) and shift < _VARINT_BITS:
         byte = message[at]
         at += 1
         number |= (byte & 0x7F) << shift
-        if byte < 0x80:  # the highest bit says that there are more
+        if byte < 0x80:  # the highest bit is set in every byte but the last
             return number, at
         shift += 7
     raise ValueError("no message: it ends within a number")

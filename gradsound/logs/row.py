@@ -1,4 +1,4 @@
-"""What every log is read into: plain rows, each a step and numbers by name."""
+"""Row: one entry of another tool's log, the form into which every log reader converts."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    # Called with a few words when a log is damaged: what was found, and where. What can be
-    # read goes on, or ends, as the reader sees fit.
-    Trouble = Callable[[str], None]
+    # A reader calls it with a few words when a log is damaged: what and where.
+    OnDamage = Callable[[str], None]
 
-LONGEST = 1 << 22  # bytes of a line, an entry or a record; longer ones are no metrics
-_NOT_FINITE = {
+ENTRY_MAX = 1 << 22  # bytes of a line, an entry or a record; no metrics are longer
+
+_NONFINITE = {
     "nan": nan,
     "inf": inf,
     "+inf": inf,
@@ -28,26 +28,26 @@ class Row(NamedTuple):
     """An entry of a log.
 
     Attributes:
-        step: Its step, as the log has it: a whole number of 0 or more is expected; None if
-            there is none.
-        time: Seconds on some clock, which one does not matter; None if it is not known.
-        numbers: What was logged, by name; NaN and infinities are kept.
+        step: The step as logged; valid is a whole number of 0 or more. None if the entry
+            has none.
+        time: Seconds on any clock; None if unknown.
+        values: Logged values by name; NaN and infinities are kept.
     """
 
     step: float | None
     time: float | None
-    numbers: Mapping[str, float]
+    values: Mapping[str, float]
 
 
-def number(value: object) -> float | None:
-    """The number that a value of JSON is, or None; NaN and infinities may be texts."""
-    if isinstance(value, bool):
-        return None
+def parse_number(value: object) -> float | None:
+    """Returns a JSON value as a number, or None if it is no number.
+
+    A text may be NaN or an infinity.
+
+    Args:
+        value: A value from a ``JSONDecoder(parse_int=float)``. Such a decoder reads a whole
+            number of any length, which the int of Python refuses from 4,300 digits on.
+    """
     if isinstance(value, float):
         return value
-    if isinstance(value, int):
-        try:
-            return float(value)
-        except OverflowError:
-            return inf if value > 0 else -inf
-    return _NOT_FINITE.get(value.lower()) if isinstance(value, str) else None
+    return _NONFINITE.get(value.lower()) if isinstance(value, str) else None

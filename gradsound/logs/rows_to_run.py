@@ -1,4 +1,4 @@
-"""From the rows of a log to a run: header and steps.
+"""Builds a run (header and steps) from the rows of another tool's log.
 
 Shapes: L layers.
 """
@@ -13,120 +13,118 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradsound.errors import RunFormatError, warn
-from gradsound.logs.norm_names import sort_out
-from gradsound.logs.spool import Spool
+from gradsound.logs.norm_names import classify_names
+from gradsound.logs.sorted_steps import SortedSteps
 from gradsound.runs.model import Header, Run, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from gradsound.logs.norm_names import Names
-    from gradsound.logs.row import Row, Trouble
+    from gradsound.logs.norm_names import ClassifiedNames
+    from gradsound.logs.row import OnDamage, Row
 
-_CLOCK = 1e9  # seconds; a clock that shows more counts from 1970
+# Seconds, the years 2001 to 9999. Another time is not counted from 1970, or has no date.
+_UNIX_TIMES = (1e9, 253_402_300_800.0)
 
 
-def run_from(
-    name: str, rows: Callable[[Trouble], Iterable[Row]], globs: Sequence[str] | None
+def build_run(
+    name: str,
+    read_rows: Callable[[OnDamage], Iterable[Row]],
+    globs: Sequence[str] | None,
 ) -> Run:
-    """The run that a log has; it is read once, in bounded memory.
+    """Builds the run of a log; reads the log once, in bounded memory.
 
     Args:
-        name: What to call it in messages.
-        rows: Reads it.
-        globs: Which names are those of norms; found out if None.
+        name: The name of the run in messages.
+        read_rows: The reader of the log.
+        globs: Globs over names, which select the norms. None finds the norms by name.
 
     Raises:
-        OSError: If it cannot be read, or the temporary file not be written.
-        RunFormatError: If nothing can be read, or nothing is a norm.
+        OSError: If the log cannot be read, or the temporary file cannot be written.
+        RunFormatError: If the log has no values or no norms.
     """
-    troubles = _Troubles()
+    damage = _DamageSummary()
     try:
-        spool = Spool()
-        for row in rows(troubles.add):
-            spool.add(row)
-        spool.sort()
-        if spool.rejected:
-            troubles.add(
-                f"{spool.rejected:,} entries without a whole number as step, left out"
+        log_steps = SortedSteps()
+        for row in read_rows(damage.add):
+            log_steps.add(row)
+        log_steps.sort()
+        if log_steps.rejected:
+            damage.add(
+                f"{log_steps.rejected:,} entries without a whole number as step, left out"
             )
-        if not spool.names:
-            raise RunFormatError(
-                f"no number could be read{troubles.first and f': {troubles}'}"
-            )
-        names = sort_out(spool.names, globs)
+        if not log_steps.names:
+            raise RunFormatError(f"no number could be read{damage.first and f': {damage}'}")
+        names = classify_names(log_steps.names, globs)
     except RunFormatError as error:
         raise RunFormatError(f"{name}: {error}") from error
-    if (only := spool.replaced_at) is not None:
-        troubles.add(
-            f"all was logged at step {only}, where the last counts; log a step, too"
-        )
-    if troubles.first:
-        warn(f"{name}: {troubles}")
-    steps = _Steps(spool, names)
+    if (step := log_steps.overwritten_step) is not None:
+        damage.add(f"all was logged at step {step}, where the last counts; log a step, too")
+    if damage.first:
+        warn(f"{name}: {damage}")
+    steps = _LogSteps(log_steps, names)
     layers = tuple(names.layers.values())
-    return Run(
-        Header(layers=layers, parameters=(0,) * len(layers), start=steps.start), steps, name
-    )
+    header = Header(layers=layers, parameters=(0,) * len(layers), start=steps.start)
+    return Run(header, steps, name)
 
 
-class _Troubles:
-    """What was wrong with a log, in one sentence."""
+class _DamageSummary:
+    """The first report of damage to a log, and how many more there were."""
 
     def __init__(self) -> None:
         self.first, self._more = "", 0
 
-    def add(self, what: str) -> None:
+    def add(self, report: str) -> None:
         if self.first:
             self._more += 1
         else:
-            self.first = what
+            self.first = report
 
     def __str__(self) -> str:
         return f"{self.first} (and {self._more:,} more)" if self._more else self.first
 
 
 @dataclass(frozen=True, slots=True)
-class _Steps:
-    """The steps of a log, as often readable as wanted.
+class _LogSteps:
+    """The steps of a log; repeatable.
 
-    A step is one that has a norm. What else was logged belongs to the next such step, as
-    what is noted does (`Step.values`).
+    A step of a log becomes a step of the run if it has a norm. Values logged at other steps
+    are attached to the next one that has a norm, as `Step.values` requires.
     """
 
-    spool: Spool
-    names: Names
+    log_steps: SortedSteps
+    names: ClassifiedNames
 
     def __iter__(self) -> Iterator[Step]:
-        places = {index: k for k, index in enumerate(self.names.layers)}
-        called, size = self.names.values, len(places)
+        layers = {index: layer for layer, index in enumerate(self.names.layers)}
+        value_names, size = self.names.values, len(layers)
         begin: float | None = None
         seconds, values = 0.0, dict[str, float]()
-        for number, time, numbers in self.spool.steps():
+        for number, time, logged in self.log_steps.steps():
             norms, absent = np.full(size, np.nan), np.ones(size, bool)
-            for index, found in numbers.items():
-                if (place := places.get(index)) is not None:
-                    norms[place], absent[place] = found, False
+            for index, value in logged.items():
+                if (layer := layers.get(index)) is not None:
+                    norms[layer], absent[layer] = value, False
                 else:
-                    values[called[index]] = found
+                    values[value_names[index]] = value
             if absent.all():
                 continue
             if time is not None:
                 begin = time if begin is None else begin
                 seconds = max(seconds, time - begin)  # a clock may be set back
-            norms[norms < 0] = np.nan  # -1 is what DeepSpeed writes of NaN and infinity
+            norms[norms < 0] = np.nan  # DeepSpeed writes -1 for NaN and infinity
             if isfinite(epoch := values.get("epoch", np.nan)):
-                values["epoch"] = float(floor(epoch))  # Trainer counts parts of it
-            with np.errstate(over="ignore"):  # what float32 has not is infinite
+                values["epoch"] = float(floor(epoch))  # Trainer logs fractions of an epoch
+            with np.errstate(over="ignore"):  # float32 rounds a larger norm to infinity
                 yield Step(number, seconds, norms.astype(np.float32), absent, values=values)
             values = {}
 
     @property
     def start(self) -> str:
-        """When it began, ISO 8601; empty if that is not known."""
-        for _, time, numbers in self.spool.steps():
-            if not numbers.keys().isdisjoint(self.names.layers):
-                if time is None or time < _CLOCK:
+        """When the first step was logged, ISO 8601; empty if unknown."""
+        for _, time, logged in self.log_steps.steps():
+            if not logged.keys().isdisjoint(self.names.layers):
+                if time is None or not _UNIX_TIMES[0] <= time < _UNIX_TIMES[1]:
                     return ""
                 return datetime.fromtimestamp(time, timezone.utc).isoformat()
         return ""

@@ -1,8 +1,8 @@
-"""Event files of TensorBoard: the scalars in them, record by record.
+"""Reads the scalars in event files of TensorBoard, record by record.
 
-A file is records of TFRecord (length, its checksum, data, its checksum), each an Event as a
-protocol buffer (tensorflow/core/util/event.proto, framework/summary.proto). Anything but
-scalars is passed over, unread if it is long.
+A file is a sequence of TFRecords (length, its checksum, data, its checksum). Each holds an
+Event as a protocol buffer (tensorflow/core/util/event.proto, framework/summary.proto). The
+reader skips everything but scalars, and does not even load long records.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import struct
 from typing import TYPE_CHECKING
 
-from gradsound.logs.protobuf import data, fields, text
+from gradsound.logs.protobuf import read_fields, to_bytes, to_text
 from gradsound.logs.row import Row
 
 if TYPE_CHECKING:
@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from gradsound.logs.row import Trouble
+    from gradsound.logs.row import OnDamage
 
-PATTERN = "*tfevents*"
-_HEAD, _CHECK = struct.Struct("<QI"), struct.Struct("<I")
+FILE_PATTERN = "*tfevents*"
+
+_RECORD_HEAD, _CHECKSUM = struct.Struct("<QI"), struct.Struct("<I")
+_LENGTH_BYTES = 8  # of the record's head, which their checksum follows
 _FLOAT, _DOUBLE = struct.Struct("<f"), struct.Struct("<d")
-_LONGEST = 1 << 20  # bytes; a record of scalars is shorter, an image may be longer
+_RECORD_MAX = 1 << 20  # bytes; scalars are shorter, a longer record is an image
 
 # Field numbers.
 _WALL_TIME, _STEP, _SUMMARY = 1, 2, 5  # of Event
@@ -34,111 +36,122 @@ _DTYPE, _CONTENT, _FLOATS, _DOUBLES = 1, 4, 5, 6  # of TensorProto
 _DTYPES = {1: _FLOAT, 2: _DOUBLE}
 
 
-def is_events(head: bytes) -> bool:
-    """Whether a file that begins so is one: its first length has the right checksum."""
-    if len(head) < _HEAD.size:
+def is_event_file(head: bytes) -> bool:
+    """Returns whether a file with this beginning has a first length with its checksum."""
+    if len(head) < _RECORD_HEAD.size:
         return False
-    length, check = _HEAD.unpack_from(head)
-    return 0 < int(length) <= _LONGEST and _masked(head[:8]) == check
+    length, checksum = _RECORD_HEAD.unpack_from(head)
+    return (
+        0 < int(length) <= _RECORD_MAX and masked_crc32c(head[:_LENGTH_BYTES]) == checksum
+    )
 
 
-def rows(path: Path, trouble: Trouble) -> Iterator[Row]:
-    """Yields the scalars of one file, or of those in a folder in the order of their names.
+def read_rows(path: Path, on_damage: OnDamage) -> Iterator[Row]:
+    """Yields the scalars of one file, or of the files in a folder in the order of names.
 
-    Names begin with the time when the file was made, so of a training that was resumed the
-    later comes last.
+    A name begins with the time when the file was made. So the file of a resumed training
+    comes last, and its scalars count.
 
     Raises:
-        OSError: If one cannot be read.
+        OSError: If a file cannot be read.
     """
-    for file in sorted(path.glob(PATTERN)) if path.is_dir() else [path]:
+    for file in sorted(path.glob(FILE_PATTERN)) if path.is_dir() else [path]:
         with file.open("rb") as opened:
-            yield from _rows(opened, file.name, trouble)
-    for file in sorted(path.glob(f"*/{PATTERN}")) if path.is_dir() else []:
+            yield from _read_file(opened, file.name, on_damage)
+    for file in sorted(path.glob(f"*/{FILE_PATTERN}")) if path.is_dir() else []:
         with file.open("rb") as opened:
-            yield from _added(_rows(opened, file.name, trouble), file.parent.name)
+            rows = _read_file(opened, file.name, on_damage)
+            yield from _rename_added_scalars(rows, file.parent.name)
 
 
-def _added(rows: Iterator[Row], folder: str) -> Iterator[Row]:
-    """What `SummaryWriter.add_scalars` wrote: each of its names has a folder, TAG_NAME.
+def _rename_added_scalars(rows: Iterator[Row], folder: str) -> Iterator[Row]:
+    """Yields scalars of `SummaryWriter.add_scalars`, which makes a folder TAG_NAME a name.
 
-    Of a folder that is something else, such as another run, nothing.
+    Yields nothing of any other folder, which may be another run.
     """
     for row in rows:
-        ((tag, scalar),) = row.numbers.items() if len(row.numbers) == 1 else (("", 0.0),)
+        ((tag, scalar),) = row.values.items() if len(row.values) == 1 else (("", 0.0),)
         name = folder.removeprefix(tag.replace("/", "_") + "_")
         if not tag or name == folder:
             return
-        yield row._replace(numbers={f"{tag}/{name}": scalar})
+        yield row._replace(values={f"{tag}/{name}": scalar})
 
 
-def _rows(file: io.BufferedReader, name: str, trouble: Trouble) -> Iterator[Row]:
+def _read_file(file: io.BufferedReader, name: str, on_damage: OnDamage) -> Iterator[Row]:
     at, size = 0, os.fstat(file.fileno()).st_size
-    while head := file.read(_HEAD.size):
-        length, check = _HEAD.unpack(head.ljust(_HEAD.size, b"\0"))
-        whole = _HEAD.size + length + _CHECK.size
-        if len(head) < _HEAD.size or _masked(head[:8]) != check or at + whole > size:
-            trouble(f"{name} ends or is damaged at byte {at:,} of {size:,}")
+    while head := file.read(_RECORD_HEAD.size):
+        length, checksum = _RECORD_HEAD.unpack(head.ljust(_RECORD_HEAD.size, b"\0"))
+        record_size = _RECORD_HEAD.size + length + _CHECKSUM.size
+        if (
+            len(head) < _RECORD_HEAD.size
+            or masked_crc32c(head[:_LENGTH_BYTES]) != checksum
+            or at + record_size > size
+        ):
+            on_damage(f"{name} ends or is damaged at byte {at:,} of {size:,}")
             return
-        if length > _LONGEST:
-            file.seek(length + _CHECK.size, os.SEEK_CUR)
+        if length > _RECORD_MAX:
+            file.seek(length + _CHECKSUM.size, os.SEEK_CUR)
         else:
-            record = file.read(length + _CHECK.size)
+            record = file.read(length + _CHECKSUM.size)
             try:
-                row = _event(record[:length])
+                row = _parse_event(record[:length])
                 if row is not None:
-                    if _CHECK.unpack_from(record, length)[0] != _masked(record[:length]):
+                    # Only now, because the checksum takes longer than the rest.
+                    if _CHECKSUM.unpack_from(record, length)[0] != masked_crc32c(
+                        record[:length]
+                    ):
                         raise ValueError("wrong checksum")
                     yield row
             except (ValueError, struct.error):
-                trouble(f"{name} has a damaged record at byte {at:,}, left out")
-        at += whole
+                on_damage(f"{name} has a damaged record at byte {at:,}, left out")
+        at += record_size
 
 
-def _event(record: bytes) -> Row | None:
-    """The scalars of an event; None if it has none."""
-    time, step, numbers = None, 0, {}
-    for field, value in fields(record):
+def _parse_event(event: bytes) -> Row | None:
+    """Returns the scalars of an Event; None if it has none."""
+    time, step, values = None, 0, {}
+    for field, value in read_fields(event):
         if field == _SUMMARY:
-            for inner, part in fields(data(value)):
-                if inner == _VALUE:
-                    tag, scalar = _scalar(data(part))
+            for inner_field, inner_value in read_fields(to_bytes(value)):
+                if inner_field == _VALUE:
+                    tag, scalar = _parse_summary_value(to_bytes(inner_value))
                     if scalar is not None:
-                        numbers[tag] = scalar
+                        values[tag] = scalar
         elif field == _STEP and isinstance(value, int):
             step = value
         elif field == _WALL_TIME:
-            time = _DOUBLE.unpack(data(value))[0]
-    return Row(step, time, numbers) if numbers else None
+            time = _DOUBLE.unpack(to_bytes(value))[0]
+    return Row(step, time, values) if values else None
 
 
-def _scalar(message: bytes) -> tuple[str, float | None]:
+def _parse_summary_value(message: bytes) -> tuple[str, float | None]:
+    """Returns tag and scalar of a Summary.Value; None for another kind of value."""
     tag, scalar = "", None
-    for field, value in fields(message):
+    for field, value in read_fields(message):
         if field == _TAG:
-            tag = text(value)
+            tag = to_text(value)
         elif field == _SIMPLE:
-            scalar = _FLOAT.unpack(data(value))[0]
+            scalar = _FLOAT.unpack(to_bytes(value))[0]
         elif field == _TENSOR:
-            scalar = _of_tensor(data(value))
+            scalar = _parse_tensor(to_bytes(value))
     return tag, scalar
 
 
-def _of_tensor(message: bytes) -> float | None:
-    """The one number of a tensor, as TensorFlow 2 writes scalars; None if it is another."""
-    kind, found = None, b""
-    for field, value in fields(message):
+def _parse_tensor(message: bytes) -> float | None:
+    """Returns a tensor of one number, TensorFlow 2's form of a scalar; None for others."""
+    dtype, content = None, b""
+    for field, value in read_fields(message):
         if field == _DTYPE and isinstance(value, int):
-            kind = _DTYPES.get(value)
+            dtype = _DTYPES.get(value)
         elif field in (_CONTENT, _FLOATS, _DOUBLES):
-            found += data(value)
-    if kind is None or len(found) != kind.size:
+            content += to_bytes(value)
+    if dtype is None or len(content) != dtype.size:
         return None
-    number: float = kind.unpack(found)[0]
+    number: float = dtype.unpack(content)[0]
     return number
 
 
-def _table() -> list[int]:
+def _make_crc_table() -> list[int]:
     table = []
     for byte in range(256):
         crc = byte
@@ -148,13 +161,13 @@ def _table() -> list[int]:
     return table
 
 
-_TABLE = _table()
+_CRC_TABLE = _make_crc_table()
 
 
-def _masked(some: bytes) -> int:
-    """The checksum of TFRecord: CRC-32C, rotated and shifted."""
-    crc, table = 0xFFFFFFFF, _TABLE
-    for byte in some:
+def masked_crc32c(data: bytes) -> int:
+    """Returns the checksum of TFRecord: CRC-32C, rotated by 15 bits, plus a constant."""
+    crc, table = 0xFFFFFFFF, _CRC_TABLE
+    for byte in data:
         crc = table[(crc ^ byte) & 0xFF] ^ crc >> 8
     crc ^= 0xFFFFFFFF
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF

@@ -1,7 +1,7 @@
-"""Run files of W&B, `run-ID.wandb`: the history in them, record by record.
+"""Reads the history in run files of W&B, `run-ID.wandb`, record by record.
 
-A file is a log of LevelDB (blocks of 32 KiB, records in pieces with checksums; here CRC-32)
-after a header of its own, each record a protocol buffer (wandb_internal.proto).
+A file is a header and a LevelDB log: blocks of 32 KiB, with records in pieces that have
+checksums (CRC-32 here). Each record is a protocol buffer (wandb_internal.proto).
 """
 
 from __future__ import annotations
@@ -11,21 +11,22 @@ import struct
 import zlib
 from typing import TYPE_CHECKING
 
-from gradsound.logs.protobuf import data, fields, text
-from gradsound.logs.row import LONGEST, Row, number
+from gradsound.logs.protobuf import read_fields, to_bytes, to_text
+from gradsound.logs.row import ENTRY_MAX, Row, parse_number
 
 if TYPE_CHECKING:
     import io
     from collections.abc import Iterator
     from pathlib import Path
 
-    from gradsound.logs.row import Trouble
+    from gradsound.logs.row import OnDamage
 
-PATTERN = "*.wandb"
-_MAGIC = b":W&B\xe1\xbe"  # then a byte for the version
-_BLOCK = 1 << 15  # bytes
-_PIECE = struct.Struct("<IHB")  # checksum, length, kind
-_FULL, _FIRST, _LAST = 1, 2, 4  # others are between
+FILE_PATTERN = "*.wandb"
+
+_MAGIC = b":W&B\xe1\xbe"  # then one byte, the version
+_BLOCK = 1 << 15  # bytes, as LevelDB has it
+_PIECE_HEAD = struct.Struct("<IHB")  # checksum, length, kind
+_FULL, _FIRST, _LAST = 1, 2, 4  # kinds; 3 is a piece between first and last
 
 # Field numbers.
 _HISTORY = 2  # of Record
@@ -33,93 +34,101 @@ _ITEM, _STEP = 1, 2  # of HistoryRecord
 _KEY, _NESTED, _JSON = 1, 2, 16  # of HistoryItem
 _NUM = 1  # of HistoryStep
 
-_decode = json.JSONDecoder(parse_int=float).decode  # which has no limit of digits
+_decode_json = json.JSONDecoder(parse_int=float).decode  # int refuses 4,300 digits
 
-# The trainer's own step, where it is logged: W&B's counts the calls of its log().
-_STEPS = ("train/global_step", "trainer/global_step", "global_step")
-_OWN = {"_step", "_timestamp", "_runtime", *_STEPS}  # about an entry, none of its numbers
+# W&B's own step counts calls of its log(), so the step of the trainer wins.
+_TRAINER_STEPS = ("train/global_step", "trainer/global_step", "global_step")
+_NO_VALUES = {"_step", "_timestamp", "_runtime", *_TRAINER_STEPS}
 
 
 def is_wandb(head: bytes) -> bool:
-    """Whether a file that begins so is one."""
+    """Returns whether a file with this beginning is a run file of W&B."""
     return head.startswith(_MAGIC)
 
 
-def rows(path: Path, trouble: Trouble) -> Iterator[Row]:
+def read_rows(path: Path, on_damage: OnDamage) -> Iterator[Row]:
     """Yields the entries of the history.
 
     Raises:
-        OSError: If it cannot be read.
+        OSError: If the file cannot be read.
     """
-    last: float | None = None  # step of the trainer
+    last: float | None = None  # step of the trainer, for entries that lack it
     with path.open("rb") as file:
-        for at, record in _records(file, trouble):
-            found = _history(record)
-            if found is None:
-                trouble(f"has a damaged record at byte {at:,}, left out")
+        for at, record in _read_records(file, on_damage):
+            entries = _parse_history(record)
+            if entries is None:
+                on_damage(f"has a damaged record at byte {at:,}, left out")
                 continue
-            for row, trained in found:
-                last = last if trained is None else trained
+            for row, trainer_step in entries:
+                last = last if trainer_step is None else trainer_step
                 yield row if last is None else row._replace(step=last)
 
 
-def _history(record: bytes) -> list[tuple[Row, float | None]] | None:
-    """The entries of a record, which has one or none; None if it is damaged."""
+def _parse_history(record: bytes) -> list[tuple[Row, float | None]] | None:
+    """Returns the entries of a record, one or none; None if the record is damaged."""
     try:
-        return [_row(data(value)) for field, value in fields(record) if field == _HISTORY]
+        return [
+            _parse_entry(to_bytes(value))
+            for field, value in read_fields(record)
+            if field == _HISTORY
+        ]
     except (ValueError, RecursionError):
         return None
 
 
-def _row(history: bytes) -> tuple[Row, float | None]:
-    """An entry, and the step of the trainer if it tells that."""
+def _parse_entry(history: bytes) -> tuple[Row, float | None]:
+    """Returns an entry, and the step of the trainer if the entry has it."""
     numbers, step = {}, None
-    for field, value in fields(history):
+    for field, value in read_fields(history):
         if field == _ITEM:
-            name, found = _item(data(value))
-            if found is not None:
-                numbers[name] = found
+            name, number = _parse_item(to_bytes(value))
+            if number is not None:
+                numbers[name] = number
         elif field == _STEP:
-            step = next((n for f, n in fields(data(value)) if f == _NUM), 0)
-    counted = numbers.get("_step", step if isinstance(step, int) else None)
-    trained = next((numbers[name] for name in _STEPS if name in numbers), None)
+            step = next((n for f, n in read_fields(to_bytes(value)) if f == _NUM), 0)
+    own_step = numbers.get("_step", step if isinstance(step, int) else None)
+    trainer_step = next((numbers[name] for name in _TRAINER_STEPS if name in numbers), None)
     time = numbers.get("_timestamp")
-    # W&B writes them in any order, so none is lost.
-    known = {name: numbers[name] for name in sorted(numbers) if name not in _OWN}
-    return Row(counted, time, known), trained
+    # W&B writes the names in any order, so sorting loses nothing.
+    values = {name: numbers[name] for name in sorted(numbers) if name not in _NO_VALUES}
+    return Row(own_step, time, values), trainer_step
 
 
-def _item(message: bytes) -> tuple[str, float | None]:
-    names, found = [], None
-    for field, value in fields(message):
+def _parse_item(message: bytes) -> tuple[str, float | None]:
+    """Returns name and number of an item; None for a histogram, a table or a text."""
+    names, number = [], None
+    for field, value in read_fields(message):
         if field in (_KEY, _NESTED):
-            names.append(text(value))
-        elif field == _JSON and data(value)[:1] not in (b"{", b"["):  # a histogram, a table
-            found = number(_decode(text(value)))
-    return ".".join(names), found
+            names.append(to_text(value))
+        elif field == _JSON and to_bytes(value)[:1] not in (b"{", b"["):
+            number = parse_number(_decode_json(to_text(value)))
+    return ".".join(names), number
 
 
-def _records(file: io.BufferedReader, trouble: Trouble) -> Iterator[tuple[int, bytes]]:
-    """Yields where each record begins, and its bytes; one that is too long is left out.
+def _read_records(
+    file: io.BufferedReader, on_damage: OnDamage
+) -> Iterator[tuple[int, bytes]]:
+    """Yields position and bytes of each record; leaves out records that are too long.
 
-    After damage it goes on with the next block, as LevelDB does.
+    After damage the reader goes on with the next block, as LevelDB does.
     """
-    at, begin, parts, size = len(_MAGIC) + 1, 0, list[bytes](), -1  # size: none begun
+    at, begin, parts = len(_MAGIC) + 1, 0, list[bytes]()
+    size = -1  # bytes of the record in progress; -1 if there is none
     file.seek(at)
     while True:
         left = _BLOCK - at % _BLOCK
-        if left < _PIECE.size:  # too little for a piece: zeros
+        if left < _PIECE_HEAD.size:  # a block without room for a head ends in zeros
             at += left
             file.seek(at)
-        head = file.read(_PIECE.size)
+        head = file.read(_PIECE_HEAD.size)
         if not head:
             return
-        whole = len(head) == _PIECE.size
-        check, length, kind = _PIECE.unpack(head) if whole else (0, 0, 0)
+        whole = len(head) == _PIECE_HEAD.size
+        checksum, length, kind = _PIECE_HEAD.unpack(head) if whole else (0, 0, 0)
         piece = file.read(length)
         whole &= len(piece) == length
-        if not whole or zlib.crc32(piece, zlib.crc32(head[6:])) != check:
-            trouble(f"ends or is damaged at byte {at:,}")
+        if not whole or zlib.crc32(piece, zlib.crc32(head[6:])) != checksum:
+            on_damage(f"ends or is damaged at byte {at:,}")
             at, size = (at // _BLOCK + 1) * _BLOCK, -1
             file.seek(at)
             continue
@@ -127,8 +136,8 @@ def _records(file: io.BufferedReader, trouble: Trouble) -> Iterator[tuple[int, b
             begin, parts, size = at, [], 0
         if size >= 0:
             size += length
-            if size <= LONGEST:
+            if size <= ENTRY_MAX:
                 parts.append(piece)
-            if kind in (_FULL, _LAST) and size <= LONGEST:
+            if kind in (_FULL, _LAST) and size <= ENTRY_MAX:
                 yield begin, b"".join(parts)
-        at += _PIECE.size + length
+        at += _PIECE_HEAD.size + length

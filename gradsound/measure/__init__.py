@@ -1,1 +1,1 @@
-"""The torch side, the only package that imports torch: gradients to norms."""
+"""From gradients to norms per layer; the only package that imports torch."""

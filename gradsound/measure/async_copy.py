@@ -1,4 +1,4 @@
-"""Figures on their way from an accelerator to the host, which does not wait for them."""
+"""Copies of small tensors from an accelerator to the host, without waiting."""
 
 from __future__ import annotations
 
@@ -14,21 +14,26 @@ if TYPE_CHECKING:
 
 
 class AsyncCopy:
-    """Small tensors, copied to the host behind whatever their devices are doing.
+    """Copies of small tensors on the host, each queued on the stream of its device.
 
     Args:
-        tensors: Of any device and shape; those in the processor's memory are there already.
+        tensors: Tensors of any shape on any device. A tensor in host memory is not copied.
+
+    Example:
+        >>> copy = AsyncCopy([torch.tensor([0.5, 2.0])])
+        >>> copy.ready, copy.values()[0].tolist()
+        (True, [0.5, 2.0])
     """
 
     def __init__(self, tensors: Sequence[torch.Tensor]) -> None:
         self._events: list[Any] = []
-        self._copies = [self._copied(tensor) for tensor in tensors]
+        self._copies = [self._start_copy(tensor) for tensor in tensors]
 
-    def _copied(self, tensor: torch.Tensor) -> torch.Tensor:
+    def _start_copy(self, tensor: torch.Tensor) -> torch.Tensor:
         if tensor.is_cpu:
             return tensor
         module: Any = torch.get_device_module(tensor.device)
-        if not hasattr(module, "current_stream"):  # a device with one queue, such as mps
+        if not hasattr(module, "current_stream"):  # mps has one queue and no streams
             return tensor.cpu()
         copy = torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu", pin_memory=True)
         copy.copy_(tensor, non_blocking=True)
@@ -39,11 +44,11 @@ class AsyncCopy:
 
     @property
     def ready(self) -> bool:
-        """Whether everything has arrived."""
+        """Whether all copies are complete."""
         return all(event.query() for event in self._events)
 
     def values(self) -> list[NDArray[np.float64]]:
-        """The figures, in the order given; waits for them if need be."""
+        """Returns the values in the order of the tensors; waits for incomplete copies."""
         for event in self._events:
             event.synchronize()
         return [copy.double().numpy() for copy in self._copies]

@@ -1,4 +1,4 @@
-"""Which parameters are a layer, and what it is called."""
+"""Finds the layers of a model: modules with trainable parameters of their own, by name."""
 
 from __future__ import annotations
 
@@ -19,38 +19,43 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A module's own parameters, at least one of them trainable."""
+    """A module's parameters without those of its submodules.
+
+    Attributes:
+        name: Name of the module, unique in the model.
+        parameters: At least one of them is trainable.
+    """
 
     name: str
     parameters: tuple[nn.Parameter, ...]
 
     @property
-    def size(self) -> int:
-        """How many numbers it trains."""
+    def trainable_size(self) -> int:
+        """How many numbers the layer trains."""
         return sum(p.numel() for p in self.parameters if p.requires_grad)
 
     @property
     def sharded(self) -> bool:
-        """Whether some of it may lie in pieces on several ranks."""
+        """Whether some parameters may be divided among ranks."""
         return any(is_sharded(p) for p in self.parameters)
 
 
 def check_types(
     model: nn.Module, optimizer: Optimizer | None, scaler: GradScaler | None
 ) -> None:
-    """Refuses what is something else, such as two arguments in the wrong order.
+    """Checks the types of a user's arguments, for example two in the wrong order.
 
     Raises:
-        TypeError: The message has the argument's name and what was given.
+        TypeError: If an argument has another type; the message has its name and type.
     """
-    for name, value, kinds in (
+    for name, value, types in (
         ("model", model, (nn.Module,)),
         ("optimizer", optimizer, (Optimizer, NoneType)),
         ("scaler", scaler, (GradScaler, NoneType)),
     ):
-        if not isinstance(value, kinds):
-            wanted = f"a torch {kinds[0].__name__}" + " or None" * (len(kinds) > 1)
-            raise TypeError(f"{name} must be {wanted}, got {type(value).__name__}")
+        if not isinstance(value, types):
+            expected = f"a torch {types[0].__name__}" + " or None" * (len(types) > 1)
+            raise TypeError(f"{name} must be {expected}, got {type(value).__name__}")
 
 
 def find_layers(
@@ -60,30 +65,36 @@ def find_layers(
 ) -> tuple[Layer, ...]:
     """Returns the layers of a model, in the order of ``model.named_modules()``.
 
-    A layer is a module that owns trainable parameters directly. It has the module's name,
-    compiled, parametrized or not; the model itself, if it owns some, that of its class. A
-    parameter that several modules share belongs to the first.
+    A layer is a module that owns trainable parameters directly. Its name is the module's
+    name without the additions of ``torch.compile`` and of parametrizations. If the model
+    itself owns parameters, that layer has the name of its class. A parameter that several
+    modules share belongs to the first of them.
 
     Args:
-        model: Where to look.
-        optimizer: If given, only what it trains counts.
-        patterns: If given, a glob over names, or several; others are left out.
+        model: The model.
+        optimizer: If given, only its parameters count.
+        patterns: If given, a glob over layer names, or several; other layers are left out.
 
     Raises:
-        ValueError: If there is no such layer, or one has no shape yet.
+        ValueError: If no layer is left, or a layer is lazy and has no shape yet.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1))
+        >>> [(layer.name, layer.trainable_size) for layer in find_layers(model, None, None)]
+        [('0', 16), ('2', 5)]
     """
     if not any(parameter.requires_grad for parameter in model.parameters()):
-        raise ValueError("model has no parameter with requires_grad, so nothing to hear")
+        raise ValueError("model has no parameter with requires_grad: nothing to measure")
     if any(type(part).__name__ == "FullyShardedDataParallel" for part in model.modules()):
         raise ValueError(
             "model is wrapped in FullyShardedDataParallel, which hides its layers in flat "
             "parameters: shard it with fully_shard() instead"
         )
-    layers = trained_layers(model, optimizer)
+    layers = find_trained_layers(model, optimizer)
     if not layers:
         raise ValueError(
             "optimizer holds none of the model's trainable parameters: "
-            "give attach() the model that it was made for"
+            "give attach() the model of this optimizer"
         )
     if patterns is not None:
         layers = [layers[k] for k in choose([layer.name for layer in layers], patterns)]
@@ -96,51 +107,55 @@ def find_layers(
     return tuple(layers)
 
 
-def trained_layers(model: nn.Module, optimizer: Optimizer | None) -> list[Layer]:
-    """As `find_layers`, but none is an answer too, and lazy ones are not looked for."""
-    held = held_by(optimizer)
+def find_trained_layers(model: nn.Module, optimizer: Optimizer | None) -> list[Layer]:
+    """Returns the layers as `find_layers` does, but may return none, or lazy layers."""
+    optimizer_ids = parameter_ids(optimizer)
     layers = []
-    for name, parameters in own_parameters(model).items():
-        ours = [p for p in parameters if held is None or id(p) in held]
-        if any(p.requires_grad for p in ours):
-            layers.append(Layer(name, tuple(ours)))
+    for name, parameters in parameters_by_module(model).items():
+        usable = [p for p in parameters if optimizer_ids is None or id(p) in optimizer_ids]
+        if any(p.requires_grad for p in usable):
+            layers.append(Layer(name, tuple(usable)))
     return layers
 
 
-def held_by(optimizer: Optimizer | None) -> set[int] | None:
-    """The ids of the parameters that an optimizer has; None if there is no optimizer."""
+def parameter_ids(optimizer: Optimizer | None) -> set[int] | None:
+    """Returns the ids of an optimizer's parameters; None without an optimizer."""
     if optimizer is None:
         return None
     return {id(p) for group in optimizer.param_groups for p in group["params"]}
 
 
 def is_sharded(tensor: object) -> bool:
-    """Whether a tensor may lie in pieces on several ranks (FSDP2, tensor parallel)."""
+    """Returns whether a tensor may be divided among ranks (FSDP2, tensor parallel)."""
     return hasattr(tensor, "device_mesh")  # only a DTensor has one
 
 
-def own_parameters(model: nn.Module) -> dict[str, list[nn.Parameter]]:
-    """Each module's own parameters by its plain name, every parameter once."""
-    found: dict[str, list[nn.Parameter]] = {}
+def parameters_by_module(model: nn.Module) -> dict[str, list[nn.Parameter]]:
+    """Returns the parameters that each module owns directly, by the module's layer name.
+
+    Each parameter occurs once, at its first module.
+    """
+    by_name: dict[str, list[nn.Parameter]] = {}
     seen = set()
     for name, module in model.named_modules():
-        own = found.setdefault(_plain(name), [])
+        parameters = by_name.setdefault(_layer_name(name), [])
         for parameter in module.parameters(recurse=False):
             if id(parameter) not in seen:
                 seen.add(id(parameter))
-                own.append(parameter)
-    root, kind = found.pop(""), type(_unwrapped(model)).__name__
-    title = kind if kind not in found else f"({kind})"
-    return {name: own for name, own in {title: root, **found}.items() if own}
+                parameters.append(parameter)
+    root, class_name = by_name.pop(""), type(_uncompiled(model)).__name__
+    root_name = class_name if class_name not in by_name else f"({class_name})"
+    by_name = {root_name: root, **by_name}
+    return {name: parameters for name, parameters in by_name.items() if parameters}
 
 
-def _plain(name: str) -> str:
-    """A module's name without what compiling and parametrizing it put there."""
-    path = [part for part in name.split(".") if part != "_orig_mod"]
+def _layer_name(module_name: str) -> str:
+    """Returns a module's name without parts that compiling or parametrizing adds."""
+    path = [part for part in module_name.split(".") if part != "_orig_mod"]
     if "parametrizations" in path:
         del path[path.index("parametrizations") :]
     return ".".join(path)
 
 
-def _unwrapped(model: Any) -> Any:
+def _uncompiled(model: Any) -> Any:
     return getattr(model, "_orig_mod", model)

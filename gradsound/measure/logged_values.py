@@ -1,4 +1,4 @@
-"""Values that are noted, such as a loss, until the step that they belong to."""
+"""Values that a user logs, such as the loss, kept until the step that they belong to."""
 
 from __future__ import annotations
 
@@ -13,75 +13,97 @@ from gradsound.measure.async_copy import AsyncCopy
 from gradsound.measure.layers import is_sharded
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 
 class LoggedValues:
-    """Keeps values by name, of which the last counts, until a step takes them."""
+    """Values by name since the last step; of one name the last value counts.
 
-    def __init__(self) -> None:
+    Args:
+        copy: Starts the copy of tensors from an accelerator to the host.
+
+    Example:
+        >>> values = LoggedValues()
+        >>> values.add({"loss": torch.tensor(0.5), "epoch": 3})
+        >>> values.pop()
+        {'loss': 0.5, 'epoch': 3.0}
+    """
+
+    def __init__(
+        self, copy: Callable[[Sequence[torch.Tensor]], AsyncCopy] = AsyncCopy
+    ) -> None:
+        self._copy = copy
         self._values: dict[str, float | AsyncCopy] = {}
-        self._refused: set[str] = set()  # names of values that were told to be none
+        self._refused: set[str] = set()  # names with a warning
 
     def add(self, values: Mapping[str, object]) -> None:
-        """Adds values; what is none is left out, with one warning for each name."""
+        """Adds values; leaves out what is no number, with one warning for each name."""
         for name, value in values.items():
             self._add(name, value)
 
-    def take(self) -> dict[str, float | AsyncCopy]:
-        """Returns what was added since the last call, some of it still on its way."""
+    def pop(self) -> dict[str, float | AsyncCopy]:
+        """Returns the values since the last call and forgets them."""
         values, self._values = self._values, {}
         return values
 
     def _add(self, name: str, value: object) -> None:
         try:
-            self._values[name] = _number(value)
-        except Exception as error:  # noqa: BLE001 (whatever it is, training must go on)
+            self._values[name] = self._to_number(value)
+        except Exception as error:  # noqa: BLE001 (training must go on after any error)
             if name in self._refused:
                 return
             self._refused.add(name)
-            told = isinstance(error, TypeError)
-            got = error if told else f"{type(value).__name__} ({error})"
+            if isinstance(error, TypeError):
+                description = str(error)
+            else:
+                description = f"{type(value).__name__} ({error})"
             warn(
                 f"the value {name!r} is left out: expected a number, or a tensor or array "
-                f"of one, got {got}"
+                f"of one, got {description}"
             )
 
+    def _to_number(self, value: object) -> float | AsyncCopy:
+        """Returns a value in host memory as a float, one on an accelerator as a copy.
 
-def _number(value: object) -> float | AsyncCopy:
-    """A value that is noted: what is in the processor's memory now, else on its way.
+        Neither refers to the value. So its owner may change it, and its autograd graph is
+        freed.
 
-    Nothing of it is kept, so it may change afterwards, and its graph may go.
+        Raises:
+            TypeError: If it is not one number; the message describes it.
+        """
+        if isinstance(value, (int, float)):
+            return float(value)
+        if isinstance(value, torch.Tensor):
+            tensor = _replicated(value) if is_sharded(value) else value
+            if tensor.numel() == 1 and not tensor.is_complex():
+                if tensor.is_cpu:
+                    return float(tensor.item())
+                return self._copy([tensor.detach()])
+        if (
+            isinstance(value, (np.generic, np.ndarray))
+            and value.size == 1
+            and value.dtype.kind in "biuf"
+        ):
+            return float(value.item())
+        raise TypeError(_describe(value))
+
+
+def _replicated(tensor: Any) -> torch.Tensor:
+    """Returns the local tensor of a DTensor that every rank has in full.
 
     Raises:
-        TypeError: If it is not one number; the message says what it is.
+        TypeError: If this rank has only a part. To fetch the rest, all ranks would have to
+            take part.
     """
-    if isinstance(value, (int, float)):
-        return float(value)
-    if isinstance(value, torch.Tensor):
-        tensor = _whole(value) if is_sharded(value) else value
-        if tensor.numel() == 1 and not tensor.is_complex():
-            return float(tensor.item()) if tensor.is_cpu else AsyncCopy([tensor.detach()])
-    if (
-        isinstance(value, (np.generic, np.ndarray))
-        and value.size == 1
-        and value.dtype.kind in "biuf"
-    ):
-        return float(value.item())
-    raise TypeError(_described(value))
-
-
-def _whole(tensor: Any) -> torch.Tensor:
-    """A DTensor as a tensor; to make it whole here, other ranks would have to take part."""
     if not all(placement.is_replicate() for placement in tensor.placements):
         raise TypeError("DTensor that is not whole on this rank")
     return tensor.to_local()  # type: ignore[no-any-return]
 
 
-def _described(value: object) -> str:
+def _describe(value: object) -> str:
     if value is None or isinstance(value, (str, complex)):
         return reprlib.repr(value)
-    kind = type(value).__name__  # and no repr, which might read from an accelerator
+    kind = type(value).__name__  # no repr, which may wait for an accelerator
     if isinstance(value, (torch.Tensor, np.ndarray)):
         return f"{kind} of shape {tuple(value.shape)} and {value.dtype}"
     return kind

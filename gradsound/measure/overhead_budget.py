@@ -1,37 +1,44 @@
-"""A share of training time that measuring may take, kept by leaving steps out."""
+"""The limit of the training time that measuring may take; kept by leaving steps out."""
 
 from __future__ import annotations
 
 import time
 
-_UNSEEN = 1.1  # times what is timed: a hook costs something before it looks at the clock
-_FIRST = 15e-6  # seconds a parameter that the first measurement takes, or somewhat less
+_HIDDEN_COST = 1.1  # times the timed cost; a hook starts before it reads the clock
+_FIRST_SECONDS = 15e-6  # a parameter; lower bound of the cost of the first measurement
 
 
 class OverheadBudget:
-    """Tells when the next measurement is paid for.
+    """Decides which steps may be measured.
 
-    Each is paid for after it was taken, but the first before.
+    It charges every measurement after the measurement. It charges the first one from an
+    estimate before the first step, so that a short run keeps to the budget too.
 
     Args:
-        share: Of the time that measuring may take, between 0 and 1.
-        parameters: How many are measured.
+        share: The share of the training time that measuring may take, between 0 and 1.
+        parameters: Number of measured parameters.
+
+    Example:
+        >>> budget = OverheadBudget(0.01, parameters=1_000_000)  # 1500 s pause
+        >>> budget.allows(time.perf_counter())
+        False
     """
 
     def __init__(self, share: float, parameters: int) -> None:
-        self._share, self._before = share, 0.0  # seconds
-        self._due = time.perf_counter() + _FIRST * parameters / share
+        self._share, self._uncharged = share, 0.0  # seconds
+        self._next_allowed = time.perf_counter() + _FIRST_SECONDS * parameters / share
 
     def allows(self, now: float) -> bool:
-        """Whether something may be measured at a time on the clock."""
-        return now >= self._due
+        """Returns whether measuring is allowed at a time of ``time.perf_counter()``."""
+        return now >= self._next_allowed
 
-    def spend(self, seconds: float) -> None:
-        """Pays, with the next step, for what was measured before it."""
-        self._before += seconds
+    def add(self, seconds: float) -> None:
+        """Adds the cost of a measurement before a step to the next charge."""
+        self._uncharged += seconds
 
-    def pay(self, begin: float) -> None:
-        """Pays for a step whose measurement began at a time on the clock and ends now."""
+    def charge(self, begin: float) -> None:
+        """Charges a step's measurement that began at ``begin`` and ends now."""
         now = time.perf_counter()
-        self._due = now + _UNSEEN * (self._before + now - begin) / self._share
-        self._before = 0.0
+        seconds = self._uncharged + now - begin
+        self._next_allowed = now + _HIDDEN_COST * seconds / self._share
+        self._uncharged = 0.0

@@ -1,4 +1,4 @@
-"""What became of the layers since they were found: replaced, taken out, added, thawed.
+"""Follows parameters that are replaced, removed, added or thawed during training.
 
 Shapes: L layers, P parameters.
 """
@@ -12,8 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradsound.errors import warn
-from gradsound.measure.layers import held_by, is_sharded, own_parameters, trained_layers
-from gradsound.name_matching import matching, several
+from gradsound.measure.layers import (
+    find_trained_layers,
+    is_sharded,
+    parameter_ids,
+    parameters_by_module,
+)
+from gradsound.name_matching import format_names, match_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,25 +30,26 @@ if TYPE_CHECKING:
 
     from gradsound.measure.layers import Layer
 
-_EVERY = 100  # steps; going through all modules takes about as long as measuring a few
+_CHECK_STEPS = 100  # between checks; one takes about as long as measuring a few steps
 
 
 class ParameterTracker:
-    """Keeps track of the parameters of layers, and says what it has lost.
+    """Keeps track of the parameters of layers, and warns about layers that it loses.
 
-    It keeps neither model nor optimizer alive.
+    It keeps neither the model nor the optimizer alive.
 
     Args:
-        model: Where the layers are.
-        layers: Those to keep track of, L.
-        optimizer: If given, only what it holds counts.
-        patterns: If given, globs over names: other layers are none of its business.
+        model: The model with the layers.
+        layers: Layers to track, length L.
+        optimizer: If given, only its parameters count.
+        patterns: If given, globs over layer names; the tracker ignores new layers that
+            match none.
 
     Attributes:
-        parameters: The parameters, layer by layer, as weak references, length P.
-        first: The index of each layer's first parameter, shape (L,).
-        sharded: Whether some are in pieces on several ranks.
-        told: Names of layers about which there was a warning.
+        parameters: Weak references to the parameters, layer by layer, length P.
+        first: Index of each layer's first parameter, shape (L,).
+        sharded: Whether some parameters are divided among ranks.
+        warned: Names of layers with a warning.
     """
 
     def __init__(
@@ -57,107 +63,124 @@ class ParameterTracker:
         self._optimizer = None if optimizer is None else weakref.ref(optimizer)
         self._patterns = patterns
         self._names = [layer.name for layer in layers]
-        self._known = {*self._names}
-        self.told: set[str] = set()
+        self._known_names = {*self._names}
+        self.warned: set[str] = set()
         self.sharded = any(layer.sharded for layer in layers)
-        self._looks = 0
-        self._all = np.ones(len(layers), bool)
-        self._settle([[weakref.ref(p) for p in layer.parameters] for layer in layers])
+        self._steps = 0
+        self._all_layers = np.ones(len(layers), bool)
+        self._set_parameters(
+            [[weakref.ref(p) for p in layer.parameters] for layer in layers]
+        )
 
-    def _settle(self, own: list[list[weakref.ref[nn.Parameter]]]) -> None:
-        self._own = own
-        self.parameters = [*chain.from_iterable(own)]
-        self.first = np.cumsum([0, *(len(references) for references in own[:-1])])
-        self._had = np.zeros(len(self.parameters), bool)  # a gradient, at any time
-        self._lacked = np.zeros(len(self.parameters), bool)  # one, at any time since
-        self._none: NDArray[np.bool_] | None = None  # of the last look
-        self._held = held_by(self._trainer())
+    def _set_parameters(self, by_layer: list[list[weakref.ref[nn.Parameter]]]) -> None:
+        self._by_layer = by_layer
+        self.parameters = [*chain.from_iterable(by_layer)]
+        self.first = np.cumsum([0, *(len(references) for references in by_layer[:-1])])
+        self._had_gradient = np.zeros(len(self.parameters), bool)  # in some step
+        self._lost_gradient = np.zeros(len(self.parameters), bool)  # in a later step
+        self._without_gradient: NDArray[np.bool_] | None = None  # in the last step
+        self._optimizer_ids = parameter_ids(self._current_optimizer())
 
-    def _trainer(self) -> Optimizer | None:
+    def _current_optimizer(self) -> Optimizer | None:
         return None if self._optimizer is None else self._optimizer()
 
-    def is_due(self, none: NDArray[np.bool_]) -> bool:
-        """Whether to look again: from time to time, or because something is unusual.
+    def alive_parameters(self) -> list[nn.Parameter | None]:
+        """Returns the parameters, length P; None for one that no longer exists."""
+        return [reference() for reference in self.parameters]
+
+    def is_due(self, without_gradient: NDArray[np.bool_]) -> bool:
+        """Counts a step; returns whether to call `refresh`.
+
+        That is every 100 steps, and when a gradient ceases, when the optimizer has other
+        parameters, and when the first step lacks a gradient.
 
         Args:
-            none: Which parameters have no gradient at this step, shape (P,).
+            without_gradient: Which parameters have no gradient, shape (P,).
         """
-        self._looks += 1
-        suspicious = self._looks % _EVERY == 0 or held_by(self._trainer()) != self._held
-        if none is not self._none:  # to look at it costs more than all the rest
-            self._none = none
-            ceased = none & self._had & ~self._lacked
-            self._lacked |= ceased
-            self._had |= ~none
-            suspicious |= bool(ceased.any()) or (self._looks == 1 and bool(none.any()))
-        return suspicious
+        self._steps += 1
+        due = (
+            self._steps % _CHECK_STEPS == 0
+            or parameter_ids(self._current_optimizer()) != self._optimizer_ids
+        )
+        # Plans return the same array at every step: to compare elements costs more.
+        if without_gradient is not self._without_gradient:
+            self._without_gradient = without_gradient
+            ceased = without_gradient & self._had_gradient & ~self._lost_gradient
+            self._lost_gradient |= ceased
+            self._had_gradient |= ~without_gradient
+            due |= bool(ceased.any()) or (self._steps == 1 and bool(without_gradient.any()))
+        return due
 
     def layers_of(self, parameters: Iterable[torch.Tensor] | None) -> NDArray[np.bool_]:
-        """Which layers have some of these parameters, shape (L,); all if None."""
-        given = None if parameters is None else {id(parameter) for parameter in parameters}
-        if given is None or all(id(reference()) in given for reference in self.parameters):
-            return self._all
-        own = np.array([id(reference()) in given for reference in self.parameters])
-        return np.logical_or.reduceat(own, self.first)
+        """Returns which layers have some of these parameters, shape (L,); all if None."""
+        if parameters is None:
+            return self._all_layers
+        ids = {id(parameter) for parameter in parameters}
+        if all(id(reference()) in ids for reference in self.parameters):
+            return self._all_layers
+        selected = np.array([id(reference()) in ids for reference in self.parameters])
+        return np.logical_or.reduceat(selected, self.first)
 
     def parameters_of(self, layers: NDArray[np.bool_]) -> set[int]:
-        """The ids of the parameters of layers, shape (L,)."""
+        """Returns the ids of the parameters of the selected layers, shape (L,)."""
         return {
             id(reference())
-            for own, wanted in zip(self._own, layers.tolist())
-            for reference in own
-            if wanted
+            for references, selected in zip(self._by_layer, layers.tolist())
+            for reference in references
+            if selected
         }
 
     def refresh(self) -> bool:
-        """Finds the layers' parameters anew; returns whether they are others than before.
+        """Looks up the layers' parameters in the model; returns whether they changed.
 
-        Of what can no longer be measured, or is not measured though it is trained, it
-        warns, once for each layer.
+        It warns once for each layer that it can no longer measure, and for each layer that
+        is trained but not measured.
         """
         model = self._model()
         if model is None:
             return False
-        optimizer = self._trainer()
-        held, today = held_by(optimizer), own_parameters(model)
-        own: list[list[weakref.ref[nn.Parameter]]] = []
-        lost: list[str] = []
+        optimizer = self._current_optimizer()
+        optimizer_ids, modules = parameter_ids(optimizer), parameters_by_module(model)
+        by_layer: list[list[weakref.ref[nn.Parameter]]] = []
+        removed: list[str] = []
         orphaned: list[str] = []
         sharded: list[str] = []
-        for name, old in zip(self._names, self._own):
-            now = today.get(name, [])
-            usable = [p for p in now if held is None or id(p) in held]
+        for name, previous in zip(self._names, self._by_layer):
+            current = modules.get(name, [])
+            usable = [p for p in current if optimizer_ids is None or id(p) in optimizer_ids]
             if any(is_sharded(p) for p in usable) and not self.sharded:
                 sharded.append(name)
                 usable = []
             elif not usable:
-                (orphaned if now else lost).append(name)
-            # If nothing is left of it, it is absent from here on.
-            own.append([weakref.ref(p) for p in usable] or old)
-        trained = [layer.name for layer in trained_layers(model, optimizer)]
-        added = [name for name in trained if name not in self._known]
+                (orphaned if current else removed).append(name)
+            # A layer without parameters keeps the previous ones, and is absent from now on.
+            by_layer.append([weakref.ref(p) for p in usable] or previous)
+        trained = [layer.name for layer in find_trained_layers(model, optimizer)]
+        added = [name for name in trained if name not in self._known_names]
         if self._patterns is not None:
-            added = [added[k] for k in matching(added, self._patterns)]
-        self._tell(lost, "no longer in the model, and no longer measured")
-        self._tell(
+            added = [added[k] for k in match_names(added, self._patterns)]
+        self._warn_once(removed, "no longer in the model, and no longer measured")
+        self._warn_once(
             orphaned,
             "replaced in the model, but the optimizer has the old parameters: they are not "
             "trained, nor measured; make the optimizer after replacing them",
         )
-        self._tell(sharded, "sharded now, and not measured: attach after fully_shard()")
-        self._tell(
+        self._warn_once(
+            sharded, "sharded now, and not measured: attach after fully_shard()"
+        )
+        self._warn_once(
             added,
             "trained now, but not when attach() was called, so not measured: close this "
             "attachment and attach again",
         )
-        known = self.parameters
-        self._settle(own)
-        return len(known) != len(self.parameters) or any(
-            one() is not other() for one, other in zip(known, self.parameters)
+        before = self.parameters
+        self._set_parameters(by_layer)
+        return len(before) != len(self.parameters) or any(
+            one() is not other() for one, other in zip(before, self.parameters)
         )
 
-    def _tell(self, names: list[str], what: str) -> None:
-        untold = [name for name in names if name not in self.told]
-        if untold:
-            self.told.update(untold)
-            warn(f"layer {several([repr(name) for name in untold])}: {what}")
+    def _warn_once(self, names: list[str], message: str) -> None:
+        new = [name for name in names if name not in self.warned]
+        if new:
+            self.warned.update(new)
+            warn(f"layer {format_names([repr(name) for name in new])}: {message}")

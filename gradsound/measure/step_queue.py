@@ -1,4 +1,8 @@
-"""Steps are emitted in order once their figures are here, many at a time."""
+"""Queue of measured steps, emitted in order and in batches.
+
+To emit one step costs more than to measure it, because its code has left the processor's
+caches. To emit ten steps together costs little more than to emit one.
+"""
 
 from __future__ import annotations
 
@@ -17,55 +21,65 @@ if TYPE_CHECKING:
 
     Emit: TypeAlias = Callable[[Sequence[Step]], None]
 
-# Emitting a step costs more than measuring it, because whatever it needs has left the
-# caches; many at a time cost little more than one.
-_SHARE = 0.005  # of the time may be taken; where steps are slow, each is emitted at once
-_LAG = 0.1  # seconds that a step may wait for the next ones, at most
+_TIME_SHARE = 0.005  # of the loop's time for emitting; slow loops emit every step at once
+_MAX_DELAY_SECONDS = 0.1  # between two emissions; a SIGKILL loses at most this much
 
 
 class StepQueue:
-    """Keeps steps until they are emitted.
+    """Keeps measured steps until it emits them.
 
     Args:
-        emit: Called with one or several steps, in the thread that adds or flushes them.
+        emit: Called with one or more steps, in the thread that calls the queue.
+        max_delay: The longest pause between two emissions of ready steps, in seconds.
 
     Attributes:
         emit: As given.
-        pending: The steps that are not emitted yet.
+        pending: Steps in order, not emitted yet.
+
+    Example:
+        >>> queue = StepQueue(lambda steps: print(len(steps), "steps"))
+        >>> queue.flush()
+        >>> len(queue.pending)
+        0
     """
 
-    def __init__(self, emit: Emit) -> None:
+    def __init__(self, emit: Emit, *, max_delay: float = _MAX_DELAY_SECONDS) -> None:
         self.emit = emit
         self.pending: deque[PendingStep] = deque()
-        # A thread that shows the run is another than trains it.
-        self._emitting = RLock()
-        self._next = 0.0  # when to emit, on the clock
+        self._max_delay = max_delay
+        # A notebook flushes from another thread than the one that trains.
+        self._emit_lock = RLock()
+        self._next_emission = 0.0  # seconds on time.perf_counter()
 
     def emit_if_due(self, now: float) -> None:
-        """Emits what has arrived, unless it was just done; a time is on the clock."""
-        if now < self._next:
+        """Emits the ready steps unless the last emission was too recent.
+
+        Args:
+            now: Seconds on ``time.perf_counter()``.
+        """
+        if now < self._next_emission:
             return
         begin = time.perf_counter()
-        self._emit_arrived()
+        self._emit_ready()
         spent = time.perf_counter() - begin
-        self._next = begin + min(_LAG, spent / _SHARE)
+        self._next_emission = begin + min(self._max_delay, spent / _TIME_SHARE)
 
     def flush(self) -> None:
-        """Emits everything, and waits for it if need be."""
-        self._emit_arrived(wait=True)
+        """Emits all steps and waits for those that are still on an accelerator."""
+        self._emit_ready(wait=True)
 
     @np.errstate(over="ignore")  # norms above 3.4e38 become infinite
-    def _emit_arrived(self, *, wait: bool = False) -> None:
-        """While another thread flushes, training leaves steps for the next time."""
-        if not self._emitting.acquire(blocking=wait):
+    def _emit_ready(self, *, wait: bool = False) -> None:
+        """Emits steps in order; without ``wait``, returns if another thread is emitting."""
+        if not self._emit_lock.acquire(blocking=wait):
             return
         steps: list[Step] = []
         try:
             while self.pending and (wait or self.pending[0].ready):
                 steps.append(self.pending.popleft().step())
-        finally:  # those before one that failed are good
+        finally:  # if a step fails, the steps before it are still emitted
             try:
                 if steps:
                     self.emit(steps)
             finally:
-                self._emitting.release()
+                self._emit_lock.release()

@@ -1,1 +1,1 @@
-"""From steps to a score: what each of them, after those before it, is to sound."""
+"""From steps to a score: tracks, notes, alarm sounds and captions, without samples."""

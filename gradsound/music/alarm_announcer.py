@@ -1,4 +1,4 @@
-"""From alarms to their figures and captions: one at a time, and not for ever the same."""
+"""The announcer: rate-limits alarms, and turns them into alarm sounds and captions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gradsound.music.alarm_sounds import ALARM_SOUNDS
 from gradsound.music.captions import Caption
 from gradsound.music.equal_loudness import gains
 from gradsound.synth.score import NOTE
-from gradsound.synth.voices.builtin import clang, find_voice, program_of
+from gradsound.synth.voices.builtin import clang, find_voice, trace_builtin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,159 +23,183 @@ if TYPE_CHECKING:
     from gradsound.alarms.thresholds import Alarm
     from gradsound.synth.voices.program import Program
 
-# Seconds from the beginning of one figure to that of the next, at least, besides its own
-# time: sounds that begin together are not told apart (McGookin and Brewster 2004).
-_APART = 0.3
-_FIRST, _MOST = 5.0, 320.0  # seconds after which the same may be announced again
-_FADE = 0.008  # seconds
-SOFTER = 0.3  # times, for what sounds while a figure does
+# Seconds of silence between two alarm sounds. Listeners confuse sounds that begin together
+# (McGookin and Brewster 2004).
+_GAP = 0.3
+_COOLDOWN_MIN, _COOLDOWN_MAX = 5.0, 320.0  # seconds; doubles while a kind keeps recurring
+_FADE = 0.008  # seconds; as in the default preset
+DUCKING = 0.3  # times the level of notes while an alarm sounds
 
 PROGRAMS: tuple[Program, ...] = tuple(
-    program_of(clang) if figure.voice == "clang" else find_voice(figure.voice)
-    for figure in ALARM_SOUNDS.values()
+    trace_builtin(clang) if sound.voice == "clang" else find_voice(sound.voice)
+    for sound in ALARM_SOUNDS.values()
 )
 
+# The kind that an alarm resolves, or "", and one of its layers, or "".
+_Topic: TypeAlias = "tuple[str, str]"
 
-_About: TypeAlias = "tuple[str, str]"  # a kind that is over, or none; a layer, or none
+
+def _topics(resolves: str, alarm: Alarm) -> set[_Topic]:
+    return {(resolves, layer) for layer in alarm.layers or ("",)}
 
 
 @dataclass(slots=True)
-class _Told:
-    """What was told of a kind.
+class _KindState:
+    """The announcements of one kind of alarm.
 
     Attributes:
-        again: Seconds from which on a figure of it may sound again.
-        wait: Seconds to wait after that.
-        quiet: Those that had no line since the last that had one.
-        lines: What those were about that had one since the last figure.
-        going: Those that had no figure and go on, with the layers in which they do.
+        cooldown_end: Time in seconds before which no alarm of the kind sounds.
+        cooldown: Duration of the last cooldown in seconds.
+        uncaptioned: Alarms without a caption since the last caption of the kind.
+        captioned: Topics with a caption since the last sound of the kind.
+        unsounded: Persisting alarms without a sound, with the topics that still persist.
     """
 
-    again: float = 0.0
-    wait: float = _FIRST / 2
-    quiet: list[Alarm] = field(default_factory=list)
-    lines: set[_About] = field(default_factory=set)
-    going: list[tuple[Alarm, set[_About]]] = field(default_factory=list)
+    cooldown_end: float = 0.0
+    cooldown: float = _COOLDOWN_MIN / 2
+    uncaptioned: list[Alarm] = field(default_factory=list)
+    captioned: set[_Topic] = field(default_factory=set)
+    unsounded: list[tuple[Alarm, set[_Topic]]] = field(default_factory=list)
 
-    def begin(self, alarm: Alarm) -> None:
-        """It begins to go on."""
-        self.going.append((alarm, _abouts("", alarm)))
+    def open(self, alarm: Alarm) -> None:
+        """Adds a persisting alarm."""
+        self.unsounded.append((alarm, _topics("", alarm)))
 
-    def end(self, alarm: Alarm) -> None:
-        """It is over in the layers of an alarm."""
-        over = _abouts("", alarm)
-        self.going = [(one, left - over) for one, left in self.going if left - over]
+    def resolve(self, recovery: Alarm) -> None:
+        """Removes the layers of a recovery from the persisting alarms."""
+        recovered = _topics("", recovery)
+        remaining = [(alarm, topics - recovered) for alarm, topics in self.unsounded]
+        self.unsounded = [(alarm, topics) for alarm, topics in remaining if topics]
 
-    def sound(self, time: float, going: Iterable[Alarm]) -> None:
-        """A figure of it sounds; of what goes on, some have none yet even so."""
-        calm = time > self.again + self.wait
-        self.wait = _FIRST if calm else min(2 * self.wait, _MOST)
-        self.again = time + self.wait
-        self.lines.clear()
-        self.going = [one for one in self.going if one[0] in going]
+    def start_cooldown(self, time: float, others: Iterable[Alarm]) -> None:
+        """Starts the cooldown after a sound of the kind, for all layers that persist.
 
+        The cooldown doubles, unless the kind has been quiet for another cooldown.
 
-def _abouts(ends: str, alarm: Alarm) -> set[_About]:
-    """What an alarm is about: the kind that it ends, if any, in each layer."""
-    return {(ends, layer) for layer in alarm.layers or ("",)}
+        Args:
+            time: Time of the sound in seconds.
+            others: Alarms of the same time that have not sounded yet; they stay unsounded.
+        """
+        calm = time > self.cooldown_end + self.cooldown
+        self.cooldown = _COOLDOWN_MIN if calm else min(2 * self.cooldown, _COOLDOWN_MAX)
+        self.cooldown_end = time + self.cooldown
+        self.captioned.clear()
+        self.unsounded = [entry for entry in self.unsounded if entry[0] in others]
 
 
 @dataclass(slots=True)
 class AlarmAnnouncer:
-    """Has alarms sound one after the other; what repeats, ever more seldom.
+    """Chooses which alarms sound, when, and which get a caption.
 
-    An alarm of a kind that was heard just before has no figure; if it goes on, it has one
-    as soon as that may be. It has a line of text at once if the layer that it names had
-    none since the last figure of its kind, or a line said that it was over there. Else it
-    is counted, and the next line says how many were. So there are few figures and lines,
-    however many alarms.
+    Alarms sound one after another. Each kind has a cooldown of 5 s, which doubles up to
+    320 s while the kind keeps recurring. A persisting alarm sounds when the cooldown ends.
+    During the cooldown, an alarm gets a caption at once if its first layer had none since
+    the last sound of the kind, or has recovered since. The announcer counts all other
+    alarms; the next caption of the kind has their number.
 
     Attributes:
-        level: Linear, of a sine of 1000 Hz that is as loud.
-        until: Seconds at which the sound is over at the latest. A figure that would leave
-            no room for that of the end is a line of text alone.
-        over: Seconds at which the last figure ends.
+        level: Linear level of the alarm sounds: the peak of a sine of 1000 Hz that is
+            equally loud.
+        time_limit: End of the whole sound in seconds. An alarm gets only a caption if its
+            sound would leave no time for the end alarm.
+        sounds_end: End of the last alarm sound in seconds.
     """
 
     level: float
-    until: float = inf
-    over: float = 0.0
-    _free: float = 0.0  # seconds from which on the next figure may begin
-    _told: dict[str, _Told] = field(default_factory=lambda: {k: _Told() for k in KINDS})
+    time_limit: float = inf
+    sounds_end: float = 0.0
+    _next_begin: float = 0.0  # seconds; earliest begin of the next alarm sound
+    _states: dict[str, _KindState] = field(
+        default_factory=lambda: {kind: _KindState() for kind in KINDS}
+    )
 
     def announce(
         self, alarms: Iterable[Alarm], time: float
     ) -> tuple[list[tuple[str, float]], list[Caption]]:
-        """What becomes of alarms that are found at a time of the sound, in seconds.
+        """Announces alarms, and the persisting alarms whose cooldown has ended.
 
         Args:
-            alarms: In the order in which they were found; none, for what is `due`.
-            time: When, in seconds.
+            alarms: New alarms in the order of detection; may be empty.
+            time: Time in seconds.
 
         Returns:
-            The kinds and beginnings of the figures that sound, and captions.
+            The kind and the begin of each alarm sound, and captions.
         """
         alarms = tuple(alarms)
         for alarm in alarms:
-            if alarm.lasts:
-                self._told[alarm.kind].begin(alarm)
-            if alarm.ends:
-                self._told[alarm.ends].end(alarm)
-        late = [alarm for alarm in self.due(time) if alarm not in alarms]
-        figures, captions = [], []
-        for alarm in sorted((*late, *alarms), key=lambda alarm: KINDS.index(alarm.kind)):
-            told, begin = self._told[alarm.kind], time
-            about = alarm.ends, next(iter(alarm.layers), "")
-            if time >= told.again and self._fits(alarm.kind, time):
-                told.sound(time, [one for one in alarms if one != alarm])
-                begin = max(time, self._free)
-                self.over = begin + ALARM_SOUNDS[alarm.kind].duration
-                self._free = self.over + _APART
-                figures.append((alarm.kind, begin))
-            elif alarm in late:
+            if alarm.persists:
+                self._states[alarm.kind].open(alarm)
+            if alarm.resolves:
+                self._states[alarm.resolves].resolve(alarm)
+        persisting = [alarm for alarm in self.due(time) if alarm not in alarms]
+        sounds, captions = [], []
+        by_urgency = sorted(
+            (*persisting, *alarms), key=lambda alarm: KINDS.index(alarm.kind)
+        )
+        for alarm in by_urgency:
+            state, begin = self._states[alarm.kind], time
+            topic = alarm.resolves, next(iter(alarm.layers), "")
+            if time >= state.cooldown_end and self._fits(alarm.kind, time):
+                state.start_cooldown(time, [other for other in alarms if other != alarm])
+                begin = max(time, self._next_begin)
+                self.sounds_end = begin + ALARM_SOUNDS[alarm.kind].duration
+                self._next_begin = self.sounds_end + _GAP
+                sounds.append((alarm.kind, begin))
+            elif alarm in persisting:
                 continue
-            elif about in told.lines:
-                told.quiet.append(alarm)
+            elif topic in state.captioned:
+                state.uncaptioned.append(alarm)
                 continue
-            told.lines.add(about)
-            if alarm.ends:
-                self._told[alarm.ends].lines -= _abouts("", alarm)
-            still = ", still so" if alarm in late else ""
-            others = len(told.quiet) - (alarm in told.quiet)
-            more = f" ({others} more since the last)" if others else ""
-            told.quiet.clear()
-            text = f"step {alarm.step:,}: {alarm.text}{still}{more}"
+            state.captioned.add(topic)
+            if alarm.resolves:
+                self._states[alarm.resolves].captioned -= _topics("", alarm)
+            still = ", still so" if alarm in persisting else ""
+            text = f"step {alarm.step:,}: {alarm.text}{still}{_count_others(alarm, state)}"
             captions.append(Caption(begin, text, alarm.kind, alarm.step))
-        return figures, captions
+        return sounds, captions
 
     def due(self, time: float) -> list[Alarm]:
-        """What goes on, has had no figure, and may have one by now; one of a kind."""
+        """Returns persisting alarms that have not sounded and now may, one of each kind."""
         return [
-            told.going[0][0]
-            for kind, told in self._told.items()
-            if told.going and told.again <= time and self._fits(kind, time)
+            state.unsounded[0][0]
+            for kind, state in self._states.items()
+            if state.unsounded and state.cooldown_end <= time and self._fits(kind, time)
         ]
 
     def _fits(self, kind: str, time: float) -> bool:
-        """Whether there is room for a figure, and then for that of the end."""
-        over = max(time, self._free) + ALARM_SOUNDS[kind].duration
-        return kind == "end" or over + _APART + ALARM_SOUNDS["end"].duration <= self.until
+        """Returns whether the sound, and after it the end alarm, end in time."""
+        end = max(time, self._next_begin) + ALARM_SOUNDS[kind].duration
+        end_alarm = _GAP + ALARM_SOUNDS["end"].duration
+        return kind == "end" or end + end_alarm <= self.time_limit
 
-    def untold(self) -> str:
-        """How many alarms had no line since the last of their kind, if any."""
-        counts = {kind: len(told.quiet) for kind, told in self._told.items()}
+    def uncaptioned_counts(self) -> str:
+        """Returns how many alarms of each kind had no caption since its last caption."""
+        counts = {kind: len(state.uncaptioned) for kind, state in self._states.items()}
         return ", ".join(f"{n} more of {kind}" for kind, n in counts.items() if n)
 
 
-def tones(kind: str, level: float, pan: float) -> NDArray[np.void]:
-    """The notes of a figure; voices are counted in the order of `PROGRAMS`."""
-    number = [*ALARM_SOUNDS].index(kind)
-    figure = ALARM_SOUNDS[kind]
-    notes = np.zeros(len(figure.tones), NOTE)
-    onsets, durations, begins, ends = np.array(figure.tones).T
-    notes["onset"], notes["duration"], notes["voice"] = onsets, durations, number
+def _count_others(alarm: Alarm, state: _KindState) -> str:
+    """Returns the text that counts the other uncaptioned alarms, and forgets them."""
+    count = len(state.uncaptioned) - (alarm in state.uncaptioned)
+    state.uncaptioned.clear()
+    return f" ({count} more since the last)" if count else ""
+
+
+def alarm_notes(kind: str, level: float, pan: float) -> NDArray[np.void]:
+    """Returns the notes of an alarm sound; their voices are indices into `PROGRAMS`.
+
+    Args:
+        kind: Kind of the alarm.
+        level: As for `AlarmAnnouncer`.
+        pan: -1 left to 1 right.
+    """
+    voice = [*ALARM_SOUNDS].index(kind)
+    sound = ALARM_SOUNDS[kind]
+    notes = np.zeros(len(sound.tones), NOTE)
+    onsets, durations, begin_hertz, end_hertz = np.array(sound.tones).T
+    notes["onset"], notes["duration"], notes["voice"] = onsets, durations, voice
     notes["fade"] = np.minimum(_FADE, durations / 2)
-    notes["hertz"] = np.stack([begins, ends], axis=1)
-    notes["level"] = level * gains(PROGRAMS[number], notes["hertz"])
-    notes["line"], notes["pan"] = -1, pan
+    notes["hertz"] = np.stack([begin_hertz, end_hertz], axis=1)
+    notes["level"] = level * gains(PROGRAMS[voice], notes["hertz"])
+    notes["track"], notes["pan"] = -1, pan
     return notes

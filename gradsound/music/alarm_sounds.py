@@ -1,7 +1,8 @@
-"""The figure of each alarm: a short rhythm of its own, in a voice of its own.
+"""The sound of each kind of alarm: a short rhythm in its own voice.
 
-Alarms are told apart by rhythm first, which is easier to learn than melody, and the more
-urgent one repeats faster (docs/listening.md has the sources). Each is over within a second.
+A listener tells alarms apart by rhythm first, because a rhythm is easier to learn than a
+melody. A more urgent alarm repeats faster (docs/listening.md has the sources). Each sound
+takes at most 1 s.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Onset and duration in seconds, Hz at the beginning and at the end.
+# Onset and duration in seconds, then Hz at the beginning and at the end.
 Tone: TypeAlias = "tuple[float, float, float, float]"
 
 
 @dataclass(frozen=True, slots=True)
 class AlarmSound:
-    """What is played at an alarm.
+    """The sound of one kind of alarm.
 
     Attributes:
         voice: Name of its voice.
@@ -30,26 +31,26 @@ class AlarmSound:
 
     @property
     def duration(self) -> float:
-        """Seconds from its beginning to its end."""
+        """Seconds from the first onset to the last end."""
         return max(onset + duration for onset, duration, _, _ in self.tones)
 
 
-def _beats(*onsets: float, lasting: float, hertz: float) -> tuple[Tone, ...]:
-    return tuple((onset, lasting, hertz, hertz) for onset in onsets)
+def _beats(*onsets: float, duration: float, hertz: float) -> tuple[Tone, ...]:
+    return tuple((onset, duration, hertz, hertz) for onset in onsets)
 
 
 ALARM_SOUNDS: Mapping[str, AlarmSound] = {
-    # Three and two, fast: the rhythm of an emergency.
+    # Three fast beats and two: the rhythm of an emergency.
     "nonfinite": AlarmSound(
-        "clang", _beats(0, 0.12, 0.24, 0.48, 0.60, lasting=0.09, hertz=88.0)
+        "clang", _beats(0, 0.12, 0.24, 0.48, 0.60, duration=0.09, hertz=88.0)
     ),
     # A heart that beats twice and stops.
-    "stall": AlarmSound("organ", _beats(0, 0.14, 0.60, 0.74, lasting=0.10, hertz=165.0)),
+    "stall": AlarmSound("organ", _beats(0, 0.14, 0.60, 0.74, duration=0.10, hertz=165.0)),
     # Three slow knocks.
-    "dead": AlarmSound("pluck", _beats(0, 0.30, 0.60, lasting=0.25, hertz=131.0)),
+    "dead": AlarmSound("pluck", _beats(0, 0.30, 0.60, duration=0.25, hertz=131.0)),
     # A whoop, twice.
     "spike": AlarmSound("square", ((0, 0.20, 330.0, 1320.0), (0.26, 0.20, 330.0, 1320.0))),
-    # Ever lower, ever slower.
+    # Five notes, each lower and later.
     "vanishing": AlarmSound(
         "sine",
         (
@@ -62,9 +63,9 @@ ALARM_SOUNDS: Mapping[str, AlarmSound] = {
     ),
     # A hiccup.
     "skipped": AlarmSound("bell", ((0, 0.06, 988.0, 988.0), (0.09, 0.12, 659.0, 659.0))),
-    # A long note, and the same again.
-    "plateau": AlarmSound("square", _beats(0, 0.50, lasting=0.40, hertz=247.0)),
-    # A chord, upwards.
+    # A long note, twice.
+    "plateau": AlarmSound("square", _beats(0, 0.50, duration=0.40, hertz=247.0)),
+    # A rising chord.
     "recovery": AlarmSound(
         "bell",
         (
@@ -74,7 +75,7 @@ ALARM_SOUNDS: Mapping[str, AlarmSound] = {
             (0.30, 0.30, 1046.5, 1046.5),
         ),
     ),
-    # Short, short, long: home.
+    # Short, short, long, down to the tonic.
     "end": AlarmSound(
         "soft",
         (

@@ -1,6 +1,6 @@
-"""From moments to their score: lines become notes, alarms figures and captions.
+"""The composer: makes the score of a run's moments, with notes, alarm sounds and captions.
 
-Shapes: S moments, L layers, B lines, K notes.
+Shapes: S moments, L layers, B tracks, K notes.
 """
 
 from __future__ import annotations
@@ -12,9 +12,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.music.alarm_announcer import PROGRAMS, SOFTER, AlarmAnnouncer, tones
-from gradsound.music.captions import Caption
-from gradsound.music.notes import NoteWriter
+from gradsound.music.alarm_announcer import (
+    DUCKING,
+    PROGRAMS,
+    AlarmAnnouncer,
+    alarm_notes,
+)
+from gradsound.music.captions import Caption, minute_text
+from gradsound.music.notes import NoteWriter, pan_tracks
 from gradsound.music.tracks import Tracks
 from gradsound.synth.score import NOTE, Score
 
@@ -29,62 +34,72 @@ if TYPE_CHECKING:
     from gradsound.music.tracks import TrackStates
 
 _MINUTE = 60.0  # seconds
-_FADES = 0.5  # seconds that a drone takes to fall silent
+_DRONE_FADE = 0.5  # seconds in which a drone falls silent at the end of the run
 
 
 class Composer:
-    """Composes a run, moment by moment or many at a time, which gives the same.
+    """Composes the scores of a run's successive moments.
+
+    The number of moments in a call does not change the notes.
 
     Args:
-        names: The layers', L of them.
-        preset: How it sounds.
-        place: Where all of it is, -1 left to 1 right, if not where the preset has it.
-        name: What to call the run in captions, if there are several.
-        until: Seconds at which the sound is over at the latest.
+        names: Names of the layers, L of them.
+        preset: How the run sounds.
+        pan: Pan of all notes, -1 left to 1 right; by default the preset spreads the tracks.
+        run_name: Name of the run in captions, if there are several runs.
+        time_limit: As for `AlarmAnnouncer`.
 
     Attributes:
-        captions: What there is to read, in order of time; whoever takes it may empty it.
-        layout: Of a step of usual length.
-        drones: Whether it sounds between moments too.
-        voices: What its scores are played by.
+        captions: Captions in order of time. A player may remove those that it has shown.
+        layout: The layout of a step of usual duration.
+        drones: Whether notes sound between moments too.
+        voices: The programs of the scores' voices.
     """
 
     def __init__(
         self,
         names: Sequence[str],
         preset: Preset,
-        place: float | None = None,
-        name: str = "",
-        until: float = inf,
+        pan: float | None = None,
+        run_name: str = "",
+        time_limit: float = inf,
     ) -> None:
-        self._lines, self._preset = Tracks(names, preset), preset
-        self._voicing = NoteWriter(preset, len(self._lines.names), place)
-        self._place, self._name = place or 0.0, f"{name}, " if name else ""
-        self._figures = AlarmAnnouncer(preset.alarms, until)
-        self._softer: list[tuple[float, float]] = []  # from when to when, seconds
+        self._tracks = Tracks(names, preset)
+        count = len(self._tracks.names)
+        self._writer = NoteWriter(
+            preset.layout(count),
+            pan_tracks(count, preset.spread) if pan is None else np.full(count, pan),
+            texture=preset.texture,
+            fade_seconds=preset.fade_seconds,
+            start_hertz=float(preset.pitch.hertz(np.ones(1))[0]),
+        )
+        self._alarm_pan = pan or 0.0
+        self._prefix = f"{run_name}, " if run_name else ""
+        self._announcer = AlarmAnnouncer(preset.alarms, time_limit)
+        self._duckings: list[tuple[float, float]] = []  # begins and ends, seconds
         self._epoch: float | None = None
-        self._minute = 1  # the next to tell
-        self._number = -1  # of the last step
-        self.layout, self.drones = self._voicing.layout, self._voicing.drones
-        self.voices = (*self._lines.programs, *PROGRAMS)
+        self._next_minute = 1
+        self._step_number = -1  # of the last step
+        self.layout, self.drones = self._writer.layout, self._writer.drones
+        self.voices = (*self._tracks.programs, *PROGRAMS)
         self.captions: list[Caption] = []
 
-    def described(self) -> list[str]:
-        """What each line is: its name, and which layers it gathers if these are several."""
-        return self._lines.described()
+    def track_descriptions(self) -> list[str]:
+        """Returns `Tracks.descriptions`."""
+        return self._tracks.descriptions()
 
     def layers_by_track(self) -> list[tuple[str, tuple[int, ...]]]:
-        """The name of each line, and the layers that it gathers."""
-        return self._lines.layers_by_track()
+        """Returns `Tracks.layers_by_track`."""
+        return self._tracks.layers_by_track()
 
-    def longer(self, moments: Sequence[Moment]) -> NDArray[np.float64]:
-        """As `Tracks.longer`: times that of the layout."""
-        return self._lines.longer(moments)
+    def duration_factors(self, moments: Sequence[Moment]) -> NDArray[np.float64]:
+        """Returns `Tracks.duration_factors`; the usual duration is that of the layout."""
+        return self._tracks.duration_factors(moments)
 
-    def learn(self, moments: Sequence[Moment]) -> None:
-        """Takes moments for known, so that later ones are heard against these."""
-        self._lines.hear(moments)
-        self._lines.remember(moments)
+    def update_statistics(self, moments: Sequence[Moment]) -> None:
+        """Adds moments to the running medians and values without composing them."""
+        self._tracks.states(moments)
+        self._tracks.update_values(moments)
 
     def compose(
         self,
@@ -92,126 +107,141 @@ class Composer:
         begins: NDArray[np.float64],
         durations: NDArray[np.float64],
     ) -> Score:
-        """Returns the score of moments that follow each other.
+        """Returns the score of successive moments.
 
-        Every line has its place in time, so that it is known by when it sounds: a finite
-        norm is a note, NaN and infinity are a clang, and a band without gradient is silent.
+        Each track has a fixed place in the time of a step, so that a listener knows it by
+        its onset. A finite norm is a note, and NaN or infinity is a clang. A band without
+        gradient is silent.
 
         Args:
-            moments: At least one, of the same layers.
-            begins: Seconds at which each begins, shape (S,).
-            durations: How many seconds each takes, shape (S,).
+            moments: One or more, of the same layers.
+            begins: Begin of each moment in seconds, shape (S,).
+            durations: Duration of each moment in seconds, shape (S,).
         """
-        heard = self._lines.hear(moments)
-        figures = self._tell(moments, begins, durations)
-        self._soften(heard, begins, durations)
-        notes = self._voicing.notes(heard, durations)
-        self._lines.remember(moments)
-        self._number = moments[-1].step.number
-        return Score(self.voices, np.concatenate([notes, *figures]), durations)
+        states = self._tracks.states(moments)
+        alarm_sounds = self._announce_moments(moments, begins, durations)
+        self._duck(states, begins, durations)
+        notes = self._writer.notes(states, durations)
+        self._tracks.update_values(moments)
+        self._step_number = moments[-1].step.number
+        return Score(self.voices, np.concatenate([notes, *alarm_sounds]), durations)
 
     def hold(self, seconds: float, *, silent: bool = False) -> Score:
-        """What sounds where no moment has come: a drone goes on, all else is silent.
+        """Returns the score of a time without moments: the drone goes on.
 
         Args:
-            seconds: For how long.
-            silent: Whether a drone falls silent meanwhile.
+            seconds: Duration.
+            silent: Whether the drone fades to silence.
         """
-        notes = self._voicing.hold(seconds, silent=silent)
+        notes = self._writer.hold(seconds, silent=silent)
         return Score(self.voices, notes, np.array([seconds]))
 
     def idle(self, alarm: Alarm | None, begin: float) -> Score | None:
-        """The figures of what no step brings, at a time; they take no time of their own.
+        """Returns the alarm sounds of a time without moments; None if none is due.
+
+        The score has the duration 0, so the next moment does not wait for the sounds.
 
         Args:
-            alarm: What was found meanwhile, if anything.
-            begin: When, in seconds.
+            alarm: A new alarm, if any.
+            begin: Time in seconds.
         """
-        if self._is_minute(begin):
-            text = f"no step since step {self._number:,}"
-            self._captioned(Caption(begin, text, "minute", self._number))
+        if self._is_new_minute(begin):
+            number = self._step_number
+            text = f"no step since step {number:,}"
+            self._add_caption(Caption(begin, text, "minute", number))
         alarms = [] if alarm is None else [alarm]
-        if not (alarms or self._figures.due(begin)):
+        if not (alarms or self._announcer.due(begin)):
             return None
-        figures = self._announced(alarms, 0, begin, begin)
-        return Score(
-            self.voices, np.concatenate([np.zeros(0, NOTE), *figures]), np.zeros(1)
-        )
+        alarm_sounds = self._announce(alarms, 0, begin, begin)
+        notes = np.concatenate([np.zeros(0, NOTE), *alarm_sounds])
+        return Score(self.voices, notes, np.zeros(1))
 
     def finish(self, alarms: Sequence[Alarm], begin: float) -> Score:
-        """The score of the end: what still sounds falls silent, and is announced."""
-        fades = _FADES if self._voicing.sounding else 0.0
-        silence = self._voicing.hold(fades, silent=True) if fades else np.zeros(0, NOTE)
-        figures = self._announced(alarms, 0, begin + fades, begin)
-        if untold := self._figures.untold():
-            self._captioned(Caption(begin, f"not announced: {untold}", "minute"))
-        over = self._figures.over if self._preset.alarms else begin
-        left = max(fades, over - begin)
-        notes = np.concatenate([silence, *figures])
-        return Score(self.voices, notes, np.array([left]))
+        """Returns the score of the end: the drone fades to silence, then alarms sound.
 
-    def _soften(
+        Args:
+            alarms: The end alarm, or none.
+            begin: Time in seconds.
+        """
+        fade = _DRONE_FADE if self._writer.drone_is_audible else 0.0
+        silence = self._writer.hold(fade, silent=True) if fade else np.zeros(0, NOTE)
+        alarm_sounds = self._announce(alarms, 0, begin + fade, begin)
+        if counts := self._announcer.uncaptioned_counts():
+            self._add_caption(Caption(begin, f"not announced: {counts}", "minute"))
+        sounds_end = self._announcer.sounds_end if self._announcer.level else begin
+        duration = max(fade, sounds_end - begin)
+        notes = np.concatenate([silence, *alarm_sounds])
+        return Score(self.voices, notes, np.array([duration]))
+
+    def _duck(
         self,
-        heard: TrackStates,
+        states: TrackStates,
         begins: NDArray[np.float64],
         durations: NDArray[np.float64],
     ) -> None:
-        """Makes room for figures: what begins while one sounds is softer."""
-        longer = durations / self.layout.duration
-        onsets = begins[:, None] + self.layout.onsets * longer[:, None]
-        for first, last in self._softer:
-            heard.level[(onsets >= first) & (onsets < last)] *= SOFTER
-        self._softer = [(a, b) for a, b in self._softer if b > begins[-1]]
+        """Attenuates the notes that begin during an alarm sound."""
+        factors = durations / self.layout.duration
+        onsets = begins[:, None] + self.layout.onsets * factors[:, None]
+        for begin, end in self._duckings:
+            states.level[(onsets >= begin) & (onsets < end)] *= DUCKING
+        last = begins[-1]
+        self._duckings = [(begin, end) for begin, end in self._duckings if end > last]
 
-    def _tell(
+    def _announce_moments(
         self,
         moments: Sequence[Moment],
         begins: NDArray[np.float64],
         durations: NDArray[np.float64],
     ) -> list[NDArray[np.void]]:
-        """Writes captions, and returns figures."""
-        figures, share = [], self.layout.sounding / self.layout.duration
+        """Adds the captions of moments, and returns the notes of their alarm sounds."""
+        alarm_sounds, share = [], self.layout.notes_end / self.layout.duration
         for k, moment in enumerate(moments):
             begin = float(begins[k])
             epoch = moment.step.values.get("epoch", self._epoch)
             if epoch is not None and epoch != self._epoch and isfinite(epoch):
                 self._epoch = epoch
                 text = f"step {moment.first:,}: epoch {epoch:g}"
-                self._captioned(Caption(begin, text, "epoch", moment.first))
-            if self._is_minute(begin):
-                text, number = self._lines.state(moment), moment.step.number
-                self._captioned(Caption(begin, text, "minute", number))
-            after = begin + share * float(durations[k])
-            if moment.alarms or self._figures.due(after):
-                figures += self._announced(moment.alarms, k, after, begin)
-        return figures
+                self._add_caption(Caption(begin, text, "epoch", moment.first))
+            if self._is_new_minute(begin):
+                text = minute_text(moment.step, self._tracks.bands)
+                self._add_caption(Caption(begin, text, "minute", moment.step.number))
+            notes_end = begin + share * float(durations[k])
+            if moment.alarms or self._announcer.due(notes_end):
+                alarm_sounds += self._announce(moment.alarms, k, notes_end, begin)
+        return alarm_sounds
 
-    def _is_minute(self, time: float) -> bool:
-        """Whether a minute is over that none has told of; then it is told."""
-        over = time >= self._minute * _MINUTE
-        if over:
-            self._minute = int(time // _MINUTE) + 1
-        return over
+    def _is_new_minute(self, time: float) -> bool:
+        """Returns whether a minute has passed since the last one, and counts it."""
+        is_new = time >= self._next_minute * _MINUTE
+        if is_new:
+            self._next_minute = int(time // _MINUTE) + 1
+        return is_new
 
-    def _announced(
-        self, alarms: Sequence[Alarm], step: int, time: float, begin: float
+    def _announce(
+        self, alarms: Sequence[Alarm], step: int, time: float, step_begin: float
     ) -> list[NDArray[np.void]]:
-        """Figures of alarms, from a time on, of a step that begins before it."""
-        made = []
-        figures, captions = self._figures.announce(alarms, time)
-        for kind, when in figures if self._preset.alarms else ():
-            notes = tones(kind, self._figures.level, self._place)
-            self._softer.append(
-                (when, when + float(np.max(notes["onset"] + notes["duration"])))
-            )
-            notes["voice"] += len(self._lines.programs)
-            notes["step"], notes["slot"] = step, 2 * len(self._lines.names)
-            notes["onset"] += when - begin
-            made.append(notes)
-        for caption in captions:
-            self._captioned(caption)
-        return made
+        """Adds the captions of alarms, and returns the notes of their sounds.
 
-    def _captioned(self, caption: Caption) -> None:
-        told = replace(caption, text=self._name + caption.text)
-        insort(self.captions, told, key=lambda one: one.time)
+        Args:
+            alarms: New alarms.
+            step: Index of the step in the score.
+            time: Earliest begin of an alarm sound in seconds.
+            step_begin: Begin of the step in seconds.
+        """
+        alarm_sounds = []
+        sounds, captions = self._announcer.announce(alarms, time)
+        for kind, begin in sounds if self._announcer.level else ():
+            notes = alarm_notes(kind, self._announcer.level, self._alarm_pan)
+            end = begin + float(np.max(notes["onset"] + notes["duration"]))
+            self._duckings.append((begin, end))
+            notes["voice"] += len(self._tracks.programs)
+            notes["step"], notes["slot"] = step, 2 * len(self._tracks.names)
+            notes["onset"] += begin - step_begin
+            alarm_sounds.append(notes)
+        for caption in captions:
+            self._add_caption(caption)
+        return alarm_sounds
+
+    def _add_caption(self, caption: Caption) -> None:
+        named = replace(caption, text=self._prefix + caption.text)
+        insort(self.captions, named, key=lambda one: one.time)

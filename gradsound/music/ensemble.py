@@ -1,4 +1,4 @@
-"""One run, or several at the same time, step by step: composers whose scores are one.
+"""The ensemble: composes one run, or two runs in one score, one in each ear.
 
 Shapes: S rows of moments, L layers.
 """
@@ -12,7 +12,7 @@ import numpy as np
 
 from gradsound.music.composer import Composer
 from gradsound.music.timeline import Timeline
-from gradsound.synth.score import PART, Score
+from gradsound.synth.score import SLOTS_PER_RUN, Score
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 
 
 class Ensemble:
-    """Composes one run, or one run for each ear.
+    """Composes one run in stereo, or two runs with one in each ear.
 
     Args:
-        runs: The names of the layers of each.
-        preset: How they sound.
-        names: What to call each in captions, if there are two.
-        until: Seconds at which the sound is over at the latest.
+        runs: Names of the layers of each run; one or two runs.
+        preset: How the runs sound.
+        names: Name of each run in captions, if there are two.
+        time_limit: End of the whole sound in seconds.
 
     Attributes:
-        channels: How many there are.
-        timeline: Which steps sound when, of what was composed; of two runs, the first's.
+        channels: Number of channels, 1 or 2.
+        timeline: The times of the composed steps; of two runs, the first run's.
     """
 
     def __init__(
@@ -45,57 +45,63 @@ class Ensemble:
         runs: Sequence[Sequence[str]],
         preset: Preset,
         names: Sequence[str] = (),
-        until: float = inf,
+        time_limit: float = inf,
     ) -> None:
         if len(runs) == 1:
-            self._composers = [Composer(runs[0], preset, until=until)]
+            self._composers = [Composer(runs[0], preset, time_limit=time_limit)]
         else:
             self._composers = [
-                Composer(layers, preset, place, name, until)
-                for layers, place, name in zip(runs, (-1.0, 1.0), names)
+                Composer(layers, preset, pan, name, time_limit)
+                for layers, pan, name in zip(runs, (-1.0, 1.0), names)
             ]
         self.channels = preset.channels if len(runs) == 1 else 2
         first = self._composers[0]
-        self.timeline = Timeline.of(first.described(), first.layout)
+        self.timeline = Timeline.for_layout(first.track_descriptions(), first.layout)
 
     @property
     def captions(self) -> list[Caption]:
-        """What there is to read, in order of time."""
-        told = [caption for one in self._composers for caption in one.captions]
-        return sorted(told, key=lambda caption: caption.time)
+        """The captions of all runs in order of time."""
+        captions = [caption for one in self._composers for caption in one.captions]
+        return sorted(captions, key=lambda caption: caption.time)
 
     @property
     def duration(self) -> float:
-        """Seconds that a row of usual length takes."""
-        return max(one.layout.duration for one in self._composers)
+        """Duration of a row of usual duration, in seconds."""
+        return max(composer.layout.duration for composer in self._composers)
 
     def compose(self, rows: Sequence[Sequence[Moment]], begin: float) -> Score:
-        """Returns the score of rows, which have a moment of each run.
+        """Returns the score of successive rows.
 
         Args:
-            rows: At least one.
-            begin: Seconds at which the first sounds.
+            rows: One or more, each with a moment of every run.
+            begin: Begin of the first row in seconds.
         """
         columns = [[*column] for column in zip(*rows)]
-        both = [*zip(self._composers, columns)]
-        longer = np.max([one.longer(column) for one, column in both], axis=0)
-        durations = self.duration * longer
-        # One after the other, as if they came one by one, so that they are rounded alike.
+        pairs = [*zip(self._composers, columns)]
+        factors = [composer.duration_factors(column) for composer, column in pairs]
+        durations = self.duration * np.max(factors, axis=0)
+        # Added up row by row, as if each row came alone: another order of additions would
+        # round to other frames.
         begins = np.add.accumulate([begin, *durations])[:-1]
-        scores = [one.compose(column, begins, durations) for one, column in both]
+        scores = [composer.compose(one, begins, durations) for composer, one in pairs]
         self.timeline.add(columns[0], begins, durations)
-        return _joined(scores, durations)
+        return _merge_scores(scores, durations)
 
     def finish(self, alarms: Sequence[Alarm], begin: float) -> Score:
-        """The score of the end; ``alarms`` has one of each run."""
-        both = zip(self._composers, alarms)
-        scores = [one.finish([alarm], begin) for one, alarm in both]
-        lasting = max(float(score.durations[0]) for score in scores)
-        return _joined(scores, np.array([lasting]))
+        """Returns the score of the end.
+
+        Args:
+            alarms: The end alarm of each run.
+            begin: Time in seconds.
+        """
+        pairs = zip(self._composers, alarms)
+        scores = [composer.finish([alarm], begin) for composer, alarm in pairs]
+        duration = max(float(score.durations[0]) for score in scores)
+        return _merge_scores(scores, np.array([duration]))
 
 
-def _joined(scores: Sequence[Score], durations: NDArray[np.float64]) -> Score:
-    """Scores of the same time, as one."""
+def _merge_scores(scores: Sequence[Score], durations: NDArray[np.float64]) -> Score:
+    """Returns simultaneous scores as one, with the voices and slots of each run apart."""
     if len(scores) == 1:
         return scores[0]
     voices: tuple[Program, ...] = ()
@@ -104,6 +110,6 @@ def _joined(scores: Sequence[Score], durations: NDArray[np.float64]) -> Score:
         score.notes["voice"] += len(voices)
         score.notes["slot"] += slots
         voices += score.voices
-        slots += PART
+        slots += SLOTS_PER_RUN
         notes.append(score.notes)
     return Score(voices, np.concatenate(notes), durations)

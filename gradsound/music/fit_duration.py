@@ -1,4 +1,4 @@
-"""Time-lapse: a run of any length in a given time."""
+"""Time-lapse: the speed, and the number of merged steps, that fit a run into a duration."""
 
 from __future__ import annotations
 
@@ -13,38 +13,39 @@ if TYPE_CHECKING:
 
     from gradsound.music.presets import Preset
 
-_NOTE = 0.03  # seconds; shorter notes have hardly a pitch
-_STEP = 1 / 15  # seconds; faster ones the ear does not follow
-_END = 0.5 + ALARM_SOUNDS["end"].duration  # seconds that the end takes
-_LEAST = 5.0  # seconds; in less there is nothing to follow
+_NOTE_MIN = 0.03  # seconds; a shorter note has hardly a pitch
+_STEP_MIN = 1 / 15  # seconds; the ear does not follow faster steps
+_END_SECONDS = 0.5 + ALARM_SOUNDS["end"].duration  # of a drone's fade and the end alarm
+_DURATION_MIN = 5.0  # seconds; a listener cannot follow a run in less
 
 
-def fitting(
+def fit_duration(
     preset: Preset, runs: Sequence[Sequence[str]], steps: int, seconds: float
 ) -> tuple[Preset, int]:
-    """What it takes to fit a run into a time: a faster preset, and several steps as one.
+    """Returns a faster preset, and how many steps to merge, so that a run fits.
 
     Args:
-        preset: How it sounds if there is time enough; then it stays so.
-        runs: The names of the layers of the run, or of several that sound at once.
-        steps: How many there are.
-        seconds: At most; 5 at least.
+        preset: The preset at its own speed. It stays if the run fits.
+        runs: Names of the layers of each run; several runs sound at the same time.
+        steps: Number of steps.
+        seconds: Longest duration of the sound, 5 or more.
 
     Returns:
-        The preset, and how many steps sound as one.
+        The preset, and the number of steps that are merged into one moment.
 
     Raises:
-        ValueError: If there is too little time.
+        ValueError: If ``seconds`` is below 5.
     """
-    if not seconds >= _LEAST:
-        raise ValueError(f"duration must be {_LEAST:g} s or more, got {seconds:g}")
-    counts = [len(preset.bands_of(names)) for names in runs]
+    if not seconds >= _DURATION_MIN:
+        raise ValueError(f"duration must be {_DURATION_MIN:g} s or more, got {seconds:g}")
+    bands = [len(preset.bands_of(names)) for names in runs]
     values = sum(drive.drives == "voice" for drive in preset.drives)
-    longest = prod(drive.longest for drive in preset.drives if drive.drives == "tempo")
-    usual = longest * max(preset.layout(count + values).duration for count in counts)
-    room = seconds - _END
-    if steps * usual <= room:
+    tempos = [drive for drive in preset.drives if drive.drives == "tempo"]
+    slowest = prod(drive.duration_factor_max for drive in tempos)
+    usual = slowest * max(preset.layout(count + values).duration for count in bands)
+    available = seconds - _END_SECONDS
+    if steps * usual <= available:
         return preset, 1
-    fastest = min(usual, max(_STEP, usual * min(1.0, _NOTE / preset.note_seconds)))
-    together = ceil(steps * fastest / room)
-    return at_speed(preset, usual / (room / ceil(steps / together))), together
+    fastest = min(usual, max(_STEP_MIN, usual * min(1.0, _NOTE_MIN / preset.note_seconds)))
+    merged = ceil(steps * fastest / available)
+    return at_speed(preset, usual / (available / ceil(steps / merged))), merged

@@ -1,7 +1,7 @@
-"""Bands: the layers of a model of any depth, gathered into the few that an ear can follow.
+"""Grouping of a model's layers into at most four bands, which a listener can follow.
 
-Listeners follow three streams of notes, and tell fewer than four sounds at once
-(docs/listening.md has the sources), so layers are gathered before they are sounded.
+Listeners follow three streams of notes, and identify fewer than four simultaneous sounds
+(docs/listening.md has the sources).
 
 Shapes: S steps, L layers, B bands.
 """
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-MOST = 4
+BANDS_MAX = 4  # a listener identifies no more at once
 _DEPTHS = ("early", "middle", "late")
 
-# What layers are called in the models of torch, Transformers, timm and nanoGPT, in the
-# order in which a model has these parts. The first that matches counts.
+# Names of layers in the models of torch, Transformers, timm and nanoGPT. The parts are in
+# the order of a model, which is also their precedence.
 _PARTS: Mapping[str, re.Pattern[str]] = {
     "embedding": re.compile(
         r"embed(?!_out)|patch|conv_proj|\bw[tp]e\b|tok(en)?s?_emb|pos_enc|relative_att"
@@ -48,11 +48,20 @@ _PARTS: Mapping[str, re.Pattern[str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """Layers that sound as one.
+    """A group of layers that sound as one.
 
     Attributes:
-        name: What to call it.
-        layers: Their indices, in order, at least one.
+        name: Name of the band.
+        layers: Indices of its layers, ascending, at least one.
+
+    Example:
+        >>> import gradsound
+        >>> names = ["conv1", "conv2", "conv3", "fc1", "fc2"]
+        >>> for band in gradsound.PRESETS["notes"].bands_of(names):
+        ...     print(band.name, band.layers)
+        early (0, 1)
+        middle (2, 3)
+        late (4,)
     """
 
     name: str
@@ -60,103 +69,111 @@ class Band:
 
 
 def each_layer(names: Sequence[str]) -> tuple[Band, ...]:
-    """Every layer by itself."""
+    """Returns a band for each layer."""
     return tuple(Band(name, (layer,)) for layer, name in enumerate(names))
 
 
 def find_bands(
     names: Sequence[str], patterns: Mapping[str, tuple[str, ...]] | None = None
 ) -> tuple[Band, ...]:
-    """Gathers layers into at most four bands, each layer into one.
+    """Groups layers into at most four bands; each layer belongs to one band.
 
     Args:
-        names: The layers', in the order of the model.
-        patterns: Globs over these by the name of a band; a layer goes to the first band
-            that has it, and what is left makes a band "others". If None, a few layers stay
-            by themselves, a transformer has its embedding, attention, mlp and head, and
-            any other model is cut by depth: early, middle, late.
+        names: Names of the layers, in the order of the model.
+        patterns: Globs of layer names by the name of a band. The first band with a matching
+            glob takes a layer; the band "others" takes the rest. If None, up to four
+            layers are a band each; a transformer has the bands embedding, attention, mlp
+            and head; any other model has early, middle and late layers.
 
     Raises:
-        ValueError: If there are more bands than four, or a glob matches no layer.
+        ValueError: If there are more than four bands, or a glob matches no layer.
     """
     if patterns is not None:
         return _by_patterns(names, patterns)
-    if len(names) <= MOST:
+    if len(names) <= BANDS_MAX:
         return each_layer(names)
-    parts = [_part(name) for name in names]
+    parts = [_find_part(name) for name in names]
     if {"attention", "mlp"} <= {*parts}:
-        return _ordered([*_PARTS], _filled(names, parts))
+        return _make_bands([*_PARTS], _fill_gaps(names, parts))
     cuts = np.arange(len(names)) * len(_DEPTHS) // len(names)
-    return _ordered(_DEPTHS, [_DEPTHS[cut] for cut in cuts])
+    return _make_bands(_DEPTHS, [_DEPTHS[cut] for cut in cuts])
 
 
 def _by_patterns(
     names: Sequence[str], patterns: Mapping[str, tuple[str, ...]]
 ) -> tuple[Band, ...]:
-    of = ["others"] * len(names)
+    assigned = ["others"] * len(names)
     for band, globs in reversed([*patterns.items()]):
         for layer in choose(names, globs):
-            of[layer] = band
-    bands = _ordered(dict.fromkeys([*patterns, "others"]), of)
-    if len(bands) > MOST:
+            assigned[layer] = band
+    bands = _make_bands(dict.fromkeys([*patterns, "others"]), assigned)
+    if len(bands) > BANDS_MAX:
+        listed = ", ".join(band.name for band in bands)
         raise ValueError(
-            f"{len(bands)} bands ({', '.join(band.name for band in bands)}): nobody can "
-            f"follow more than {MOST}; gather some"
+            f"got {len(bands)} bands ({listed}); a listener cannot follow more than "
+            f"{BANDS_MAX}, so merge some"
         )
     return bands
 
 
-def _part(name: str) -> str | None:
-    return next((part for part, found in _PARTS.items() if found.search(name)), None)
+def _find_part(name: str) -> str | None:
+    return next((part for part, regex in _PARTS.items() if regex.search(name)), None)
 
 
-def _filled(names: Sequence[str], parts: list[str | None]) -> list[str]:
-    """Gives a layer that nothing names (a normalisation, say) to its nearest of kin.
+def _fill_gaps(names: Sequence[str], parts: list[str | None]) -> list[str]:
+    """Returns the part of each layer; a layer without one takes that of a neighbour.
 
-    That is the named layer before or after it with which it has more of its name in
-    common; the one after, which it feeds, if both have as much.
+    A normalization has no part in its name, for example. Of the nearest layers with a part,
+    before and after it, the function takes the one with the longer common name. If both are
+    as long, it takes the layer after, which the normalization feeds.
     """
     known = [layer for layer, part in enumerate(parts) if part]
     filled = []
     for layer, name in enumerate(names):
         after = bisect_left(known, layer)
-        kin = known[max(0, after - 1) : after + 1]
-        nearest = max(reversed(kin), key=lambda other: _shared(name, names[other]))
+        neighbours = known[max(0, after - 1) : after + 1]
+        nearest = max(
+            reversed(neighbours), key=lambda other: _common_parts(name, names[other])
+        )
         filled.append(parts[layer] or parts[nearest] or "")
     return filled
 
 
-def _shared(one: str, other: str) -> int:
-    """How many parts of a dotted name two have in common, from the left."""
+def _common_parts(one: str, other: str) -> int:
+    """Returns how many leading parts two dotted names have in common."""
     pairs = zip(one.split("."), other.split("."))
     return len([*takewhile(lambda pair: pair[0] == pair[1], pairs)])
 
 
-def _ordered(order: Sequence[str] | Mapping[str, None], of: list[str]) -> tuple[Band, ...]:
-    """The bands in their order, without empty ones."""
-    found = {name: tuple(k for k, band in enumerate(of) if band == name) for name in order}
-    return tuple(Band(name, layers) for name, layers in found.items() if layers)
+def _make_bands(
+    order: Sequence[str] | Mapping[str, None], assigned: list[str]
+) -> tuple[Band, ...]:
+    """Returns the bands in order, without empty ones, from the band of each layer."""
+    layers = {
+        name: tuple(k for k, band in enumerate(assigned) if band == name) for name in order
+    }
+    return tuple(Band(name, indices) for name, indices in layers.items() if indices)
 
 
 def band_norms(
     norms: NDArray[np.float32], absent: NDArray[np.bool_], bands: Sequence[Band]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """The norms of bands, each that of its layers' gradients as one vector.
+    """Returns the norms of bands: the norm of all gradients of a band as one vector.
 
     Args:
-        norms: Of layers, shape (S, L).
+        norms: Norms of layers, shape (S, L).
         absent: Which layers have no gradient, shape (S, L).
-        bands: B of them.
+        bands: The bands, B of them.
 
     Returns:
-        Norms, shape (S, B), NaN or infinite as soon as one of the layers is; and which
-        bands have no gradient in any layer, shape (S, B).
+        Norms, shape (S, B), NaN or infinite if any layer of the band is; and which bands
+        have no gradient in any layer, shape (S, B).
     """
     if all(len(band.layers) == 1 for band in bands):
         order = [band.layers[0] for band in bands]
         return norms[:, order], absent[:, order]
     squares = np.where(absent, 0.0, np.square(norms, dtype=np.float64))
     sums = np.stack([squares[:, band.layers].sum(axis=1) for band in bands], axis=1)
-    none = np.stack([absent[:, band.layers].all(axis=1) for band in bands], axis=1)
+    silent = np.stack([absent[:, band.layers].all(axis=1) for band in bands], axis=1)
     with np.errstate(over="ignore", invalid="ignore"):
-        return np.sqrt(sums).astype(np.float32), none
+        return np.sqrt(sums).astype(np.float32), silent

@@ -1,4 +1,4 @@
-"""Moments: what there is to be heard of a step, or of several merged into one.
+"""Moments: steps with their alarms, and the merging of several into one.
 
 Shapes: L layers.
 """
@@ -23,13 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Moment:
-    """What sounds at once.
+    """One step, or several merged steps, that sound at the same time.
 
     Attributes:
-        first: Number of its first step.
-        step: Its only step; or what is remarkable of all, as of the last one.
-        alarms: What was found at any of them.
-        present: Whether the run has one of them; of several runs, not every one may.
+        first: Number of the first step.
+        step: The only step, or the merged one with the number of the last.
+        alarms: The alarms of all its steps.
+        present: Whether the run has any of the steps. When several runs play at once, a
+            run may lack a step of the others.
     """
 
     first: int
@@ -39,46 +40,48 @@ class Moment:
 
 
 def merge_moments(earlier: Moment, later: Moment) -> Moment:
-    """Returns two moments as one; no alarm is lost."""
+    """Returns one moment with the merged steps and the alarms of both."""
     step = merge_steps(earlier.step, later.step)
     alarms = earlier.alarms + later.alarms
     return Moment(earlier.first, step, alarms, earlier.present or later.present)
 
 
-def nothing(number: int, layers: int) -> Moment:
-    """What there is of a step that a run does not have."""
+def missing_moment(number: int, layers: int) -> Moment:
+    """Returns the moment of a step that the run does not have; all L layers are absent."""
     norms, absent = np.full(layers, np.nan, np.float32), np.ones(layers, bool)
     return Moment(number, Step(number, 0.0, norms, absent), present=False)
 
 
 def merge_steps(earlier: Step, later: Step) -> Step:
-    """Returns a step that has what is remarkable of two.
+    """Returns a step with the largest norm of each layer.
 
-    Of each layer it has the greater norm; NaN is greater than infinity, and anything than
-    no gradient. So a layer that is out of line for one step of thousands is heard. Of
-    values it has the later ones, and those that are not finite: NaN before infinity.
+    NaN counts as larger than infinity, and any norm as larger than no gradient. So one
+    unusual step of thousands stays audible. Each value is the later one, but NaN or
+    infinity stays.
 
-    A step that was skipped has no part in that, unless both were: its gradients were thrown
-    away, and would hide those that were not.
+    The norms of a skipped step count only if both steps were skipped. The scaler threw
+    them away, and their infinities would hide the norms of the other step.
     """
-    values = _later(earlier.values, later.values)
+    values = _merge_values(earlier.values, later.values)
     if earlier.skipped != later.skipped:
-        kept = later if earlier.skipped else earlier
-        norms, absent, raw = kept.norms, kept.absent, kept.raw
+        applied = later if earlier.skipped else earlier
+        norms, absent, raw = applied.norms, applied.absent, applied.raw
     else:
-        norms = _greater(earlier, earlier.norms, later, later.norms)
+        norms = _larger_norms(earlier, earlier.norms, later, later.norms)
         absent = earlier.absent & later.absent
         raw = None
         if earlier.raw is not None or later.raw is not None:
-            raw = _greater(earlier, earlier.unclipped, later, later.unclipped)
+            raw = _larger_norms(earlier, earlier.unclipped, later, later.unclipped)
     skipped = earlier.skipped and later.skipped
     return replace(
         later, norms=norms, absent=absent, skipped=skipped, raw=raw, values=values
     )
 
 
-def _later(earlier: Mapping[str, float], later: Mapping[str, float]) -> Mapping[str, float]:
-    """The later of two values of each name, but what is not finite stays."""
+def _merge_values(
+    earlier: Mapping[str, float], later: Mapping[str, float]
+) -> Mapping[str, float]:
+    """Returns the later value of each name, but keeps NaN, and infinity before numbers."""
     if not earlier:
         return later
     values = {**earlier, **later}
@@ -88,13 +91,17 @@ def _later(earlier: Mapping[str, float], later: Mapping[str, float]) -> Mapping[
     return values
 
 
-def _greater(
-    earlier: Step, one: NDArray[np.float32], later: Step, other: NDArray[np.float32]
+def _larger_norms(
+    earlier: Step,
+    earlier_norms: NDArray[np.float32],
+    later: Step,
+    later_norms: NDArray[np.float32],
 ) -> NDArray[np.float32]:
-    """The greater of two norms of each layer, shape (L,); NaN where both are absent."""
-    below = np.float32(-1)  # any norm
-    norms = np.maximum(  # which passes NaN on
-        np.where(earlier.absent, below, one), np.where(later.absent, below, other)
+    """Returns the larger norm of each layer, shape (L,); NaN where both are absent."""
+    below = np.float32(-1)  # smaller than any norm
+    norms = np.maximum(  # keeps NaN, unlike np.fmax
+        np.where(earlier.absent, below, earlier_norms),
+        np.where(later.absent, below, later_norms),
     )
     norms[norms < 0] = np.nan
     return norms

@@ -1,6 +1,6 @@
-"""From what lines sound to notes: each by itself, or gliding into the next.
+"""Notes of tracks: separate notes, or drones that glide from moment to moment.
 
-Shapes: S moments, B lines, K notes.
+Shapes: S moments, B tracks, K notes.
 """
 
 from __future__ import annotations
@@ -15,131 +15,175 @@ from gradsound.synth.voices.program import CONTROLS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gradsound.music.presets import Preset
+    from gradsound.music.textures import Layout
     from gradsound.music.tracks import TrackStates
 
-_BESIDE = 0.7  # times the level, for a norm from before clipping
-_PULSING = 1.5  # times the level, for lost norms in what is else without pauses
+_UNCLIPPED_LEVEL = 0.7  # times the level, so that the norm after clipping stands out
+_CLANG_LEVEL = 1.5  # times the level, so that a clang stands out of a drone
+_GLIDING = ("hertz", "level", "controls")  # fields in which a drone note follows the last
+
+
+def pan_tracks(tracks: int, spread: float) -> NDArray[np.float64]:
+    """Returns the pan of each track, from left to right, shape (B,).
+
+    Args:
+        tracks: Number of tracks, B.
+        spread: Pan of the last track, 0 to 1; the first has the opposite.
+    """
+    return np.asarray(spread * (2 * _depths(tracks) - 1))
+
+
+def _depths(tracks: int) -> NDArray[np.float64]:
+    """Returns the control "depth" of each track, from 0 to 1, shape (B,)."""
+    return np.linspace(0, 1, tracks) if tracks > 1 else np.zeros(1)
 
 
 class NoteWriter:
-    """Gives lines their places in time and stereo.
+    """Writes the notes of successive track states.
 
     Args:
-        preset: How they sound.
-        lines: How many, B.
-        place: Where all are, -1 left to 1 right, if not where the preset has them.
+        layout: When each track sounds in a step of usual duration.
+        pans: Pan of each track, -1 left to 1 right, shape (B,).
+        texture: One of `TEXTURES`; "drone" glides, "none" writes no note.
+        fade_seconds: Fade at each end of a note.
+        start_hertz: Pitch from which the tracks of a drone first glide.
 
     Attributes:
-        layout: Of a step of usual length.
-        drones: Whether they sound between moments too.
+        layout: As given.
+        drones: Whether notes sound between moments too.
     """
 
-    def __init__(self, preset: Preset, lines: int, place: float | None) -> None:
-        self.layout = preset.layout(lines)
-        self.drones = preset.texture == "drone"
-        self._preset = preset
-        self._depth = np.linspace(0, 1, lines) if lines > 1 else np.zeros(1)
-        self._pan = preset.spread * (2 * self._depth - 1)
-        if place is not None:
-            self._pan[:] = place
-        self._held = np.zeros((2, lines), NOTE)  # what a drone sounds, and from before
-        self._held["line"] = np.arange(lines)
-        self._held["hertz"] = preset.pitch.hertz(np.ones(1))
+    def __init__(
+        self,
+        layout: Layout,
+        pans: NDArray[np.float64],
+        *,
+        texture: str,
+        fade_seconds: float,
+        start_hertz: float,
+    ) -> None:
+        self.layout, self.drones = layout, texture == "drone"
+        self._silent, self._fade_seconds = texture == "none", fade_seconds
+        self._pans, self._depths = pans, _depths(len(pans))
+        # The last notes of the drone: of the norms, and of the norms before clipping.
+        self._drone = np.zeros((2, len(pans)), NOTE)
+        self._drone["track"] = np.arange(len(pans))
+        self._drone["hertz"] = start_hertz
 
     @property
-    def sounding(self) -> bool:
-        """Whether a drone is to be heard."""
-        return bool(self._held["level"].any())
+    def drone_is_audible(self) -> bool:
+        """Whether a track of the drone has a level above 0."""
+        return bool(self._drone["level"].any())
 
-    def notes(self, heard: TrackStates, durations: NDArray[np.float64]) -> NDArray[np.void]:
-        """The notes of moments that follow each other, shape (K,).
+    def notes(
+        self, states: TrackStates, durations: NDArray[np.float64]
+    ) -> NDArray[np.void]:
+        """Returns the notes of successive moments, shape (K,).
 
-        Voices are counted as `Tracks.programs` are, slots up to 2 B.
+        The field "voice" is an index into `Tracks.programs`; slots are below 2 B.
 
         Args:
-            heard: What lines sound.
-            durations: How many seconds each moment takes, shape (S,).
+            states: States of the tracks.
+            durations: Duration of each moment in seconds, shape (S,).
         """
-        if self._preset.texture == "none":
+        if self._silent:
             return np.zeros(0, NOTE)
         if self.drones:
-            return self._glides(heard, durations)
-        when, which = np.nonzero(heard.present)
-        notes = self._made(heard, when, which)
-        longer = durations[when] / self.layout.duration
-        notes["onset"] = self.layout.onsets[which] * longer
-        self._lasting(notes, self.layout.note_seconds * longer)
-        beside = heard.beside[when, which]
-        also = notes[~np.isnan(beside)]
-        also["hertz"] = beside[~np.isnan(beside), None]
-        also["level"] *= _BESIDE
-        also["slot"] += len(self._pan)
-        return np.concatenate([notes, also])
+            return self._glides(states, durations)
+        moments, tracks = np.nonzero(states.present)
+        notes = self._make_notes(states, moments, tracks)
+        factors = durations[moments] / self.layout.duration
+        notes["onset"] = self.layout.onsets[tracks] * factors
+        self._set_durations(notes, self.layout.note_seconds * factors)
+        unclipped_hertz = states.unclipped_hertz[moments, tracks]
+        clipped = ~np.isnan(unclipped_hertz)
+        unclipped = notes[clipped]
+        unclipped["hertz"] = unclipped_hertz[clipped, None]
+        unclipped["level"] *= _UNCLIPPED_LEVEL
+        unclipped["slot"] += len(self._pans)
+        return np.concatenate([notes, unclipped])
 
     def hold(self, seconds: float, *, silent: bool = False) -> NDArray[np.void]:
-        """A drone that goes on for so long, or falls silent meanwhile; else no notes."""
+        """Returns notes that continue the drone; no notes if the texture is no drone.
+
+        Args:
+            seconds: Duration of the notes.
+            silent: Whether the notes fade to silence.
+        """
         if not self.drones:
             return np.zeros(0, NOTE)
-        held = self._held.copy()
-        for name in ("hertz", "level", "controls"):
-            held[name][..., 0] = held[name][..., 1]
+        drone = self._drone.copy()
+        for name in _GLIDING:
+            drone[name][..., 0] = drone[name][..., 1]
         if silent:
-            held["level"][..., 1] = 0
-        held["step"], held["duration"] = 0, seconds
-        self._held = held
-        return held.ravel()
+            drone["level"][..., 1] = 0
+        drone["step"], drone["duration"] = 0, seconds
+        self._drone = drone
+        return drone.ravel()
 
     def _glides(
-        self, heard: TrackStates, durations: NDArray[np.float64]
+        self, states: TrackStates, durations: NDArray[np.float64]
     ) -> NDArray[np.void]:
-        """Notes that go on from one moment to the next, shape (K,)."""
-        count, lines = heard.present.shape
-        when, which = np.indices((count, lines)).reshape(2, -1)
-        sounds = (heard.present & ~heard.lost).ravel()
-        notes = self._made(heard, when, which)
-        notes["voice"] = which
-        notes["duration"] = durations[when]
-        notes["level"][~sounds] = 0
-        also = notes.copy()
-        beside = heard.beside.ravel()
-        also["slot"] += lines
-        also["hertz"] = np.where(np.isnan(beside), notes["hertz"][:, 0], beside)[:, None]
-        also["level"][np.isnan(beside)] = 0
-        also["level"] *= _BESIDE
-        both = np.stack([notes, also]).reshape(2, count, lines)
-        both["continues"] = True
-        # What is silent stays at its pitch, so that nothing glides that was not there.
-        known = np.concatenate([self._held[:, None], both], axis=1)
-        sounding = np.where(known["level"][..., 1] > 0, np.arange(count + 1)[:, None], 0)
-        last = np.maximum.accumulate(sounding, axis=1)
-        ends = np.take_along_axis(known["hertz"][..., 1], last, axis=1)
-        known["hertz"][..., 1] = ends
-        for name in ("hertz", "level", "controls"):
-            known[name][:, 1:, ..., 0] = known[name][:, :-1, ..., 1]
-        self._held = known[:, -1].copy()
-        lost = self._made(heard, *np.nonzero(heard.lost))
-        lost["level"] *= _PULSING
-        self._lasting(lost, durations[lost["step"]])
-        return np.concatenate([known[:, 1:].ravel(), lost])
+        """Returns the notes of a drone and of clangs, shape (K,).
 
-    def _made(
-        self, heard: TrackStates, when: NDArray[np.intp], which: NDArray[np.intp]
+        Each note of the drone continues the last note of its track.
+        """
+        count, width = states.present.shape
+        moments, tracks = np.indices((count, width)).reshape(2, -1)
+        audible = (states.present & ~states.nonfinite).ravel()
+        notes = self._make_notes(states, moments, tracks)
+        notes["voice"] = tracks
+        notes["duration"] = durations[moments]
+        notes["level"][~audible] = 0
+        unclipped = notes.copy()
+        hertz = states.unclipped_hertz.ravel()
+        idle = np.isnan(hertz)
+        unclipped["slot"] += width
+        unclipped["hertz"] = np.where(idle, notes["hertz"][:, 0], hertz)[:, None]
+        unclipped["level"][idle] = 0
+        unclipped["level"] *= _UNCLIPPED_LEVEL
+        both = np.stack([notes, unclipped]).reshape(2, count, width)
+        both["continues"] = True
+        # A silent track keeps its last audible pitch. Otherwise a track that fades out
+        # would glide to the placeholder pitch of a missing norm.
+        drone = np.concatenate([self._drone[:, None], both], axis=1)
+        numbers = np.arange(count + 1)[:, None]
+        last = np.where(drone["level"][..., 1] > 0, numbers, 0)
+        last = np.maximum.accumulate(last, axis=1)
+        drone["hertz"][..., 1] = np.take_along_axis(drone["hertz"][..., 1], last, axis=1)
+        for name in _GLIDING:
+            drone[name][:, 1:, ..., 0] = drone[name][:, :-1, ..., 1]
+        self._drone = drone[:, -1].copy()
+        clangs = self._make_notes(states, *np.nonzero(states.nonfinite))
+        clangs["level"] *= _CLANG_LEVEL
+        self._set_durations(clangs, durations[clangs["step"]])
+        return np.concatenate([drone[:, 1:].ravel(), clangs])
+
+    def _make_notes(
+        self, states: TrackStates, moments: NDArray[np.intp], tracks: NDArray[np.intp]
     ) -> NDArray[np.void]:
-        """Notes of some lines at some moments, shape (K,), without times."""
-        notes = np.zeros(len(when), NOTE)
-        at = when, which
-        notes["step"], notes["line"], notes["pan"] = when, which, self._pan[which]
-        notes["slot"] = which if self.layout.together > 1 else 0
-        notes["voice"] = np.where(heard.lost[at], len(self._pan), which)
-        notes["hertz"] = heard.hertz[at][:, None]
-        notes["level"] = heard.level[at][:, None] / np.sqrt(self.layout.together)
-        controls = {**heard.controls, "depth": self._depth[None]}
+        """Returns notes without onsets and durations, shape (K,).
+
+        Args:
+            states: States of the tracks.
+            moments: Index of each note's moment, shape (K,).
+            tracks: Index of each note's track, shape (K,).
+        """
+        notes = np.zeros(len(moments), NOTE)
+        at = moments, tracks
+        notes["step"], notes["track"], notes["pan"] = moments, tracks, self._pans[tracks]
+        notes["slot"] = tracks if self.layout.polyphony > 1 else 0
+        notes["voice"] = np.where(states.nonfinite[at], len(self._pans), tracks)
+        notes["hertz"] = states.hertz[at][:, None]
+        notes["level"] = states.level[at][:, None] / np.sqrt(self.layout.polyphony)
+        controls = {**states.controls, "depth": self._depths[None]}
         for name, values in controls.items():
-            each = np.broadcast_to(values, heard.hertz.shape)[at]
-            notes["controls"][:, CONTROLS.index(name)] = each[:, None]
+            control = np.broadcast_to(values, states.hertz.shape)[at]
+            notes["controls"][:, CONTROLS.index(name)] = control[:, None]
         return notes
 
-    def _lasting(self, notes: NDArray[np.void], durations: NDArray[np.float64]) -> None:
+    def _set_durations(
+        self, notes: NDArray[np.void], durations: NDArray[np.float64]
+    ) -> None:
         notes["duration"] = durations
-        notes["fade"] = np.minimum(self._preset.fade_seconds, durations / 2)
+        notes["fade"] = np.minimum(self._fade_seconds, durations / 2)

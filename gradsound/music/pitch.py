@@ -1,6 +1,6 @@
-"""From norms to pitches, for the finite ones.
+"""Pitch: the frequency in Hz of a finite norm, on a logarithmic or a linear scale.
 
-The same norm is the same pitch in every run, so runs can be compared by ear.
+The same norm has the same pitch in every run, so a listener can compare runs.
 Shapes: any.
 """
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from gradsound.name_matching import unknown
+from gradsound.name_matching import describe_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +30,7 @@ SCALES: Mapping[str, tuple[int, ...]] = {  # semitones above the tonic
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinearPitch:
-    """Equal differences of norm are equal differences in Hz.
+    """Pitch that rises by the same number of Hz for each unit of norm.
 
     Attributes:
         base: Hz at norm 0.
@@ -38,6 +38,13 @@ class LinearPitch:
 
     Raises:
         ValueError: If ``base`` is not above 0 or ``slope`` is below 0.
+
+    Example:
+        >>> import gradsound
+        >>> import numpy as np
+        >>> pitch = gradsound.LinearPitch(base=200.0, slope=100.0)
+        >>> pitch.hertz(np.array([0.0, 1.0, 2.5])).tolist()
+        [200.0, 300.0, 450.0]
     """
 
     base: float
@@ -48,26 +55,39 @@ class LinearPitch:
             raise ValueError(f"need base > 0 and slope >= 0, got {self}")
 
     def hertz(self, norms: Norms) -> NDArray[np.float64]:
-        """Pitches in Hz of norms, which must be 0 or more; not bounded above."""
+        """Returns the pitches of norms in Hz, without an upper bound.
+
+        Args:
+            norms: 0 or more, any shape.
+        """
         return self.base + self.slope * np.asarray(norms, np.float64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogPitch:
-    """Equal ratios of norm are equal intervals, between two bounds.
+    """Pitch that rises by the same interval for each factor of norm, within two bounds.
 
     Attributes:
         anchor: Hz at norm 1.
-        semitones: How far ten times the norm is higher.
-        lowest: Hz; smaller norms, and 0, are held there.
-        highest: Hz; larger norms are held there.
-        scale: One of `SCALES`: which notes there are, of those with the anchor as the
-            tonic; "any" has every pitch.
+        semitones: Interval for ten times the norm.
+        lowest: Hz; the pitch of all smaller norms, and of 0.
+        highest: Hz; the pitch of all larger norms.
+        scale: One of `SCALES`, with the anchor as its tonic. Pitches are rounded to the
+            nearest note of the scale; "any" rounds none.
         invert: Whether larger norms are lower.
 
     Raises:
-        ValueError: If not 0 < ``lowest`` < ``highest``, ``anchor`` or ``semitones`` is not
-            above 0, or there is no such scale.
+        ValueError: If not 0 < ``lowest`` < ``highest``, if ``anchor`` or ``semitones`` is
+            not above 0, or if the scale is unknown.
+
+    Example:
+        >>> import gradsound
+        >>> import numpy as np
+        >>> pitch = gradsound.LogPitch(
+        ...     anchor=440.0, semitones=12.0, lowest=55.0, highest=3520.0
+        ... )
+        >>> pitch.hertz(np.array([0.0, 0.1, 1.0, 10.0, 1e6])).tolist()
+        [55.0, 220.0, 440.0, 880.0, 3520.0]
     """
 
     anchor: float
@@ -83,28 +103,32 @@ class LogPitch:
         if not (0 < self.anchor < np.inf and 0 < self.semitones < np.inf):
             raise ValueError(f"need anchor > 0 and semitones > 0, got {self}")
         if self.scale not in SCALES:
-            raise ValueError(unknown("scale", self.scale, SCALES))
+            raise ValueError(describe_unknown("scale", self.scale, SCALES))
 
     def hertz(self, norms: Norms) -> NDArray[np.float64]:
-        """Pitches in Hz of norms, which must be 0 or more."""
-        with np.errstate(divide="ignore"):  # log10(0) is -inf, which the bound takes
+        """Returns the pitches of norms in Hz.
+
+        Args:
+            norms: 0 or more, any shape.
+        """
+        with np.errstate(divide="ignore"):  # log10(0) is -inf; the lower bound replaces it
             decades = np.log10(np.asarray(norms, np.float64))
         octaves = decades * (-self.semitones if self.invert else self.semitones) / 12
         bounds = np.log2(np.array([self.lowest, self.highest]) / self.anchor)
         bounded = np.clip(octaves, *bounds)
-        return np.asarray(self.anchor * np.exp2(self._on_scale(bounded, bounds)))
+        return np.asarray(self.anchor * np.exp2(self._round_to_scale(bounded, bounds)))
 
-    def _on_scale(
+    def _round_to_scale(
         self, octaves: NDArray[np.float64], bounds: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """The nearest notes of the scale that are within the bounds, in octaves."""
+        """Returns the nearest notes of the scale within the bounds, in octaves."""
         degrees = np.array(SCALES[self.scale]) / 12
         if not degrees.size:
             return octaves
         low, high = np.floor(bounds).astype(int)
         notes = (np.arange(low, high + 1)[:, None] + degrees).ravel()
         notes = notes[(notes >= bounds[0] - 1e-9) & (notes <= bounds[1] + 1e-9)]
-        if not notes.size:  # the bounds are nearer than two notes
+        if not notes.size:  # the bounds lie between two notes
             return octaves
         return np.asarray(notes[np.searchsorted((notes[1:] + notes[:-1]) / 2, octaves)])
 

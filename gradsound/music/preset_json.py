@@ -1,4 +1,4 @@
-"""A preset as plain data, to be handed to the process that plays it."""
+"""Presets as JSON data, for the worker processes that play or render a run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def to_data(preset: Preset) -> dict[str, Any]:
-    """The preset as plain data, fit for JSON."""
+    """Returns the preset as JSON data."""
     voices = preset.voice if isinstance(preset.voice, tuple) else (preset.voice,)
     return {
         **asdict(preset),
@@ -26,14 +26,14 @@ def to_data(preset: Preset) -> dict[str, Any]:
 
 
 def from_data(data: Mapping[str, Any]) -> Preset:
-    """The preset that `to_data` was given."""
-    kind, values = data["pitch"]
-    pitches = {pitch.__name__: pitch for pitch in (LinearPitch, LogPitch)}
+    """Returns a preset from the data that `to_data` returned."""
+    class_name, fields = data["pitch"]
+    classes = {pitch.__name__: pitch for pitch in (LinearPitch, LogPitch)}
     voices = (v if isinstance(v, str) else Program.from_data(v) for v in data["voice"])
-    made = {
-        "pitch": pitches[kind](**values),
+    objects = {
+        "pitch": classes[class_name](**fields),
         "voice": tuple(voices),
         "thresholds": Thresholds(**data["thresholds"]),
         "drives": tuple(Drive(**drive) for drive in data["drives"]),
     }
-    return Preset(**{**data, **made})
+    return Preset(**{**data, **objects})

@@ -1,4 +1,4 @@
-"""Presets: how a run sounds, as plain data to copy and change."""
+"""Presets: how a run sounds, as plain data that a user can copy and change."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from gradsound.alarms.thresholds import Thresholds
-from gradsound.errors import renamed
+from gradsound.errors import refuse_old_keywords
 from gradsound.music.layer_groups import Band, each_layer, find_bands
 from gradsound.music.pitch import LinearPitch, LogPitch, Pitch
+from gradsound.music.preset_limits import (
+    check_bands,
+    check_durations,
+    check_levels,
+    check_speed,
+)
 from gradsound.music.textures import TEXTURES, lay_out
-from gradsound.name_matching import unknown
+from gradsound.name_matching import describe_unknown
 from gradsound.synth.voices.builtin import Voice, find_voice
 
 if TYPE_CHECKING:
@@ -20,55 +26,54 @@ if TYPE_CHECKING:
     from gradsound.music.value_mapping import Drive
     from gradsound.synth.voices.program import Program
 
-_SHORTEST = 0.001  # seconds; less is a click whatever its pitch
-_LONGEST = 2.0  # seconds; more is no rhythm any more
-# Linear; above, the limiter bends notes, and true peaks pass -1 dBTP. Where loudness is
-# made equal, the lowest pitches have four times as much.
-_LOUDEST = {True: 0.2, False: 0.75}
-_LOUDEST_ALARM = 0.5  # over the notes that sound meanwhile
-_FARTHEST = 24  # semitones from band to band; four of them are then six octaves
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
-    """How steps become sound.
+    """How a run sounds.
 
-    ``dataclasses.replace(gradsound.PRESETS["notes"], rest_seconds=0.3)`` makes another.
-    Layers are gathered into a few bands, and these laid out in time by the texture: "turn" (one after
-    the other), "chord" (at once), "drone" (at once, without end, gliding from step to
-    step), "scan" (every layer, in one sweep), or "none" (nothing but alarms is heard).
+    A preset groups the layers of a model into bands. The texture arranges the bands in the
+    time of a step: "turn" (one after another), "chord" (at once), "drone" (at once, without
+    end, gliding from step to step), "scan" (every layer, in one sweep) or "none" (only
+    alarms sound).
 
     Attributes:
-        name: What to call it.
-        texture: As said above.
-        pitch: From finite norms to Hz, of the first band.
-        voice: What sounds the bands: a name that ``gradsound voices`` lists, or a function
-            or module of your own (docs/voices.md), kept as its program; or several, of
-            which each band has its own.
-        note_seconds: Seconds that a band sounds, its fades included; 0.001 to 2.
-        rest_seconds: Seconds of silence that end the step; 0 to 2.
-        fade_seconds: Seconds of raised cosine at each end of a note, at most half of it.
-        level: Linear peak, above 0, at most 0.75; if loudness is equal, that of a sine of
-            1000 Hz which is as loud, at most 0.2. True peaks are under -1 dBTP then, but of
-            a voice that is noise, which has them between its samples.
-        spread: How far the bands are apart: 0, the same on one channel; up to 1, from the
-            left to the right of two.
-        bands: "auto" gathers layers by what they are or how deep; "layers" leaves each by
-            itself; globs by the name of a band gather as you like.
-        register: Semitones that each band is above the one before.
-        baseline: What norms are measured by: "fixed", itself, so that runs compare; or
-            "running", the median of the same band's last 32, so that surprise is heard.
-        equal_loudness: Whether all pitches of all voices are as loud as each other.
-        clipping: Whether norms from before clipping sound with those after, as an interval;
-            clipping that changes nothing is unison.
-        alarms: Linear level of alarms, as ``level``, at most 0.5; 0 if none is to sound;
-            they have captions anyway.
-        thresholds: When there is an alarm.
-        drives: What values beside norms drive.
+        name: Name of the preset, in titles and messages.
+        texture: One of the five textures.
+        pitch: The pitch of the first band's finite norms.
+        voice: The voice of the bands: a name that ``gradsound voices`` lists, or your own
+            function or module (docs/voices.md), which the preset keeps as its program. With
+            several voices, each band has its own.
+        note_seconds: Duration of a note with both fades; 0.001 to 2 s.
+        rest_seconds: Silence at the end of a step; 0 to 2 s.
+        fade_seconds: Raised cosine at each end of a note; 0 to half of ``note_seconds``.
+        level: Linear peak of a note, above 0 and at most 0.75. With equal loudness, the
+            peak of a sine of 1000 Hz that is as loud, at most 0.2. Within these limits,
+            true peaks stay below -1 dBTP, except those of noise, which peaks between its
+            samples.
+        spread: Stereo width of the bands: 0 (mono) to 1 (from far left to far right).
+        bands: "auto" groups layers by function or by depth; "layers" makes each layer a
+            band; a mapping has globs of layer names by the name of the band.
+        register: Semitones from each band to the next; -24 to 24.
+        baseline: "fixed" maps the norm itself, so that runs are comparable. "running" maps
+            the ratio to the median of the band's last 32 norms, so that only changes are
+            audible.
+        equal_loudness: Whether all pitches of all voices are equally loud.
+        clipping: Whether the norm before clipping sounds with the norm after it, as an
+            interval. An idle clipping sounds as one note.
+        alarms: Linear level of the alarm sounds, as ``level``; 0 (captions only) to 0.5.
+        thresholds: Limits at which an alarm is raised.
+        drives: Mappings of logged values to the sound.
 
     Raises:
         ValueError: If a value is outside its range; the message names it.
         VoiceError: If the voice cannot be compiled; the message has the line.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> import gradsound
+        >>> calm = replace(gradsound.PRESETS["notes"], name="calm", rest_seconds=0.3)
+        >>> calm.note_seconds, calm.rest_seconds
+        (0.07, 0.3)
     """
 
     name: str
@@ -91,50 +96,18 @@ class Preset:
 
     def __post_init__(self) -> None:
         given = self.voice if isinstance(self.voice, tuple) else (self.voice,)
-        kept = tuple(v if isinstance(v, str) else find_voice(v) for v in given)
-        if not kept:
+        voices = tuple(v if isinstance(v, str) else find_voice(v) for v in given)
+        if not voices:
             raise ValueError("voice must be one or several, got none")
-        # Plain data, to pass on.
-        object.__setattr__(self, "voice", kept if len(kept) > 1 else kept[0])
-        _ = self.programs
+        # A preset is sent to worker processes as JSON, which takes programs, not functions.
+        object.__setattr__(self, "voice", voices if len(voices) > 1 else voices[0])
+        _ = self.programs  # raises for an unknown name
         if self.texture not in TEXTURES:
-            raise ValueError(unknown("texture", self.texture, TEXTURES))
-        if not _SHORTEST <= self.note_seconds <= _LONGEST:
-            raise ValueError(
-                f"note_seconds must be {_SHORTEST} to {_LONGEST} s, got {self.note_seconds}"
-            )
-        if not 0 <= self.rest_seconds <= _LONGEST:
-            raise ValueError(
-                f"rest_seconds must be 0 to {_LONGEST} s, got {self.rest_seconds}"
-            )
-        if not 0 <= self.fade_seconds <= self.note_seconds / 2:
-            raise ValueError(
-                f"fade_seconds must be 0 to half the note ({self.note_seconds / 2} s), got {self.fade_seconds}"
-            )
-        loudest = _LOUDEST[self.equal_loudness]
-        if not 0 < self.level <= loudest:
-            equal = "" if self.equal_loudness else "out"
-            raise ValueError(
-                f"level must be above 0 and at most {loudest} with{equal} equal loudness, "
-                f"got {self.level}"
-            )
-        if not 0 <= self.alarms <= _LOUDEST_ALARM:
-            raise ValueError(f"alarms must be 0 to {_LOUDEST_ALARM}, got {self.alarms}")
-        if not 0 <= self.spread <= 1:
-            raise ValueError(f"spread must be 0 to 1, got {self.spread}")
-        if not -_FARTHEST <= self.register <= _FARTHEST:
-            raise ValueError(
-                f"register must be -{_FARTHEST} to {_FARTHEST} semitones, "
-                f"got {self.register}"
-            )
-        if self.baseline not in ("fixed", "running"):
-            raise ValueError(f"baseline must be fixed or running, got {self.baseline!r}")
-        if isinstance(self.bands, str):
-            if self.bands not in ("auto", "layers"):
-                raise ValueError(
-                    f"bands must be 'auto', 'layers' or globs by name, got {self.bands!r}"
-                )
-        else:
+            raise ValueError(describe_unknown("texture", self.texture, TEXTURES))
+        check_durations(self.note_seconds, self.rest_seconds, self.fade_seconds)
+        check_levels(self.level, self.alarms, equal_loudness=self.equal_loudness)
+        check_bands(self.spread, self.register, self.baseline, self.bands)
+        if not isinstance(self.bands, str):
             globs = {
                 name: (glob,) if isinstance(glob, str) else tuple(glob)
                 for name, glob in self.bands.items()
@@ -149,35 +122,37 @@ class Preset:
 
     @property
     def channels(self) -> int:
-        """1, or 2 if its bands are spread."""
+        """Number of channels, which is 2 if the bands are spread, else 1."""
         return 2 if self.spread else 1
 
     def bands_of(self, names: Sequence[str]) -> tuple[Band, ...]:
-        """The bands of a model, by the names of its layers.
+        """Returns the bands of a model.
+
+        Args:
+            names: Names of its layers.
 
         Raises:
-            ValueError: If there are more than four, or a glob matches no layer.
+            ValueError: If there are more than four bands, or a glob matches no layer.
         """
         if self.bands == "layers" or self.texture == "scan":
             return each_layer(names)
         return find_bands(names, None if isinstance(self.bands, str) else self.bands)
 
     def layout(self, tracks: int) -> Layout:
-        """When tracks sound in a step of usual length."""
+        """Returns when each of so many tracks sounds in a step of usual duration."""
         return lay_out(self.texture, tracks, self.note_seconds, self.rest_seconds)
 
 
-Preset.__init__ = renamed(  # type: ignore[method-assign]
+Preset.__init__ = refuse_old_keywords(  # type: ignore[method-assign]
     note="note_seconds", rest="rest_seconds", fade="fade_seconds"
 )(Preset.__init__)
 
-# docs/design.md and docs/listening.md give the reason for each figure.
+# docs/design.md and docs/listening.md give the reason for each number.
 _PITCH = LogPitch(anchor=261.6, semitones=12.0, lowest=61.7, highest=2637.0)  # C4, B1, E7
-_VOICES = ("soft", "square", "bell", "organ")
 _NOTES = Preset(
     name="notes",
     pitch=_PITCH,
-    voice=_VOICES,
+    voice=("soft", "square", "bell", "organ"),
     note_seconds=0.070,
     rest_seconds=0.140,
     fade_seconds=0.008,
@@ -220,7 +195,7 @@ PRESETS: Mapping[str, Preset] = {
         ),
         replace(_NOTES, name="alarms", texture="none", rest_seconds=0.0),
         # C. S. Perone, "Listening to the neural network gradient norms during training"
-        # (2019). His tones began and ended abruptly; 2 ms edges take the clicks away.
+        # (2019). His tones began and ended abruptly; edges of 2 ms remove the clicks.
         Preset(
             name="perone2019",
             pitch=LinearPitch(base=200.0, slope=100.0),
@@ -239,16 +214,16 @@ PRESETS: Mapping[str, Preset] = {
 
 
 def find_preset(preset: str | Preset, voice: Voice | None = None) -> Preset:
-    """Returns a preset by its name, or as it is; with another voice if one is given.
+    """Returns a preset by its name, or as given; another voice replaces its own.
 
     Raises:
-        TypeError: If it is neither a name nor a preset.
-        ValueError: If there is none of that name; the message has the nearest.
+        TypeError: If ``preset`` is neither a name nor a preset.
+        ValueError: If the name is unknown; the message suggests the nearest.
         VoiceError: If the voice cannot be compiled.
     """
     if isinstance(preset, str):
         if preset not in PRESETS:
-            raise ValueError(unknown("preset", preset, PRESETS))
+            raise ValueError(describe_unknown("preset", preset, PRESETS))
         preset = PRESETS[preset]
     if not isinstance(preset, Preset):
         raise TypeError(f"preset must be a name or a Preset, got {preset!r}")
@@ -256,28 +231,16 @@ def find_preset(preset: str | Preset, voice: Voice | None = None) -> Preset:
 
 
 def at_speed(preset: Preset, speed: float) -> Preset:
-    """Returns the preset with all its times divided by ``speed``; pitches stay.
+    """Returns the preset with all durations divided by ``speed``; pitches stay.
 
     Raises:
-        ValueError: If notes would be under 0.001 s, or notes or silence over 2 s.
+        ValueError: If a note would be under 0.001 s, or a note or a rest over 2 s.
     """
-    least, most = (
-        max(preset.note_seconds, preset.rest_seconds) / _LONGEST,
-        preset.note_seconds / _SHORTEST,
-    )
-    if not least <= speed <= most:
-        raise ValueError(
-            f"speed must be {least:g} to {most:g} with preset {preset.name!r}, "
-            f"got {speed:g}"
-        )
-    note, rest, fade = (
-        preset.note_seconds / speed,
-        preset.rest_seconds / speed,
-        preset.fade_seconds / speed,
-    )
+    note, rest = preset.note_seconds, preset.rest_seconds
+    check_speed(preset.name, speed, note_seconds=note, rest_seconds=rest)
     return replace(
         preset,
-        note_seconds=note,
-        rest_seconds=rest,
-        fade_seconds=min(fade, note / 2),
+        note_seconds=note / speed,
+        rest_seconds=rest / speed,
+        fade_seconds=min(preset.fade_seconds / speed, note / speed / 2),
     )

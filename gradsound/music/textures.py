@@ -1,6 +1,6 @@
-"""Textures: how the lines of a step, its bands for the most part, are laid out in time.
+"""Textures: when each track of a step sounds, one after another, at once or in a sweep.
 
-Shapes: B lines.
+Shapes: B tracks.
 """
 
 from __future__ import annotations
@@ -13,47 +13,48 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# One after the other; all at once; one sweep, overlapping; all at once and for ever; none.
+# One after another; at once; one overlapping sweep; at once without end; silent.
 TEXTURES = ("turn", "chord", "scan", "drone", "none")
-_SWEEP = 16  # notes that a sweep lasts, however many lines there are
+_SWEEP_NOTES = 16  # notes that a sweep lasts, at most; 100 layers in turn take 6 s
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layout:
-    """When the lines of a step sound, in seconds from its beginning.
+    """When the tracks of a step sound, in seconds from its beginning.
 
     Attributes:
-        onsets: Of each line, shape (B,).
-        note_seconds: How long each sounds.
-        sounding: When the last one ends.
-        duration: Of the step, its silence included.
-        together: How many sound at the same time, at most.
+        onsets: Onset of each track, shape (B,).
+        note_seconds: Duration of each note.
+        notes_end: End of the last note; 0 if the texture is silent.
+        duration: Duration of the step, with its silence.
+        polyphony: Number of notes that sound at the same time, at most.
     """
 
     onsets: NDArray[np.float64]
     note_seconds: float
-    sounding: float
+    notes_end: float
     duration: float
-    together: int
+    polyphony: int
 
 
-def lay_out(texture: str, lines: int, note: float, rest: float) -> Layout:
-    """Lays out a step.
+def lay_out(texture: str, tracks: int, note_seconds: float, rest_seconds: float) -> Layout:
+    """Returns the layout of a step.
 
     Args:
         texture: One of `TEXTURES`.
-        lines: How many, B; none of them sounds if the texture is "none".
-        note: Seconds that each sounds.
-        rest: Seconds of silence that end the step.
+        tracks: Number of tracks, B.
+        note_seconds: Duration of each note.
+        rest_seconds: Silence at the end of the step.
     """
     if texture == "none":
-        return Layout(np.zeros(lines), note, 0.0, note + rest, 1)
-    apart, together = note, 1
+        duration = note_seconds + rest_seconds
+        return Layout(np.zeros(tracks), note_seconds, 0.0, duration, 1)
+    spacing, polyphony = note_seconds, 1
     if texture in ("chord", "drone"):
-        apart, together = 0.0, lines
-    elif texture == "scan" and lines > _SWEEP:
-        apart = note * _SWEEP / lines
-        together = -(-lines // _SWEEP)
-    onsets = np.arange(lines, dtype=np.float64) * apart
-    sounding = apart * (lines - 1) + note
-    return Layout(onsets, note, sounding, sounding + rest, together)
+        spacing, polyphony = 0.0, tracks
+    elif texture == "scan" and tracks > _SWEEP_NOTES:
+        spacing = note_seconds * _SWEEP_NOTES / tracks
+        polyphony = -(-tracks // _SWEEP_NOTES)
+    onsets = np.arange(tracks, dtype=np.float64) * spacing
+    notes_end = spacing * (tracks - 1) + note_seconds
+    return Layout(onsets, note_seconds, notes_end, notes_end + rest_seconds, polyphony)

@@ -1,4 +1,4 @@
-"""The timeline: which steps sound when, and which line of a step, as plain data."""
+"""The timeline: which steps and which tracks sound at which time; stored in WAV files."""
 
 from __future__ import annotations
 
@@ -12,76 +12,78 @@ if TYPE_CHECKING:
     from gradsound.music.moments import Moment
     from gradsound.music.textures import Layout
 
-_EXACT = 1e-6  # seconds; moments are taken for even where that is all they are wrong
+_TOLERANCE = 1e-6  # seconds; far below a frame, far above the rounding of sums of durations
 
 
 @dataclass(slots=True)
 class _Stretch:
-    """Moments that follow each other evenly, so that a run is a few of these.
+    """Consecutive moments of the same duration; a run consists of few stretches.
 
     Attributes:
         first: Number of the first step.
-        each: How many numbers of steps a moment spans.
-        begin: Seconds at which it begins.
-        lasting: Seconds that a moment takes.
-        count: How many moments there are.
+        steps_per_moment: Difference of the step numbers of successive moments.
+        begin: Start of the first moment, in seconds.
+        moment_seconds: Duration of a moment.
+        count: Number of moments.
     """
 
     first: int
-    each: int
+    steps_per_moment: int
     begin: float
-    lasting: float
+    moment_seconds: float
     count: int = 1
 
-    def takes(self, other: _Stretch) -> bool:
-        """Whether another of one moment goes on evenly; then it is taken."""
-        even = (
-            other.first == self.first + self.each * self.count
-            and other.each == self.each
-            and abs(self.begin + self.count * self.lasting - other.begin) < _EXACT
-            and abs(other.lasting - self.lasting) < _EXACT
+    def append(self, other: _Stretch) -> bool:
+        """Appends a stretch of one moment if it continues this one; returns whether."""
+        end = self.begin + self.count * self.moment_seconds
+        continues = (
+            other.first == self.first + self.steps_per_moment * self.count
+            and other.steps_per_moment == self.steps_per_moment
+            and abs(end - other.begin) < _TOLERANCE
+            and abs(other.moment_seconds - self.moment_seconds) < _TOLERANCE
         )
-        self.count += even
-        return even
+        self.count += continues
+        return continues
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """What sounds at a time.
+class Position:
+    """The steps and the tracks that sound at a time.
 
     Attributes:
-        first: Number of the first step that does.
-        last: Number of the last, if several sound as one.
-        lines: Names of what is heard of them then; none in a silence.
+        first: Number of the first step.
+        last: Number of the last step; equal to ``first`` unless steps are merged.
+        tracks: Names of the tracks; empty in a silence.
     """
 
     first: int
     last: int
-    lines: tuple[str, ...]
+    tracks: tuple[str, ...]
 
 
 @dataclass(slots=True)
 class Timeline:
-    """Which steps sound when.
+    """The times at which steps sound.
 
     Attributes:
-        lines: Names of what sounds in a step.
-        onsets: Seconds from the beginning of a step of usual length, of each line.
-        note_seconds: Seconds that each sounds; 0 if none does.
-        usual: Seconds that a step of usual length takes.
+        tracks: Names of the tracks, B of them.
+        onsets: Onset of each track in a step of usual duration, B seconds.
+        note_seconds: Duration of a note; 0 if the texture is silent.
+        step_seconds: Duration of a step of usual duration.
     """
 
-    lines: tuple[str, ...]
+    tracks: tuple[str, ...]
     onsets: tuple[float, ...]
     note_seconds: float
-    usual: float
+    step_seconds: float
     _stretches: list[_Stretch] = field(default_factory=list)
 
     @classmethod
-    def of(cls, lines: Sequence[str], layout: Layout) -> Timeline:
-        """An empty one of steps so laid out."""
-        note = layout.note_seconds if layout.sounding else 0.0
-        return cls(tuple(lines), tuple(map(float, layout.onsets)), note, layout.duration)
+    def for_layout(cls, tracks: Sequence[str], layout: Layout) -> Timeline:
+        """Returns an empty timeline for steps with a layout."""
+        note_seconds = layout.note_seconds if layout.notes_end else 0.0
+        onsets = tuple(map(float, layout.onsets))
+        return cls(tuple(tracks), onsets, note_seconds, layout.duration)
 
     def add(
         self,
@@ -89,76 +91,86 @@ class Timeline:
         begins: Iterable[float],
         durations: Iterable[float],
     ) -> None:
-        """Adds moments: in seconds, when each begins and how long it takes."""
-        for moment, begin, lasting in zip(moments, begins, durations):
-            each = moment.step.number - moment.first + 1
-            new = _Stretch(moment.first, each, float(begin), float(lasting))
-            if not (self._stretches and self._stretches[-1].takes(new)):
+        """Adds moments.
+
+        Args:
+            moments: Moments in order of time.
+            begins: Start of each in seconds.
+            durations: Duration of each in seconds.
+        """
+        for moment, begin, duration in zip(moments, begins, durations):
+            steps = moment.step.number - moment.first + 1
+            new = _Stretch(moment.first, steps, float(begin), float(duration))
+            if not (self._stretches and self._stretches[-1].append(new)):
                 self._stretches.append(new)
 
-    def at(self, time: float) -> Place | None:
-        """What sounds at a time in seconds; None before the first step and after the last.
+    def position_at(self, time: float) -> Position | None:
+        """Returns the position at a time in seconds.
 
-        Between two steps that is the earlier one.
+        None before the first step and after the last. Between two steps, the position is
+        that of the earlier one.
         """
-        k = bisect_right(self._stretches, time + _EXACT, key=lambda found: found.begin) - 1
-        if k < 0:
+        begins = bisect_right(self._stretches, time + _TOLERANCE, key=lambda one: one.begin)
+        if begins == 0:
             return None
-        found = self._stretches[k]
-        moment = int((time - found.begin + _EXACT) / found.lasting)
-        if moment >= found.count:
-            if k + 1 == len(self._stretches):
+        stretch = self._stretches[begins - 1]
+        moment = int((time - stretch.begin + _TOLERANCE) / stretch.moment_seconds)
+        if moment >= stretch.count:
+            if begins == len(self._stretches):
                 return None
-            moment = found.count - 1
-        begin = found.begin + moment * found.lasting
-        first = found.first + moment * found.each
-        within = (time - begin + _EXACT) * self.usual / found.lasting
-        lines = tuple(
-            line
-            for line, onset in zip(self.lines, self.onsets)
-            if onset <= within < onset + self.note_seconds
+            moment = stretch.count - 1
+        begin = stretch.begin + moment * stretch.moment_seconds
+        first = stretch.first + moment * stretch.steps_per_moment
+        elapsed = time - begin + _TOLERANCE
+        elapsed = elapsed * self.step_seconds / stretch.moment_seconds
+        tracks = tuple(
+            track
+            for track, onset in zip(self.tracks, self.onsets)
+            if onset <= elapsed < onset + self.note_seconds
         )
-        return Place(first, first + found.each - 1, lines)
+        return Position(first, first + stretch.steps_per_moment - 1, tracks)
 
     def time_of(self, step: int) -> float | None:
-        """When a step begins to sound, in seconds; None if it does not."""
-        k = bisect_right(self._stretches, step, key=lambda found: found.first) - 1
-        if k < 0:
+        """Returns the start of a step in seconds; None if the step does not sound."""
+        begins = bisect_right(self._stretches, step, key=lambda one: one.first)
+        if begins == 0:
             return None
-        found = self._stretches[k]
-        moment = (step - found.first) // found.each
-        return found.begin + moment * found.lasting if moment < found.count else None
+        stretch = self._stretches[begins - 1]
+        moment = (step - stretch.first) // stretch.steps_per_moment
+        if moment >= stretch.count:
+            return None
+        return stretch.begin + moment * stretch.moment_seconds
 
     @property
     def bounds(self) -> tuple[int, int, float]:
-        """Numbers of the first and the last step, and seconds at which that is over.
+        """Numbers of the first and the last step, and the end of the last in seconds.
 
         Raises:
             ValueError: If there is no step.
         """
         if not self._stretches:
             raise ValueError("there are no steps")
-        last = self._stretches[-1]
-        end = last.begin + last.count * last.lasting
-        return self._stretches[0].first, last.first + last.count * last.each - 1, end
+        first, last = self._stretches[0], self._stretches[-1]
+        last_step = last.first + last.count * last.steps_per_moment - 1
+        return first.first, last_step, last.begin + last.count * last.moment_seconds
 
     def to_data(self) -> dict[str, Any]:
-        """As plain data, fit for JSON."""
+        """Returns the timeline as JSON data, as WAV files store it."""
         stretches = [
-            [one.first, one.each, one.begin, one.lasting, one.count]
+            [one.first, one.steps_per_moment, one.begin, one.moment_seconds, one.count]
             for one in self._stretches
         ]
         return {
-            "lines": self.lines,
+            "lines": self.tracks,
             "onsets": self.onsets,
             "note": self.note_seconds,
-            "usual": self.usual,
+            "usual": self.step_seconds,
             "stretches": stretches,
         }
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Timeline:
-        """The timeline that `to_data` was asked of."""
+        """Returns a timeline from the data that `to_data` returned."""
         return cls(
             tuple(data["lines"]),
             tuple(data["onsets"]),

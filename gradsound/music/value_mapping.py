@@ -1,4 +1,4 @@
-"""Values beside norms (loss, learning rate, ...) and what they drive in the sound.
+"""Mapping of logged values (loss, learning rate, ...) to tempo, brightness or a voice.
 
 Shapes: S steps.
 """
@@ -14,27 +14,37 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DRIVEN = ("tempo", "brightness", "voice")
-_SLOWEST, _FASTEST = 2.0, 0.5  # times as long a step is at the lowest and highest value
-_OCTAVES = 3.0  # from the lowest value to the highest
-_LOWEST = 130.8  # Hz
+_SLOWEST, _FASTEST = 2.0, 0.5  # times the duration of a step, at low and at high
+_LOWEST, _OCTAVES = 130.8, 3.0  # Hz at low (C3), and octaves from there to high
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drive:
-    """A value that drives something.
+    """The mapping of one logged value to one property of the sound.
+
+    At a step without the value, the last logged one counts.
 
     Attributes:
-        value: Its name, as given to `Attachment.log_values`. What was noted last counts.
-        drives: "tempo", from half as fast at ``low`` to twice at ``high``; "brightness", of
-            voices that have it; or "voice": it is a further voice, over three octaves.
-        low: The value at one end.
-        high: The value at the other; beyond, it is held. Of two above 0, equal ratios are
-            equal steps. ``low`` may be above ``high``, which turns it round.
-        voice: Name of the voice, if it is one.
+        value: Name of the value, as in `Attachment.log_values`.
+        drives: "tempo", from half the speed at ``low`` to twice at ``high``; "brightness",
+            of the voices that have one; or "voice", a track of its own over three octaves.
+        low: The value at one end of the range.
+        high: The value at the other end. Values outside the range are clipped. If both ends
+            are above 0, the mapping is logarithmic. ``low`` above ``high`` inverts it.
+        voice: Name of the voice of the track, if ``drives`` is "voice".
 
     Raises:
-        ValueError: If it drives nothing of that name, or ``low`` and ``high`` are the same
-            or not finite.
+        ValueError: If ``drives`` is none of the three, or ``low`` and ``high`` are equal or
+            not finite.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> import gradsound
+        >>> import numpy as np
+        >>> loss = gradsound.Drive(value="loss", drives="tempo", low=0.1, high=10.0)
+        >>> loss.positions(np.array([0.1, 1.0, 10.0, 1e3])).tolist()
+        [0.0, 0.5, 1.0, 1.0]
+        >>> preset = replace(gradsound.PRESETS["notes"], drives=(loss,))
     """
 
     value: str
@@ -52,27 +62,42 @@ class Drive:
                 f"{self.low} and {self.high}"
             )
 
-    def places(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Where values are between low and high, 0 to 1, shape (S,); NaN stays NaN."""
+    def positions(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Returns the positions of values between low (0) and high (1).
+
+        Args:
+            values: Shape (S,).
+
+        Returns:
+            0 to 1, shape (S,); NaN where the value is NaN.
+        """
         if min(self.low, self.high) > 0:
             with np.errstate(divide="ignore", invalid="ignore"):
-                share = np.log(np.maximum(values, 0) / self.low) / np.log(
+                positions = np.log(np.maximum(values, 0) / self.low) / np.log(
                     self.high / self.low
                 )
         else:
-            share = (values - self.low) / (self.high - self.low)
-        return np.asarray(np.clip(share, 0, 1))
+            positions = (values - self.low) / (self.high - self.low)
+        return np.asarray(np.clip(positions, 0, 1))
 
-    def lasting(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
-        """How many times as long steps are, shape (S,); 1 where there is no value."""
-        times = _SLOWEST * (_FASTEST / _SLOWEST) ** places
-        return np.nan_to_num(times, nan=1.0)
+    def duration_factors(self, positions: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Returns how many times as long steps are, shape (S,); 1 where there is no value.
+
+        Args:
+            positions: As returned by `positions`.
+        """
+        factors = _SLOWEST * (_FASTEST / _SLOWEST) ** positions
+        return np.nan_to_num(factors, nan=1.0)
 
     @property
-    def longest(self) -> float:
-        """The most that `lasting` returns."""
+    def duration_factor_max(self) -> float:
+        """The largest factor that `duration_factors` returns."""
         return _SLOWEST
 
-    def hertz(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Pitches of its voice in Hz, shape (S,)."""
-        return np.asarray(_LOWEST * 2 ** (_OCTAVES * np.nan_to_num(places)))
+    def hertz(self, positions: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Returns the pitches of the value's voice in Hz, shape (S,); NaN counts as low.
+
+        Args:
+            positions: As returned by `positions`.
+        """
+        return np.asarray(_LOWEST * 2 ** (_OCTAVES * np.nan_to_num(positions)))

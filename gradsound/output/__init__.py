@@ -1,1 +1,1 @@
-"""Where sound goes: a file and its captions, a sound device, or a page."""
+"""Output of samples: sound files, captions, markers in WAV files, the sound device."""

@@ -1,7 +1,7 @@
-"""Takes out of sound files what libsndfile puts there by chance or by the clock.
+"""Removal of the random bytes and the clock time that libsndfile writes to sound files.
 
-A float WAV has the time of writing in its PEAK chunk, an Ogg stream a random serial number
-that is part of every page's checksum.
+libsndfile writes the time of writing to the PEAK chunk of a float WAV file. It gives an Ogg
+stream a random serial number, which is part of the checksum of each page.
 """
 
 from __future__ import annotations
@@ -14,20 +14,24 @@ if TYPE_CHECKING:
     import io
     from pathlib import Path
 
-_SERIAL = struct.pack("<I", 0x67726164)  # "grad"; any number is as good
-_PEAK_WITHIN = 128  # bytes; the PEAK chunk is in the header, before the samples
+_SERIAL = struct.pack("<I", 0x67726164)  # "grad"; any constant will do
+_HEADER_BYTES = 128  # the PEAK chunk is in the header, before the samples
+_PAGE_HEADER_BYTES = 27  # of an Ogg page, before its lacing values
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
-def remove_chance(path: Path) -> None:
-    """Rewrites the random bytes of a WAV or Ogg file; leaves others as they are."""
+def remove_nondeterminism(path: Path) -> None:
+    """Overwrites the random bytes and the time of a WAV or Ogg file with constants.
+
+    It leaves files of other formats as they are.
+    """
     with path.open("r+b") as file:
-        head = file.read(_PEAK_WITHIN)
-        peak = head.find(b"PEAK")
-        if head.startswith(b"RIFF") and peak > 0:
-            file.seek(peak + 12)  # id, size, version, then the time
+        header = file.read(_HEADER_BYTES)
+        peak = header.find(b"PEAK")
+        if header.startswith(b"RIFF") and peak > 0:
+            file.seek(peak + 12)  # the time follows id, size and version
             file.write(bytes(4))
-        elif head.startswith(b"OggS"):
+        elif header.startswith(b"OggS"):
             start = 0
             while page := _read_page(file, start):
                 file.seek(start)
@@ -36,10 +40,10 @@ def remove_chance(path: Path) -> None:
 
 
 def _read_page(file: io.BufferedRandom, start: int) -> bytes:
-    """The Ogg page (RFC 3533) that begins at ``start``; empty at the end."""
+    """Returns the Ogg page (RFC 3533) at byte ``start``; nothing at the end."""
     file.seek(start)
-    header = file.read(27)
-    if len(header) < 27:
+    header = file.read(_PAGE_HEADER_BYTES)
+    if len(header) < _PAGE_HEADER_BYTES:
         return b""
     lacing = file.read(header[26])
     return header + lacing + file.read(sum(lacing))
@@ -51,6 +55,6 @@ def _with_serial(page: bytes) -> bytes:
 
 
 def _ogg_crc(page: bytes) -> int:
-    """Ogg's checksum: zlib's polynomial with all bits the other way round, from 0."""
+    """Returns Ogg's checksum, by zlib's: same polynomial, all bits reversed, start at 0."""
     crc = zlib.crc32(page.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int(f"{crc:032b}"[::-1], 2)

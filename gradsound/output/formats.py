@@ -1,4 +1,4 @@
-"""Formats of sound files: endings, subtypes, and whether a file can be made there."""
+"""Formats of sound files: suffixes, subtypes, and the check that a path can be written."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-# By the file's ending: libsndfile's format, and the subtypes offered, the default first.
+# By suffix: libsndfile's format and its subtypes on offer, the default first.
 FORMATS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     ".wav": ("WAV", ("PCM_16", "PCM_24", "FLOAT")),
     ".flac": ("FLAC", ("PCM_16", "PCM_24")),
@@ -20,12 +20,16 @@ FORMATS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 
 
 def check_path(path: Path, subtype: str | None = None) -> str:
-    """Returns the subtype to write ``path`` with, once it can be written.
+    """Checks that a sound file can be written, and returns its subtype.
+
+    Args:
+        path: Path of the sound file.
+        subtype: Subtype by libsndfile's name; the default of the format if None.
 
     Raises:
-        ValueError: If the ending is not that of a format offered, or the format has no
-            such subtype.
-        OSError: If no file can be made there.
+        ValueError: If no format has the suffix of the path, or the format has no such
+            subtype.
+        OSError: If the path is a folder, or no file can be made there.
     """
     if path.suffix.lower() not in FORMATS:
         raise ValueError(f"{path}: a sound file ends in {', '.join(FORMATS)}")
@@ -34,17 +38,17 @@ def check_path(path: Path, subtype: str | None = None) -> str:
         raise ValueError(f"{name} has subtype {', '.join(subtypes)}, got {subtype!r}")
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "Is a directory", str(path))
-    part = part_of(path)
+    part = part_path(path)
     try:
         part.touch()
     except OSError as error:
         raise type(error)(error.errno, error.strerror, str(path)) from error
-    finally:  # also if a signal ends us in between
+    finally:  # also after a signal, which may raise at any line
         with suppress(OSError):
             part.unlink()
     return subtype or subtypes[0]
 
 
-def part_of(path: Path) -> Path:
-    """A name beside ``path`` that no other writer of it has."""
+def part_path(path: Path) -> Path:
+    """Returns a path in the folder of ``path`` that no other writer uses."""
     return path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")

@@ -1,4 +1,4 @@
-"""A sound device, played by a process of its own that can be given up and begun again.
+"""The sound device: plays blocks through a process of its own, restarted after a failure.
 
 Shapes: N frames, C channels.
 """
@@ -22,30 +22,37 @@ if TYPE_CHECKING:
 
     from gradsound.synth.mixer import Samples
 
-FRAMES = {"safe": 512, "low": 256}  # of a block, by latency
-_BEGINS = 5.0  # seconds that a device may take to open
-_ANSWERS = 1.0  # seconds that it may take to play a block; after that it is not there
-_AGAIN = (0.5, 1.0, 2.0, 4.0)  # seconds to wait before trying again, the last for ever
-_ENDS = 1.2  # seconds that it may take to play what it has
+BLOCK_FRAMES = {"safe": 512, "low": 256}  # frames of a block, by latency
+_OPEN_SECONDS = 5.0  # in which a device must open
+_BLOCK_SECONDS = 1.0  # in which it must play a block, or it counts as gone
+_RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0)  # before each further attempt; the last repeats
+_DRAIN_SECONDS = 1.2  # in which it must play the last blocks
+_BUILD_HINT = (  # PyAudio is built where it is installed, except on Windows
+    "before, on Linux: apt install gcc python3-dev portaudio19-dev, "
+    "on macOS: brew install portaudio"
+)
 
 
 class NoDeviceError(Exception):
-    """There is no sound device; the message says why."""
+    """No sound device can be used; the message has the reason."""
 
 
 class SoundDevice:
-    """Plays samples as the device asks for them, as long as there is one.
+    """A sound device that requests blocks of samples, and is reopened after a failure.
+
+    A process of its own has the device, because PortAudio may hang: then the process is
+    killed and started again.
 
     Args:
         device: Index of an output device, or part of its name; the default one if None.
-        frames: Size of a block.
+        frames: Frames of a block.
         sample_rate: Frames a second, in Hz.
-        lost: Called with the reason when there is no device or none any more, once until
-            there is one again.
+        on_loss: Called with the reason if the device cannot be opened or fails; then not
+            again until the device has played.
 
     Attributes:
         frames: As given.
-        lost: As given; may be changed.
+        on_loss: As given; may be replaced.
 
     Raises:
         MissingExtraError: If PyAudio is not installed.
@@ -56,55 +63,59 @@ class SoundDevice:
         device: int | str | None,
         frames: int,
         sample_rate: int,
-        lost: Callable[[str], None],
+        on_loss: Callable[[str], None],
     ) -> None:
         check_installed()
         self.frames = frames
-        self._wanted = {"device": device, "frames": frames, "rate": sample_rate}
-        self.lost, self._failures = lost, 0
+        self._job = {"device": device, "frames": frames, "rate": sample_rate}
+        self.on_loss, self._failures = on_loss, 0
         self._process: subprocess.Popen[bytes] | None = None
-        self._begin()
+        self._start()
 
-    def _begin(self) -> None:
-        self._process = _started(self._wanted)
+    def _start(self) -> None:
+        self._process = _start_process(self._job)
         self._input = cast("IO[bytes]", self._process.stdin)  # both are pipes
         self._output = cast("IO[bytes]", self._process.stdout)
         self._device: dict[str, Any] | None = None
-        self._until = time.monotonic() + _BEGINS  # or it is given up
+        self._deadline = time.monotonic() + _OPEN_SECONDS
 
     @property
     def name(self) -> str | None:
-        """What the device is called, once it is open."""
+        """Name of the device; None while it is not open."""
         return None if self._device is None else self._device["name"]
 
-    def wants(self, seconds: float) -> bool:
-        """Waits until the device wants a block, that long at most; returns whether."""
+    def wait_for_request(self, seconds: float) -> bool:
+        """Waits until the device requests a block; returns whether it does.
+
+        Args:
+            seconds: Longest time to wait.
+        """
         now = time.monotonic()
         if self._process is None:
-            if now < self._until:
-                time.sleep(min(seconds, self._until - now))
+            if now < self._deadline:
+                time.sleep(min(seconds, self._deadline - now))
                 return False
-            self._begin()
+            self._start()
         readable, _, _ = select.select([self._output], [], [], seconds)
         if not readable:
-            if time.monotonic() > self._until:
-                self._give_up("the sound device does not answer")
+            if time.monotonic() > self._deadline:
+                self._fail("the sound device does not answer")
             return False
-        said = self._output.read(1)
-        if said == b".":
+        first_byte = self._output.read(1)
+        if first_byte == b".":
             self._failures = 0
             return True
-        answer = {"error": "the process that has the sound device died"}
-        if said:
-            answer = json.loads(said + self._output.readline())
+        answer = {"error": "the process of the sound device died"}
+        if first_byte:
+            answer = json.loads(first_byte + self._output.readline())
         if "error" in answer:
-            self._give_up(answer["error"])
+            self._fail(answer["error"])
         else:
             self._device = answer
         return False
 
-    def play(self, samples: Samples) -> None:
-        """Plays the block that was wanted, of shape (N = frames, C = 1 or 2)."""
+    def write(self, samples: Samples) -> None:
+        """Plays the requested block, of shape (N = frames, C = 1 or 2)."""
         if self._device is None:
             return
         channels = self._device["channels"]
@@ -112,28 +123,28 @@ class SoundDevice:
             samples = samples.repeat(channels, axis=1)
         elif channels == 1:
             samples = samples.mean(axis=1, keepdims=True)
-        self._until = time.monotonic() + _ANSWERS
-        with suppress(BrokenPipeError):  # wants() will say why
+        self._deadline = time.monotonic() + _BLOCK_SECONDS
+        with suppress(BrokenPipeError):  # wait_for_request() reports the reason
             self._input.write(samples.tobytes())
 
     def close(self) -> None:
-        """Plays what the device has, and gives it back; in two seconds, come what may."""
+        """Plays the blocks that the device has and closes it, within two seconds."""
         if self._process is not None:
             with suppress(BrokenPipeError):
                 self._input.close()
             with suppress(subprocess.TimeoutExpired):
-                self._process.wait(_ENDS)
-            self._end()
+                self._process.wait(_DRAIN_SECONDS)
+            self._kill()
 
-    def _give_up(self, reason: str) -> None:
-        self._end()
-        wait = _AGAIN[min(self._failures, len(_AGAIN) - 1)]
+    def _fail(self, reason: str) -> None:
+        self._kill()
+        pause = _RETRY_SECONDS[min(self._failures, len(_RETRY_SECONDS) - 1)]
         self._failures += 1
-        self._until = time.monotonic() + wait
+        self._deadline = time.monotonic() + pause
         if self._failures == 1:
-            self.lost(reason)
+            self.on_loss(reason)
 
-    def _end(self) -> None:
+    def _kill(self) -> None:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -147,42 +158,42 @@ class SoundDevice:
 def check_installed() -> None:
     """Raises MissingExtraError if PyAudio is not installed; does not load it."""
     if find_spec("pyaudio") is None:
-        raise MissingExtraError("pyaudio", "live")
+        raise MissingExtraError("pyaudio", _BUILD_HINT)
 
 
-def devices() -> list[dict[str, Any]]:
-    """Output devices: index, name, channels (1 or 2) and whether it is the default.
+def find_devices() -> list[dict[str, Any]]:
+    """Returns the output devices: index, name, channels (1 or 2) and default (a bool).
 
     Raises:
-        NoDeviceError: If there is none, or they cannot be listed.
+        NoDeviceError: If there is no device, or the sound system cannot list them.
         MissingExtraError: If PyAudio is not installed.
     """
     check_installed()
-    process = _started({"list": True})
+    process = _start_process({"list": True})
     try:
-        said, _ = process.communicate(timeout=_BEGINS)
+        line, _ = process.communicate(timeout=_OPEN_SECONDS)
     except subprocess.TimeoutExpired as error:
         raise NoDeviceError("the sound system does not answer") from error
     finally:
         process.kill()
         process.wait()
-    found = json.loads(said or b'{"error": "the process that lists devices died"}')
-    if isinstance(found, dict):
-        raise NoDeviceError(found["error"])
-    if not found:
+    answer = json.loads(line or b'{"error": "the process that lists devices died"}')
+    if isinstance(answer, dict):
+        raise NoDeviceError(answer["error"])
+    if not answer:
         raise NoDeviceError("there is no output device")
-    return list(found)
+    return list(answer)
 
 
-def _started(wanted: dict[str, Any]) -> subprocess.Popen[bytes]:
+def _start_process(job: dict[str, Any]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # noqa: S603 (our own code, no shell)
         [
             sys.executable,
             str(Path(__file__).with_name("sound_device_process.py")),
-            json.dumps(wanted),
+            json.dumps(job),
         ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         bufsize=0,
-        start_new_session=True,  # Ctrl-C is not for it
+        start_new_session=True,  # so that Ctrl-C does not reach it
     )

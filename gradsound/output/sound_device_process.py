@@ -1,16 +1,16 @@
-"""The process that has the sound device: asks for a block, plays it, asks for the next.
+"""The process of the sound device: requests a block, plays it, requests the next.
 
-It is run as a file, and imports nothing but PyAudio, so that it starts fast and waits for
-nobody: not for Python code of others, nor for memory. What it is asked for is in its
-arguments, as JSON; what it answers, on its standard output, is
+`gradsound.output.sound_device` runs this file as a script. It imports only PyAudio, so that
+it starts fast and shares neither the interpreter nor the memory of other code. Its argument
+is a job, as JSON. It answers on standard output:
 
-- with ``{"list": true}``, one line: a list of output devices;
-- otherwise one line that says which device it has, then a ``.`` for each block that it
-  wants on its standard input, until that ends;
-- instead of any of these a line with "error".
+- to ``{"list": true}`` with one line, a list of output devices;
+- to any other job with one line, the device that it opened, then with a ``.`` for each
+  block that it requests, until its standard input ends;
+- or, in place of these, with a line that has the key "error".
 
-PortAudio may wait for ever for a sound server that does not answer. Then nothing comes any
-more, and whoever started this ends it.
+PortAudio may wait for ever for a sound server that does not answer. Then this process falls
+silent, and its parent kills it.
 """
 
 from __future__ import annotations
@@ -22,48 +22,49 @@ import threading
 import time
 from typing import Any
 
-# The folder of this file must not shadow anything, as it would for a script.
+# Python puts the folder of a script first: its modules must not shadow others.
 sys.path[:] = [path for path in sys.path if path != os.path.dirname(__file__)]  # noqa: PTH120
 
 _BYTES = 4  # a sample, float32
-_POLL_SECONDS = 1.0  # seconds between looks at whether anybody is there
+_POLL_SECONDS = 1.0  # between checks that the parent lives
 
 
 def main() -> None:
-    """Does what the arguments say."""
-    wanted = json.loads(sys.argv[1])
+    """Does the job of the argument."""
+    job = json.loads(sys.argv[1])
     answers = os.dup(1)
-    for descriptor in (1, 2):  # PortAudio's libraries print what they miss, to either
+    for descriptor in (1, 2):  # PortAudio's libraries print warnings to both
         os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
-    # Whoever started this ends it when it hangs, unless that was killed.
-    watch = threading.Thread(target=_watch, args=(os.getppid(),), daemon=True)
+    # The parent kills this process when it hangs, unless the parent was killed itself.
+    watch = threading.Thread(target=_exit_with, args=(os.getppid(),), daemon=True)
     watch.start()
     try:
         import pyaudio
 
         audio = pyaudio.PyAudio()
-        if wanted.get("list"):
-            _answer(answers, _outputs(audio))
+        if job.get("list"):
+            _send(answers, _output_devices(audio))
             return
-        device = _find(_outputs(audio), wanted["device"])
-        stream = _open(pyaudio, audio, device, wanted)
-    except Exception as error:  # noqa: BLE001 (whatever it is, it is to be told)
-        _answer(answers, {"error": _reason(error)})
+        device = _select(_output_devices(audio), job["device"])
+        stream = _open(pyaudio, audio, device, job)
+    except Exception as error:  # noqa: BLE001 (the parent reports any)
+        _send(answers, {"error": _reason(error)})
         return
-    _answer(answers, device)
+    _send(answers, device)
+    size = job["frames"] * device["channels"] * _BYTES
     try:
-        _play(stream, answers, wanted["frames"] * device["channels"] * _BYTES)
-        # Stopping drops what the device has not yet played: let that be silence.
-        latency = stream.get_output_latency() * wanted["rate"] / wanted["frames"]
+        _play(stream, answers, size)
+        # Stopping drops the blocks that have not sounded yet: these must be silence.
+        latency = stream.get_output_latency() * job["rate"] / job["frames"]  # blocks
         for _ in range(2 + int(latency)):
-            stream.write(bytes(wanted["frames"] * device["channels"] * _BYTES))
+            stream.write(bytes(size))
         stream.stop_stream()
     except OSError as error:
-        _answer(answers, {"error": _reason(error)})
+        _send(answers, {"error": _reason(error)})
 
 
 def _play(stream: Any, answers: int, size: int) -> None:
-    """Plays blocks of that many bytes until there are no more."""
+    """Requests and plays blocks of ``size`` bytes until standard input ends."""
     while True:
         os.write(answers, b".")
         block = os.read(0, size)
@@ -74,23 +75,22 @@ def _play(stream: Any, answers: int, size: int) -> None:
         stream.write(block)
 
 
-def _watch(parent: int) -> None:
+def _exit_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(_POLL_SECONDS)
     os._exit(0)
 
 
-def _outputs(audio: Any) -> list[dict[str, Any]]:
-    """All output devices."""
+def _output_devices(audio: Any) -> list[dict[str, Any]]:
     try:
         default = audio.get_default_output_device_info()["index"]
     except OSError:
         default = -1
-    found = []
+    devices = []
     for index in range(audio.get_device_count()):
         info = audio.get_device_info_by_index(index)
         if info["maxOutputChannels"] > 0:
-            found.append(
+            devices.append(
                 {
                     "index": index,
                     "name": info["name"],
@@ -98,33 +98,33 @@ def _outputs(audio: Any) -> list[dict[str, Any]]:
                     "default": index == default,
                 }
             )
-    return found
+    return devices
 
 
-def _find(outputs: list[dict[str, Any]], wanted: int | str | None) -> dict[str, Any]:
-    """The device of that index, or of a name that has that in it; the default if None."""
-    if not outputs:
+def _select(devices: list[dict[str, Any]], key: int | str | None) -> dict[str, Any]:
+    """Returns the device of an index, or of part of a name; the default one for None."""
+    if not devices:
         raise LookupError("there is no output device")
-    if wanted is None:
-        return next((one for one in outputs if one["default"]), outputs[0])
-    for one in outputs:
-        if str(wanted) == str(one["index"]):
+    if key is None:
+        return next((one for one in devices if one["default"]), devices[0])
+    for one in devices:
+        if str(key) == str(one["index"]):
             return one
-    for one in outputs:
-        if str(wanted).lower() in one["name"].lower():
+    for one in devices:
+        if str(key).lower() in one["name"].lower():
             return one
-    names = ", ".join(f"{one['index']} {one['name']}" for one in outputs)
-    raise LookupError(f"no output device is called {wanted!r}; there are: {names}")
+    names = ", ".join(f"{one['index']} {one['name']}" for one in devices)
+    raise LookupError(f"no output device is called {key!r}; there are: {names}")
 
 
-def _open(pyaudio: Any, audio: Any, device: dict[str, Any], wanted: dict[str, Any]) -> Any:
+def _open(pyaudio: Any, audio: Any, device: dict[str, Any], job: dict[str, Any]) -> Any:
     return audio.open(
         format=pyaudio.paFloat32,
         channels=device["channels"],
-        rate=wanted["rate"],
+        rate=job["rate"],
         output=True,
         output_device_index=device["index"],
-        frames_per_buffer=wanted["frames"],
+        frames_per_buffer=job["frames"],
     )
 
 
@@ -136,8 +136,8 @@ def _reason(error: Exception) -> str:
     return str(error)
 
 
-def _answer(answers: int, what: object) -> None:
-    os.write(answers, json.dumps(what).encode() + b"\n")
+def _send(answers: int, answer: object) -> None:
+    os.write(answers, json.dumps(answer).encode() + b"\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Writing samples to a sound file, through soundfile.
+"""The sound file writer: writes samples as WAV, FLAC or Ogg Vorbis, through soundfile.
 
 Shapes: N frames, C channels.
 """
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradsound.errors import warn
-from gradsound.output.deterministic import remove_chance
-from gradsound.output.formats import FORMATS, check_path, part_of
+from gradsound.output.deterministic import remove_nondeterminism
+from gradsound.output.formats import FORMATS, check_path, part_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 
     from gradsound.synth.mixer import Samples
 
-_BYTES = {"PCM_16": 2, "PCM_24": 3, "FLOAT": 4}  # a sample
-_WAV_MAX = 2**32 - 2**24  # bytes; the lengths in a WAV file have 32 bits, some are markers
-_VORBIS = 1 << 16  # frames at once; libsndfile's Vorbis takes much stack for more
+# Bytes of samples: the lengths in a WAV file have 32 bits, and 16 MiB are for markers.
+MAX_WAV_BYTES = 2**32 - 2**24
+_SAMPLE_BYTES = {"PCM_16": 2, "PCM_24": 3, "FLOAT": 4}
+_VORBIS_FRAMES = 1 << 16  # a call; libsndfile's Vorbis needs much stack for more
+_UNLIMITED = 2**63  # frames
 
 
 def write_sound(
@@ -35,28 +37,32 @@ def write_sound(
     sample_rate: int,
     subtype: str | None = None,
     finish: Callable[[Path], None] | None = None,
+    *,
+    max_wav_bytes: int = MAX_WAV_BYTES,
 ) -> None:
-    """Writes a sound file; the same blocks give the same bytes.
+    """Writes a sound file. The same blocks make the same bytes.
 
-    The file appears whole: until the end it is written beside itself, as ``*.part``. A WAV
-    file holds 4 GiB; what would pass that is left out with a warning.
+    The file appears when it is complete: until then it is a ``*.part`` in the same folder.
+    A WAV file holds 4 GiB; a warning says if samples beyond that are left out.
 
     Args:
-        path: Where to write; the ending tells the format. An existing file is replaced.
+        path: Path of the file; its suffix decides the format. An existing file is replaced.
         blocks: Samples in order, each of shape (N, C).
         sample_rate: Frames a second, in Hz.
-        subtype: The samples' format, by libsndfile's name; the format's first if None.
-        finish: Called with the file once the sound is in it, before it appears.
+        subtype: Format of the samples, by libsndfile's name; the default if None.
+        finish: Called with the complete file before it appears.
+        max_wav_bytes: Largest size of the samples of a WAV file.
 
     Raises:
         ValueError: As `check_path`.
-        OSError: As `check_path`, and if the disk is full.
-        ImportError: If soundfile cannot be loaded; the message says what to do.
+        OSError: As `check_path`, or if the disk is full.
+        ImportError: If soundfile cannot be loaded; the message has the remedy.
     """
     subtype = check_path(path, subtype)
-    part = part_of(path)
+    part = part_path(path)
     try:
-        _write(part, path, blocks, sample_rate, subtype)
+        _write(part, path, blocks, sample_rate, subtype, max_wav_bytes)
+        remove_nondeterminism(part)
         if finish is not None:
             finish(part)
         part.replace(path)
@@ -67,66 +73,73 @@ def write_sound(
 
 
 def _write(
-    part: Path, path: Path, blocks: Iterable[Samples], sample_rate: int, subtype: str
+    part: Path,
+    path: Path,
+    blocks: Iterable[Samples],
+    sample_rate: int,
+    subtype: str,
+    max_wav_bytes: int,
 ) -> None:
     try:
-        import soundfile  # for whoever writes sound only
-    except OSError as error:  # its wheel for this machine brings no libsndfile
+        import soundfile  # here, because only writers of sound need it
+    except OSError as error:  # the wheel of this platform has no libsndfile
         raise ImportError(f"install libsndfile, by apt or brew: {error}") from error
     name = FORMATS[path.suffix.lower()][0]
-    most, frames, file = 2**63, 0, None
-    written = os.fsencode(part) if os.name == "posix" else part  # it need not be UTF-8
+    max_frames, frames, file = _UNLIMITED, 0, None
+    target = os.fsencode(part) if os.name == "posix" else part  # it need not be UTF-8
     try:
         for block in blocks:
             if file is None:
                 channels = block.shape[1]
                 try:
                     file = soundfile.SoundFile(
-                        written, "w", sample_rate, channels, subtype, format=name
+                        target, "w", sample_rate, channels, subtype, format=name
                     )
                 except soundfile.SoundFileError as error:
-                    check_path(path, subtype)  # nothing may be made there any more
+                    check_path(path, subtype)  # raises if the folder is gone by now
                     message = f"{path}: {name} cannot be written at {sample_rate} Hz here"
                     raise ValueError(message) from error
                 if name == "WAV":
-                    most = _WAV_MAX // (channels * _BYTES[subtype])
-            wanted = block[: most - frames]
-            at_once = _VORBIS if subtype == "VORBIS" else max(1, len(wanted))
-            for k in range(0, len(wanted), at_once):
-                file.write(_quantised(wanted[k : k + at_once], subtype))
+                    max_frames = max_wav_bytes // (channels * _SAMPLE_BYTES[subtype])
+            fitting = block[: max_frames - frames]
+            call = _VORBIS_FRAMES if subtype == "VORBIS" else max(1, len(fitting))
+            for k in range(0, len(fitting), call):
+                file.write(_quantize(fitting[k : k + call], subtype))
             frames += len(block)
-            if frames > most:
-                hours = most / sample_rate / 3600
+            if frames > max_frames:
+                hours = max_frames / sample_rate / 3600
                 warn(
                     f"{path}: a WAV file holds 4 GiB, so only the first {hours:.1f} hours "
                     "are in it: choose .flac, a higher speed or fewer layers"
                 )
-                frames = most
+                frames = max_frames
                 break
         if file is None:
             raise ValueError(f"{path}: there is nothing to write")
         file.close()
-        if soundfile.info(written).frames != frames:  # closing may fail in silence
+        if soundfile.info(target).frames != frames:  # closing may fail without an error
             raise soundfile.SoundFileError
-    except soundfile.SoundFileError as error:  # it has no reason to tell
+    except soundfile.SoundFileError as error:  # it has no reason in it
         message = "Writing the sound failed (is the disk full?)"
         raise OSError(errno.EIO, message, str(path)) from error
     finally:
         if file is not None:
             with suppress(soundfile.SoundFileError):
                 file.close()
-    remove_chance(part)
 
 
-def _quantised(samples: Samples, subtype: str) -> NDArray[np.generic]:
-    """Samples as libsndfile takes them as they are; floats it would round down."""
+def _quantize(samples: Samples, subtype: str) -> NDArray[np.generic]:
+    """Returns samples as integers that libsndfile writes unchanged.
+
+    It would round floats down. Subtypes without integers take the floats.
+    """
     if subtype not in ("PCM_16", "PCM_24"):
         return samples
-    bits = 8 * _BYTES[subtype]
-    most = 2 ** (bits - 1)
-    whole = samples * np.float32(most)  # exact: a power of two
-    np.rint(whole, out=whole)
-    np.clip(whole, -most, most - 1, out=whole)
+    bits = 8 * _SAMPLE_BYTES[subtype]
+    full_scale = 2 ** (bits - 1)
+    integers = samples * np.float32(full_scale)  # exact, as it is a power of two
+    np.rint(integers, out=integers)
+    np.clip(integers, -full_scale, full_scale - 1, out=integers)
     if bits == 16:
-        return np.asarray(whole, np.int16)
-    return np.asarray(whole, np.int32) << 8  # it takes 24 bits as the upper of 32
+        return np.asarray(integers, np.int16)
+    return np.asarray(integers, np.int32) << 8  # the upper 24 of 32 bits

@@ -1,4 +1,4 @@
-"""Captions beside a sound, as a WebVTT file, which players show and screen readers read."""
+"""The WebVTT writer: captions next to a sound, for players and for screen readers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from gradsound.errors import warn
-from gradsound.output.formats import FORMATS, part_of
+from gradsound.output.formats import FORMATS, part_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,61 +16,68 @@ if TYPE_CHECKING:
 
     from gradsound.music.captions import Caption
 
-ENDING = ".vtt"
-_SHOWN = 5.0  # seconds that a caption is shown, unless another comes
-_READ = 2.0  # seconds that it is shown even then, beside the other
+VTT_SUFFIX = ".vtt"
+_SHOWN_SECONDS = 5.0  # of a caption that no other follows
+_READING_SECONDS = 2.0  # the least time to read a caption, even with the next one
 
 
 def write_captions(path: Path, captions: Iterable[Caption]) -> None:
-    """Writes captions beside a sound; an existing file is replaced once they are whole.
+    """Writes captions to a WebVTT file, which replaces an existing one when complete.
 
-    Players find them by their name, which ``a.wav`` and ``a.flac`` have in common: if that
-    takes them away from another sound, a warning says so.
+    Players find the captions of a sound by their common name, but ``a.wav`` and ``a.flac``
+    have the same. If other captions of such a sound are replaced, a warning names it.
 
     Args:
-        path: The sound that they are of, or, ending in .vtt, where to write them alone.
-        captions: In order of time. Those at the same time are shown together.
+        path: Path of the sound; or, with the suffix .vtt, of the captions.
+        captions: In order of time. Captions of the same time are shown together.
 
     Raises:
         OSError: If the file cannot be written.
     """
-    together = [
-        (when, [escape(" ".join(one.text.split()), quote=False) for one in some])
-        for when, some in groupby(captions, key=lambda caption: round(caption.time, 3))
-    ]
-    nexts = [when for when, _ in together[1:]] + [float("inf")]
-    cues = ["WEBVTT\n"]
-    for number, ((when, texts), after) in enumerate(zip(together, nexts), 1):
-        end = min(when + _SHOWN, max(when + _READ, after))
-        span = f"{_stamp(when)} --> {_stamp(end)}"
-        cues.append("\n".join([str(number), span, *texts, ""]))
-    text, written = "\n".join(cues), path.with_suffix(ENDING)
-    others = _others(path, text) if written != path else []
-    part = part_of(written)
+    target = path.with_suffix(VTT_SUFFIX)
+    text = _webvtt(captions)
+    affected = _sounds_of_other_captions(path, text) if target != path else []
+    part = part_path(target)
     try:
         part.write_text(text, encoding="utf-8", newline="\n")
-        part.replace(written)
+        part.replace(target)
     except OSError as error:
         with suppress(OSError):
             part.unlink()
-        raise type(error)(error.errno, error.strerror, str(written)) from error
-    if others:
+        raise type(error)(error.errno, error.strerror, str(target)) from error
+    if affected:
         warn(
-            f"{written}: has the captions of {path.name} now, and no longer those of "
-            f"{', '.join(others)}: give each sound a name of its own"
+            f"{target}: the captions of {path.name} replaced those of "
+            f"{', '.join(affected)}: give each sound a name of its own"
         )
 
 
-def _others(sound: Path, text: str) -> list[str]:
-    """The sounds beside one whose captions are others, and at the same place."""
-    with suppress(OSError, ValueError):  # there are none, or it is no text
-        if sound.with_suffix(ENDING).read_text(encoding="utf-8") != text:
-            beside = [sound.with_suffix(ending) for ending in FORMATS]
-            return [other.name for other in beside if other != sound and other.exists()]
+def _webvtt(captions: Iterable[Caption]) -> str:
+    """Returns the text of a WebVTT file, with a cue for each millisecond's captions."""
+    groups = [
+        (time, [escape(" ".join(one.text.split()), quote=False) for one in together])
+        for time, together in groupby(captions, key=lambda caption: round(caption.time, 3))
+    ]
+    next_times = [time for time, _ in groups[1:]] + [float("inf")]
+    cues = ["WEBVTT\n"]
+    for number, ((time, texts), next_time) in enumerate(zip(groups, next_times), 1):
+        end = min(time + _SHOWN_SECONDS, max(time + _READING_SECONDS, next_time))
+        span = f"{_timestamp(time)} --> {_timestamp(end)}"
+        cues.append("\n".join([str(number), span, *texts, ""]))
+    return "\n".join(cues)
+
+
+def _sounds_of_other_captions(sound: Path, text: str) -> list[str]:
+    """Returns names of the sounds whose captions ``text`` replaces, if they differ."""
+    with suppress(OSError, ValueError):  # no captions, or no text
+        if sound.with_suffix(VTT_SUFFIX).read_text(encoding="utf-8") != text:
+            same_name = [sound.with_suffix(suffix) for suffix in FORMATS]
+            return [one.name for one in same_name if one != sound and one.exists()]
     return []
 
 
-def _stamp(seconds: float) -> str:
-    minutes, second = divmod(round(seconds * 1000), 60_000)
+def _timestamp(seconds: float) -> str:
+    minutes, milliseconds = divmod(round(seconds * 1000), 60_000)
     hours, minute = divmod(minutes, 60)
-    return f"{hours:02}:{minute:02}:{second // 1000:02}.{second % 1000:03}"
+    second, millisecond = divmod(milliseconds, 1000)
+    return f"{hours:02}:{minute:02}:{second:02}.{millisecond:03}"

@@ -1,1 +1,1 @@
-"""A finished run to its sound, picture, legend and notebook view."""
+"""Renders finished runs: sound files, pictures, legends and notebook views."""

@@ -1,6 +1,6 @@
-"""gradsound legend: what a run sounds like, and what else might be heard, one by one.
+"""gradsound legend: a sound file of examples, one for each band, norm and alarm of a run.
 
-Shapes: L layers.
+Shapes: L layers, N frames, C channels.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.alarms.running_median import MEMORY
-from gradsound.alarms.thresholds import KINDS, Alarm
+from gradsound.alarms.thresholds import KINDS, WINDOW_STEPS, Alarm
 from gradsound.music.captions import Caption, markers
 from gradsound.music.composer import Composer
-from gradsound.music.moments import Moment, nothing
+from gradsound.music.moments import Moment, missing_moment
 from gradsound.music.presets import find_preset
-from gradsound.open_run import run_for
+from gradsound.open_run import open_run_for_outputs
 from gradsound.output.sound_file import write_sound
 from gradsound.output.wav_markers import add_markers
-from gradsound.output.webvtt import ENDING, write_captions
+from gradsound.output.webvtt import VTT_SUFFIX, write_captions
 from gradsound.runs.summary import summarize
-from gradsound.synth.mixer import SAMPLE_RATE, Mixer
+from gradsound.synth.mixer import Mixer
+from gradsound.synth.sample_rate import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from gradsound.synth.mixer import Samples
     from gradsound.synth.voices.builtin import Voice
 
-_LASTS = 1.3  # seconds, about, of each example
-_PAUSE = 0.7  # seconds between two
-_SWEEP = 9  # steps from the lowest to the highest of a value
-_MEANS = {
+_EXAMPLE_SECONDS = 1.3  # least duration of an example; a single step is too short to learn
+_PAUSE_SECONDS = 0.7  # between two examples, to read the next caption
+_SWEEP_STEPS = 9  # from the lowest to the highest number of a value
+_MEANINGS = {
     "nonfinite": "NaN or infinity in a layer",
     "stall": "no step comes",
     "dead": "a layer has no gradient any more",
@@ -56,42 +56,63 @@ def legend(
     preset: str | Preset = "notes",
     voice: Voice | None = None,
 ) -> list[Caption]:
-    """Writes what a run's bands and all alarms sound like, one by one, with captions.
+    r"""Writes an example of each band, of some norms and of each alarm, with captions.
 
-    The captions are in a WebVTT file beside the sound. In a WAV file they are markers, too.
+    A WebVTT file next to the sound gets the captions. A WAV file gets them as markers, too.
 
     Args:
         run: A run, or the path of a run file. Its layers sound at their typical norms; a
             layer without any finite norm sounds at norm 1.
         path: The sound file to write, ending in .wav, .flac or .ogg.
         preset: How steps sound, as for `gradsound.render`.
-        voice: As for `gradsound.render`.
+        voice: The voice of all bands, as for `gradsound.render`.
 
     Returns:
         The captions, in order of time.
 
     Raises:
-        As `gradsound.render`.
+        ValueError: If an argument is outside its range, or ``path`` is the run itself.
+        VoiceError: If the voice cannot be compiled.
+        RunFormatError: If the run file is not a run.
+        OSError: If a file cannot be read or written.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import gradsound
+        >>> _ = Path("metrics.csv").write_text("step,grad_norm/fc\n0,0.5\n1,0.25\n")
+        >>> captions = gradsound.legend("metrics.csv", "legend.wav")
+        >>> print(captions[0])
+        0:00 fc, norm 0.354
+        >>> print(captions[-1].text)
+        alarm, end: the run is over
     """
     path = Path(path)
     preset = find_preset(preset, voice)
-    if path.suffix.lower() == ENDING:
-        raise ValueError(f"{path}: a legend is a sound; its captions are written beside it")
-    run = run_for(run, [path, path.with_suffix(ENDING)], "write its legend")
-    made = _Legend(run, preset)
-    mark = made.mark if path.suffix.lower() == ".wav" else None
-    write_sound(path, made.blocks(), SAMPLE_RATE, finish=mark)
-    write_captions(path, made.captions)
-    return made.captions
+    if path.suffix.lower() == VTT_SUFFIX:
+        raise ValueError(
+            f"{path}: a legend is a sound file; end its name in .wav, .flac or .ogg"
+        )
+    run = open_run_for_outputs(
+        run, [path, path.with_suffix(VTT_SUFFIX)], "write its legend"
+    )
+    sound = _LegendSound(run, preset)
+    finish = sound.mark_examples if path.suffix.lower() == ".wav" else None
+    write_sound(path, sound.blocks(), SAMPLE_RATE, finish=finish)
+    write_captions(path, sound.captions)
+    return sound.captions
 
 
-class _Legend:
-    """The examples, as they are made."""
+class _LegendSound:
+    """The sound of a legend; reading its blocks fills the captions.
+
+    Attributes:
+        captions: One for each example so far, in order of time.
+    """
 
     def __init__(self, run: Run, preset: Preset) -> None:
         self._preset, self._names = preset, run.header.layers
         typical = np.nan_to_num(summarize(run).typical.astype(np.float64), nan=1.0)
-        self._usual = np.clip(typical, 1e-30, 1e30)  # (L,)
+        self._typical = np.clip(typical, 1e-30, 1e30)  # (L,); ten times fits float32
         self._bands = preset.bands_of(self._names)
         self._mixer = Mixer(SAMPLE_RATE, preset.channels)
         self.captions: list[Caption] = []
@@ -100,18 +121,19 @@ class _Legend:
         """Yields the samples of each example, shape (N, C)."""
         if self._preset.texture != "none":
             for text, moments in self._examples():
-                yield from self._played(text, moments)
+                yield from self._render_example(text, moments)
         if self._preset.alarms:
             for kind in KINDS:
-                yield from self._announced(kind)
+                yield from self._render_alarm(kind)
 
-    def mark(self, path: Path) -> None:
-        """Marks where each example begins, in a WAV file."""
+    def mark_examples(self, path: Path) -> None:
+        """Adds a marker to the WAV file at the first frame of each example."""
         add_markers(path, markers(self.captions, SAMPLE_RATE))
 
     def _examples(self) -> Iterator[tuple[str, list[Moment]]]:
+        """Yields the caption of each example, and its moments."""
         for band in self._bands:
-            norm = np.linalg.norm(self._usual[[*band.layers]])
+            norm = np.linalg.norm(self._typical[[*band.layers]])
             yield f"{band.name}, norm {norm:.3g}", [self._moment(only=band.layers)]
         yield "all of them, a usual step", [self._moment()]
         yield "then twice the norm", [self._moment(), self._moment(2)]
@@ -121,52 +143,54 @@ class _Legend:
         yield "infinity", [self._moment(np.inf)]
         if self._preset.clipping:
             clipped = self._moment(1 / 3)
-            raw = replace(clipped.step, raw=self._usual.astype(np.float32))
+            raw = replace(clipped.step, raw=self._typical.astype(np.float32))
             yield "clipped to a third: two notes", [replace(clipped, step=raw)]
         for drive in self._preset.drives:
-            values = np.linspace(drive.low, drive.high, _SWEEP)
-            usual = self._moment()
+            numbers = np.linspace(drive.low, drive.high, _SWEEP_STEPS)
+            typical = self._moment()
             yield (
                 f"{drive.value} from {drive.low:g} to {drive.high:g}",
                 [
-                    replace(usual, step=replace(usual.step, values={drive.value: value}))
-                    for value in values.tolist()
+                    replace(
+                        typical, step=replace(typical.step, values={drive.value: number})
+                    )
+                    for number in numbers.tolist()
                 ],
             )
 
-    def _moment(self, times: float = 1.0, only: tuple[int, ...] | None = None) -> Moment:
-        """A step of usual norms, or so many times these, of all layers or some."""
-        silent = nothing(0, len(self._names))
+    def _moment(self, factor: float = 1.0, only: tuple[int, ...] | None = None) -> Moment:
+        """Returns a step of typical norms times a factor, of all layers or of some."""
+        silent = missing_moment(0, len(self._names))
         absent = np.ones(len(self._names), bool)
         absent[slice(None) if only is None else [*only]] = False
-        norms = np.where(absent, np.nan, self._usual * times).astype(np.float32)
+        norms = np.where(absent, np.nan, self._typical * factor).astype(np.float32)
         return Moment(0, replace(silent.step, norms=norms, absent=absent))
 
-    def _played(self, text: str, moments: list[Moment]) -> Iterator[Samples]:
-        """An example, each of its moments as often as it takes to hear it."""
-        self._caption(text)
+    def _render_example(self, text: str, moments: list[Moment]) -> Iterator[Samples]:
+        """Repeats each moment of an example until the example lasts 1.3 s."""
+        self._add_caption(text)
         composer = Composer(self._names, self._preset)
-        composer.learn([self._moment()] * MEMORY)
-        usual = composer.layout.duration * len(moments)
-        times = 1 if len(moments) == _SWEEP else ceil(_LASTS / usual)
+        composer.update_statistics([self._moment()] * WINDOW_STEPS)
+        seconds = composer.layout.duration * len(moments)
+        repeats = 1 if len(moments) == _SWEEP_STEPS else ceil(_EXAMPLE_SECONDS / seconds)
         for moment in moments:
-            for _ in range(times):
-                durations = composer.layout.duration * composer.longer([moment])
-                begins = np.array([self._mixer.placer.end])
+            for _ in range(repeats):
+                durations = composer.layout.duration * composer.duration_factors([moment])
+                begins = np.array([self._mixer.sequencer.next_start])
                 self._mixer.add(composer.compose([moment], begins, durations))
-        self._mixer.add(composer.finish([], self._mixer.placer.end))
-        yield from self._pause(composer)
+        self._mixer.add(composer.finish([], self._mixer.sequencer.next_start))
+        yield from self._render_pause(composer)
 
-    def _announced(self, kind: str) -> Iterator[Samples]:
-        self._caption(f"alarm, {kind}: {_MEANS[kind]}")
+    def _render_alarm(self, kind: str) -> Iterator[Samples]:
+        self._add_caption(f"alarm, {kind}: {_MEANINGS[kind]}")
         composer = Composer(self._names, self._preset)
         alarm = Alarm(kind, 0, "")
-        self._mixer.add(composer.finish([alarm], self._mixer.placer.end))
-        yield from self._pause(composer)
+        self._mixer.add(composer.finish([alarm], self._mixer.sequencer.next_start))
+        yield from self._render_pause(composer)
 
-    def _pause(self, composer: Composer) -> Iterator[Samples]:
-        self._mixer.add(composer.hold(_PAUSE, silent=True))
-        yield self._mixer.read(self._mixer.left)
+    def _render_pause(self, composer: Composer) -> Iterator[Samples]:
+        self._mixer.add(composer.hold(_PAUSE_SECONDS, silent=True))
+        yield self._mixer.read(self._mixer.frames_left)
 
-    def _caption(self, text: str) -> None:
-        self.captions.append(Caption(self._mixer.placer.end, text, "legend"))
+    def _add_caption(self, text: str) -> None:
+        self.captions.append(Caption(self._mixer.sequencer.next_start, text, "legend"))

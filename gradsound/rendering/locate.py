@@ -1,11 +1,11 @@
-"""gradsound locate: which step sounds when, in a sound file or a run."""
+"""gradsound locate: finds the step at a time of the sound, or the time of a step."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING
 
-from gradsound.music.captions import clock
+from gradsound.music.captions import format_time
 from gradsound.music.timeline import Timeline
 from gradsound.output.wav_markers import read_data
 from gradsound.rendering.sound import Sound
@@ -16,47 +16,51 @@ if TYPE_CHECKING:
     from gradsound.music.presets import Preset
     from gradsound.runs.model import Run
 
-_WAV = b"RIFF"  # how such a file begins
+_WAV = b"RIFF"  # first four bytes of a WAV file
 _REMEDY = "give the run file, and the preset and speed that it was rendered with"
 
 
 def is_sound(path: Path) -> bool:
-    """Whether a file is a sound, by how it begins, whatever its name.
+    """Returns whether a file is a sound, by its first four bytes, not by its name.
 
     Raises:
-        OSError: If it cannot be read.
+        OSError: If the file cannot be read.
     """
-    return path.is_file() and _head(path) in (_WAV, b"fLaC", b"OggS")
+    return path.is_file() and _first_bytes(path) in (_WAV, b"fLaC", b"OggS")
 
 
-def _head(path: Path) -> bytes:
+def _first_bytes(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(len(_WAV))
 
 
-def timeline_of(path: Path) -> Timeline:
-    """The timeline that is in a WAV file of ours.
+def read_timeline(path: Path) -> Timeline:
+    """Returns the timeline that `gradsound.render` stored in a WAV file.
 
     Raises:
-        ValueError: If it is no WAV file, or has none.
-        OSError: If it cannot be read.
+        ValueError: If the file is not a WAV file, or has no timeline.
+        OSError: If the file cannot be read.
     """
-    if _head(path) != _WAV:
+    if _first_bytes(path) != _WAV:
         raise ValueError(f"{path}: only WAV files carry their steps; {_REMEDY}")
     data = read_data(path)
     try:
         return Timeline.from_data(json.loads(data or b"null"))
     except (ValueError, TypeError, KeyError) as error:
-        message = f"{path}: does not tell which steps it sounds; {_REMEDY}"
-        raise ValueError(message) from error
+        raise ValueError(f"{path}: has no timeline of steps; {_REMEDY}") from error
 
 
-def timeline_for(run: Run, preset: Preset, duration: float | None) -> Timeline:
-    """The timeline that the sound of a run has, fitted into a duration if there is one.
+def compute_timeline(run: Run, preset: Preset, duration: float | None) -> Timeline:
+    """Returns the timeline that the sound of a run would have, without rendering it.
+
+    Args:
+        run: The run; its steps are iterated once, or twice with a duration.
+        preset: How steps sound.
+        duration: Longest sound, in seconds; None for no limit.
 
     Raises:
-        ValueError: If the run has no steps.
-        RunFormatError: If a line of it is not a step.
+        ValueError: If the run has no steps, or the duration is too short.
+        RunFormatError: If a line of the run is not a step.
     """
     sound = Sound([run], preset, duration)
     for _ in sound.scores():
@@ -64,49 +68,36 @@ def timeline_for(run: Run, preset: Preset, duration: float | None) -> Timeline:
     return sound.timeline
 
 
-def seconds(text: str) -> float:
-    """A time as one says it: 42, 0:42, 1:02:03.5.
+def describe_time(timeline: Timeline, time: float) -> str:
+    """Returns a sentence with the step and the bands that sound at a time in seconds.
 
     Raises:
-        ValueError: If it is no such time.
+        ValueError: If no step sounds at that time.
     """
-    try:
-        parts = [float(part) for part in text.split(":")]
-        if not (1 <= len(parts) <= 3 and all(0 <= part < 1e9 for part in parts)):
-            raise ValueError
-    except ValueError:
-        raise ValueError(f"a time is seconds, m:ss or h:mm:ss, got {text!r}") from None
-    return sum(part * 60.0**power for power, part in enumerate(reversed(parts)))
-
-
-def tell_time(timeline: Timeline, time: float) -> str:
-    """A sentence that says what sounds at a time.
-
-    Raises:
-        ValueError: If no step does.
-    """
-    place = timeline.at(time)
+    place = timeline.position_at(time)
     if place is None:
-        raise ValueError(f"no step sounds at {clock(time)}; {_bounds(timeline)}")
+        raise ValueError(
+            f"no step sounds at {format_time(time)}; {_describe_bounds(timeline)}"
+        )
     steps = f"step {place.first:,}"
     if place.last > place.first:
-        steps = f"steps {place.first:,} to {place.last:,}, as one"
-    what = ", ".join(place.lines) or "the silence after it"
-    return f"{clock(time)} is {steps}: {what}"
+        steps = f"steps {place.first:,} to {place.last:,}, merged"
+    sounding = ", ".join(place.tracks) or "the silence after it"
+    return f"{format_time(time)} is {steps}: {sounding}"
 
 
-def tell_step(timeline: Timeline, step: int) -> str:
-    """A sentence that says when a step sounds.
+def describe_step(timeline: Timeline, step: int) -> str:
+    """Returns a sentence with the time at which a step begins to sound.
 
     Raises:
-        ValueError: If it does not.
+        ValueError: If the step does not sound.
     """
     time = timeline.time_of(step)
     if time is None:
-        raise ValueError(f"step {step:,} does not sound; {_bounds(timeline)}")
-    return f"step {step:,} is at {clock(time)} ({time:.2f} s)"
+        raise ValueError(f"step {step:,} does not sound; {_describe_bounds(timeline)}")
+    return f"step {step:,} is at {format_time(time)} ({time:.2f} s)"
 
 
-def _bounds(timeline: Timeline) -> str:
+def _describe_bounds(timeline: Timeline) -> str:
     first, last, end = timeline.bounds
-    return f"there are steps {first:,} to {last:,}, until {clock(end)}"
+    return f"the sound has steps {first:,} to {last:,}, until {format_time(end)}"

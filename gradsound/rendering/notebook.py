@@ -1,6 +1,7 @@
-"""Runs where their readers are: in a notebook, and in the logs of other tools.
+"""Shows a run in a notebook (HTML), in TensorBoard and in W&B: player and picture.
 
-Sound and picture are made in memory, and bounded: of a long run the sound is a time-lapse.
+The sound is rendered in memory. A long run becomes a time-lapse of 20 s, so the memory is
+bounded.
 
 Shapes: N frames, C channels.
 """
@@ -21,8 +22,8 @@ from gradsound.music.presets import find_preset
 from gradsound.open_run import open_run
 from gradsound.rendering.picture import draw
 from gradsound.rendering.sound import Sound
-from gradsound.runs.summary import summarize, tell
-from gradsound.synth.mixer import SAMPLE_RATE
+from gradsound.runs.summary import describe, summarize
+from gradsound.synth.sample_rate import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,105 +33,107 @@ if TYPE_CHECKING:
     from gradsound.runs.model import Run
     from gradsound.synth.mixer import Samples
 
-_SECONDS = 20.0  # of sound at most: a megabyte and a half in a notebook
-_HEIGHT = 640  # pixels of the page in a notebook; its controls, picture and scale fit
+_MAX_SECONDS = 20.0  # of sound, 1.5 MB in a notebook
+_PAGE_HEIGHT = 640  # pixels; the page's controls, picture and scale fit
 
 
 def run_html(run: Run) -> str | None:
-    """A player, what happened, and the picture; None if looking would use the run up.
+    """Returns a player, the events and the picture of a run as HTML.
 
-    Text of the run is escaped. What is wrong with it is told instead.
+    The text of the run is escaped. A run that cannot be rendered gives its error message.
+    A run with steps that can be iterated only once gives None, so that they are not lost.
     """
     if isinstance(run.steps, Iterator):
         return None
     try:
-        samples, _ = _heard(run)
+        samples, _ = _render_samples(run)
         summary = summarize(run)
-        told = escape("; ".join(tell(summary)))
-        seen = _picture(run, told)
+        events = escape("; ".join(describe(summary)))
+        picture = _picture_html(run, events)
     except (OSError, ValueError) as error:
         return f"<p>{escape(str(error))}</p>"
     name = escape(run.header.comment or run.name)
     steps = "1 step" if summary.steps == 1 else f"{summary.steps:,} steps"
-    sound, seconds = _data("audio/flac", _flac(samples)), len(samples) / SAMPLE_RATE
+    sound = _data_url("audio/flac", _encode_flac(samples))
+    seconds = len(samples) / SAMPLE_RATE
     return (
-        f"<p><b>{name}</b>: {steps} in {seconds:.1f} s of sound. {told}</p>"
-        f'<p><audio controls src="{sound}"></audio></p>{seen}'
+        f"<p><b>{name}</b>: {steps} in {seconds:.1f} s of sound. {events}</p>"
+        f'<p><audio controls src="{sound}"></audio></p>{picture}'
     )
 
 
-def attachment_html(url: str | None, kept: tuple[Path, int] | None) -> str | None:
-    """The page on which a model is heard, or else its run so far.
+def attachment_html(url: str | None, log_file: tuple[Path, int] | None) -> str | None:
+    """Returns the page of a training as HTML; without a page, its run so far.
 
     Args:
-        url: Where the page is, if there is one.
-        kept: The run file and its number in the file system, if there is one.
+        url: The page's address; None without a page.
+        log_file: The run file and its inode; None without a run file.
     """
     if url is not None:
         page = escape(url)
         return (
             f'<p><a href="{page}" target="_blank" rel="noopener">{page}</a> '
-            "(from another machine, after the line with ssh that was printed)</p>"
+            "(from another machine: first run the ssh command that was printed)</p>"
             f'<iframe src="{page}" allow="autoplay" title="gradsound" '
-            f'style="width: 100%; height: {_HEIGHT}px; border: 0"></iframe>'
+            f'style="width: 100%; height: {_PAGE_HEIGHT}px; border: 0"></iframe>'
         )
-    if kept is None:
-        return "<p>No run file is written here, so there is nothing to show.</p>"
-    log, number = kept
+    if log_file is None:
+        return "<p>This training writes no run file, so there is nothing to show.</p>"
+    log, inode = log_file
     others = log.parent.glob(f"{glob.escape(log.stem)}.*{glob.escape(log.suffix)}")
-    for path in (log, *others):  # a later run took its name, and it has another
-        if path.exists() and path.stat().st_ino == number:
+    for path in (log, *others):  # a later run takes the name and renames this file
+        if path.exists() and path.stat().st_ino == inode:
             return run_html(open_run(path))
-    return f"<p>{escape(str(log))}: is not there any more.</p>"
+    return f"<p>{escape(str(log))}: the file no longer exists.</p>"
 
 
 def to_tensorboard(run: Run, writer: Any, tag: str) -> None:
-    """As `Run.to_tensorboard`."""
+    """Adds sound and picture to a TensorBoard log; see `Run.to_tensorboard`."""
     figure = draw(run, find_preset("notes", None))
-    samples, last = _heard(run)
-    mono = samples.mean(axis=1)  # it takes one channel, within -1..1, and keeps 16 bits
+    samples, last = _render_samples(run)
+    mono = samples.mean(axis=1)  # TensorBoard stores one channel of 16 bits, within -1..1
     writer.add_audio(f"{tag}/sound", mono, last, sample_rate=SAMPLE_RATE)
     writer.add_figure(f"{tag}/picture", figure, last)
 
 
 def to_wandb(run: Run) -> Any:
-    """As `Run.audio`."""
-    import wandb  # for whoever logs there
+    """Returns the sound as ``wandb.Audio``; see `Run.audio`."""
+    import wandb  # slow to import, and only for its users
 
-    samples, _ = _heard(run)
-    return wandb.Audio(_quantised(samples), SAMPLE_RATE, run.header.comment or run.name)
+    samples, _ = _render_samples(run)
+    return wandb.Audio(_to_int16(samples), SAMPLE_RATE, run.header.comment or run.name)
 
 
-def _heard(run: Run) -> tuple[Samples, int]:
-    """The sound, shape (N, C), and the number of the last step."""
-    sound = Sound([run], find_preset("notes", None), _SECONDS)
+def _render_samples(run: Run) -> tuple[Samples, int]:
+    """Returns the sound, shape (N, C), and the number of the last step."""
+    sound = Sound([run], find_preset("notes", None), _MAX_SECONDS)
     samples = np.concatenate([*sound.blocks()])
     return samples, sound.timeline.bounds[1]
 
 
-def _quantised(samples: Samples) -> NDArray[np.int16]:
-    """Samples as `render` writes them; of floats soundfile would round down."""
+def _to_int16(samples: Samples) -> NDArray[np.int16]:
+    """Rounds samples as `render` does; soundfile would round floats down."""
     return np.clip(np.rint(samples * 2**15), -(2**15), 2**15 - 1).astype(np.int16)
 
 
-def _flac(samples: Samples) -> bytes:
-    """A file that every browser plays, at a third of the size of WAV."""
+def _encode_flac(samples: Samples) -> bytes:
+    """Returns a FLAC file, which every browser plays, a third of the size of WAV."""
     import soundfile
 
     file = io.BytesIO()
-    soundfile.write(file, _quantised(samples), SAMPLE_RATE, "PCM_16", format="FLAC")
+    soundfile.write(file, _to_int16(samples), SAMPLE_RATE, "PCM_16", format="FLAC")
     return file.getvalue()
 
 
-def _picture(run: Run, alternative: str) -> str:
+def _picture_html(run: Run, alternative: str) -> str:
     file = io.BytesIO()
     try:
         draw(run, find_preset("notes", None)).savefig(file, format="png")
     except MissingExtraError as error:
         return f"<p>No picture: {escape(str(error))}</p>"
-    source = _data("image/png", file.getvalue())
+    source = _data_url("image/png", file.getvalue())
     return f'<img src="{source}" alt="{alternative}" style="max-width: 100%">'
 
 
-def _data(kind: str, content: bytes) -> str:
-    return f"data:{kind};base64,{b64encode(content).decode()}"
+def _data_url(mime_type: str, content: bytes) -> str:
+    return f"data:{mime_type};base64,{b64encode(content).decode()}"

@@ -1,4 +1,4 @@
-"""gradsound voices: what there is to play with, and how each sounds."""
+"""gradsound voices: lists voices, describes one, and writes a demo of its sound."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradsound.output.sound_file import write_sound
-from gradsound.synth.mixer import SAMPLE_RATE, render
+from gradsound.synth.mixer import render
+from gradsound.synth.sample_rate import SAMPLE_RATE
 from gradsound.synth.score import NOTE, Score
 from gradsound.synth.voices.builtin import VOICES, find_voice
 from gradsound.synth.voices.program import CONTROLS
@@ -20,49 +21,57 @@ if TYPE_CHECKING:
     from gradsound.synth.voices.builtin import Voice
     from gradsound.synth.voices.program import Program
 
-_LOWEST, _HIGHEST = 65.4, 2093.0  # Hz, C2 to C7: what the preset `notes` reaches
-_STEPS, _STEP = 11, 0.25  # notes half an octave apart, and seconds of each
-_SWEEP = 5.0  # seconds
-_LEVEL, _FADE = 0.25, 0.008  # linear; seconds
+_LOWEST, _HIGHEST = 65.4, 2093.0  # Hz, C2 to C7; the range of the preset `notes`
+_NOTES = 11  # half an octave apart
+_NOTE_SECONDS = 0.25  # from note to note; the note sounds for 80 % of it
+_SWEEP_SECONDS = 5.0  # duration of the glide over the whole range
+_LEVEL = 0.25  # linear peak; 12 dB of headroom
+_FADE_SECONDS = 0.008  # edges, as in the preset `notes`; no click
 
 
-def listed() -> Iterator[tuple[str, str]]:
-    """Yields the name of every voice of ours, and what it is."""
+def list_voices() -> Iterator[tuple[str, str]]:
+    """Yields name and description of every built-in voice."""
     for name, voice in VOICES.items():
         yield name, (inspect.getdoc(voice) or "").split("\n")[0]
 
 
-def described(voice: Voice) -> str:
-    """A line about a voice: what it is made of."""
+def describe_voice(voice: Voice) -> str:
+    """Returns a voice's description, and on a second line its operations and inputs."""
     program = find_voice(voice)
-    what = dict(listed()).get(program.name, "a voice of your own")
+    description = dict(list_voices()).get(program.name, "a voice of your own")
     inputs = ", ".join(program.inputs)
-    return f"{program.name}: {what}\n{len(program.operations)} operations on {inputs}"
+    return (
+        f"{program.name}: {description}\n{len(program.operations)} operations on {inputs}"
+    )
 
 
-def audition(voice: Voice, path: Path) -> None:
-    """Writes how a voice sounds: notes from C2 to C7, then a sweep over the same.
+def write_demo(voice: Voice, path: Path) -> None:
+    """Writes a demo of a voice: 11 notes from C2 to C7, then a glide over the same range.
 
-    From the first note to the last its controls go from their lowest to their highest.
+    From the first note to the last, the voice's controls rise from their lowest to their
+    highest number.
 
     Raises:
-        As `gradsound.render`.
+        ValueError: If the path does not end in .wav, .flac or .ogg.
+        VoiceError: If the voice cannot be compiled.
+        OSError: If the file cannot be written.
     """
-    score = sweep(find_voice(voice))
+    score = demo_score(find_voice(voice))
     write_sound(path, [render(score, SAMPLE_RATE)], SAMPLE_RATE)
 
 
-def sweep(voice: Program) -> Score:
-    """What is played to hear a voice."""
-    notes = np.zeros(_STEPS + 1, NOTE)
-    ends = np.linspace(0, 1, _STEPS)
-    hertz = _LOWEST * (_HIGHEST / _LOWEST) ** ends
-    notes["onset"] = np.arange(_STEPS + 1) * _STEP
-    notes["duration"], notes["fade"], notes["level"] = 0.8 * _STEP, _FADE, _LEVEL
-    notes["duration"][-1] = _SWEEP
+def demo_score(voice: Program) -> Score:
+    """Returns the score of a voice's demo: 11 notes and a glide."""
+    notes = np.zeros(_NOTES + 1, NOTE)
+    shares = np.linspace(0, 1, _NOTES)
+    hertz = _LOWEST * (_HIGHEST / _LOWEST) ** shares
+    notes["onset"] = np.arange(_NOTES + 1) * _NOTE_SECONDS
+    notes["duration"], notes["level"] = 0.8 * _NOTE_SECONDS, _LEVEL
+    notes["fade"] = _FADE_SECONDS
+    notes["duration"][-1] = _SWEEP_SECONDS
     notes["hertz"][:-1], notes["hertz"][-1] = hertz[:, None], (_LOWEST, _HIGHEST)
-    least = np.array([-1.0 if name == "deviation" else 0.0 for name in CONTROLS])
-    for share, controls in zip(ends, notes["controls"]):
-        controls[:] = (least + (1 - least) * share)[:, None]
-    notes["controls"][-1] = np.stack([least, np.ones(len(CONTROLS))], axis=1)
-    return Score((voice,), notes, np.array([_STEPS * _STEP + _SWEEP]))
+    lowest = np.array([-1.0 if name == "deviation" else 0.0 for name in CONTROLS])
+    for share, controls in zip(shares, notes["controls"]):
+        controls[:] = (lowest + (1 - lowest) * share)[:, None]
+    notes["controls"][-1] = np.stack([lowest, np.ones(len(CONTROLS))], axis=1)
+    return Score((voice,), notes, np.array([_NOTES * _NOTE_SECONDS + _SWEEP_SECONDS]))

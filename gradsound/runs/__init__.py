@@ -1,1 +1,1 @@
-"""A run: its header and steps, its file format, and what happened in it."""
+"""Runs: their data model, their file format, their comparison and their summary."""

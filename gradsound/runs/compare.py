@@ -1,4 +1,4 @@
-"""Two runs, step by step: at the same time, or the ratio of their norms.
+"""Compares two runs: pairs their steps by number, or divides the norms of one by the other.
 
 Shapes: L layers.
 """
@@ -17,53 +17,59 @@ if TYPE_CHECKING:
 
     from gradsound.runs.model import Step
 
+_NAMED_MAX = 4  # layers that an error message names; more are hard to read
 
-def aligned(runs: Sequence[Run]) -> Iterator[tuple[int, tuple[Step | None, ...]]]:
-    """Yields the numbers of the steps of runs, in order, and the step of each run.
 
-    None where a run does not have that one: it was not measured, or the run is over.
+def align_steps(runs: Sequence[Run]) -> Iterator[tuple[int, tuple[Step | None, ...]]]:
+    """Yields each step number of the runs in ascending order, with the step of each run.
+
+    The step is None if the run did not measure that number or has ended. At most one step
+    of each run is read ahead, so memory does not grow with the runs.
     """
     readers = [iter(run.steps) for run in runs]
-    coming = [next(reader, None) for reader in readers]
-    while any(step is not None for step in coming):
-        number = min(step.number for step in coming if step is not None)
-        now = tuple(s if s is not None and s.number == number else None for s in coming)
-        yield number, now
-        for k, step in enumerate(now):
+    upcoming = [next(reader, None) for reader in readers]
+    while any(step is not None for step in upcoming):
+        number = min(step.number for step in upcoming if step is not None)
+        row = tuple(s if s is not None and s.number == number else None for s in upcoming)
+        yield number, row
+        for k, step in enumerate(row):
             if step is not None:
-                coming[k] = next(readers[k], None)
+                upcoming[k] = next(readers[k], None)
 
 
-def ratios(run: Run, other: Run) -> Run:
-    """The other run, its norms divided by those of a run.
+def divide_norms(run: Run, other: Run) -> Run:
+    """Returns a run whose norms are those of ``other`` divided by those of ``run``.
 
-    It has the steps that both have. Where a layer has no gradient in one it has none; where
-    both are 0 the ratio is 1. A step is skipped if one of the two is.
+    The result has the steps that both runs have. A layer is absent where it is absent in
+    one of the two. 0 / 0 is 1, because equal norms differ by nothing. A step is skipped if
+    it is skipped in one of the two.
 
     Raises:
-        ValueError: If the two have different layers.
+        ValueError: If the runs have different layers.
     """
     names, others = run.header.layers, other.header.layers
     if names != others:
-        missing = {*names} ^ {*others}
-        what = f"not in both: {', '.join(sorted(missing)[:4])}" if missing else "the order"
+        unshared = sorted({*names} ^ {*others})
+        reason = f"not in both: {', '.join(unshared[:_NAMED_MAX])}"
         raise ValueError(
-            f"{run.name} and {other.name} have different layers ({what}): a difference "
-            "needs the same ones, --layers chooses some"
+            f"{run.name} and {other.name} have different layers "
+            f"({reason if unshared else 'the order'}): a difference needs the same ones, "
+            "--layers chooses some"
         )
-    header = replace(run.header, comment=f"{other.name} / {run.name}", budget=None)
-    return Run(header, _Ratios(run, other), f"{other.name} / {run.name}")
+    comment = f"{other.name} / {run.name}"
+    header = replace(run.header, comment=comment, budget=None)
+    return Run(header, _Ratios(run, other), comment)
 
 
 @dataclass(frozen=True, slots=True)
 class _Ratios:
-    """Steps of two runs as one, as often readable as theirs."""
+    """Steps with the ratios of two runs; repeatable if both runs are."""
 
     run: Run
     other: Run
 
     def __iter__(self) -> Iterator[Step]:
-        for _, (step, other) in aligned([self.run, self.other]):
+        for _, (step, other) in align_steps([self.run, self.other]):
             if step is None or other is None:
                 continue
             with np.errstate(divide="ignore", invalid="ignore", over="ignore"):

@@ -1,6 +1,6 @@
-"""A run as JSON Lines: the one format of our own, read and written line by line.
+"""Encodes and decodes a run file as JSON Lines: a header, then one line for each step.
 
-docs/run-format.md is its description. Shapes: L layers.
+docs/run-format.md describes the format. Shapes: L layers.
 """
 
 from __future__ import annotations
@@ -16,25 +16,26 @@ from gradsound.errors import RunFormatError
 from gradsound.runs.model import Header, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
 FORMAT = "gradsound-run"
-VERSION = (1, 2)  # a reader refuses a newer first number, ignores what it does not know
+VERSION = (1, 2)  # major, minor; a decoder refuses a newer major one, ignores unknown keys
 
 _NONFINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-_NORM_MAX = float(np.finfo(np.float32).max) * (1 + 2**-25)  # above, float32 rounds to inf
-_STEP_MAX = 2**53  # any JSON reader has whole numbers up to that
-_TIME_MAX = 1e12  # seconds; a number that no run lasts
-_VALUE_MAX = sys.float_info.max  # JSON may have larger ones, which are not infinite
+_NORM_MAX = float(np.finfo(np.float32).max) * (
+    1 + 2**-25
+)  # float32 rounds more to infinity
+_STEP_MAX = 2**53  # the largest whole number that every JSON reader keeps exact
+_TIME_MAX = 1e12  # seconds, 30,000 years; no run lasts longer
+_VALUE_MAX = sys.float_info.max  # JSON allows larger numbers, which are not infinite
+_EXCERPT_BYTES = 40  # bytes of a line in an error message, which has to fit one line
 
-_text = json.JSONEncoder(ensure_ascii=False).encode  # floats as repr: none is changed
+_encode_json = json.JSONEncoder(ensure_ascii=False).encode  # writes floats exactly, by repr
 
 
 def encode_header(header: Header) -> bytes:
-    """The first line of a run, with its newline."""
-    line: dict[str, object] = {
+    """Returns the first line of a run file, with its newline."""
+    fields: dict[str, object] = {
         "format": FORMAT,
         "version": ".".join(map(str, VERSION)),
         "start": header.start,
@@ -43,28 +44,29 @@ def encode_header(header: Header) -> bytes:
         "parameters": header.parameters,
     }
     if header.budget is not None:
-        line["budget"] = header.budget
-    # A lone surrogate, which UTF-8 cannot have, becomes its JSON escape.
-    return json.dumps(line, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+        fields["budget"] = header.budget
+    # UTF-8 cannot encode a lone surrogate, so it becomes its JSON escape.
+    return _encode_json(fields).encode("utf-8", "backslashreplace") + b"\n"
 
 
 def encode_step(step: Step) -> bytes:
-    """One further line, with its newline; nine digits carry any float32 unchanged."""
-    more = "" if step.raw is None else f', "raw": [{_encode_norms(step.raw, step)}]'
-    if step.scale is not None:
-        more += f', "scale": {step.scale!r}'
+    """Returns the line of a step, with its newline.
+
+    Nine significant digits keep every float32 norm unchanged.
+    """
+    optional = "" if step.raw is None else f', "raw": [{_encode_norms(step.raw, step)}]'
+    if step.loss_scale is not None:
+        optional += f', "scale": {step.loss_scale!r}'
     if step.skipped:
-        more += ', "skipped": true'
+        optional += ', "skipped": true'
     norms = _encode_norms(step.norms, step)
-    line = f'{{"step": {step.number}, "time": {step.time:.6f}, "norms": [{norms}]{more}}}\n'
+    number, time = step.number, step.time
+    line = f'{{"step": {number}, "time": {time:.6f}, "norms": [{norms}]{optional}}}\n'
     if step.values:
-        line = f'{line[:-2]}, "values": {_encode_values(step.values)}}}\n'
-        return line.encode("utf-8", "backslashreplace")  # names as in the header
+        values = {name: _encode_value(float(value)) for name, value in step.values.items()}
+        line = f'{line[:-2]}, "values": {_encode_json(values)}}}\n'
+        return line.encode("utf-8", "backslashreplace")  # for the names, as in the header
     return line.encode()
-
-
-def _encode_values(values: Mapping[str, float]) -> str:
-    return _text({name: _encode_value(float(value)) for name, value in values.items()})
 
 
 def _encode_value(value: float) -> float | str:
@@ -74,7 +76,7 @@ def _encode_value(value: float) -> float | str:
 
 
 def _encode_norms(norms: NDArray[np.float32], step: Step) -> str:
-    if np.isfinite(norms).all():  # nearly always: one % for all of them is fast
+    if np.isfinite(norms).all():  # nearly always; a single % for all norms is fast
         return ("%.9g, " * len(norms))[:-2] % tuple(norms.tolist())
     return ", ".join(map(_encode_norm, norms.tolist(), step.absent.tolist()))
 
@@ -86,37 +88,23 @@ def _encode_norm(norm: float, absent: bool) -> str:
 
 
 def decode_header(line: bytes) -> Header:
-    """Reads the first line of a run.
+    """Decodes the first line of a run file.
 
     Raises:
-        RunFormatError: If it is not one, or one of a newer version.
+        RunFormatError: If the line is no header, or has a newer major version.
     """
-    expected = f'expected a run, which begins {{"format": "{FORMAT}", ...}}'
-    try:
-        found = _decode(line)
-    except RunFormatError as error:
-        raise RunFormatError(f"{expected}, got {_shown(line)}") from error
-    if found.get("format") != FORMAT:
-        raise RunFormatError(f"{expected}, got {_shown(line)}")
-    version = found.get("version")
-    major = version.partition(".")[0] if isinstance(version, str) else ""
-    if not major.isdecimal():
-        raise RunFormatError(f'expected "version" such as "1.0", got {version!r}')
-    if int(major) > VERSION[0]:
-        raise RunFormatError(
-            f"written in run format {version}; this gradsound reads up to "
-            f"{VERSION[0]}.x: install a newer one"
-        )
-    layers = _list_of(str, found.get("layers"))
+    fields = _decode_format(line)
+    _check_version(fields.get("version"))
+    layers = _list_of(str, fields.get("layers"))
     if not layers or len({*layers}) != len(layers):
         raise RunFormatError('expected "layers": a list of different names')
-    parameters = _list_of(int, found.get("parameters"))
+    parameters = _list_of(int, fields.get("parameters"))
     if len(parameters) != len(layers):
         raise RunFormatError(f'expected "parameters": a list of {len(layers)} counts')
-    budget: Any = found.get("budget")
+    budget: Any = fields.get("budget")
     if not (budget is None or (_is_number(budget) and 0 < budget < 1)):
         raise RunFormatError(f'expected "budget": between 0 and 1, got {budget!r}')
-    start, comment = found.get("start", ""), found.get("note", "")
+    start, comment = fields.get("start", ""), fields.get("note", "")
     if not (isinstance(start, str) and isinstance(comment, str)):
         raise RunFormatError('expected "start" and "note" to be texts')
     return Header(
@@ -128,43 +116,66 @@ def decode_header(line: bytes) -> Header:
     )
 
 
+def _decode_format(line: bytes) -> dict[str, Any]:
+    """Returns the fields of a header that has the right ``format``."""
+    expected = f'expected a run, which begins {{"format": "{FORMAT}", ...}}'
+    try:
+        fields = _decode(line)
+    except RunFormatError as error:
+        raise RunFormatError(f"{expected}, got {_excerpt(line)}") from error
+    if fields.get("format") != FORMAT:
+        raise RunFormatError(f"{expected}, got {_excerpt(line)}")
+    return fields
+
+
+def _check_version(version: object) -> None:
+    major = version.partition(".")[0] if isinstance(version, str) else ""
+    if not major.isdecimal():
+        raise RunFormatError(f'expected "version" such as "1.0", got {version!r}')
+    if int(major) > VERSION[0]:
+        raise RunFormatError(
+            f"written in run format {version}; this gradsound reads up to "
+            f"{VERSION[0]}.x: install a newer one"
+        )
+
+
 def decode_step(line: bytes, layers: int, after: int) -> Step:
-    """Reads a further line of a run.
+    """Decodes the line of a step.
 
     Args:
         line: The line, with or without its newline.
         layers: How many layers the header names, L.
-        after: The number of the step before, -1 if there is none.
+        after: The number of the previous step, -1 if there is none.
 
     Raises:
-        RunFormatError: If the line is not a step, or not one that may follow.
+        RunFormatError: If the line is no step, or its number is not above ``after``.
     """
-    found = _decode(line)
-    number = found.get("step")
-    time: Any = found.get("time")
+    fields = _decode(line)
+    number = fields.get("step")
+    time: Any = fields.get("time")
     if not (type(number) is int and after < number <= _STEP_MAX):
         raise RunFormatError(
             f'expected "step": a whole number above {after}, got {number!r}'
         )
     if not (_is_number(time) and 0 <= time <= _TIME_MAX):
         raise RunFormatError(f'expected "time": seconds since the start, got {time!r}')
-    norms, absent = _decode_norms("norms", found.get("norms"), layers)
+    norms, absent = _decode_norms("norms", fields.get("norms"), layers)
     raw = None
-    if found.get("raw") is not None:
-        raw, unknown = _decode_norms("raw", found["raw"], layers)
-        if not np.array_equal(unknown, absent):
+    if fields.get("raw") is not None:
+        raw, raw_absent = _decode_norms("raw", fields["raw"], layers)
+        if not np.array_equal(raw_absent, absent):
             raise RunFormatError(
                 'expected "raw" to be null where "norms" are, and only there'
             )
-    scale: Any = found.get("scale")
-    if not (scale is None or (_is_number(scale) and 0 < scale <= _NORM_MAX)):
-        raise RunFormatError(f'expected "scale": a number above 0, got {scale!r}')
-    skipped = found.get("skipped", False)
+    loss_scale: Any = fields.get("scale")
+    if not (loss_scale is None or (_is_number(loss_scale) and 0 < loss_scale <= _NORM_MAX)):
+        raise RunFormatError(f'expected "scale": a number above 0, got {loss_scale!r}')
+    skipped = fields.get("skipped", False)
     if not isinstance(skipped, bool):
         raise RunFormatError(f'expected "skipped": true or false, got {skipped!r}')
-    scale = None if scale is None else float(scale)
-    values = {} if found.get("values") is None else _decode_values(found["values"])
-    return Step(number, float(time), norms, absent, scale, skipped, raw, values)
+    loss_scale = None if loss_scale is None else float(loss_scale)
+    values = {} if fields.get("values") is None else _decode_values(fields["values"])
+    return Step(number, float(time), norms, absent, loss_scale, skipped, raw, values)
 
 
 def _decode_values(values: object) -> dict[str, float]:
@@ -188,6 +199,7 @@ def _decode_value(name: str, value: Any) -> float:
 def _decode_norms(
     key: str, norms: object, layers: int
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Returns norms and which of them are absent, both of shape (L,)."""
     if not (isinstance(norms, list) and len(norms) == layers):
         got = f"{len(norms)} of them" if isinstance(norms, list) else repr(norms)
         raise RunFormatError(f'expected "{key}": a list of {layers}, got {got}')
@@ -203,18 +215,18 @@ def _decode_norms(
         )
     absent = np.array([norm is None for norm in norms])
     values = [_NONFINITE[n] if isinstance(n, str) else n for n in norms]
-    return np.array(values, np.float32), absent  # null becomes NaN
+    return np.array(values, np.float32), absent  # numpy makes NaN of None
 
 
 def _decode(line: bytes) -> dict[str, Any]:
-    """Any JSON object; its deviations from the standard are refused."""
+    """Returns the fields of a JSON object; refuses bare NaN and Infinity, unlike Python."""
     try:
-        found = json.loads(line.decode(), parse_constant=_refuse_constant)
+        fields = json.loads(line.decode(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise RunFormatError(f"expected a JSON object, got {_shown(line)}") from error
-    if not isinstance(found, dict):
-        raise RunFormatError(f"expected a JSON object, got {_shown(line)}")
-    return found
+        raise RunFormatError(f"expected a JSON object, got {_excerpt(line)}") from error
+    if not isinstance(fields, dict):
+        raise RunFormatError(f"expected a JSON object, got {_excerpt(line)}")
+    return fields
 
 
 def _refuse_constant(name: str) -> None:
@@ -222,17 +234,17 @@ def _refuse_constant(name: str) -> None:
 
 
 def _list_of(kind: type, value: object) -> list[Any]:
-    """The value if it is a list of that kind, an empty list if not."""
+    """Returns the value if it is a list of that type only, else an empty list."""
     if isinstance(value, list) and all(type(item) is kind for item in value):
         return value
     return []
 
 
 def _is_number(value: object) -> bool:
-    return type(value) in (int, float)  # True and False are no numbers here
+    return type(value) in (int, float)  # not isinstance: a bool is an int
 
 
-def _shown(line: bytes) -> str:
-    """The beginning of a line, fit for a message."""
-    text = line[:40].decode("utf-8", "replace").rstrip("\r\n")
-    return repr(text + "..." if len(line) > len(line[:40]) else text)
+def _excerpt(line: bytes) -> str:
+    """Returns the beginning of a line, quoted, for an error message."""
+    text = line[:_EXCERPT_BYTES].decode("utf-8", "replace").rstrip("\r\n")
+    return repr(text + "..." if len(line) > _EXCERPT_BYTES else text)

@@ -1,4 +1,4 @@
-"""The nouns of a run: its header, and a stream of steps.
+"""Data model of a run: the header, and a stream of steps with one norm per layer.
 
 Shapes: L layers.
 """
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 class _NoValues(Mapping[str, float]):
-    """What most steps have; other than a MappingProxyType, it can be copied and pickled."""
+    """An empty mapping that all steps without values share.
+
+    A MappingProxyType would not do: it cannot be copied or pickled.
+    """
 
     __slots__ = ()
 
@@ -42,15 +45,22 @@ _NO_VALUES = _NoValues()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """What is known before the first step.
+    """Facts about a run that are known before its first step.
 
     Attributes:
         layers: Names of the layers, all different, length L, at least one.
-        parameters: How many numbers each layer trains, length L.
-        start: When the run began, ISO 8601.
-        comment: Free text of whoever made the run.
-        budget: The share of time that measuring may take: numbers of steps that are missing
-            are those it left out. None if every step was measured.
+        parameters: How many trainable numbers each layer has, length L; 0 if unknown.
+        start: When the run began, ISO 8601; empty if unknown.
+        comment: Free text of the user.
+        budget: The share of the training time that measuring may take, between 0 and 1.
+            The run then lacks the numbers of the steps that were not measured. None if
+            every step was measured.
+
+    Example:
+        >>> import gradsound
+        >>> header = gradsound.Header(layers=("conv", "fc"), parameters=(52, 510), start="")
+        >>> sum(header.parameters)
+        562
     """
 
     layers: tuple[str, ...]
@@ -62,28 +72,37 @@ class Header:
 
 @dataclass(frozen=True, slots=True, eq=False)  # == on arrays is not a bool
 class Step:
-    """What one optimizer step left behind.
+    """Measurements of one optimizer step.
 
     Attributes:
         number: Index of the optimizer step, from 0.
         time: Seconds since the start of the run.
-        norms: L2 norms of the layers' gradients, shape (L,), float32; NaN and infinity
-            are kept as they are. Where ``absent``, NaN and without meaning.
-        absent: Which layers had no gradient at all, shape (L,), bool.
-        scale: What the loss was multiplied by (a GradScaler's scale); None if unknown. The
-            norms are without it.
-        skipped: Whether the scaler found infinity or NaN and left the weights alone.
-        raw: As ``norms``, but from before gradients were clipped; None if that was not
-            seen.
-        values: What was noted since the step before (loss, learning rate ...), by name; NaN
-            and infinities are kept as they are.
+        norms: L2 norms of the layers' gradients, shape (L,), float32, 0 or more. NaN and
+            infinity are kept. NaN without meaning where ``absent``.
+        absent: Which layers had no gradient, shape (L,), bool.
+        loss_scale: The factor by which a GradScaler multiplied the loss; None if unknown.
+            The norms do not contain it.
+        skipped: Whether the GradScaler found infinity or NaN and did not update the
+            weights.
+        raw: Like ``norms``, but from before gradients were clipped; None if no clipping
+            was seen.
+        values: Values logged since the previous step (loss, learning rate ...), by name.
+            NaN and infinities are kept.
+
+    Example:
+        >>> import numpy as np
+        >>> import gradsound
+        >>> norms = np.array([0.5, np.inf, np.nan], np.float32)
+        >>> step = gradsound.Step(7, 0.25, norms, absent=np.array([False, False, True]))
+        >>> step.nonfinite.tolist()
+        [False, True, False]
     """
 
     number: int
     time: float
     norms: NDArray[np.float32]
     absent: NDArray[np.bool_]
-    scale: float | None = None
+    loss_scale: float | None = None
     skipped: bool = False
     raw: NDArray[np.float32] | None = None
     values: Mapping[str, float] = field(default_factory=lambda: _NO_VALUES)
@@ -95,7 +114,7 @@ class Step:
 
     @property
     def unclipped(self) -> NDArray[np.float32]:
-        """The norms as the backward pass left them, as far as is known, shape (L,)."""
+        """``raw`` if clipping was seen, else ``norms``, shape (L,), float32."""
         return self.norms if self.raw is None else self.raw
 
 
@@ -104,9 +123,9 @@ class Run:
     """A run: its header and its steps.
 
     Attributes:
-        header: What is known before the first step.
-        steps: Read in order; of a file they may be read as often as wanted.
-        name: What to call the run in messages and pictures.
+        header: Facts that are known before the first step.
+        steps: The steps in ascending order. The steps of a file can be iterated repeatedly.
+        name: The name of the run in messages and pictures.
     """
 
     header: Header
@@ -114,7 +133,7 @@ class Run:
     name: str = "run"
 
     def select(self, layers: str | Iterable[str]) -> Run:
-        """Returns the run of some of the layers only.
+        """Returns a run with some of the layers only.
 
         Args:
             layers: A glob over layer names, or several.
@@ -122,29 +141,31 @@ class Run:
         Raises:
             ValueError: If a glob matches no layer.
         """
-        chosen = choose(self.header.layers, layers)
+        indices = choose(self.header.layers, layers)
         header = replace(
             self.header,
-            layers=tuple(self.header.layers[index] for index in chosen),
-            parameters=tuple(self.header.parameters[index] for index in chosen),
+            layers=tuple(self.header.layers[index] for index in indices),
+            parameters=tuple(self.header.parameters[index] for index in indices),
         )
-        steps: Iterable[Step] = _Selected(self.steps, chosen)
-        if isinstance(self.steps, Iterator):  # these can be read once, so can they
+        steps: Iterable[Step] = _SelectedSteps(self.steps, indices)
+        if isinstance(
+            self.steps, Iterator
+        ):  # an iterator is read once, so is its selection
             steps = iter(steps)
         return replace(self, header=header, steps=steps)
 
 
 @dataclass(frozen=True, slots=True)
-class _Selected:
-    """Steps of some layers only, as often readable as the steps they come from."""
+class _SelectedSteps:
+    """Steps with some of the layers only; repeatable if the original steps are."""
 
     steps: Iterable[Step]
-    chosen: tuple[int, ...]
+    indices: tuple[int, ...]
 
     def __iter__(self) -> Iterator[Step]:
-        chosen = list(self.chosen)
+        indices = list(self.indices)
         for step in self.steps:
-            raw = None if step.raw is None else step.raw[chosen]
+            raw = None if step.raw is None else step.raw[indices]
             yield replace(
-                step, norms=step.norms[chosen], absent=step.absent[chosen], raw=raw
+                step, norms=step.norms[indices], absent=step.absent[indices], raw=raw
             )

@@ -1,9 +1,8 @@
-"""Reading run files, as a stream."""
+"""Reads run files step by step, in bounded memory, also while they grow."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from gradsound.errors import RunFormatError, warn
@@ -13,18 +12,23 @@ from gradsound.runs.model import Header, Run, Step
 if TYPE_CHECKING:
     import io
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
-_LINE_MAX = 1 << 26  # bytes; a line of 64 MiB is no step but a file of another kind
-# Bytes that are read at once. Each reading lets go of Python's lock for an instant; were it
-# oftener than every 5 ms, a thread that waits for the lock would ask for it in vain.
+_LINE_MAX = 1 << 26  # bytes; a longer line shows that the file is no run file
+# Bytes per read. Each read releases the GIL for an instant. If a reader did so more often
+# than every 5 ms, a thread that waits for the GIL would ask for it in vain.
 _BUFFER = 1 << 20
 
 
 def refuse_norms(source: str, norms: object) -> None:
-    """A run file, called ``source``, needs no globs over its norms.
+    """Refuses globs over norms for a run file, because its header names the norms.
+
+    Args:
+        source: The name of the run file in the message.
+        norms: The globs; None if the user gave none.
 
     Raises:
-        ValueError: If there are some.
+        ValueError: If the user gave globs.
     """
     if norms is not None:
         raise ValueError(
@@ -33,43 +37,43 @@ def refuse_norms(source: str, norms: object) -> None:
 
 
 def read_run_file(path: Path) -> Run:
-    """Opens a run file: reads its header; the steps are read anew at each iteration.
+    """Opens a run file and reads its header; each iteration of the steps reads them anew.
 
     Raises:
-        OSError: If there is no such file, or it cannot be read.
-        RunFormatError: If it is not a run file. Iterating the steps raises it too.
+        OSError: If the file does not exist or cannot be read.
+        RunFormatError: If it is no run file. Iterating the steps raises it too.
     """
     with path.open("rb") as file:
-        header = _read_header(str(path), lines(file))
+        header = _read_header(str(path), read_lines(file))
     return Run(header, _FileSteps(path), str(path))
 
 
-def parse(source: str, numbered: Iterator[tuple[int, bytes]]) -> Run:
-    """Reads a run from its lines; the steps can be iterated once.
+def parse_run(source: str, numbered_lines: Iterator[tuple[int, bytes]]) -> Run:
+    """Reads a run from its lines; its steps can be iterated once.
 
     Args:
-        source: What to call the run in messages.
-        numbered: Lines with their numbers, as `lines` yields them.
+        source: The name of the run in messages.
+        numbered_lines: Lines with their numbers, from `read_lines`.
 
     Raises:
         RunFormatError: As `read_run_file`.
     """
-    header = _read_header(source, numbered)
-    return Run(header, _read_steps(source, numbered, len(header.layers)), source)
+    header = _read_header(source, numbered_lines)
+    return Run(header, _read_steps(source, numbered_lines, len(header.layers)), source)
 
 
-def lines(
-    file: io.BufferedIOBase | BinaryIO, more: Callable[[], bool] = lambda: False
+def read_lines(
+    file: io.BufferedIOBase | BinaryIO, wait_for_more: Callable[[], bool] = lambda: False
 ) -> Iterator[tuple[int, bytes]]:
     r"""Yields the lines of a file with their numbers, from 1.
 
     Args:
-        file: Where to read.
-        more: Called at the end of the file: whether to try again, for a file that grows.
-            It may take its time.
+        file: The file to read.
+        wait_for_more: Called at the end of the file. It may block. It returns whether to
+            read again, for a file that grows.
 
     Yields:
-        Number and line, which ends in ``\n`` unless it is the last and has none.
+        Number and line. A line ends in ``\n``, except a last line that has none.
     """
     number, line = 1, b""
     while True:
@@ -77,7 +81,7 @@ def lines(
         if line.endswith(b"\n") or len(line) >= _LINE_MAX:
             yield number, line
             number, line = number + 1, b""
-        elif not more():
+        elif not wait_for_more():
             break
     if line:
         yield number, line
@@ -91,11 +95,11 @@ class _FileSteps:
 
     def __iter__(self) -> Iterator[Step]:
         with self.path.open("rb", _BUFFER) as file:
-            yield from parse(str(self.path), lines(file)).steps
+            yield from parse_run(str(self.path), read_lines(file)).steps
 
 
-def _read_header(source: str, numbered: Iterator[tuple[int, bytes]]) -> Header:
-    number, line = next(numbered, (0, b""))
+def _read_header(source: str, numbered_lines: Iterator[tuple[int, bytes]]) -> Header:
+    number, line = next(numbered_lines, (0, b""))
     if not number:
         raise RunFormatError(f"{source}: empty, expected a run")
     try:
@@ -105,10 +109,10 @@ def _read_header(source: str, numbered: Iterator[tuple[int, bytes]]) -> Header:
 
 
 def _read_steps(
-    source: str, numbered: Iterator[tuple[int, bytes]], layers: int
+    source: str, numbered_lines: Iterator[tuple[int, bytes]], layers: int
 ) -> Iterator[Step]:
     last = -1
-    for number, line in numbered:
+    for number, line in numbered_lines:
         try:
             step = decode_step(line, layers, last)
         except RunFormatError as error:

@@ -1,4 +1,7 @@
-"""Writing run files: a kill costs one line at most, a full or emptied folder none."""
+"""Writes run files so that a kill costs one line at most, and a full disk none.
+
+It also restores a run file that somebody removes, and never overwrites an older run.
+"""
 
 from __future__ import annotations
 
@@ -21,139 +24,154 @@ if TYPE_CHECKING:
 
     from gradsound.runs.model import Header, Step
 
-_WAITING_MAX = 1 << 26  # bytes that wait for room; what comes then is left out
-_SLICE = 1 << 20  # bytes that are copied in one go: a millisecond
+_UNWRITTEN_MAX = 1 << 26  # bytes; a longer backlog would take the training's memory
+_COPY_BYTES = 1 << 20  # bytes per copy; one takes a millisecond of the training
 
 
 class RunWriter:
-    """Writes a run, whole lines in one go, past Python's buffers.
+    """Writes a run file, whole lines per system call, without a buffer of Python's.
 
-    A run that is at ``path`` already is not overwritten but kept beside it, under the
+    A run file that exists at ``path`` is not overwritten: the writer renames it to the
     first free name of ``run.1.jsonl``, ``run.2.jsonl`` ...
 
     Args:
-        path: Where to write.
-        header: The first line.
-        readers: How many will read it meanwhile.
+        path: The run file.
+        header: The header, which becomes the first line.
+        readers: How many processes read the file while it grows.
+        unwritten_max: Bytes that may wait in memory while the disk is full. The writer
+            drops steps that arrive beyond that.
 
     Attributes:
-        readings: The same file for each of them, open from its start, whatever its name
-            becomes.
-        waiting: Numbers of the steps that are not written whole, for want of room.
-        left_out: How many steps came when too many waited, and are not recorded.
+        reader_files: The run file, opened once for each reader at its start. They stay
+            valid if the file is renamed or removed.
+        unwritten: Numbers of the steps that wait in memory because the disk is full. A
+            part of the first may be in the file.
+        dropped: How many steps were dropped because too many bytes waited.
 
     Raises:
         OSError: If the file cannot be made or written.
     """
 
-    def __init__(self, path: Path, header: Header, readers: int = 0) -> None:
-        self.waiting: list[int] = []
-        self.left_out = 0
-        self._rest = bytearray(encode_header(header))  # not yet written
+    def __init__(
+        self,
+        path: Path,
+        header: Header,
+        readers: int = 0,
+        *,
+        unwritten_max: int = _UNWRITTEN_MAX,
+    ) -> None:
+        self.unwritten: list[int] = []
+        self.dropped = 0
+        self._backlog, self._backlog_max = bytearray(encode_header(header)), unwritten_max
         self._path, self._older = path, None
-        # If somebody removed the file, those who read it go on doing so, and what is there
-        # again is a copy.
+        # After somebody removes the file, its readers continue with the removed one, and a
+        # copy takes its name.
         self._copy: io.FileIO | None = None
         self._copied = 0  # bytes
-        with _locked(path.parent):  # two that begin at once must not take one name
+        with _lock_folder(path.parent):  # two writers that start at once need two names
             if path.is_file() and path.stat().st_size > 0:
                 self._older = path.rename(_free_name(path))
             self._file = path.open("w+b", buffering=0)
-            with suppress(OSError):  # told below; others take an empty file for nobody's
-                self._write_rest()
-        self.readings: list[io.FileIO] = []
+            # Within the lock, because another writer overwrites an empty file. The second
+            # call below raises the error, if it lasts.
+            with suppress(OSError):
+                self._write_backlog()
+        self.reader_files: list[io.FileIO] = []
         try:
-            self._write_rest()
-            self.readings += [path.open("rb", buffering=0) for _ in range(readers)]
+            self._write_backlog()
+            self.reader_files += [path.open("rb", buffering=0) for _ in range(readers)]
         except OSError as error:
             self.discard()
             raise type(error)(error.errno, error.strerror, str(path)) from error
 
     def write(self, steps: Sequence[Step]) -> None:
-        """Appends steps, in one go.
+        """Appends steps with one system call.
 
         Raises:
-            OSError: If the disk is full, for one. What is not written waits, and is when
-                there is room; the last line may be torn until then.
+            OSError: If the steps cannot be written, for example because the disk is full.
+                They wait in memory, and the next call tries again. Until then, the last
+                line of the file may be torn.
         """
-        if len(self._rest) < _WAITING_MAX:
-            self.waiting += [step.number for step in steps]
-            self._rest += b"".join(map(encode_step, steps))
+        if len(self._backlog) < self._backlog_max:
+            self.unwritten += [step.number for step in steps]
+            self._backlog += b"".join(map(encode_step, steps))
         else:
-            self.left_out += len(steps)
-        self._write_rest()
-        with suppress(OSError):  # it is not too late for that before close()
-            self._copy_on()
+            self.dropped += len(steps)
+        self._write_backlog()
+        with suppress(OSError):  # later calls try again, and close() reports
+            self._copy_more()
 
-    def restore(self) -> bool:
-        """Has the file be there again if somebody removed it; returns whether that was so.
+    def restore_if_removed(self) -> bool:
+        """Makes the file anew if somebody removed it; returns whether that was so.
 
-        It is copied little by little, with every call of `write`.
+        Each later call of `write` copies a part of the removed file, `close` the rest.
 
         Raises:
-            OSError: If it cannot be made.
+            OSError: If the file cannot be made.
         """
         if os.fstat((self._copy or self._file).fileno()).st_nlink:
             return False
         if self._copy is not None:
             self._copy.close()
         self._copy = None
-        with _locked(self._path.parent):
+        with _lock_folder(self._path.parent):
             if self._path.is_file():
                 self._path.rename(_free_name(self._path))
             self._copy, self._copied = self._path.open("xb", buffering=0), 0
         return True
 
     def discard(self) -> None:
-        """Removes the file, and what was kept beside it has its name again."""
+        """Removes the file, and gives an older run that was renamed its name back."""
         with suppress(OSError):
             self.close()
-        if self._path.is_file():  # and no device
+        if self._path.is_file():  # a device stays
             self._path.unlink()
         if self._older is not None:
-            with _locked(self._path.parent):
+            with _lock_folder(self._path.parent):
                 if not self._path.exists():
                     self._older.rename(self._path)
 
     def close(self) -> None:
-        """Closes the file, after a last try to write what waits.
+        """Tries once more to write the steps in memory, and closes the file.
 
         A second call does nothing.
 
         Raises:
-            OSError: If there is no room even now.
+            OSError: If the disk is still full.
         """
         try:
-            self._write_rest()
-            while self._copy_on():
+            self._write_backlog()
+            while self._copy_more():
                 pass
         finally:
-            for file in (self._file, self._copy, *self.readings):
+            for file in (self._file, self._copy, *self.reader_files):
                 if file is not None:
                     file.close()
-            self._rest.clear()
+            self._backlog.clear()
             self._copy = None
 
-    def _write_rest(self) -> None:
-        while self._rest:  # the system may take less than it is given
-            taken = self._file.write(self._rest)
-            del self.waiting[: self._rest.count(b"\n", 0, taken)]
-            del self._rest[:taken]
+    def _write_backlog(self) -> None:
+        while self._backlog:  # one call may write a part only
+            written = self._file.write(self._backlog)
+            del self.unwritten[: self._backlog.count(b"\n", 0, written)]
+            del self._backlog[:written]
 
-    def _copy_on(self) -> bool:
-        """Copies some of what was written; returns whether there was any."""
+    def _copy_more(self) -> bool:
+        """Copies a part of the removed file; returns whether there was any left."""
         if self._copy is None:
             return False
-        some = os.pread(self._file.fileno(), _SLICE, self._copied)
-        self._copied += self._copy.write(some)
-        return bool(some)
+        part = os.pread(self._file.fileno(), _COPY_BYTES, self._copied)
+        self._copied += self._copy.write(part)
+        return bool(part)
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Lets one process or thread at a time choose names in a folder, where that works."""
+def _lock_folder(folder: Path) -> Iterator[None]:
+    """Keeps other processes and threads from choosing names in a folder, where it can."""
     handle = None
-    with suppress(OSError):  # no such folder, or a network file system that cannot
+    with suppress(
+        OSError
+    ):  # the folder is missing, or its network file system has no locks
         if fcntl is not None:
             handle = os.open(folder, os.O_RDONLY)
             fcntl.flock(handle, fcntl.LOCK_EX)
@@ -161,9 +179,10 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         if handle is not None:
-            os.close(handle)  # unlocks, too
+            os.close(handle)  # unlocks
 
 
 def _free_name(path: Path) -> Path:
+    """Returns the first of ``run.1.jsonl``, ``run.2.jsonl`` ... that does not exist."""
     names = (path.with_suffix(f".{k}{path.suffix}") for k in count(1))
     return next(name for name in names if not name.exists())

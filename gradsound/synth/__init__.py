@@ -1,1 +1,1 @@
-"""From a score to samples: voices, the kernels that render them, and the mixer."""
+"""Synthesis of audio samples from a score: voices, kernels, the sequencer, the mixer."""

@@ -1,4 +1,4 @@
-"""From scores to samples: kernels render the events of notes, block by block.
+"""The mixer: synthesizes scores to audio samples, block by block.
 
 Shapes: N frames, C channels, K events.
 """
@@ -13,123 +13,140 @@ from numpy.typing import NDArray
 
 from gradsound.synth.events import EVENT
 from gradsound.synth.kernels import numpy_kernel
-from gradsound.synth.kernels.select import kernel
-from gradsound.synth.limiter import limited
+from gradsound.synth.kernels.select import select_kernel
+from gradsound.synth.limiter import limit
 from gradsound.synth.sequencer import Sequencer
-from gradsound.synth.voices.program import ROOM
+from gradsound.synth.voices.program import PADDING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from gradsound.synth.events import Kernel
+    from gradsound.synth.events import Kernel, KernelMaker
     from gradsound.synth.score import Score
     from gradsound.synth.voices.program import Program
 
 Samples: TypeAlias = NDArray[np.float32]  # (N, C), within -1..1, never 1-D
 
-SAMPLE_RATE = 44_100  # Hz, unless another is asked for
-SAMPLE_RATES = (16_000, 192_000)  # Hz; below, the highest notes would not fit
-
 
 class Mixer:
-    """Plays scores one after the other, and silence between them if they come late.
+    """Plays scores one after another, with silence before a score that comes late.
 
-    The samples are the same whatever the blocks that they are read in, and whether scores
-    are added one by one or together, as long as each comes in time.
+    The samples depend neither on the size of the blocks nor on how many scores are added
+    at a time, as long as each score is added before the last one ends.
 
     Args:
         sample_rate: Frames a second, in Hz.
         channels: 1, or 2 for left and right.
+        kernel: Makes the kernel of a program; the fastest one by default.
 
     Attributes:
-        placer: What says when scores begin; its frame is the next to be read.
+        sequencer: The sequencer of the scores; `read` advances its frame.
     """
 
-    def __init__(self, sample_rate: int, channels: int) -> None:
-        self.placer = Sequencer(sample_rate, channels)
-        self._sample_rate, self._channels = sample_rate, channels
-        self._voices: dict[Program, _Voice] = {}
+    def __init__(
+        self, sample_rate: int, channels: int, *, kernel: KernelMaker = select_kernel
+    ) -> None:
+        self.sequencer = Sequencer(sample_rate, channels)
+        self._sample_rate, self._channels, self._kernel = sample_rate, channels, kernel
+        self._queues: dict[Program, EventQueue] = {}
 
     @property
-    def left(self) -> int:
-        """Frames until everything that was added has been read."""
-        return self.placer.left
+    def frames_left(self) -> int:
+        """Frames until the end of the last score."""
+        return self.sequencer.frames_left
 
-    def warm(self, programs: Iterable[Program]) -> threading.Thread:
-        """Has numpy render voices until they are compiled, by a thread yet to be started.
+    def compiler_thread(self, programs: Iterable[Program]) -> threading.Thread:
+        """Returns a thread, not yet started, that compiles the kernels of programs.
 
-        So nothing waits for that; and nobody hears when it is done, as the samples are the
-        same.
+        Until the thread is done, numpy renders these programs with the same samples. So
+        the first sound does not wait for the compiler.
         """
         for program in programs:
-            voice = self._voices[program] = _Voice(program, self._channels)
-            voice.render = numpy_kernel.kernel(program, self._channels)
+            self._queue(program).kernel = numpy_kernel.make_kernel(program, self._channels)
         return threading.Thread(target=self._compile)
 
     def _compile(self) -> None:
-        for program, voice in [*self._voices.items()]:
-            voice.render = kernel(program, self._channels)
+        for program, queue in [*self._queues.items()]:
+            queue.kernel = self._kernel(program, self._channels)
 
     def add(self, score: Score) -> None:
-        """Plays a score, after those before it or, if they are over, at once."""
-        events = self.placer.place(score)
-        which = score.notes["voice"]
-        # Lines often share a program: its events are put in order once, not for each.
-        numbers: dict[Program, list[int]] = {}
-        for number in np.unique(which).tolist():
-            numbers.setdefault(score.voices[number], []).append(number)
-        for program, alike in numbers.items():
-            if program not in self._voices:
-                self._voices[program] = _Voice(program, self._channels)
-            self._voices[program].add(events[np.isin(which, alike)])
+        """Appends a score; it begins at the next frame if all scores before it are over."""
+        events = self.sequencer.schedule(score)
+        voices = score.notes["voice"]
+        # Tracks often share a program: this sorts its events once, not once a track.
+        indices: dict[Program, list[int]] = {}
+        for index in np.unique(voices).tolist():
+            indices.setdefault(score.voices[index], []).append(index)
+        for program, alike in indices.items():
+            self._queue(program).add(events[np.isin(voices, alike)])
+
+    def _queue(self, program: Program) -> EventQueue:
+        if program not in self._queues:
+            self._queues[program] = EventQueue(program, self._channels, self._kernel)
+        return self._queues[program]
 
     def read(self, frames: int) -> Samples:
         """Returns the next samples, shape (N = frames, C)."""
-        block = np.zeros((self._channels, frames + ROOM), np.float32)
-        for voice in self._voices.values():
-            voice.play(block, self.placer.frame, 1 / self._sample_rate)
-        self.placer.frame += frames
-        return np.ascontiguousarray(limited(block[:, :frames]).T)
+        block = np.zeros((self._channels, frames + PADDING), np.float32)
+        for queue in self._queues.values():
+            queue.render(block, self.sequencer.frame, 1 / self._sample_rate)
+        self.sequencer.frame += frames
+        return np.ascontiguousarray(limit(block[:, :frames]).T)
 
 
-class _Voice:
-    """The events of one voice, and what renders them.
+class EventQueue:
+    """The future and the present events of one program, with its kernel.
+
+    Args:
+        program: The program of the events' voice.
+        channels: 1 or 2.
+        make_kernel: Makes the kernel at the first event, unless `kernel` is set by then.
 
     Attributes:
-        render: Its kernel; None until it is needed.
+        kernel: The program's kernel; None before the first event.
     """
 
-    def __init__(self, program: Program, channels: int) -> None:
+    def __init__(
+        self, program: Program, channels: int, make_kernel: KernelMaker = select_kernel
+    ) -> None:
         self._program, self._channels = program, channels
-        self.render: Kernel | None = None
-        self._coming = self._sounding = np.zeros(0, EVENT)  # each by first frame
+        self._make_kernel = make_kernel
+        self.kernel: Kernel | None = None
+        self._future = self._present = np.zeros(0, EVENT)  # each sorted by first frame
 
     def add(self, events: NDArray[np.void]) -> None:
-        """Adds events whose time is to come, in any order."""
-        new = np.concatenate([self._coming, events])
-        # Those that begin together are added up in one order, whenever they came.
-        self._coming = new[np.lexsort((new["slot"], new["first"]))]
+        """Adds future events, in any order."""
+        future = np.concatenate([self._future, events])
+        # Sums of floats depend on their order: events of one frame are summed by slot,
+        # whichever was added first.
+        self._future = future[np.lexsort((future["slot"], future["first"]))]
 
-    def play(self, block: NDArray[np.float32], start: int, period: float) -> None:
-        """Adds what sounds from a frame on to a block, shape (C, N + ROOM)."""
-        end = start + block.shape[1] - ROOM
-        # Most voices have nothing to play in most blocks: that must cost nothing.
-        begun = self._coming["first"].searchsorted(end) if len(self._coming) else 0
+    def render(self, block: NDArray[np.float32], start: int, period: float) -> None:
+        """Adds the samples from frame ``start`` on to a block, shape (C, N + PADDING).
+
+        Args:
+            block: The block.
+            start: Frame number of the block's first frame.
+            period: Seconds a frame.
+        """
+        end = start + block.shape[1] - PADDING
+        # Most voices are silent in most blocks: that must cost next to nothing.
+        begun = self._future["first"].searchsorted(end) if len(self._future) else 0
         if begun:
-            self._sounding = np.concatenate([self._sounding, self._coming[:begun]])
-            self._coming = self._coming[begun:]
-        if not len(self._sounding):
+            self._present = np.concatenate([self._present, self._future[:begun]])
+            self._future = self._future[begun:]
+        if not len(self._present):
             return
-        if self.render is None:
-            self.render = kernel(self._program, self._channels)
-        self.render(block, start, period, self._sounding)
-        goes_on = self._sounding["first"] + self._sounding["count"] > end
-        if not goes_on.all():
-            self._sounding = self._sounding[goes_on]
+        if self.kernel is None:
+            self.kernel = self._make_kernel(self._program, self._channels)
+        self.kernel(block, start, period, self._present)
+        unfinished = self._present["first"] + self._present["count"] > end
+        if not unfinished.all():
+            self._present = self._present[unfinished]
 
 
 def render(score: Score, sample_rate: int, channels: int = 1) -> Samples:
-    """The samples of a score by itself, shape (N, C)."""
+    """Returns the samples of a whole score, shape (N, C)."""
     mixer = Mixer(sample_rate, channels)
     mixer.add(score)
-    return mixer.read(mixer.left)
+    return mixer.read(mixer.frames_left)

@@ -1,4 +1,4 @@
-"""What is to be played: notes, and the time that they take together.
+"""The score: notes of consecutive steps, with the duration of each step.
 
 Shapes: S steps, K notes.
 """
@@ -17,23 +17,22 @@ if TYPE_CHECKING:
 
     from gradsound.synth.voices.program import Program
 
-# Slots so far apart have phases of their own, but begin and hiss alike: what is played in
-# both ears at once is in the middle.
-PART = 1 << 16
+# Slots of each run of a comparison. A slot of one run has the start phase and the noise of
+# the same slot of the other: so a note that both runs play is heard in the middle.
+SLOTS_PER_RUN = 1 << 16
 
-# One sound of one voice. Pairs are the values at its beginning and its end; between, they
-# are on a line.
+# A pair holds the values at the note's two ends; between them the value is linear.
 NOTE = np.dtype(
     [
-        ("step", "i4"),  # which of the score's
-        ("voice", "i4"),  # which of the score's
-        ("line", "i4"),  # which line of its music it belongs to; -1: none, as an alarm
-        ("slot", "u4"),  # which of those at once; start phases and noise differ by it
-        ("continues", "?"),  # whether phase runs on from the last such note of its slot
-        ("onset", "f8"),  # seconds from the beginning of the step
-        ("duration", "f8"),  # seconds, the fades included; up to six minutes
+        ("step", "i4"),  # index into the score's durations
+        ("voice", "i4"),  # index into the score's voices
+        ("track", "i4"),  # index of the note's track; -1 for alarm sounds
+        ("slot", "u4"),  # seed of start phase and noise; notes at once differ in it
+        ("continues", "?"),  # whether to continue the phase of the slot's last such note
+        ("onset", "f8"),  # seconds after the step's beginning
+        ("duration", "f8"),  # seconds with both fades, up to 360
         ("fade", "f8"),  # seconds of raised cosine at each end, at most half the duration
-        ("hertz", "f8", 2),  # pitch; held at 0.45 of the sample rate
+        ("hertz", "f8", 2),  # pitch; the sequencer holds it at 0.45 of the sample rate
         ("level", "f8", 2),  # linear peak, 0 to 1
         ("pan", "f8"),  # -1 left, 1 right
         ("controls", "f4", (len(CONTROLS), 2)),
@@ -43,12 +42,12 @@ NOTE = np.dtype(
 
 @dataclass(frozen=True, slots=True, eq=False)  # == on arrays is not a bool
 class Score:
-    """The notes of some steps that follow each other.
+    """The notes of consecutive steps.
 
     Attributes:
-        voices: What plays them.
+        voices: Programs of the voices.
         notes: Shape (K,), of `NOTE`.
-        durations: Seconds that each step takes, its silence included, shape (S,).
+        durations: Seconds of each step with its silence, shape (S,).
     """
 
     voices: tuple[Program, ...]

@@ -1,1 +1,1 @@
-"""The page on which a run is heard and seen in a browser, and what serves it."""
+"""The page that plays and shows a run in a browser, and the server of that page."""

@@ -1,4 +1,4 @@
-"""Broadcasting: a run's notes go out as their time comes, by the clock of this machine.
+"""Sending of a run's note events to a page, in time with the clock of this machine.
 
 Shapes: K notes.
 """
@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.live.conductor import FASTEST, Conductor
+from gradsound.live.conductor import MIN_STEP_SECONDS, Conductor
 from gradsound.synth.sequencer import Sequencer
-from gradsound.web.messages import events, hello
+from gradsound.web.messages import encode_events, encode_hello
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,21 +28,28 @@ if TYPE_CHECKING:
     from gradsound.runs.model import Run
     from gradsound.synth.voices.program import Program
 
-_AHEAD_LIVE = 0.02  # seconds before a sound is over in which the next is composed
-_AHEAD = 1.0  # seconds, where every step is known before; a network may stall as long
-_POLL_SECONDS = 0.1  # seconds between looks at whether anything has come or ended
+_LIVE_AHEAD_SECONDS = 0.02  # a live step is composed this long before the sound ends
+_AHEAD_SECONDS = 1.0  # for a finished run; a network may stall as long without a gap
+_POLL_SECONDS = 0.1  # between polls for a new passage or the end
 
 
-def programs_of(voices: Iterable[Program]) -> list[Program]:
-    """The voices of a page, each once, in the order that its notes count them."""
+def distinct_programs(voices: Iterable[Program]) -> list[Program]:
+    """Returns the programs of a page, each once; note events count them in this order.
+
+    Example:
+        >>> from gradsound.synth.voices.builtin import find_voice
+        >>> bell, sine = find_voice("bell"), find_voice("sine")
+        >>> distinct_programs([bell, sine, bell]) == [bell, sine]
+        True
+    """
     return [*dict.fromkeys(voices)]
 
 
-def greeting(
+def run_hello(
     run: Run, preset: Preset, composer: Composer, sample_rate: int, *, live: bool
 ) -> str:
-    """What a page is told first: what it hears, and whether as it happens."""
-    about = {
+    """Returns the first message to a page: the run, its layers and its tracks."""
+    fields = {
         "note": run.header.comment,
         "start": run.header.start,
         "layers": run.header.layers,
@@ -50,25 +57,25 @@ def greeting(
         "sample_rate": sample_rate,
         "live": live,
     }
-    return hello(Path(run.name).name, about, composer.layers_by_track())
+    return encode_hello(Path(run.name).name, fields, composer.layers_by_track())
 
 
 class Broadcast:
-    """Sends a run.
+    """Composes a run and sends its note events when they are due.
 
     Args:
-        run: What to send; its steps are read in a thread.
+        run: The run to send; a thread reads its steps.
         preset: How steps sound.
         sample_rate: Frames a second, in Hz.
-        send: Takes every message of notes.
-        told: Takes every caption.
+        send: Called with each message of note events.
+        on_caption: Called with each caption as soon as it is composed.
         live: As for `Conductor`.
-        begin: As for `Conductor`.
-        heard: Called with every moment, and with when it begins to sound, in seconds.
-        knew: Called with moments that are known but not heard.
+        first_step: As for `Conductor`.
+        on_moment: Called with each moment and its onset in seconds.
+        on_learned: Called with the moments before ``first_step``.
 
     Attributes:
-        conductor: Who says what comes next.
+        conductor: Composes the passages to send.
     """
 
     def __init__(
@@ -77,92 +84,95 @@ class Broadcast:
         preset: Preset,
         sample_rate: int,
         send: Callable[[bytes], object],
-        told: Callable[[Caption], object],
+        on_caption: Callable[[Caption], object],
         *,
         live: bool,
-        begin: float = 0,
-        heard: Callable[[Moment, float], object] = lambda *_: None,
-        knew: Callable[[list[Moment]], object] = lambda _: None,
+        first_step: float = 0,
+        on_moment: Callable[[Moment, float], object] = lambda *_: None,
+        on_learned: Callable[[list[Moment]], object] = lambda _: None,
     ) -> None:
-        loop, self._woken = asyncio.get_running_loop(), asyncio.Event()
+        loop, self._ready = asyncio.get_running_loop(), asyncio.Event()
 
         def call(function: Callable[..., object], *arguments: object) -> None:
-            with suppress(RuntimeError):  # the loop is over, and so is all this
+            with suppress(RuntimeError):  # the loop is closed, so nobody listens
                 loop.call_soon_threadsafe(function, *arguments)
 
         self.conductor = Conductor(
             run,
             preset,
             live=live,
-            hold=FASTEST,
-            begin=begin,
-            knew=lambda moments: call(knew, moments),
-            came=lambda: call(self._woken.set),
+            hold=MIN_STEP_SECONDS,
+            first_step=first_step,
+            on_learned=lambda moments: call(on_learned, moments),
+            on_ready=lambda: call(self._ready.set),
         )
-        self._sample_rate, self._send, self._told = sample_rate, send, told
-        self._placer = Sequencer(sample_rate, preset.channels)
-        self._ahead = round((_AHEAD_LIVE if live else _AHEAD) * sample_rate)  # frames
-        self._live, self._heard = live, heard
+        self._sample_rate, self._send, self._on_caption = sample_rate, send, on_caption
+        self._sequencer = Sequencer(sample_rate, preset.channels)
+        ahead_seconds = _LIVE_AHEAD_SECONDS if live else _AHEAD_SECONDS
+        self._ahead = round(ahead_seconds * sample_rate)  # frames
+        self._live, self._on_moment = live, on_moment
         voices = self.conductor.composer.voices
-        programs = programs_of(voices)
+        programs = distinct_programs(voices)
         self._voices = np.array([programs.index(voice) for voice in voices])
 
     async def run(self) -> None:
-        """Sends until nothing comes any more; what is not live is then heard, too."""
-        begun = time.monotonic()
-        self.conductor.begin()
+        """Sends until the run is over; for a finished run, until its sound is over."""
+        start = time.monotonic()
+        self.conductor.start()
         try:
             while True:
-                if self.conductor.number < 0:
-                    begun = time.monotonic()  # the first step is at 0
-                passed = time.monotonic() - begun
-                self._placer.frame = round(passed * self._sample_rate)
-                self._send_next()
-                if self.conductor.done and (self._live or not self._placer.left):
+                if self.conductor.step_number < 0:
+                    start = time.monotonic()  # the first step begins at frame 0
+                passed = time.monotonic() - start
+                self._sequencer.frame = round(passed * self._sample_rate)
+                self._send_due()
+                sounding = not self._live and self._sequencer.frames_left
+                if self.conductor.finished and not sounding:
                     return
                 await self._wait()
         finally:
             self.conductor.stop()
 
     @property
-    def spare(self) -> float:
-        """Seconds until another step is wanted, at least."""
-        late = (self._placer.left - self._ahead) / self._sample_rate
-        return max(0.0, late, self.conductor.pause(self._placer))
+    def spare_seconds(self) -> float:
+        """Seconds for which no further step is needed, at least."""
+        left = (self._sequencer.frames_left - self._ahead) / self._sample_rate
+        return max(0.0, left, self.conductor.pause(self._sequencer))
 
-    def _send_next(self) -> None:
-        before = -1.0
-        while self._placer.left < self._ahead and self._placer.end > before:
-            before = self._placer.end  # if no time is taken, no more comes
-            for passage in self.conductor.next(self._placer):
-                begin = self._placer.end
-                self._send(self._placed(passage, round(begin * self._sample_rate)))
+    def _send_due(self) -> None:
+        sequencer, before = self._sequencer, -1.0
+        # A passage of no duration (an alarm) or none at all ends the loop.
+        while sequencer.frames_left < self._ahead and sequencer.next_start > before:
+            before = sequencer.next_start
+            for passage in self.conductor.next_passages(sequencer):
+                onset = sequencer.next_start
+                self._send(self._encode(passage, round(onset * self._sample_rate)))
                 if passage.moment is not None:
-                    self._heard(passage.moment, begin)
-                self._tell()
-        self._tell()
+                    self._on_moment(passage.moment, onset)
+                self._report_captions()
+        self._report_captions()
 
-    def _tell(self) -> None:
+    def _report_captions(self) -> None:
         captions = self.conductor.composer.captions
         while captions:
-            self._told(captions.pop(0))
+            self._on_caption(captions.pop(0))
 
-    def _placed(self, passage: Passage, begin: int) -> bytes:
+    def _encode(self, passage: Passage, begin: int) -> bytes:
         notes = passage.score.notes
-        return events(
-            self._placer.place(passage.score),
+        return encode_events(
+            self._sequencer.schedule(passage.score),
             self._voices[notes["voice"]],
-            notes["line"],
-            self._placer.frame,
+            notes["track"],
+            self._sequencer.frame,
             begin,
             passage.moment,
         )
 
     async def _wait(self) -> None:
-        """Until something may be wanted, or has come."""
-        if self.spare > 0:
-            await asyncio.sleep(min(self.spare, _POLL_SECONDS))
+        """Waits until a passage may be due or ready, 0.1 s at most."""
+        if self.spare_seconds > 0:
+            await asyncio.sleep(min(self.spare_seconds, _POLL_SECONDS))
             return
         with suppress(TimeoutError, asyncio.TimeoutError):
-            await asyncio.wait_for(self._woken.wait(), _POLL_SECONDS)
-        self._woken.clear()
+            await asyncio.wait_for(self._ready.wait(), _POLL_SECONDS)
+        self._ready.clear()

@@ -1,4 +1,4 @@
-"""A page that listens: what it is told, and what it says."""
+"""A listener: one browser page and its WebSocket."""
 
 from __future__ import annotations
 
@@ -13,42 +13,43 @@ from websockets.exceptions import ConnectionClosed
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-_NUMBER = re.compile(r"\d{1,15}", re.ASCII)
-_BEHIND_MAX = 1 << 21  # bytes on their way to a page; one that is so slow begins anew
+_STEP_NUMBER = re.compile(r"\d{1,15}", re.ASCII)
+_UNSENT_BYTES_MAX = 1 << 21  # to one page; a slower page must connect again
+_POLICY_VIOLATION = 1008  # close code of RFC 6455
 
 
 class Listener:
-    """A page that listens.
+    """One browser page that listens to a run.
 
     Args:
-        connection: Its socket.
+        connection: The WebSocket of the page.
 
     Attributes:
-        since: Number of the last step in its picture; -1 if it has none.
+        since: Number of the last step in the page's picture; -1 if the picture is empty.
     """
 
     def __init__(self, connection: server.ServerConnection) -> None:
         self._connection = connection
         path = "" if connection.request is None else connection.request.path
         since = parse_qs(urlsplit(path).query).get("since", [""])[0]
-        self.since = int(since) if _NUMBER.fullmatch(since) else -1
+        self.since = int(since) if _STEP_NUMBER.fullmatch(since) else -1
 
     def send(self, message: str | bytes) -> None:
-        """Sends a message without ever waiting; who is far behind is dropped."""
-        if self._connection.transport.get_write_buffer_size() > _BEHIND_MAX:
-            self._connection.transport.abort()  # it comes again, and is told the news
+        """Sends a message without waiting; drops a page with more than 2 MB unsent."""
+        if self._connection.transport.get_write_buffer_size() > _UNSENT_BYTES_MAX:
+            self._connection.transport.abort()  # the page connects again with since=...
         else:
             server.broadcast([self._connection], message)
 
-    async def said(self) -> AsyncIterator[dict[str, Any]]:
-        """Yields what the page says, until it is gone; what is no JSON object ends it."""
+    async def messages(self) -> AsyncIterator[dict[str, Any]]:
+        """Yields the page's messages until it closes; drops it if one is no JSON object."""
         try:
-            async for message in self._connection:
-                said = json.loads(message)
-                if not isinstance(said, dict):
+            async for text in self._connection:
+                message = json.loads(text)
+                if not isinstance(message, dict):
                     raise ValueError
-                yield said
+                yield message
         except ConnectionClosed:
             pass
-        except ValueError:  # nobody whom we know
-            await self._connection.close(1008)
+        except ValueError:  # not our page
+            await self._connection.close(_POLICY_VIOLATION)

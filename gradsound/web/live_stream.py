@@ -1,14 +1,14 @@
-"""A training on a page, as it happens: whoever listens hears the same."""
+"""The stream of a training in progress: all pages hear the same."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING
 
-from gradsound.synth.mixer import SAMPLE_RATE
-from gradsound.web.broadcast import Broadcast, greeting, programs_of
-from gradsound.web.messages import caption, columns, over
-from gradsound.web.recent_history import APART, RecentHistory
+from gradsound.synth.sample_rate import SAMPLE_RATE
+from gradsound.web.broadcast import Broadcast, distinct_programs, run_hello
+from gradsound.web.messages import encode_caption, encode_columns, encode_over
+from gradsound.web.recent_history import COLUMN_SECONDS, RecentHistory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,18 +21,19 @@ if TYPE_CHECKING:
 
 
 class LiveStream:
-    """What all pages of a training hear.
+    """Sends a growing run to all pages at once.
 
     Args:
-        run: What to send; its steps are read once.
+        run: The run to send; a thread reads its steps once.
         preset: How steps sound.
-        begin: As for `Conductor`.
-        tell: Called with every caption.
-        how: Called when the training is over: how it ended, in words, empty if unknown.
+        first_step: As for `Conductor`.
+        on_caption: Called with each caption.
+        outcome: Called when the training is over; returns how it ended, in one line, or an
+            empty text.
 
     Attributes:
-        broadcast: What sends.
-        programs: The voices of the page.
+        broadcast: Sends the note events.
+        programs: Programs of the page's voices.
     """
 
     def __init__(
@@ -40,32 +41,29 @@ class LiveStream:
         run: Run,
         preset: Preset,
         *,
-        begin: float = 0,
-        tell: Callable[[Caption], object] = lambda _: None,
-        how: Callable[[], str] = lambda: "",
+        first_step: float = 0,
+        on_caption: Callable[[Caption], object] = lambda _: None,
+        outcome: Callable[[], str] = lambda: "",
     ) -> None:
-        self._recent, self._tell, self._how = (
-            RecentHistory(len(run.header.layers)),
-            tell,
-            how,
-        )
+        self._history = RecentHistory(len(run.header.layers))
+        self._on_caption, self._outcome = on_caption, outcome
         self._listeners: set[Listener] = set()
         self._over = asyncio.Event()
-        self._later = 0.0  # seconds by which the training began before the sound
+        self._clock_offset = 0.0  # seconds from the sound's clock to the run's
         self.broadcast = Broadcast(
             run,
             preset,
             SAMPLE_RATE,
             self._send,
-            self._told,
+            self._send_caption,
             live=True,
-            begin=begin,
-            heard=self._heard,
-            knew=self._knew,
+            first_step=first_step,
+            on_moment=self._add_moment,
+            on_learned=self._add_past_moments,
         )
         composer = self.broadcast.conductor.composer
-        self.programs = programs_of(composer.voices)
-        self._hello = greeting(run, preset, composer, SAMPLE_RATE, live=True)
+        self.programs = distinct_programs(composer.voices)
+        self._hello = run_hello(run, preset, composer, SAMPLE_RATE, live=True)
 
     async def run(self) -> None:
         """Sends until the training is over.
@@ -73,61 +71,65 @@ class LiveStream:
         Raises:
             OSError, RunFormatError: If the run cannot be read.
         """
-        showing = asyncio.create_task(self._show())
+        columns = asyncio.create_task(self._send_columns())
         await self.broadcast.run()
-        showing.cancel()
+        columns.cancel()
         self._send_column()
-        self._send(over(self._how()))
+        self._send(encode_over(self._outcome()))
         self._over.set()
         if self.broadcast.conductor.failure is not None:
             raise self.broadcast.conductor.failure
 
-    async def attend(self, listener: Listener) -> None:
-        """Has a page listen until it goes, or the training is over."""
+    async def serve_listener(self, listener: Listener) -> None:
+        """Sends the recent history to a page, then adds it until it closes.
+
+        Returns when the page closes or the training is over.
+        """
         listener.send(self._hello)
-        listener.send(self._recent.since(listener.since))
-        for told in self._recent.captions:
-            listener.send(told)
+        listener.send(self._history.columns_after(listener.since))
+        for message in self._history.captions:
+            listener.send(message)
         self._listeners.add(listener)
-        gone = asyncio.create_task(_first(listener))  # pages have nothing to say here
-        ended = asyncio.create_task(self._over.wait())
+        closed = asyncio.create_task(_wait_for_message(listener))
+        over = asyncio.create_task(self._over.wait())
         try:
-            await asyncio.wait({gone, ended}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({closed, over}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._listeners.discard(listener)
-            gone.cancel()
-            ended.cancel()
+            closed.cancel()
+            over.cancel()
 
     def _send(self, message: str | bytes) -> None:
         for listener in [*self._listeners]:
             listener.send(message)
 
-    def _told(self, told: Caption) -> None:
-        past = caption(told, SAMPLE_RATE, later=self._later, past=True)
-        self._recent.captions.append(past)
-        self._send(caption(told, SAMPLE_RATE, later=self._later))
-        self._tell(told)
+    def _send_caption(self, caption: Caption) -> None:
+        offset = self._clock_offset
+        past = encode_caption(caption, SAMPLE_RATE, clock_offset=offset, past=True)
+        self._history.captions.append(past)
+        self._send(encode_caption(caption, SAMPLE_RATE, clock_offset=offset))
+        self._on_caption(caption)
 
-    def _heard(self, moment: Moment, begin: float) -> None:
-        self._recent.add(moment)
-        self._later = moment.step.time - begin
+    def _add_moment(self, moment: Moment, onset: float) -> None:
+        self._history.add(moment)
+        self._clock_offset = moment.step.time - onset
 
-    def _knew(self, moments: list[Moment]) -> None:
-        self._recent.recall(moments)
-        self._send(self._recent.since(moments[0].first - 1))
+    def _add_past_moments(self, moments: list[Moment]) -> None:
+        self._history.add_past(moments)
+        self._send(self._history.columns_after(moments[0].first - 1))
 
-    async def _show(self) -> None:
+    async def _send_columns(self) -> None:
         while True:
-            await asyncio.sleep(APART)
+            await asyncio.sleep(COLUMN_SECONDS)
             self._send_column()
 
     def _send_column(self) -> None:
-        column = self._recent.column()
+        column = self._history.close_column()
         if column is not None:
-            self._send(columns([column]))
+            self._send(encode_columns([column]))
 
 
-async def _first(listener: Listener) -> None:
-    """Until a page says something, or is gone."""
-    async for _ in listener.said():
+async def _wait_for_message(listener: Listener) -> None:
+    """Returns when a page closes or sends a message; a live page never sends one."""
+    async for _ in listener.messages():
         return

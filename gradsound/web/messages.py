@@ -1,4 +1,4 @@
-"""What a page is told, as it goes over the wire; docs/web.md is its description.
+"""The wire format: encodes the messages that the server sends to a page (docs/web.md).
 
 Shapes: L layers, K notes.
 """
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradsound.music.captions import clock
+from gradsound.music.captions import format_time
 from gradsound.synth.voices.program import CONTROLS
 
 if TYPE_CHECKING:
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from gradsound.music.moments import Moment
     from gradsound.runs.model import Step
 
-# A note as an event of `gradsound.synth.events`, without gaps, and whose it is.
+# An event of `gradsound.synth.events` without padding, with its voice and its track.
 _EVENT = np.dtype(
     [
-        ("first", "<f8"),  # frame: JavaScript has no whole numbers of so many bits
+        ("first", "<f8"),  # frame; a JavaScript number holds 53 bits of an integer
         ("count", "<u4"),
         ("voice", "<u2"),
-        ("line", "<i2"),
+        ("track", "<i2"),
         ("slot", "<u4"),
         ("phase", "<u4"),
         ("increment", "<u4"),
@@ -40,40 +40,52 @@ _EVENT = np.dtype(
         ("controls", "<f4", (len(CONTROLS), 2)),
     ]
 )
-_EVENTS, _COLUMNS = 1, 2  # kinds of binary messages
+_EVENTS, _COLUMNS = 1, 2  # types of binary messages
 _STEP_MAX = 2**32 - 1
-_ABSENT = np.float32(-1)  # a layer without gradient; norms are not negative
+_ABSENT = np.float32(-1)  # a layer without gradient; no norm is negative
 
 
-def hello(
-    name: str, about: Mapping[str, Any], lines: Iterable[tuple[str, Sequence[int]]]
+def encode_hello(
+    name: str, fields: Mapping[str, Any], tracks: Iterable[tuple[str, Sequence[int]]]
 ) -> str:
-    """The first message: what is heard.
+    """Encodes the first message: what the page plays.
 
     Args:
-        name: Of the run.
-        about: Further entries, as docs/web.md has them.
-        lines: What sounds: the name of each, and the layers that it gathers.
+        name: Name of the run.
+        fields: Further entries, see docs/web.md.
+        tracks: Name of each track, and the indices of its layers.
+
+    Example:
+        >>> message = json.loads(encode_hello("run.jsonl", {}, [("head", (0, 1))]))
+        >>> message["run"], message["lines"]
+        ('run.jsonl', [{'name': 'head', 'layers': [0, 1]}])
     """
-    told = [{"name": line, "layers": [*layers]} for line, layers in lines]
-    return json.dumps({"kind": "hello", "run": name, **about, "lines": told})
+    lines = [{"name": track, "layers": [*layers]} for track, layers in tracks]
+    return json.dumps({"kind": "hello", "run": name, **fields, "lines": lines})
 
 
-def caption(
-    caption: Caption, sample_rate: int, *, later: float = 0.0, past: bool = False
+def encode_caption(
+    caption: Caption, sample_rate: int, *, clock_offset: float = 0.0, past: bool = False
 ) -> str:
-    """A caption, to be shown when its frame is heard, or at once if it is past.
+    """Encodes a caption; the page shows it when the sound reaches its frame.
 
     Args:
-        caption: What to show.
+        caption: The caption.
         sample_rate: Frames a second, in Hz.
-        later: Seconds by which the run's clock, which is told, is before that of the sound.
-        past: Whether its frame was heard before.
+        clock_offset: Seconds to add to the sound's clock to get the run's.
+        past: Whether the frame is over, so that the page shows the caption at once.
+
+    Example:
+        >>> from gradsound.music.captions import Caption
+        >>> caption = Caption(2.0, "NaN in head", "nonfinite", 7)
+        >>> message = json.loads(encode_caption(caption, 44_100))
+        >>> message["frame"], message["clock"], message["type"], message["warns"]
+        (88200, '0:02', 'nonfinite', True)
     """
     message = {
         "kind": "caption",
         "frame": round(caption.time * sample_rate),
-        "clock": clock(caption.time + later),
+        "clock": format_time(caption.time + clock_offset),
         "text": caption.text,
         "type": caption.kind,
         "warns": caption.warns,
@@ -83,63 +95,109 @@ def caption(
     return json.dumps(message)
 
 
-def playing() -> str:
-    """What was asked for begins: what comes now is of that."""
+def encode_playing() -> str:
+    """Encodes the answer to a page's ``play``: later messages belong to that playback.
+
+    Example:
+        >>> encode_playing()
+        '{"kind": "playing"}'
+    """
     return json.dumps({"kind": "playing"})
 
 
-def over(how: str = "") -> str:
-    """The run is over; how it ended, in words, if that is known."""
-    return json.dumps({"kind": "over", "how": how})
+def encode_over(outcome: str = "") -> str:
+    """Encodes the end of the run.
+
+    Args:
+        outcome: How the training ended, in one line; empty if without an exception.
+
+    Example:
+        >>> encode_over("interrupted (Ctrl-C)")
+        '{"kind": "over", "how": "interrupted (Ctrl-C)"}'
+    """
+    return json.dumps({"kind": "over", "how": outcome})
 
 
-def alive() -> str:
-    """Nothing but that there is a connection."""
+def encode_alive() -> str:
+    """Encodes a heartbeat, which only shows that the connection works.
+
+    Example:
+        >>> encode_alive()
+        '{"kind": "alive"}'
+    """
     return json.dumps({"kind": "alive"})
 
 
-def events(
+def encode_events(
     events: NDArray[np.void],
     voices: NDArray[np.int_],
-    lines: NDArray[np.int_],
+    tracks: NDArray[np.int_],
     now: int,
     begin: int,
     moment: Moment | None,
 ) -> bytes:
-    """Notes that are to sound.
+    """Encodes note events; leaves out silent ones.
 
     Args:
         events: Of `gradsound.synth.events`, shape (K,).
-        voices: Which of the page's voices plays each, shape (K,).
-        lines: Which line each belongs to, or -1, shape (K,).
-        now: The frame that is to be heard now.
+        voices: Index of each event's voice on the page, shape (K,).
+        tracks: Index of each event's track, or -1, shape (K,).
+        now: The frame that sounds now.
         begin: The frame at which the moment begins.
-        moment: Whose notes they are, if they are of one.
+        moment: The moment of the events, if any.
+
+    Example:
+        >>> from gradsound.synth.events import EVENT
+        >>> events = np.zeros(2, EVENT)
+        >>> events["gain"][0] = 0.1
+        >>> len(encode_events(events, np.zeros(2, int), np.zeros(2, int), 0, 0, None))
+        108
     """
-    heard = events["gain"].any(axis=1)  # what a drone does not sound at present, is not
-    wire = np.zeros(np.count_nonzero(heard), _EVENT)
+    audible = events["gain"].any(axis=1)  # a drone without gradient has silent events
+    wire = np.zeros(np.count_nonzero(audible), _EVENT)
     for name in events.dtype.names or ():
-        wire[name] = events[name][heard]
-    wire["voice"], wire["line"] = voices[heard], lines[heard]
+        wire[name] = events[name][audible]
+    wire["voice"], wire["track"] = voices[audible], tracks[audible]
     first, last = (1, 0) if moment is None else (moment.first, moment.step.number)
     numbers = min(first, _STEP_MAX), min(last, _STEP_MAX)
     head = struct.pack("<IIddII", _EVENTS, len(wire), now, begin, *numbers)
     return head + wire.tobytes()
 
 
-def column(first: int, step: Step) -> bytes:
-    """What the picture shows of one step, or of several, the first of which is given."""
+def encode_column(first: int, step: Step) -> bytes:
+    """Encodes a column of the picture: a step, or several merged into one.
+
+    Args:
+        first: Number of the first step.
+        step: The only step, or the merged one.
+
+    Example:
+        >>> from gradsound.runs.model import Step
+        >>> step = Step(3, 0.5, np.ones(2, np.float32), np.array([False, True]))
+        >>> struct.unpack("<dIIff", encode_column(2, step))
+        (0.5, 2, 3, 1.0, -1.0)
+    """
     norms = np.where(step.absent, _ABSENT, step.norms).astype("<f4")
     numbers = min(first, _STEP_MAX), min(step.number, _STEP_MAX)
     return struct.pack("<dII", step.time, *numbers) + norms.tobytes()
 
 
-def columns(made: Sequence[bytes]) -> bytes:
-    """Columns of the picture, each made by `column`."""
-    return struct.pack("<II", _COLUMNS, len(made)) + b"".join(made)
+def encode_columns(columns: Sequence[bytes]) -> bytes:
+    """Encodes columns of the picture, each from `encode_column`.
+
+    Example:
+        >>> struct.unpack("<II", encode_columns([]))
+        (2, 0)
+    """
+    return struct.pack("<II", _COLUMNS, len(columns)) + b"".join(columns)
 
 
-def marks(found: Iterable[tuple[int, str, str]]) -> str:
-    """Where in a finished run something happens: numbers of steps, kinds and texts."""
-    told = [{"step": step, "type": kind, "text": text} for step, kind, text in found]
-    return json.dumps({"kind": "marks", "marks": told})
+def encode_marks(alarms: Iterable[tuple[int, str, str]]) -> str:
+    """Encodes the alarms of a finished run: step number, kind and text of each.
+
+    Example:
+        >>> encode_marks([(7, "spike", "spike in a")])
+        '{"kind": "marks", "marks": [{"step": 7, "type": "spike", "text": "spike in a"}]}'
+    """
+    marks = [{"step": step, "type": kind, "text": text} for step, kind, text in alarms]
+    return json.dumps({"kind": "marks", "marks": marks})

@@ -1,4 +1,4 @@
-"""A finished run on a page: each page hears it by itself, from where it likes."""
+"""The streams of a finished run: each page plays it by itself, from any step."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from gradsound.music.composer import Composer
-from gradsound.synth.mixer import SAMPLE_RATE
-from gradsound.web.broadcast import Broadcast, greeting, programs_of
-from gradsound.web.messages import caption, over, playing
-from gradsound.web.overview import overview
+from gradsound.synth.sample_rate import SAMPLE_RATE
+from gradsound.web.broadcast import Broadcast, distinct_programs, run_hello
+from gradsound.web.messages import encode_caption, encode_over, encode_playing
+from gradsound.web.overview import make_overview
 
 if TYPE_CHECKING:
+    from gradsound.music.captions import Caption
     from gradsound.music.moments import Moment
     from gradsound.music.presets import Preset
     from gradsound.runs.model import Run
@@ -21,92 +22,95 @@ if TYPE_CHECKING:
 
 
 class OnDemandStream:
-    """What each page of a finished run hears.
+    """Sends a finished run to each page from the step that the page asks for.
 
     Args:
-        run: What to send; its steps are read by each listener.
+        run: The run to send; every playback reads its steps.
         preset: How steps sound.
 
     Attributes:
-        programs: The voices of the page.
+        programs: Programs of the page's voices.
     """
 
     def __init__(self, run: Run, preset: Preset) -> None:
         self._run, self._preset = run, preset
         composer = Composer(run.header.layers, preset)
-        self.programs = programs_of(composer.voices)
-        self._hello = greeting(run, preset, composer, SAMPLE_RATE, live=False)
+        self.programs = distinct_programs(composer.voices)
+        self._hello = run_hello(run, preset, composer, SAMPLE_RATE, live=False)
         self._overview: asyncio.Future[tuple[bytes, str]] = (
             asyncio.get_running_loop().create_future()
         )
 
     async def run(self) -> None:
-        """Looks at the run, and then waits for ever.
+        """Makes the overview of the run, then waits until it is cancelled.
 
         Raises:
             OSError, RunFormatError: If the run cannot be read.
         """
         loop = asyncio.get_running_loop()
 
-        def looked(found: tuple[bytes, str] | None, error: Exception | None) -> None:
-            if self._overview.done():  # nobody serves it any more
+        def resolve(overview: tuple[bytes, str] | None, error: Exception | None) -> None:
+            if self._overview.done():  # cancelled: the server ends
                 return
             if error is not None:
                 self._overview.set_exception(error)
-            elif found is not None:
-                self._overview.set_result(found)
+            elif overview is not None:
+                self._overview.set_result(overview)
 
-        def look() -> None:
-            found, wrong = None, None
+        def read() -> None:
+            overview, failure = None, None
             try:
-                found = overview(self._run, self._preset.thresholds)
+                overview = make_overview(self._run, self._preset.thresholds)
             except (OSError, ValueError) as error:
-                wrong = error
-            with suppress(RuntimeError):  # the loop is over
-                loop.call_soon_threadsafe(looked, found, wrong)
+                failure = error
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(resolve, overview, failure)
 
-        threading.Thread(target=look, daemon=True).start()
+        threading.Thread(target=read, daemon=True).start()
         await self._overview
         await loop.create_future()
 
-    async def attend(self, listener: Listener) -> None:
-        """Has a page listen until it goes."""
+    async def serve_listener(self, listener: Listener) -> None:
+        """Sends the overview to a page, then plays and pauses for it until it closes."""
         listener.send(self._hello)
-        task: asyncio.Task[None] | None = None
-        showing = asyncio.create_task(self._show(listener))
+        playback: asyncio.Task[None] | None = None
+        overview = asyncio.create_task(self._send_overview(listener))
         try:
-            async for said in listener.said():
-                if task is not None:
-                    task.cancel()
-                begin = said.get("from", 0)
-                if said.get("kind") == "play" and isinstance(begin, int):
-                    listener.send(playing())
-                    task = asyncio.create_task(self._play(listener, begin))
+            async for message in listener.messages():
+                if playback is not None:
+                    playback.cancel()
+                first_step = message.get("from", 0)
+                if message.get("kind") == "play" and isinstance(first_step, int):
+                    listener.send(encode_playing())
+                    playback = asyncio.create_task(self._play(listener, first_step))
         finally:
-            showing.cancel()
-            if task is not None:
-                task.cancel()
+            overview.cancel()
+            if playback is not None:
+                playback.cancel()
 
-    async def _show(self, listener: Listener) -> None:
+    async def _send_overview(self, listener: Listener) -> None:
         for message in await asyncio.shield(self._overview):
             listener.send(message)
 
-    async def _play(self, listener: Listener, begin: int) -> None:
-        later = 0.0  # seconds by which the run's clock is before that of the sound
+    async def _play(self, listener: Listener, first_step: int) -> None:
+        clock_offset = 0.0  # seconds from the sound's clock to the run's
 
-        def heard(moment: Moment, begin: float) -> None:
-            nonlocal later
-            later = moment.step.time - begin
+        def on_moment(moment: Moment, onset: float) -> None:
+            nonlocal clock_offset
+            clock_offset = moment.step.time - onset
+
+        def on_caption(caption: Caption) -> None:
+            listener.send(encode_caption(caption, SAMPLE_RATE, clock_offset=clock_offset))
 
         broadcast = Broadcast(
             self._run,
             self._preset,
             SAMPLE_RATE,
             listener.send,
-            lambda told: listener.send(caption(told, SAMPLE_RATE, later=later)),
+            on_caption,
             live=False,
-            begin=begin,
-            heard=heard,
+            first_step=first_step,
+            on_moment=on_moment,
         )
         await broadcast.run()
-        listener.send(over())
+        listener.send(encode_over())

@@ -1,4 +1,4 @@
-"""A finished run at a glance: so many columns, however long it is, and its alarms."""
+"""The overview of a finished run: at most 2000 columns of its picture, and its alarms."""
 
 from __future__ import annotations
 
@@ -8,42 +8,56 @@ from typing import TYPE_CHECKING
 
 from gradsound.alarms.run_detector import RunDetector
 from gradsound.music.moments import Moment, merge_moments
-from gradsound.web.messages import column, columns, marks
+from gradsound.web.messages import encode_column, encode_columns, encode_marks
 
 if TYPE_CHECKING:
     from gradsound.alarms.thresholds import Thresholds
     from gradsound.runs.model import Run
 
-_COLUMNS_MAX = 2000  # more are not told apart in a picture; even, to be halved
+_COLUMNS_MAX = 2000  # a picture shows no more; an even number, so that pairs can merge
 _MARKS_MAX = 1000
-_AT_ONCE = 1024  # steps
+_READ_AT_ONCE = 1024  # steps; alarm detection is faster in large groups
 
 
-def overview(run: Run, thresholds: Thresholds) -> tuple[bytes, str]:
-    """Reads a run, and returns its columns and its marks, to be sent.
+def make_overview(run: Run, thresholds: Thresholds) -> tuple[bytes, str]:
+    """Reads a run and returns two messages: the columns of its picture, and its alarms.
 
-    Each column has as many steps as the others, but for the last.
+    All columns merge the same number of steps, except the last.
 
     Raises:
-        OSError, RunFormatError: If it cannot be read.
-        ValueError: If it has no steps.
+        OSError, RunFormatError: If the run cannot be read.
+        ValueError: If the run has no steps.
+
+    Example:
+        >>> import numpy as np
+        >>> from gradsound.alarms.thresholds import Thresholds
+        >>> from gradsound.runs.model import Header, Run, Step
+        >>> step = Step(0, 0.0, np.ones(1, np.float32), np.zeros(1, bool))
+        >>> run = Run(Header(layers=("head",), parameters=(1,), start=""), [step])
+        >>> columns, marks = make_overview(run, Thresholds())
+        >>> len(columns), marks
+        (28, '{"kind": "marks", "marks": []}')
     """
-    watch = RunDetector(run.header.layers, thresholds)
+    detector = RunDetector(run.header.layers, thresholds)
     moments: list[Moment] = []
-    steps, each, held = iter(run.steps), 1, 0  # steps a column, and in the last one
-    while some := [*islice(steps, _AT_ONCE)]:
-        for step, alarms in zip(some, watch.look(some)):
+    steps = iter(run.steps)
+    steps_per_column, last_count = 1, 0  # steps in a full column and in the last one
+    while chunk := [*islice(steps, _READ_AT_ONCE)]:
+        for step, alarms in zip(chunk, detector.detect(chunk)):
             moment = Moment(step.number, step, alarms)
-            if moments and held < each:
-                moments[-1], held = merge_moments(moments[-1], moment), held + 1
+            if moments and last_count < steps_per_column:
+                moments[-1] = merge_moments(moments[-1], moment)
+                last_count += 1
             else:
                 moments.append(moment)
-                held = 1
-            if len(moments) > _COLUMNS_MAX:  # by one, which stays by itself
+                last_count = 1
+            if len(moments) > _COLUMNS_MAX:  # one more than an even number: the last stays
                 pairs = (moments[k : k + 2] for k in range(0, len(moments), 2))
-                moments, each = [reduce(merge_moments, pair) for pair in pairs], 2 * each
+                moments = [reduce(merge_moments, pair) for pair in pairs]
+                steps_per_column *= 2
     if not moments:
         raise ValueError(f"{run.name}: has no steps, so there is nothing to hear")
-    found = [alarm for moment in moments for alarm in moment.alarms]
-    told = [(alarm.step, alarm.kind, alarm.text) for alarm in found[:_MARKS_MAX]]
-    return columns([column(one.first, one.step) for one in moments]), marks(told)
+    all_alarms = [alarm for moment in moments for alarm in moment.alarms]
+    columns = [encode_column(moment.first, moment.step) for moment in moments]
+    marks = [(alarm.step, alarm.kind, alarm.text) for alarm in all_alarms[:_MARKS_MAX]]
+    return encode_columns(columns), encode_marks(marks)

@@ -1,4 +1,4 @@
-"""What a page is told first of a run that goes on: its picture, and what was said."""
+"""Recent columns and captions of a live run, for pages that connect later."""
 
 from __future__ import annotations
 
@@ -6,60 +6,75 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from gradsound.music.moments import merge_moments
-from gradsound.web.messages import column, columns
+from gradsound.web.messages import encode_column, encode_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gradsound.music.moments import Moment
 
-APART = 0.25  # seconds from column to column; more are not told apart in a picture
-_COLUMNS_MAX = 2400  # ten minutes of these
-_BYTES_MAX = 1 << 23  # of all columns; of very many layers, fewer minutes are kept
+COLUMN_SECONDS = 0.25  # of a column; a picture shows no finer ones
+_COLUMNS_MAX = 2400  # ten minutes
+_BYTES_MAX = 1 << 23  # of all columns; a run of very many layers keeps fewer minutes
 _CAPTIONS_MAX = 100
 
 
 class RecentHistory:
-    """Keeps what was shown of late.
+    """Keeps the last ten minutes of columns and the last 100 captions.
 
     Args:
-        layers: How many the run has.
+        layers: Number of the run's layers.
 
     Attributes:
-        captions: As sent, the latest of them.
+        captions: Encoded captions, the newest last.
+
+    Example:
+        >>> import numpy as np
+        >>> from gradsound.music.moments import Moment
+        >>> from gradsound.runs.model import Step
+        >>> history = RecentHistory(layers=1)
+        >>> for number in range(2):
+        ...     norms = np.array([number], np.float32)
+        ...     history.add(Moment(number, Step(number, 0.1, norms, np.zeros(1, bool))))
+        >>> len(history.close_column()), history.close_column()
+        (20, None)
+        >>> len(history.columns_after(0)), len(history.columns_after(1))
+        (28, 8)
     """
 
     def __init__(self, layers: int) -> None:
-        most = max(1, min(_COLUMNS_MAX, _BYTES_MAX // (4 * layers)))
-        # Numbers of the last step of each, and what was sent.
-        self._columns: deque[tuple[int, bytes]] = deque(maxlen=most)
+        columns_max = max(1, min(_COLUMNS_MAX, _BYTES_MAX // (4 * layers)))
+        # Number of each column's last step, and the encoded column.
+        self._columns: deque[tuple[int, bytes]] = deque(maxlen=columns_max)
         self.captions: deque[str] = deque(maxlen=_CAPTIONS_MAX)
-        self._pending: Moment | None = None
+        self._open_column: Moment | None = None
 
     def add(self, moment: Moment) -> None:
-        """Adds what was heard; what comes close together is one column."""
-        pending = self._pending
-        self._pending = moment if pending is None else merge_moments(pending, moment)
+        """Merges a moment into the open column."""
+        earlier = self._open_column
+        self._open_column = moment if earlier is None else merge_moments(earlier, moment)
 
-    def column(self) -> bytes | None:
-        """The column of what was added since the last one, if anything was."""
-        moment, self._pending = self._pending, None
+    def close_column(self) -> bytes | None:
+        """Closes the open column and returns it encoded; None if it has no moment."""
+        moment, self._open_column = self._open_column, None
         if moment is None:
             return None
-        made = column(moment.first, moment.step)
-        self._columns.append((moment.step.number, made))
-        return made
+        column = encode_column(moment.first, moment.step)
+        self._columns.append((moment.step.number, column))
+        return column
 
-    def recall(self, moments: Iterable[Moment]) -> None:
-        """Adds moments of the past, as they came then."""
-        begun = -APART
+    def add_past(self, moments: Iterable[Moment]) -> None:
+        """Adds moments from before the stream began, as columns of 0.25 s of the run."""
+        column_start = -COLUMN_SECONDS
         for moment in moments:
-            if moment.step.time - begun >= APART:
-                self.column()
-                begun = moment.step.time
+            if moment.step.time - column_start >= COLUMN_SECONDS:
+                self.close_column()
+                column_start = moment.step.time
             self.add(moment)
-        self.column()
+        self.close_column()
 
-    def since(self, number: int) -> bytes:
-        """The columns after a step, to be sent."""
-        return columns([made for last, made in self._columns if last > number])
+    def columns_after(self, step_number: int) -> bytes:
+        """Encodes the closed columns that end after a step."""
+        return encode_columns(
+            [column for last, column in self._columns if last > step_number]
+        )

@@ -1,9 +1,9 @@
-"""Serves the page and its socket, to whoever has the token, on this machine alone.
+"""The web server of the page: files, WebSocket and access checks.
 
-Every request is checked before anything is read of it: the token is the first part of its
-path; its host must be a name of this machine, or a page elsewhere could reach it by a name
-of its own (DNS rebinding); and its origin, where it has one, must be that host. The socket
-must have an origin.
+The server checks every request before it answers. The first part of the path must be the
+token. The host must be a name of this machine; otherwise a foreign page could reach the
+server by a name of its own (DNS rebinding). The origin, if any, must be that host; a
+WebSocket request must have one.
 """
 
 from __future__ import annotations
@@ -21,178 +21,172 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from websockets.asyncio import server
-from websockets.datastructures import Headers
-from websockets.http11 import Request, Response
 
 from gradsound.web.listener import Listener
-from gradsound.web.messages import alive
+from gradsound.web.messages import encode_alive
+from gradsound.web.responses import redirect, refuse, respond_with_file
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+
+    from websockets.http11 import Request, Response
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _METHODS = ("GET", "HEAD")
 _PAGE = Path(__file__).with_name("page")
 _HOST = re.compile(r"(\[[0-9a-fA-F:]+\]|[\w.-]+)(?::\d{1,5})?", re.ASCII)
-_TYPES = {
-    ".html": "text/html",
-    ".css": "text/css",
-    ".js": "text/javascript",
-    ".svg": "image/svg+xml",
-}
-_MESSAGE_MAX = 256  # bytes that a page may send in one go; it has little to say
-_SAID_MAX = 8  # messages of a page that wait to be read
+_MESSAGE_BYTES_MAX = 256  # of one message from a page; play and pause are shorter
+_UNREAD_MAX = 8  # messages from one page
 _LISTENERS_MAX = 64  # pages at the same time
-_BEAT = 5  # seconds; a page that hears nothing for three times as long connects anew
-_ANSWERS = 20  # seconds in which a page must answer, or it is gone
-_BEGINS = 5  # seconds that a request may take
-_ENDS = 0.5  # seconds in which a page should say goodbye
-
-# Nothing but what is served here is run or shown, and no other page learns the address.
-# What may show it in a frame is a page of this machine, such as a notebook: whoever serves
-# one here and knows the address could ask for all of it anyway. A frame might have a reader
-# press what they do not see; here that is to listen, or to be silent. A policy cannot name
-# the loopback of IPv6.
-_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
-_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "connect-src 'self' {}; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors http://localhost:* http://127.0.0.1:*"
-)
+_HEARTBEAT_SECONDS = 5  # a page connects again after 15 s without a message
+_PING_SECONDS = 20  # without an answer after that long, the page is dropped
+_OPEN_SECONDS = 5  # that a request may take
+_CLOSE_SECONDS = 0.5  # that a page has to close its WebSocket
 
 
 class Server:
-    """Serves a page.
+    """Serves the files of the page and its WebSocket.
 
     Args:
-        attend: Called for each page that connects, until it returns.
-        token: What the path of every request begins with.
-        files: What is served besides the files of the page, by name.
-        elsewhere: Whether other machines may ask, by addresses and names of this one.
+        serve_listener: Called for each page that connects; its return closes the WebSocket.
+        token: The first part of every request's path.
+        files: Texts by name, to serve besides the files of the page.
+        is_public: Whether to accept addresses and names of this machine other than
+            loopback as the host of a request.
+
+    Example:
+        >>> from gradsound.web.page_address import PageAddress
+        >>> address = PageAddress(0)
+        >>> async def serve_listener(listener):
+        ...     listener.send("hello")
+        >>> async def serve_briefly():
+        ...     server = Server(serve_listener, address.token, {}, is_public=False)
+        ...     await server.serve(address.socket, asyncio.sleep(0.01))
+        >>> asyncio.run(serve_briefly())
     """
 
     def __init__(
         self,
-        attend: Callable[[Listener], Awaitable[None]],
+        serve_listener: Callable[[Listener], Awaitable[None]],
         token: str,
         files: Mapping[str, str],
         *,
-        elsewhere: bool,
+        is_public: bool,
     ) -> None:
-        self._attend, self._token, self._elsewhere = attend, token, elsewhere
-        own = (socket.gethostname(), socket.getfqdn()) if elsewhere else ()
-        self._hosts = {*_LOOPBACK, *(name.lower() for name in own)}
+        self._serve_listener, self._token = serve_listener, token
+        self._is_public = is_public
+        public = (socket.gethostname(), socket.getfqdn()) if is_public else ()
+        self._hosts = {*_LOOPBACK, *(name.lower() for name in public)}
         self._files = {path.name: path.read_bytes() for path in _PAGE.iterdir()}
         self._files |= {name: text.encode() for name, text in files.items()}
-        self._listeners, self._empty = 0, asyncio.Event()
-        self._empty.set()
+        self._listeners, self._no_listeners = 0, asyncio.Event()
+        self._no_listeners.set()
 
     async def serve(self, listening: socket.socket, done: Awaitable[None]) -> None:
-        """Serves on a socket until something is done."""
-        # Whoever knocks at the port without a word of HTTP is no news to the training.
+        """Serves on a listening socket until an awaitable is done."""
+        # A port scanner, or any connection without HTTP, must not fill the training's log.
         silent = logging.Logger("gradsound.web", logging.CRITICAL + 1)
-        asyncio.get_running_loop().set_exception_handler(_ignore_strangers)
+        asyncio.get_running_loop().set_exception_handler(_ignore_connection_errors)
         async with server.serve(
-            self._listen,
+            self._handle_connection,
             sock=listening,
-            process_request=self._answered,
-            compression=None,  # a few kilobytes a second; and every page would need its own
-            max_size=_MESSAGE_MAX,
-            max_queue=_SAID_MAX,
-            ping_interval=_ANSWERS,
-            ping_timeout=_ANSWERS,
-            open_timeout=_BEGINS,
-            close_timeout=_ENDS,
+            process_request=self._process_request,
+            compression=None,  # saves a few kB/s, but costs a compressor for each page
+            max_size=_MESSAGE_BYTES_MAX,
+            max_queue=_UNREAD_MAX,
+            ping_interval=_PING_SECONDS,
+            ping_timeout=_PING_SECONDS,
+            open_timeout=_OPEN_SECONDS,
+            close_timeout=_CLOSE_SECONDS,
             server_header=None,
             logger=silent,
         ):
             await done
             with suppress(TimeoutError, asyncio.TimeoutError):
-                await asyncio.wait_for(self._empty.wait(), _ENDS)
+                await asyncio.wait_for(self._no_listeners.wait(), _CLOSE_SECONDS)
 
-    async def _listen(self, connection: server.ServerConnection) -> None:
+    async def _handle_connection(self, connection: server.ServerConnection) -> None:
         self._listeners += 1
-        self._empty.clear()
+        self._no_listeners.clear()
         listener = Listener(connection)
-        beating = asyncio.create_task(_beat(listener))
+        heartbeats = asyncio.create_task(_send_heartbeats(listener))
         try:
-            await self._attend(listener)
+            await self._serve_listener(listener)
         finally:
-            beating.cancel()
+            heartbeats.cancel()
             self._listeners -= 1
             if not self._listeners:
-                self._empty.set()
+                self._no_listeners.set()
 
-    def _answered(self, _: server.ServerConnection, request: Request) -> Response | None:
-        method = getattr(request, "method", "GET")  # older websockets take no other
-        response = self._answer(request, method)
+    def _process_request(
+        self, _: server.ServerConnection, request: Request
+    ) -> Response | None:
+        method = getattr(request, "method", "GET")  # websockets < 17 accepts no other
+        response = self._respond(request, method)
         if response is not None and method == "HEAD":
             response.body = b""
         return response
 
-    def _answer(self, request: Request, method: str) -> Response | None:
-        """The answer to a request; None has it go on as a socket."""
+    def _respond(self, request: Request, method: str) -> Response | None:
+        """Returns the response to a request; None opens the WebSocket."""
         if method not in _METHODS:
-            refusal = _refusal(HTTPStatus.METHOD_NOT_ALLOWED, f"{method} is not answered")
+            refusal = refuse(
+                HTTPStatus.METHOD_NOT_ALLOWED,
+                f"{method} is not allowed; use {' or '.join(_METHODS)}",
+            )
             refusal.headers["Allow"] = ", ".join(_METHODS)
             return refusal
         hosts = request.headers.get_all("Host")
         host = hosts[0] if len(hosts) == 1 else ""
-        if not self._ours(host):
-            return _refusal(HTTPStatus.FORBIDDEN, f"{host or 'this host'!r} is not served")
+        if not self._is_own_host(host):
+            reason = f"{host or 'this host'!r} is not a name of this server"
+            return refuse(HTTPStatus.FORBIDDEN, reason)
         origins = request.headers.get_all("Origin")
         if origins and origins != [f"http://{host}"]:
-            return _refusal(HTTPStatus.FORBIDDEN, "another page may not ask for this")
+            return refuse(HTTPStatus.FORBIDDEN, "another page may not request this")
         path = urlsplit(request.path).path
         token, slash, file = path.removeprefix("/").partition("/")
         if not hmac.compare_digest(token.encode(), self._token.encode()):
-            why = (
-                "this address is of an earlier run; the new one is printed where it trains"
-            )
-            return _refusal(HTTPStatus.FORBIDDEN, why)
+            reason = "no run has this address; the training prints the right one"
+            return refuse(HTTPStatus.FORBIDDEN, reason)
         if file == "socket":
             if not origins:
-                return _refusal(HTTPStatus.FORBIDDEN, "this is for the page alone")
+                return refuse(HTTPStatus.FORBIDDEN, "only the page may open this socket")
             if self._listeners >= _LISTENERS_MAX:
-                why = f"{self._listeners} pages listen already"
-                return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, why)
+                reason = f"{self._listeners} pages listen already; close one of them"
+                return refuse(HTTPStatus.SERVICE_UNAVAILABLE, reason)
             return None
-        if not slash:  # or what the page asks for would be looked for beside it
-            headers = {"Location": f"{path}/"}
-            return Response(*_status(HTTPStatus.PERMANENT_REDIRECT), Headers(**headers))
+        if not slash:  # without it, the page's relative links would miss the token
+            return redirect(f"{path}/")
         file = file or "index.html"
         if file not in self._files:
-            return _refusal(HTTPStatus.NOT_FOUND, "there is no such page")
-        return _response(
-            HTTPStatus.OK, _TYPES[Path(file).suffix], self._files[file], f"ws://{host}"
-        )
+            return refuse(HTTPStatus.NOT_FOUND, "the page has no such file")
+        return respond_with_file(file, self._files[file], f"ws://{host}")
 
-    def _ours(self, host: str) -> bool:
-        """Whether a host is this machine; an address leads to no other, as a name may."""
-        named = _HOST.fullmatch(host)
-        if named is None:
+    def _is_own_host(self, host: str) -> bool:
+        """Returns whether a host is this machine.
+
+        A public server accepts every IP address: DNS rebinding needs a name.
+        """
+        match = _HOST.fullmatch(host)
+        if match is None:
             return False
-        name = named[1].strip("[]").lower()
-        return name in self._hosts or (self._elsewhere and _is_address(name))
+        name = match[1].strip("[]").lower()
+        return name in self._hosts or (self._is_public and _is_address(name))
 
 
-def _ignore_strangers(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Says nothing of connections that fail, of which anybody can make any number."""
+def _ignore_connection_errors(
+    loop: asyncio.AbstractEventLoop, context: dict[str, Any]
+) -> None:
+    """Does not log failed connections: anyone can cause any number of them."""
     if not isinstance(context.get("exception"), OSError):
         loop.default_exception_handler(context)
 
 
-async def _beat(listener: Listener) -> None:
-    """Lets a page know that it is connected, where nothing else does for long."""
+async def _send_heartbeats(listener: Listener) -> None:
     while True:
-        await asyncio.sleep(_BEAT)
-        listener.send(alive())
+        await asyncio.sleep(_HEARTBEAT_SECONDS)
+        listener.send(encode_alive())
 
 
 def _is_address(name: str) -> bool:
@@ -201,24 +195,3 @@ def _is_address(name: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _refusal(status: HTTPStatus, why: str) -> Response:
-    return _response(status, "text/plain", f"gradsound: {why}\n".encode())
-
-
-def _response(status: HTTPStatus, kind: str, body: bytes, connected: str = "") -> Response:
-    headers = Headers(
-        **_HEADERS,
-        **{
-            "Content-Type": f"{kind}; charset=utf-8",
-            "Content-Length": str(len(body)),
-            "Content-Security-Policy": _POLICY.format(connected),
-            "Connection": "close",
-        },
-    )
-    return Response(*_status(status), headers, body)
-
-
-def _status(status: HTTPStatus) -> tuple[int, str]:
-    return status.value, status.phrase

@@ -1,1 +1,1 @@
-"""Processes beside the training: what each does, and how the trainer talks to it."""
+"""Worker processes that a training starts: one renders a file, one plays, one serves."""

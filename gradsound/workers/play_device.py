@@ -1,4 +1,4 @@
-"""The process that plays a run file while it grows, beside the training."""
+"""The worker process that plays a growing run file on the sound device."""
 
 from __future__ import annotations
 
@@ -6,43 +6,50 @@ import time
 from typing import Any
 
 from gradsound.output.sound_device import SoundDevice
-from gradsound.workers.process import ParentLink, say, serve, tell
+from gradsound.workers.caption_log import log_caption, report
+from gradsound.workers.process import ParentLink, run_job
 
-_PLAYS_ON = 1.2  # seconds that the last sounds may take after the end of the training
-_POLL_SECONDS = 0.1  # seconds between looks at the file, at most
+_FINISH_SECONDS = 1.2  # longest time to play the last steps after the training's end
+_POLL_SECONDS = 0.1  # longest time between two reads of the run file
 
 
 def main() -> None:
-    """What the process does."""
-    serve(_play)
+    """Runs the process."""
+    run_job(_play)
 
 
 def _play(job: dict[str, Any]) -> None:
-    rate = job["rate"]
-    speaker = SoundDevice(job["device"], job["frames"], rate, say)
-    # While the device opens; to load these takes about as long.
+    sample_rate = job["sample_rate"]
+    device = SoundDevice(job["device"], job["frames"], sample_rate, report)
+    # The device takes as long to open as these imports, so both happen at once.
     from gradsound.live.device_playback import DevicePlayback
     from gradsound.music.preset_json import from_data
-    from gradsound.runs.reader import lines, parse
+    from gradsound.runs.reader import parse_run, read_lines
 
-    def told(line: str) -> None:
+    def on_line(line: str) -> None:
         name, _, value = line.partition(" ")
         if name == "volume":
-            playing.volume = float(value)
+            playback.volume = float(value)
 
-    def more() -> bool:
-        playing.conductor.take_in()
-        # To wake up for every step, while one sounds, would take time from the training.
-        time.sleep(min(playing.spare, _POLL_SECONDS))
-        return trainer.may_write()
+    def poll() -> bool:
+        playback.conductor.queue_steps()
+        # A wake-up for each step that arrives during a sound would cost training time.
+        time.sleep(min(playback.spare_seconds, _POLL_SECONDS))
+        return parent.poll()
 
-    with open(job["reading"], "rb") as file:  # noqa: PTH123 (a descriptor, no path)
-        trainer = ParentLink(job["trainer"], told)
-        run = parse(job["run"], lines(file, more))
+    with open(job["run_descriptor"], "rb") as file:  # noqa: PTH123 (a descriptor, no path)
+        parent = ParentLink(job["parent"], on_line)
+        run = parse_run(job["run"], read_lines(file, poll))
         preset, volume = from_data(job["preset"]), job["volume"]
-        playing = DevicePlayback(
-            run, preset, speaker, rate, live=True, volume=volume, told=tell
+        playback = DevicePlayback(
+            run,
+            preset,
+            device,
+            sample_rate,
+            live=True,
+            volume=volume,
+            on_caption=log_caption,
         )
-        playing.play(_PLAYS_ON)
-    if playing.failure is not None:
-        raise playing.failure
+        playback.play(_FINISH_SECONDS)
+    if playback.failure is not None:
+        raise playback.failure

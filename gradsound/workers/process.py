@@ -1,14 +1,13 @@
-"""Processes of our own beside the training: how they begin, and what they are told.
+"""A worker process and the pipe between it and the trainer: both ends.
 
-The two ends of one pipe. The trainer's end starts the process and writes one line, its job;
-more lines may follow, and ``end``, or the end of the pipe, means that the run is over. A
-trainer that is killed therefore still leaves a finished sound file, and no process behind.
+The trainer's end starts the process and writes one line of JSON, its job. More lines may
+follow. The line ``end``, or the end of the pipe, says that the run is over. So a killed
+trainer still leaves a finished sound file, and no process behind.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 import os
 import select
 import subprocess
@@ -17,166 +16,152 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from gradsound.errors import WARNS, show_plainly, warn
+from gradsound.errors import print_warnings_plainly
+from gradsound.workers.caption_log import pass_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gradsound.music.captions import Caption
-
 # The trainer's folder must not shadow the standard library (a user's wave.py would), so it
-# leaves the path; the package's own folder comes last.
-_START = (
+# leaves the path. The package's own folder comes last.
+_BOOTSTRAP = (
     "import sys; sys.path[:1] = [] if sys.path[:1] == [''] else sys.path[:1]; "
     "sys.path.append(sys.argv[1]); from gradsound.workers.{} import main; main()"
 )
-# How captions begin that a process prints: of an alarm, and others.
-_ALARM, _CAPTION = "gradsound! ", "gradsound. "
-_SAID = 1  # the exit status of a process that has said why
-_log = logging.getLogger("gradsound")
-_POLL_SECONDS = 0.1  # seconds between looks at a file of which nobody tells that it grew
-_MOST = 1 << 16  # bytes read in one go
+_REPORTED_STATUS = 1  # exit status of a worker that wrote its error to stderr
+_POLL_SECONDS = 0.1  # longest wait for a message; the file may grow without one
+_READ_BYTES_MAX = 1 << 16  # bytes; the capacity of a pipe
 
 
 class WorkerProcess:
-    """The trainer's end.
+    """The trainer's end of the pipe.
 
     Args:
-        module: The module of this package whose ``main`` the process runs.
-        job: What it is to do, fit for JSON.
-        reading: A descriptor that it is given open, so that a file may be renamed.
-        more: Further ones that it is given.
+        module: The module of ``gradsound.workers`` whose ``main`` the process runs.
+        job: What the process needs to know, fit for JSON.
+        run_descriptor: Descriptor of the open run file; it stays valid if a user renames
+            the file.
+        descriptors: Other descriptors that the process inherits.
 
     Raises:
-        OSError: If the process cannot be started.
+        OSError: If the process cannot start.
     """
 
-    def __init__(self, module: str, job: dict[str, Any], reading: int, *more: int) -> None:
+    def __init__(
+        self, module: str, job: dict[str, Any], run_descriptor: int, *descriptors: int
+    ) -> None:
         self._process = subprocess.Popen(  # noqa: S603 (our own code, no shell)
-            [sys.executable, "-c", _START.format(module), str(Path(__file__).parents[2])],
+            [
+                sys.executable,
+                "-c",
+                _BOOTSTRAP.format(module),
+                str(Path(__file__).parents[2]),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             bufsize=0,
             start_new_session=True,  # Ctrl-C is for the trainer alone
-            pass_fds=[reading, *more],
+            pass_fds=[run_descriptor, *descriptors],
         )
         self._stdin = cast("IO[bytes]", self._process.stdin)  # both are pipes
         self._stderr = cast("IO[bytes]", self._process.stderr)
-        line = json.dumps({**job, "reading": reading, "trainer": os.getpid()})
-        with suppress(BrokenPipeError):  # it cannot run; close() says why
-            self._stdin.write(line.encode() + b"\n")
+        links = {"run_descriptor": run_descriptor, "parent": os.getpid()}
+        with suppress(BrokenPipeError):  # the process died; close() returns the reason
+            self._stdin.write(json.dumps({**job, **links}).encode() + b"\n")
         os.set_blocking(self._stdin.fileno(), False)
         os.set_blocking(self._stderr.fileno(), False)
 
-    def tell(self, line: str = "") -> bool:
-        """Tells it something without ever waiting; returns whether it went."""
-        try:  # so short a line goes whole or not at all, which is None
+    def send(self, line: str = "") -> bool:
+        """Sends a line without waiting; returns whether the pipe took it."""
+        try:  # a pipe takes so short a line whole, or returns None
             return self._stdin.write(line.encode() + b"\n") is not None
         except BrokenPipeError:
             return False
 
-    def said(self) -> str:
-        """What went wrong since the last call; does not wait.
+    def poll_messages(self) -> str:
+        """Returns the errors since the last call, without waiting.
 
-        Warnings are passed on, and captions logged.
+        Passes the worker's warnings on and logs its captions.
         """
-        return self._words() or self._end()
+        return self._read_messages() or self._silent_exit()
 
-    def _words(self) -> str:
-        wrong = []
-        for line in (self._stderr.read() or b"").decode(errors="replace").splitlines():
-            if line.startswith(WARNS):
-                warn(line.removeprefix(WARNS))
-            elif line.startswith(_ALARM):
-                _log.warning(line.removeprefix(_ALARM))
-            elif line.startswith(_CAPTION):
-                _log.info(line.removeprefix(_CAPTION))
-            else:
-                wrong.append(line)
-        return "\n".join(wrong).strip()
+    def _read_messages(self) -> str:
+        return pass_on((self._stderr.read() or b"").decode(errors="replace"))
 
-    def _end(self) -> str:
-        """How it ended, if badly and without a word."""
-        status = self.status()
-        if status in (None, 0, _SAID):
+    def _silent_exit(self) -> str:
+        """Returns an error if the process failed and wrote none itself."""
+        status = self.exit_status()
+        if status in (None, 0, _REPORTED_STATUS):
             return ""
         return f"the sound process ended with status {status}"
 
-    def status(self) -> int | None:
-        """Its exit status if it has ended."""
+    def exit_status(self) -> int | None:
+        """Returns the exit status of the process, or None while it runs."""
         return self._process.poll()
 
     def close(self, seconds: float | None = None) -> str:
-        """Ends it; returns what went wrong since `said` was called, or nothing.
+        """Ends the process; returns the errors since `poll_messages`.
 
         Args:
-            seconds: How long to wait for its end before it is killed; as long as it takes
-                if None.
+            seconds: How long to wait for its end before killing it; without limit if None.
         """
         with self._stdin:
-            self.tell("end")  # a forked worker may keep the pipe open
+            self.send("end")  # a forked worker may keep the pipe open
         with self._stderr:
             if seconds is None:
                 os.set_blocking(self._stderr.fileno(), True)
             else:
                 try:
                     self._process.wait(seconds)
-                except subprocess.TimeoutExpired:  # a frozen sound server, or it is stopped
+                except subprocess.TimeoutExpired:  # the sound server or the process hangs
                     self._process.kill()
                     self._process.wait()
-                    return self._words()
-            said = self._words()
+                    return self._read_messages()
+            errors = self._read_messages()
         self._process.wait()
-        return said or self._end()
+        return errors or self._silent_exit()
 
 
 class ParentLink:
-    """The process's end: what the trainer says.
+    """The worker's end of the pipe.
 
     Args:
-        pid: The trainer's.
-        told: Called with every line but the job, ``end`` and empty ones.
+        parent: The trainer's process number.
+        on_line: Called with each line except the job, ``end`` and empty lines.
     """
 
-    def __init__(self, pid: int, told: Callable[[str], None] | None = None) -> None:
-        self._pid, self._told, self._over, self._line = pid, told, False, b""
+    def __init__(self, parent: int, on_line: Callable[[str], None] | None = None) -> None:
+        self._parent, self._on_line = parent, on_line
+        self._run_over, self._partial_line = False, b""
 
-    def may_write(self) -> bool:
-        """Waits a moment for more; when the run is over, True once more, then False."""
-        if self._over:
+    def poll(self) -> bool:
+        """Waits up to 0.1 s for messages; returns whether to read the run file again.
+
+        Once the run is over it returns True one last time, then False: the trainer may have
+        written steps before the message.
+        """
+        if self._run_over:
             return False
         if select.select([0], [], [], _POLL_SECONDS)[0]:
-            more = os.read(0, _MOST)
-            *lines, self._line = (self._line + more).split(b"\n")
-            self._over = not more or b"end" in lines
+            received = os.read(0, _READ_BYTES_MAX)
+            *lines, self._partial_line = (self._partial_line + received).split(b"\n")
+            self._run_over = not received or b"end" in lines
             for line in lines:
-                if line not in (b"", b"end") and self._told is not None:
-                    self._told(line.decode())
-        # A worker that the trainer forked may hold the pipe open when the trainer is dead.
-        self._over |= os.getppid() != self._pid
+                if line not in (b"", b"end") and self._on_line is not None:
+                    self._on_line(line.decode())
+        # A process that the trainer forked may keep the pipe open after the trainer died.
+        self._run_over |= os.getppid() != self._parent
         return True
 
 
-def serve(work: Callable[[dict[str, Any]], None]) -> None:
-    """Does the job that the trainer gave; says in one line what went wrong."""
-    show_plainly()
+def run_job(work: Callable[[dict[str, Any]], None]) -> None:
+    """Reads the job from stdin and does it; writes an error to stderr as one line."""
+    print_warnings_plainly()
     try:
         with open(0, "rb", buffering=0, closefd=False) as stdin:
             line = stdin.readline()
         work(json.loads(line))
     except (OSError, ValueError, ImportError, MemoryError) as error:
         sys.stderr.write(f"{str(error) or type(error).__name__}\n")
-        sys.exit(_SAID)
-
-
-def tell(caption: Caption) -> None:
-    """Tells the trainer of a caption, which logs it."""
-    say(f"{_ALARM if caption.warns else _CAPTION}{caption}")
-
-
-def say(line: str) -> None:
-    """Says something to the trainer, if there still is one."""
-    with suppress(BrokenPipeError):
-        sys.stderr.write(f"{line}\n")
-        sys.stderr.flush()
+        sys.exit(_REPORTED_STATUS)

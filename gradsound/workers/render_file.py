@@ -1,4 +1,4 @@
-"""The process that renders a run file while it grows, beside the training."""
+"""The worker process that renders a run file to a sound file while the run file grows."""
 
 from __future__ import annotations
 
@@ -8,50 +8,50 @@ from typing import TYPE_CHECKING, Any
 
 from gradsound.music.preset_json import from_data, to_data
 from gradsound.rendering.sound import Sound
-from gradsound.runs.reader import lines, parse
-from gradsound.workers.process import ParentLink, WorkerProcess, serve
+from gradsound.runs.reader import parse_run, read_lines
+from gradsound.workers.process import ParentLink, WorkerProcess, run_job
 
 if TYPE_CHECKING:
     from gradsound.music.presets import Preset
 
-_NICE = 19  # training comes first; a file is not heard before it is whole
+_NICE = 19  # lowest priority: training comes first, and nobody hears a file before its end
 
 
-def follow(
-    run: Path, reading: int, path: Path, preset: Preset, *, discard: bool
+def start_renderer(
+    run: Path, run_descriptor: int, wav: Path, preset: Preset, *, discard_run: bool
 ) -> WorkerProcess:
-    """Starts it.
+    """Starts the process.
 
     Args:
-        run: The run file, its header written.
-        reading: The same, open for reading from its start.
-        path: The sound file to write.
+        run: The run file, which already has its header.
+        run_descriptor: The same file, open for reading from its start.
+        wav: The sound file to write.
         preset: How steps sound.
-        discard: Whether to remove the run file once it has been rendered.
+        discard_run: Whether the process removes the run file after rendering.
 
     Raises:
-        OSError: If the process cannot be started.
+        OSError: If the process cannot start.
     """
     job = {
         "run": str(run.absolute()),
-        "path": str(path.absolute()),
+        "wav": str(wav.absolute()),
         "preset": to_data(preset),
-        "discard": discard,
+        "discard_run": discard_run,
     }
-    return WorkerProcess("render_file", job, reading)
+    return WorkerProcess("render_file", job, run_descriptor)
 
 
 def main() -> None:
-    """What the process does."""
+    """Runs the process."""
     if hasattr(os, "nice"):
         os.nice(_NICE)
-    serve(_follow)
+    run_job(_render)
 
 
-def _follow(job: dict[str, Any]) -> None:
-    trainer = ParentLink(job["trainer"])
-    with open(job["reading"], "rb") as file:  # noqa: PTH123 (a descriptor, no path)
-        run = parse(job["run"], lines(file, trainer.may_write))
-        Sound([run], from_data(job["preset"])).write(Path(job["path"]))
-    if job["discard"]:
+def _render(job: dict[str, Any]) -> None:
+    parent = ParentLink(job["parent"])
+    with open(job["run_descriptor"], "rb") as file:  # noqa: PTH123 (a descriptor, no path)
+        run = parse_run(job["run"], read_lines(file, parent.poll))
+        Sound([run], from_data(job["preset"])).write(Path(job["wav"]))
+    if job["discard_run"]:
         Path(job["run"]).unlink()

@@ -1,4 +1,4 @@
-"""The process that serves the page of a training, beside it."""
+"""The worker process that serves a training's page to browsers."""
 
 from __future__ import annotations
 
@@ -9,49 +9,52 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from gradsound.music.preset_json import from_data
-from gradsound.runs.reader import lines, parse
-from gradsound.synth.kernels.javascript import module
+from gradsound.runs.reader import parse_run, read_lines
+from gradsound.synth.kernels.javascript import to_javascript
 from gradsound.web.live_stream import LiveStream
 from gradsound.web.server import Server
-from gradsound.workers.process import ParentLink, serve, tell
+from gradsound.workers.caption_log import log_caption
+from gradsound.workers.process import ParentLink, run_job
 
 if TYPE_CHECKING:
     from gradsound.runs.model import Run
 
-_POLL_SECONDS = 0.1  # seconds between looks at the file, at most
-_SWITCH = 0.0005  # seconds; a page must not wait for the thread that reads
+_POLL_SECONDS = 0.1  # longest time between two reads of the run file
+_SWITCH_SECONDS = 0.0005  # a page must not wait for the reader thread
 
 
 def main() -> None:
-    """What the process does."""
-    sys.setswitchinterval(_SWITCH)
-    serve(_serve)
+    """Runs the process."""
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    run_job(_serve)
 
 
 def _serve(job: dict[str, Any]) -> None:
-    stations: list[LiveStream] = []
-    how = ["the training was killed, or it crashed"]  # unless it says something else
+    streams: list[LiveStream] = []
+    outcome = "the training was killed, or it crashed"  # unless the trainer reports another
 
-    def told(line: str) -> None:
-        name, _, words = line.partition(" ")
+    def on_line(line: str) -> None:
+        nonlocal outcome
+        name, _, text = line.partition(" ")
         if name == "ended":
-            how[0] = words
+            outcome = text
 
-    def more() -> bool:
-        if stations:
-            broadcast = stations[0].broadcast
-            broadcast.conductor.take_in()
-            # To wake up for every step, while one sounds, would take training time.
-            time.sleep(min(broadcast.spare, _POLL_SECONDS))
-        return trainer.may_write()
+    def poll() -> bool:
+        if streams:
+            broadcast = streams[0].broadcast
+            broadcast.conductor.queue_steps()
+            # A wake-up for each step that arrives during a sound would cost training time.
+            time.sleep(min(broadcast.spare_seconds, _POLL_SECONDS))
+        return parent.poll()
 
-    async def on_air(run: Run) -> None:
-        station = LiveStream(run, from_data(job["preset"]), tell=tell, how=lambda: how[0])
-        stations.append(station)
-        voices = {"voices.js": module(station.programs)}
-        server = Server(station.attend, job["token"], voices, elsewhere=False)
-        await server.serve(socket.socket(fileno=job["socket"]), station.run())
+    async def serve(run: Run) -> None:
+        preset = from_data(job["preset"])
+        stream = LiveStream(run, preset, on_caption=log_caption, outcome=lambda: outcome)
+        streams.append(stream)
+        voices = {"voices.js": to_javascript(stream.programs)}
+        server = Server(stream.serve_listener, job["token"], voices, is_public=False)
+        await server.serve(socket.socket(fileno=job["socket"]), stream.run())
 
-    trainer = ParentLink(job["trainer"], told)
-    with open(job["reading"], "rb") as file:  # noqa: PTH123 (a descriptor, no path)
-        asyncio.run(on_air(parse(job["run"], lines(file, more))))
+    parent = ParentLink(job["parent"], on_line)
+    with open(job["run_descriptor"], "rb") as file:  # noqa: PTH123 (a descriptor, no path)
+        asyncio.run(serve(parse_run(job["run"], read_lines(file, poll))))

@@ -1,4 +1,4 @@
-"""Listening live, on the sound device or in a browser: the trainer's end of it."""
+"""Destinations of live sound, the device or the page, as the trainer controls them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gradsound.music.preset_json import to_data
-from gradsound.output.sound_device import FRAMES, check_installed
-from gradsound.synth.mixer import SAMPLE_RATE
-from gradsound.web.host_and_port import Address, check_port
+from gradsound.output.sound_device import BLOCK_FRAMES, check_installed
+from gradsound.synth.sample_rate import SAMPLE_RATE
+from gradsound.web.page_address import PageAddress, check_port
 from gradsound.workers.process import WorkerProcess
 
 if TYPE_CHECKING:
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
     from gradsound.music.presets import Preset
 
-_WORDS_MAX = 200  # characters of an exception; a line of the pipe that goes whole
-_ENDS = 1.8  # seconds that it may take to play what came last; then it is ended
+_ERROR_CHARACTERS_MAX = 200  # of an exception's text; a pipe takes so short a line whole
+_CLOSE_SECONDS = 1.8  # longest time to play the last steps; then the process is killed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceSink:
-    """How to listen live.
+    """Plays a run live on a sound device of this machine.
 
     Attributes:
-        device: Index of an output device, or part of its name; the default one if None.
+        device: Index of an output device, or part of its name; the default device if None.
         latency: "safe", or "low" for a machine that is not busy.
         volume: Linear gain, 0 to 1.
 
     Raises:
-        ValueError: If a value is outside its range.
+        ValueError: If latency or volume is out of range.
         MissingExtraError: If PyAudio is not installed.
     """
 
@@ -45,37 +45,37 @@ class DeviceSink:
         check_volume(self.volume)
         check_installed()
 
-    def begin(self, run: Path, reading: int, preset: Preset) -> Player:
-        """Starts to play on the sound device.
+    def start(self, run: Path, run_descriptor: int, preset: Preset) -> Player:
+        """Starts the process that plays.
 
         Args:
-            run: The run file, its header written.
-            reading: The same, open for reading from its start.
+            run: The run file, which already has its header.
+            run_descriptor: The same file, open for reading from its start.
             preset: How steps sound.
 
         Raises:
-            OSError: If the process cannot be started.
+            OSError: If the process cannot start.
         """
         job = {
             "run": str(run),
             "preset": to_data(preset),
             "device": self.device,
-            "rate": SAMPLE_RATE,
-            "frames": FRAMES[self.latency],
+            "sample_rate": SAMPLE_RATE,
+            "frames": BLOCK_FRAMES[self.latency],
             "volume": self.volume,
         }
-        return Player(WorkerProcess("play_device", job, reading), self.volume)
+        return Player(WorkerProcess("play_device", job, run_descriptor), self.volume)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageSink:
-    """How to listen in a browser.
+    """Plays a run live on a page that this machine serves to browsers.
 
     Attributes:
-        port: On which port of this machine; the first that is free if None.
+        port: Port of the page, 0 to 65535; the first free port if None.
 
     Raises:
-        ValueError: If there is no such port.
+        ValueError: If the port is out of range.
         MissingExtraError: If websockets is not installed.
     """
 
@@ -84,32 +84,35 @@ class PageSink:
     def __post_init__(self) -> None:
         check_port(self.port)
 
-    def begin(self, run: Path, reading: int, preset: Preset) -> Player:
-        """Starts to serve the page, and prints where it is; as `DeviceSink.begin`."""
-        address = Address(self.port)
-        with address.listening as listening:
+    def start(self, run: Path, run_descriptor: int, preset: Preset) -> Player:
+        """Starts the server process and prints the page's address.
+
+        Arguments and errors are those of `DeviceSink.start`.
+        """
+        address = PageAddress(self.port)
+        with address.socket as listening:
             job = {
                 "run": str(run),
                 "preset": to_data(preset),
                 "token": address.token,
                 "socket": listening.fileno(),
             }
-            process = WorkerProcess("serve_page", job, reading, listening.fileno())
+            process = WorkerProcess("serve_page", job, run_descriptor, listening.fileno())
         sys.stderr.write(f"gradsound: {address}\n")
         return Player(process, url=address.url)
 
 
 class Player:
-    """The trainer's end of a process that plays.
+    """Controls a worker process that plays a run live.
 
     Args:
-        process: It.
-        volume: Linear gain that it plays with, 0 to 1.
-        url: Where it plays, if that is a page.
+        process: The worker process.
+        volume: Linear gain of the sound device, 0 to 1.
+        url: Address of the page; None on a sound device.
 
     Attributes:
-        url: As given.
-        error: What ended the training, if it was an exception.
+        url: Address of the page; None on a sound device.
+        error: The exception that ended the training, if any; the page shows it.
     """
 
     def __init__(
@@ -117,7 +120,7 @@ class Player:
     ) -> None:
         self._process, self._volume, self.url = process, volume, url
         self.error: BaseException | None = None
-        self._untold = ""
+        self._unsent_line = ""
 
     @property
     def volume(self) -> float:
@@ -127,48 +130,50 @@ class Player:
     @volume.setter
     def volume(self, volume: float) -> None:
         check_volume(volume)
-        self._volume, self._untold = volume, f"volume {volume!r}"
-        self.ring()
+        self._volume, self._unsent_line = volume, f"volume {volume!r}"
+        self.wake()
 
-    def ring(self) -> None:
-        """Tells it that the file has grown; never waits."""
-        if self._process.tell(self._untold):
-            self._untold = ""
+    def wake(self) -> None:
+        """Makes the process read the run file again; never waits."""
+        if self._process.send(self._unsent_line):
+            self._unsent_line = ""
 
     @property
     def ended(self) -> bool:
-        """Whether it has ended before it was told to."""
-        return self._process.status() is not None
+        """Whether the process ended before `close`."""
+        return self._process.exit_status() is not None
 
-    def said(self) -> str:
-        """What it has to say, if anything; does not wait."""
-        return self._process.said()
+    def poll_messages(self) -> str:
+        """Returns the errors since the last call, without waiting."""
+        return self._process.poll_messages()
 
     def close(self) -> str:
-        """Ends it, within two seconds; returns what went wrong, or nothing."""
-        self._process.tell(f"ended {_in_words(self.error)}")
-        return self._process.close(_ENDS)
+        """Ends the process within two seconds; returns the errors since `poll_messages`."""
+        self._process.send(f"ended {_describe_outcome(self.error)}")
+        return self._process.close(_CLOSE_SECONDS)
 
 
-def _in_words(error: BaseException | None) -> str:
-    """How a training ended, in a line; empty if by itself."""
+def _describe_outcome(error: BaseException | None) -> str:
+    """Returns how a training ended, in one line; empty if without an exception."""
     if error is None:
         return ""
     if isinstance(error, KeyboardInterrupt):
         return "interrupted (Ctrl-C)"
     line = " ".join("".join(traceback.format_exception_only(error)).split())
-    return line if len(line) <= _WORDS_MAX else f"{line[:_WORDS_MAX]}..."
+    if len(line) <= _ERROR_CHARACTERS_MAX:
+        return line
+    return f"{line[:_ERROR_CHARACTERS_MAX]}..."
 
 
 def check_latency(latency: str) -> None:
     """Raises ValueError if there is no such latency."""
-    if latency not in FRAMES:
+    if latency not in BLOCK_FRAMES:
         raise ValueError(
-            f"latency must be {' or '.join(map(repr, FRAMES))}, got {latency!r}"
+            f"latency must be {' or '.join(map(repr, BLOCK_FRAMES))}, got {latency!r}"
         )
 
 
 def check_volume(volume: float) -> None:
-    """Raises ValueError if it is no gain."""
+    """Raises ValueError if the gain is not 0 to 1."""
     if not 0 <= volume <= 1:
         raise ValueError(f"volume must be 0 to 1, got {volume!r}")

@@ -1,4 +1,4 @@
-"""The command line: what commands do, and one clear line for whatever goes wrong."""
+"""The commands render, plot and info: their results, and one-line errors."""
 
 import subprocess
 import sys
@@ -16,14 +16,14 @@ COMMAND = [sys.executable, "-m", "gradsound"]
 
 
 def run(*arguments: object) -> int:
-    """The exit status."""
+    """Runs a command and returns its exit status."""
     with pytest.raises(SystemExit) as ended:
         main([str(argument) for argument in arguments])
     return ended.value.code
 
 
 def test_render_is_the_function(tmp_path: Path, save) -> None:
-    """The options are those of gradsound.render."""
+    """`gradsound render` writes the same bytes as gradsound.render with these options."""
     path = save([[1 / 3, np.nan, None]] * 3)
     assert run("render", path, "-o", tmp_path / "a.wav") == 0
     gradsound.render(path, tmp_path / "b.wav")
@@ -32,12 +32,12 @@ def test_render_is_the_function(tmp_path: Path, save) -> None:
     options = ("--preset", "perone2019", "--speed", 2, "--rate", 48_000)
     more = ("--subtype", "PCM_24")
     assert run("render", path, "-o", tmp_path / "c.flac", *options, *more) == 0
-    found = soundfile.info(tmp_path / "c.flac")
-    assert (found.samplerate, found.frames, found.subtype) == (48_000, 3600, "PCM_24")
+    info = soundfile.info(tmp_path / "c.flac")
+    assert (info.samplerate, info.frames, info.subtype) == (48_000, 3600, "PCM_24")
 
 
 def test_layers_can_be_chosen(tmp_path: Path, save) -> None:
-    """A glob leaves the other layers out, and may be repeated."""
+    """--layers keeps the layers that match; it is repeatable."""
     path = save([[1.0, 2.0, 3.0]], layers=("in", "mid", "out"))
     chosen = ["--layers", "i*", "--layers", "out"]
     assert run("render", path, "-o", tmp_path / "x.wav", *chosen) == 0
@@ -46,14 +46,14 @@ def test_layers_can_be_chosen(tmp_path: Path, save) -> None:
 
 
 def test_plot_writes_a_picture(tmp_path: Path, save) -> None:
-    """In the format that the ending says."""
+    """`gradsound plot` writes the format of the ending."""
     assert run("plot", save([[1 / 3]] * 3), "-o", tmp_path / "x.svg") == 0
     assert b"<svg" in (tmp_path / "x.svg").read_bytes()
 
 
 @pytest.fixture
 def files(tmp_path: Path, save, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a good run, and several that are not."""
+    """A folder with a valid run and several broken ones."""
     monkeypatch.chdir(tmp_path)
     good = save([[1 / 3, 2 / 3]] * 3, layers=("conv", "fc")).read_text()
     Path("empty").touch()
@@ -114,8 +114,8 @@ WRONG = {
     "render - - -o x.wav": "-: No such file or directory",
     "info two\nlines": "two\\nlines: No such file or directory",
     "info \x1b[31mred": "\\x1b[31mred: No such file or directory",
-    "info ": "run.jsonl: the name of a file is empty; 'gradsound info --help' tells",
-    "render run.jsonl -o ": "-o/--output: the name of a file is empty; 'gradsound render",
+    "info ": "run.jsonl: the name of a file is empty; see 'gradsound info --help'",
+    "render run.jsonl -o ": "-o/--output: the name of a file is empty; see 'gradsound",
     f"info {'x' * 5000}": "x: File name too long",
     "completion csh": "shell: invalid choice: 'csh' (choose from",
 }
@@ -125,31 +125,32 @@ WRONG = {
 def test_bad_input_is_one_clear_line(
     files: Path, capsys: pytest.CaptureFixture[str], line: str
 ) -> None:
-    """On standard error, with status 2, and no file is made or left behind."""
+    """Bad input prints one line to standard error, exits with 2 and leaves no file."""
     before = sorted(files.iterdir())
     assert run(*line.split(" ")) == 2
-    said = capsys.readouterr()
+    printed = capsys.readouterr()
 
-    assert said.out == ""
-    assert said.err.startswith("gradsound: ")
-    assert WRONG[line] in said.err
-    assert said.err.count("\n") == 1
+    assert printed.out == ""
+    assert printed.err.startswith("gradsound: ")
+    assert WRONG[line] in printed.err
+    assert printed.err.count("\n") == 1
     assert sorted(files.iterdir()) == before
 
 
 @pytest.mark.parametrize("line", ["render run.jsonl", "frobnicate", "render --speed x", ""])
 def test_wrong_usage_is_status_2(capsys: pytest.CaptureFixture[str], line: str) -> None:
-    """What argparse refuses."""
+    """Wrong usage prints one line with the help's command and exits with 2."""
     assert run(*line.split()) == 2
-    said = capsys.readouterr().err
+    errors = capsys.readouterr().err
 
-    assert said.startswith("gradsound: ")
-    assert "--help' tells more" in said
-    assert said.count("\n") == 1
+    assert errors.startswith("gradsound: ")
+    assert "; see 'gradsound" in errors
+    assert errors.endswith("--help'\n")
+    assert errors.count("\n") == 1
 
 
-def test_a_torn_end_is_said_and_rendered(tmp_path: Path, save) -> None:
-    """As a process: status 0, one plain line, and the sound of what there is."""
+def test_a_torn_last_line_warns_and_the_rest_is_rendered(tmp_path: Path, save) -> None:
+    """A run with a torn last line renders its whole steps, warns once and exits with 0."""
     path = save([[1 / 3]] * 3)
     path.write_bytes(path.read_bytes()[:-9])
     done = subprocess.run(
@@ -165,32 +166,32 @@ def test_a_torn_end_is_said_and_rendered(tmp_path: Path, save) -> None:
     assert soundfile.info(tmp_path / "x.wav").frames == 2 * 9261 + END
 
 
-def test_two_at_once_do_not_mix(tmp_path: Path, save) -> None:
-    """Two renders to one file at the same time: the file is one of the two, whole."""
+def test_concurrent_renders_do_not_mix(tmp_path: Path, save) -> None:
+    """Two concurrent renders to one file leave the complete file of one of them."""
     paths = [save([[norm]] * 300, name=f"{norm}.jsonl") for norm in (1.0, 2.0)]
-    wanted = []
+    expected = []
     for path in paths:
         gradsound.render(path, tmp_path / "x.wav")
-        wanted.append((tmp_path / "x.wav").read_bytes())
-    both = [
+        expected.append((tmp_path / "x.wav").read_bytes())
+    processes = [
         subprocess.Popen([*COMMAND, "render", path, "-o", tmp_path / "x.wav"])
         for path in paths
     ]
 
-    assert [process.wait() for process in both] == [0, 0]
-    assert (tmp_path / "x.wav").read_bytes() in wanted
+    assert [process.wait() for process in processes] == [0, 0]
+    assert (tmp_path / "x.wav").read_bytes() in expected
     assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
-    """Both succeed; help names all commands."""
+    """--version and --help exit with 0; the help lists commands and exit codes."""
     assert run("--version") == 0
     assert run("--help") == 0
-    said = capsys.readouterr().out
+    text = capsys.readouterr().out
 
-    assert f"gradsound {gradsound.__version__}\n" in said
-    assert all(f"  {command} " in said for command in ("render", "completion", "info"))
-    assert all(f"  {status} " in said for status in (0, 1, 2, 130, 143))
+    assert f"gradsound {gradsound.__version__}\n" in text
+    assert all(f"  {command} " in text for command in ("render", "completion", "info"))
+    assert all(f"  {status} " in text for status in (0, 1, 2, 130, 143))
 
 
 def test_a_missing_library_is_named(
@@ -199,8 +200,8 @@ def test_a_missing_library_is_named(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Without matplotlib, plot says what to install."""
+    """Without matplotlib, `gradsound plot` prints the command that installs it."""
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
 
     assert run("plot", save([[1.0]]), "-o", tmp_path / "x.png") == 2
-    assert "pip install 'gradsound[plot]'" in capsys.readouterr().err
+    assert "pip install matplotlib" in capsys.readouterr().err

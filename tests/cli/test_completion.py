@@ -1,4 +1,4 @@
-"""Completion, in real shells: what they put or show where a tab is typed."""
+"""Completion in real shells: the words that bash, zsh and fish offer at a tab."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gradsound.cli.main import main
 from gradsound.synth.voices.builtin import VOICES
 
 BIN = Path(sys.executable).parent
-# What is typed, and what the last word of it may become; one is put there at once.
+# By the typed line: the completions of its last word. A shell inserts a single one.
 LINES = {
     "gradsound ren": ["render"],
     "gradsound ": [
@@ -56,7 +56,7 @@ PROMPT = "ready> "
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where shells start, and find the command."""
+    """The working directory of the shells, with the command on their PATH."""
     for name in ("run.jsonl", "the run.jsonl", "zeta.jsonl"):
         (tmp_path / name).touch()
     (tmp_path / "folder").mkdir()
@@ -68,30 +68,30 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def path_of(shell: str) -> str:
-    """Where a shell is, if there is one."""
-    found = shutil.which(shell)
-    if found is None:
-        pytest.skip(f"there is no {shell}")
-    return found
+    """Returns the path of a shell; skips the test without it."""
+    path = shutil.which(shell)
+    if path is None:
+        pytest.skip(f"needs {shell}")
+    return path
 
 
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("shell", LOADS)
 def test_a_tab_completes(shell: str) -> None:
-    """Commands, options, names and files, as in a terminal."""
-    started = [path_of(shell), STARTS[shell]]
-    child = pexpect.spawn(*started, encoding="utf-8", dimensions=(60, 200), timeout=20)
+    """Bash and zsh complete commands, options, names and files in a terminal."""
+    command = [path_of(shell), STARTS[shell]]
+    child = pexpect.spawn(*command, encoding="utf-8", dimensions=(60, 200), timeout=20)
     child.sendline(f"{LOADS[shell]}; {PLAINLY[shell]}; PS1='rea''dy> '")
     child.expect_exact(PROMPT)
-    for line, wanted in LINES.items():
+    for line, completions in LINES.items():
         child.send(f"{line}\t")
-        if len(wanted) == 1:
-            child.expect_exact(f"{line.rpartition(' ')[0]} {wanted[0]}")
+        if len(completions) == 1:
+            child.expect_exact(f"{line.rpartition(' ')[0]} {completions[0]}")
         else:
-            child.expect_exact(f"{PROMPT}{line}")  # once more, below the list
-            listed = child.before.partition(line)[2]
-            words = [re.split("  +", row)[0] for row in listed.splitlines() if "--" in row]
-            assert {*(words or listed.split())} == {*wanted}
+            child.expect_exact(f"{PROMPT}{line}")  # again, below the list
+            shown = child.before.partition(line)[2]
+            words = [re.split("  +", row)[0] for row in shown.splitlines() if "--" in row]
+            assert {*(words or shown.split())} == {*completions}
         child.send("\x03")
         child.expect_exact(PROMPT)
     child.close()
@@ -99,7 +99,7 @@ def test_a_tab_completes(shell: str) -> None:
 
 @pytest.mark.parametrize("line", LINES)
 def test_fish_completes(folder: Path, line: str) -> None:
-    """What it says itself that a tab would offer."""
+    """Fish offers the same completions, by its own command `complete -C`."""
     script = folder / "ask.fish"
     script.write_text(f"gradsound completion fish | source\ncomplete -C '{line}'\n")
     done = subprocess.run(
@@ -112,7 +112,7 @@ def test_fish_completes(folder: Path, line: str) -> None:
 
 @pytest.mark.usefixtures("folder")
 def test_zsh_may_evaluate_it() -> None:
-    """As the page has it for a start file, after compinit."""
+    """Zsh registers the completion by `eval`, as docs/command-line.md shows it."""
     script = (
         "autoload -Uz compinit; compinit -u -D; "
         'eval "$(gradsound completion zsh)"; print $_comps[gradsound]'
@@ -123,14 +123,14 @@ def test_zsh_may_evaluate_it() -> None:
     assert done.stdout == "_shtab_gradsound\n"
 
 
-def test_without_shtab_it_says_what_to_install(
+def test_without_shtab_the_error_has_the_remedy(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In a line."""
+    """Without shtab, the command prints how to install it, in one line."""
     monkeypatch.setitem(sys.modules, "shtab", None)
     with pytest.raises(SystemExit) as ended:
         main(["completion", "bash"])
 
     assert ended.value.code == 2
-    wanted = "gradsound: shtab is not installed: pip install 'gradsound[completion]'\n"
-    assert capsys.readouterr().err == wanted
+    expected = "gradsound: shtab is not installed: pip install shtab\n"
+    assert capsys.readouterr().err == expected

@@ -1,4 +1,4 @@
-"""The examples that help ends with, and those of docs/command-line.md: each runs."""
+"""Every example in the help texts and in docs/command-line.md runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "command-line.md"
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """With nothing but two runs, and the command on the path."""
+    """A working directory with two runs only, and the command on the PATH."""
     lines = SAMPLE.read_text().splitlines(keepends=True)
     for name, last in (("run.jsonl", 21), ("other.jsonl", 16)):
         (tmp_path / name).write_text("".join(lines[:last]))
@@ -34,16 +34,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def examples(command: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
-    """What the help of a command has."""
+    """Returns the example lines in a command's help."""
     with pytest.raises(SystemExit) as ended:
         main([*command.split(), "--help"])
     assert ended.value.code == 0
-    shown = capsys.readouterr().out.partition("\nexamples:\n")[2].partition("\n\n")[0]
-    return [line.strip() for line in shown.splitlines()]
+    text = capsys.readouterr().out.partition("\nexamples:\n")[2].partition("\n\n")[0]
+    return [line.strip() for line in text.splitlines()]
 
 
-def runs(line: str) -> subprocess.CompletedProcess[str]:
-    """Runs it in a shell, with all that it writes to."""
+def run_in_shell(line: str) -> subprocess.CompletedProcess[str]:
+    """Runs a line in bash; a failure anywhere in a pipe fails the line."""
     return subprocess.run(
         ["/bin/bash", "-c", f"set -o pipefail; {line}"],
         capture_output=True,
@@ -52,8 +52,8 @@ def runs(line: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def goes_on(line: str, is_up) -> None:
-    """It lasts until it is ended, and ends at once, with nothing to complain of."""
+def run_until_sigterm(line: str, wait_until_up) -> None:
+    """Runs a line until SIGTERM; the line must not end before, nor print an error."""
     with subprocess.Popen(
         ["/bin/bash", "-c", line],
         start_new_session=True,
@@ -62,15 +62,15 @@ def goes_on(line: str, is_up) -> None:
         text=True,
     ) as process:
         try:
-            is_up(process)
+            wait_until_up(process)
             assert process.poll() is None
         finally:
             os.killpg(process.pid, signal.SIGTERM)
         assert "Error" not in process.stderr.read()
 
 
-def is_served(process: subprocess.Popen[str]) -> None:
-    """Once its address is printed."""
+def wait_for_address(process: subprocess.Popen[str]) -> None:
+    """Reads the address that `gradsound serve` prints."""
     line = process.stdout.readline()
     assert re.match(r"hear it at http://127\.0\.0\.1:\d+/", line), line
 
@@ -82,13 +82,13 @@ def test_examples_run(
     command: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Two or three each, in an empty folder with a run; what they write is there."""
+    """Each command has two or three examples; each succeeds and writes its files."""
     if command == "devices":
         request.getfixturevalue("server")
     lines = examples(command, capsys)
     assert 2 <= len(lines) <= 3
     for line in lines:
-        done = runs(line)
+        done = run_in_shell(line)
         assert (done.returncode, done.stderr) == (0, ""), line
         written = re.findall(r"(?:-o|>) (\S+)", line)
         assert all((folder / name).stat().st_size for name in written)
@@ -100,19 +100,19 @@ def test_examples_run(
 
 @pytest.mark.usefixtures("folder")
 def test_examples_of_play_run(server, capsys: pytest.CaptureFixture[str]) -> None:
-    """On a sound server; those that follow go on until they are ended."""
+    """Examples of play sound on a sound server; with --follow, until SIGTERM."""
 
-    def sounds(_: object) -> None:
+    def wait_until_playing(_: object) -> None:
         until(server.playing, f"{line} does not play")
 
     lines = examples("play", capsys)
     assert len(lines) == 3
     for line in lines:
         if "--follow" in line:
-            goes_on(line, sounds)
+            run_until_sigterm(line, wait_until_playing)
             until(lambda: not server.playing(), f"{line} does not end")
         else:
-            done = runs(line)
+            done = run_in_shell(line)
             assert done.returncode == 0
             assert done.stderr.splitlines()[-1].endswith(
                 "end of the run: 20 steps in 0.4 s"
@@ -121,20 +121,19 @@ def test_examples_of_play_run(server, capsys: pytest.CaptureFixture[str]) -> Non
 
 @pytest.mark.usefixtures("folder")
 def test_examples_of_serve_run(capsys: pytest.CaptureFixture[str]) -> None:
-    """Each prints where it is heard."""
+    """Examples of serve print the address of the page and serve until SIGTERM."""
     lines = examples("serve", capsys)
     assert len(lines) == 2
     for line in lines:
-        goes_on(line, is_served)
+        run_until_sigterm(line, wait_for_address)
 
 
 def test_the_page_has_every_command_and_option() -> None:
-    """And no option that there is not."""
-    from gradsound.cli.parser import parser
+    """docs/command-line.md has every command and option, and no other option."""
+    from gradsound.cli.parser import build_parser
 
     text = PAGE.read_text()
-    made = parser()
-    commands = made._subparsers._group_actions[0].choices
+    commands = build_parser()._subparsers._group_actions[0].choices
     options = {
         option
         for command in commands.values()
@@ -159,16 +158,16 @@ def test_examples_of_the_page_run(
     monkeypatch: pytest.MonkeyPatch,
     block: str,
 ) -> None:
-    """As they stand there; what is served lasts until it is ended."""
+    """Each block of docs/command-line.md runs unchanged; serve runs until SIGTERM."""
     monkeypatch.setenv("HOME", str(folder))
-    heard = re.search("gradsound (play|devices)", block)
-    if heard:
+    needs_device = re.search("gradsound (play|devices)", block)
+    if needs_device:
         request.getfixturevalue("server")
     gradsound.render("run.jsonl", folder / "run.wav")
     if "gradsound serve" in block:
         for line in block.splitlines():
-            goes_on(line, is_served)
+            run_until_sigterm(line, wait_for_address)
     else:
-        done = runs(f"set -e; {block}")
+        done = run_in_shell(f"set -e; {block}")
         assert done.returncode == 0, done.stderr
-        assert heard or not done.stderr
+        assert needs_device or not done.stderr

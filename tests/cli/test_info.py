@@ -1,4 +1,4 @@
-"""gradsound info: what is in a run, as text and as JSON."""
+"""gradsound info: the summary of a run as text and as JSON."""
 
 from __future__ import annotations
 
@@ -19,32 +19,33 @@ PAGE = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text()
 
 
 def show(path: Path, *options: str) -> None:
+    """Runs `gradsound info` and expects success."""
     with pytest.raises(SystemExit) as ended:
         main(["info", str(path), *options])
     assert ended.value.code == 0
 
 
 def test_info_tells_what_happened(save, capsys: pytest.CaptureFixture[str]) -> None:
-    """Layers with their norms, and events by step."""
+    """The text lists the events by step, and a row of norms for each layer."""
     norms = [[1.0, 2.0, None], [100.0, 2.0, 1.0], [1.0, np.nan, 0.0], [1.0, 2.0, 0.0]]
     show(save(norms, layers=("in", "mid", "out"), comment="try 7"))
-    said = capsys.readouterr().out
+    text = capsys.readouterr().out
 
-    assert "run.jsonl: try 7\n4 steps in 1.0 s, from 2019-08-01T12:00:00+00:00\n" in said
-    assert "step 1: in peak 100, 32x typical\nstep 2: mid NaN; out 0 from here on\n" in said
-    rows = [line.split() for line in said.splitlines()[-3:]]
+    assert "run.jsonl: try 7\n4 steps in 1.0 s, from 2019-08-01T12:00:00+00:00\n" in text
+    assert "step 1: in peak 100, 32x typical\nstep 2: mid NaN; out 0 from here on\n" in text
+    rows = [line.split() for line in text.splitlines()[-3:]]
     assert rows[0] == ["in", "7", "1", "3.16", "100", "0"]
     assert rows[2] == ["out", "7", "0", "1", "1", "1"]
 
 
 def test_info_of_a_run_without_steps(save, capsys: pytest.CaptureFixture[str]) -> None:
-    """A run that has just begun is no error."""
+    """A run without steps is no error."""
     show(save([]))
     assert "0 steps" in capsys.readouterr().out
 
 
-def strictly(text: str) -> dict[str, object]:
-    """JSON as its standard has it: without NaN and infinity."""
+def parse_strict(text: str) -> dict[str, object]:
+    """Parses JSON by its standard, which has no NaN and no infinity."""
 
     def refuse(constant: str) -> None:
         raise AssertionError(constant)
@@ -53,7 +54,7 @@ def strictly(text: str) -> dict[str, object]:
 
 
 def test_json_says_the_same(save, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every figure, with all its digits; what is not known is null."""
+    """The JSON has every number with all its digits, and null for an unknown value."""
     norms = [
         [1 / 3, 2.0, None, 0.0],
         [100.0, np.nan, None, 1.0],
@@ -61,9 +62,9 @@ def test_json_says_the_same(save, capsys: pytest.CaptureFixture[str]) -> None:
     ]
     path = save(norms, layers=("in", "mid", "out", "end"), comment="try 7")
     show(path, "--json")
-    found = strictly(capsys.readouterr().out)
+    data = parse_strict(capsys.readouterr().out)
 
-    assert found == {
+    assert data == {
         "version": 1,
         "run": str(path),
         "note": "try 7",
@@ -80,7 +81,7 @@ def test_json_says_the_same(save, capsys: pytest.CaptureFixture[str]) -> None:
                 "step": 0,
                 "layer": "out",
                 "kind": "absent",
-                "text": found["events"][0]["text"],
+                "text": data["events"][0]["text"],
             },
             {"step": 1, "layer": "mid", "kind": "nan", "text": "NaN"},
             {"step": 1, "layer": "in", "kind": "peak", "text": "peak 100, 45x typical"},
@@ -123,8 +124,8 @@ def test_json_says_the_same(save, capsys: pytest.CaptureFixture[str]) -> None:
     }
 
 
-def test_json_of_what_a_scaler_and_clipping_did() -> None:
-    """Numbers of steps, and how many."""
+def test_json_of_skipped_and_clipped_steps() -> None:
+    """The JSON has first, last and number of skipped steps, and the clipped steps."""
     run = make_run([[1.0], [1.0], [2.0], [np.inf]])
     steps = [replace(step, raw=step.norms * 3) for step in run.steps]
     steps[3] = replace(steps[3], skipped=True)
@@ -133,33 +134,33 @@ def test_json_of_what_a_scaler_and_clipping_did() -> None:
     run = replace(
         run, header=header, steps=[replace(s, number=2 * s.number) for s in steps]
     )
-    found = info.data(run, summarize(run))
+    data = info.to_data(run, summarize(run))
 
-    assert found["skipped"] == {"first": 2, "last": 6, "steps": 2}
-    assert found["clipped"] == {"smaller": 2, "steps": 2, "times_at_most": pytest.approx(3)}
-    assert (found["budget"], found["left_out"]) == (0.25, 3)
+    assert data["skipped"] == {"first": 2, "last": 6, "steps": 2}
+    assert data["clipped"] == {"smaller": 2, "steps": 2, "times_at_most": pytest.approx(3)}
+    assert (data["budget"], data["left_out"]) == (0.25, 3)
 
 
 def test_json_of_a_run_without_steps(save, capsys: pytest.CaptureFixture[str]) -> None:
-    """Nothing is known of it but its layers."""
+    """The JSON of a run without steps has its layers, and null norms."""
     show(save([]), "--json")
-    found = strictly(capsys.readouterr().out)
+    data = parse_strict(capsys.readouterr().out)
 
-    assert (found["steps"], found["seconds"], found["events"]) == (0, None, [])
-    assert {layer["highest"] for layer in found["layers"]} == {None}
+    assert (data["steps"], data["seconds"], data["events"]) == (0, None, [])
+    assert {layer["highest"] for layer in data["layers"]} == {None}
 
 
 def test_every_key_is_described() -> None:
-    """In the page, and no other."""
+    """docs/command-line.md describes every key of the JSON, and no other."""
     run = make_run([[1.0, np.nan]] * 3)
-    found = info.data(run, summarize(run))
+    data = info.to_data(run, summarize(run))
     nested = {
         "skipped": ("first", "last", "steps"),
         "clipped": ("smaller", "steps", "times_at_most"),
-        "events": (*found["events"][0],),
-        "layers": (*found["layers"][0],),
+        "events": (*data["events"][0],),
+        "layers": (*data["layers"][0],),
     }
-    keys = [*found]
+    keys = [*data]
     keys += [f"{key}.{inner}" for key, inners in nested.items() for inner in inners]
     table = PAGE[PAGE.index("## JSON") :]
     described = re.findall(
@@ -170,10 +171,10 @@ def test_every_key_is_described() -> None:
 
 
 def test_a_name_cannot_command_a_terminal(save, capsys: pytest.CaptureFixture[str]) -> None:
-    """Nor be two lines."""
+    r"""Escape codes and line ends in a name are printed as ``\x1b`` and ``\n``."""
     show(save([[1.0]], layers=("a\x1b[31m\nb",), comment="\x07"))
-    said = capsys.readouterr().out
+    text = capsys.readouterr().out
 
-    assert r"a\x1b[31m\nb" in said
-    assert "\x1b" not in said
-    assert said.count("\n") == 5
+    assert r"a\x1b[31m\nb" in text
+    assert "\x1b" not in text
+    assert text.count("\n") == 5

@@ -1,4 +1,4 @@
-"""The options of the command line that say how a run sounds."""
+"""The options of the command line that change the sound, and times and steps as text."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +24,7 @@ OPTIONS = {
 
 
 def run(*arguments: object) -> int:
-    """The exit status."""
+    """Runs a command and returns its exit status."""
     with pytest.raises(SystemExit) as ended:
         main([str(argument) for argument in arguments])
     return ended.value.code
@@ -32,50 +32,48 @@ def run(*arguments: object) -> int:
 
 @pytest.mark.parametrize("options", OPTIONS)
 def test_options_are_the_preset_s(tmp_path: Path, save, options: str) -> None:
-    """The same bytes as from Python, and not those of the preset as it is."""
+    """An option gives the bytes of a preset changed in Python, not of the plain preset."""
     path = save(NORMS)
     assert run("render", path, "-o", tmp_path / "a.wav", *options.split()) == 0
     gradsound.render(path, tmp_path / "b.wav", preset=replace(NOTES, **OPTIONS[options]))
     gradsound.render(path, tmp_path / "c.wav")
-    found, wanted, plain = ((tmp_path / f"{k}.wav").read_bytes() for k in "abc")
+    written, expected, plain = ((tmp_path / f"{k}.wav").read_bytes() for k in "abc")
 
-    assert found == wanted
-    assert found != plain
+    assert written == expected
+    assert written != plain
 
 
 def test_two_runs_are_compared(tmp_path: Path, save) -> None:
-    """One in each ear, or their ratio; of chosen layers if wanted."""
+    """Two runs sound in one ear each, or as their ratio, of the layers of --layers."""
     one, other = save(NORMS, name="a.jsonl"), save(NORMS[:9], name="b.jsonl")
     chosen = ("--layers", "layer[0-3]")
-    for options, given in {(): {}, ("--difference",): {"difference": True}}.items():
+    for options, keywords in {(): {}, ("--difference",): {"difference": True}}.items():
         out = tmp_path / "a.wav"
         assert run("render", one, other, "-o", out, *options, *chosen) == 0
         runs = [gradsound.read_run(path).select(["layer[0-3]"]) for path in (one, other)]
-        gradsound.render(runs[0], tmp_path / "b.wav", other=runs[1], **given)
+        gradsound.render(runs[0], tmp_path / "b.wav", other=runs[1], **keywords)
         sounds = [soundfile.read(tmp_path / name)[0] for name in ("a.wav", "b.wav")]
         assert (sounds[0] == sounds[1]).all()
 
 
 def test_a_run_is_fitted(tmp_path: Path, save) -> None:
-    """Into no more than what is asked for."""
+    """--duration bounds the duration of the sound."""
     path = save(NORMS * 100)
     assert run("render", path, "-o", tmp_path / "x.wav", "--duration", 8) == 0
     assert 6 < soundfile.info(tmp_path / "x.wav").duration <= 8
 
 
-def test_times_are_given_as_one_says_them(
+def test_times_and_steps_have_two_notations(
     tmp_path: Path, save, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As `locate` prints them, and numbers of steps as captions have them."""
+    """0:08 and 8 are the same time; 13,912 and 13912 are the same step."""
     path = save(NORMS * 1000)
-    for given in ("0:08", "8"):
-        assert (
-            run("render", path, "-o", tmp_path / f"{given}.vtt", "--duration", given) == 0
-        )
+    for time in ("0:08", "8"):
+        assert run("render", path, "-o", tmp_path / f"{time}.vtt", "--duration", time) == 0
     assert (tmp_path / "0:08.vtt").read_text() == (tmp_path / "8.vtt").read_text()
 
-    for given in ("13,912", "13912"):
-        assert run("locate", path, "--step", given, "--duration", "1:00:00") == 0
+    for step in ("13,912", "13912"):
+        assert run("locate", path, "--step", step, "--duration", "1:00:00") == 0
     first, second = capsys.readouterr().out.splitlines()
     assert first == second
     assert first.startswith("step 13,912 is at ")
@@ -84,7 +82,7 @@ def test_times_are_given_as_one_says_them(
 def test_a_sound_is_known_by_what_is_in_it(
     tmp_path: Path, save, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A run may be called run.wav, and a sound anything."""
+    """`gradsound locate` detects a sound by its first bytes, not by the file's name."""
     run_file = save(NORMS, name="run.wav")
     gradsound.render(run_file, tmp_path / "x.wav", speed=2)
     (tmp_path / "x.wav").rename(tmp_path / "sound")
@@ -96,21 +94,21 @@ def test_a_sound_is_known_by_what_is_in_it(
     assert first == second
 
 
-def test_help_says_what_may_be_read(capsys: pytest.CaptureFixture[str]) -> None:
-    """By each command what it can."""
-    said = {}
+def test_help_names_the_kinds_of_input(capsys: pytest.CaptureFixture[str]) -> None:
+    """The help of each command names the kinds of file that it reads."""
+    text = {}
     for command in ("locate", "play", "render"):
         assert run(command, "--help") == 0
-        said[command] = " ".join(capsys.readouterr().out.split())
+        text[command] = " ".join(capsys.readouterr().out.split())
 
-    what = "run.jsonl a run file, or a log of another tool"
-    assert f"{what}, or its WAV file time" in said["locate"]
-    assert f"{what}, or - for standard input options" in said["play"]
-    assert f"{what} other" in said["render"]
+    kinds = "run.jsonl a run file, or a log of another tool"
+    assert f"{kinds}, or its WAV file time" in text["locate"]
+    assert f"{kinds}, or - for standard input options" in text["play"]
+    assert f"{kinds} other" in text["render"]
 
 
 def test_captions_alone(tmp_path: Path, save) -> None:
-    """A text is written much faster than a sound."""
+    """A path that ends in .vtt gets the captions, without a sound."""
     path = save(NORMS)
     assert run("render", path, "-o", tmp_path / "x.vtt") == 0
     assert (tmp_path / "x.vtt").read_text().startswith("WEBVTT\n")
@@ -120,7 +118,7 @@ def test_captions_alone(tmp_path: Path, save) -> None:
 def test_a_legend_is_printed_too(
     tmp_path: Path, save, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With the times at which each is heard."""
+    """`gradsound legend` prints its captions with their times."""
     assert run("legend", save(NORMS), "-o", tmp_path / "x.flac") == 0
     lines = capsys.readouterr().out.splitlines()
 
@@ -138,7 +136,7 @@ WRONG = {
     "render run.jsonl -o x.wav --band =x": "--band must be NAME=GLOB, got '=x'",
     "render run.jsonl -o x.wav --band a=no*": "no layer matches 'no*'",
     "render run.jsonl -o x.wav --band a=layer0 --band b=layer1 --band c=layer2 "
-    "--band d=layer3 --band e=layer4": "nobody can follow more than 4",
+    "--band d=layer3 --band e=layer4": "cannot follow more than 4",
     "render run.jsonl -o x.wav --duration 1": "duration must be 5 s or more, got 1",
     "render run.jsonl -o x.wav --duration nan": "a time is seconds, m:ss or h:mm:ss, got",
     "render run.jsonl -o x.wav --preset scan --band a=*": "'scan' sounds every layer, and",
@@ -148,7 +146,7 @@ WRONG = {
     "render run.jsonl -o no.vtt/x.vtt": "no.vtt/x.vtt: No such file or directory",
     "render run.jsonl -o run.vtt/x.vtt": "run.vtt/x.vtt: Not a directory",
     "legend run.jsonl -o x.mp3": "x.mp3: a sound file ends in .wav, .flac, .ogg",
-    "legend run.jsonl -o x.vtt": "a legend is a sound",
+    "legend run.jsonl -o x.vtt": "a legend is a sound file; end its name in .wav",
     "legend run.jsonl -o run.jsonl": "run.jsonl: is the run itself; write its legend to",
     "legend run.vtt -o run.flac": "run.vtt: is the run itself",
     "legend run.wav -o run.wav": "run.wav: is the run itself",
@@ -160,11 +158,11 @@ WRONG = {
     "render run.wav -o link.wav": "link.wav: is the run itself",
     "render link.jsonl -o ../{folder}/run.wav": "run.wav: is the run itself",
     "legend missing.jsonl -o x.wav": "missing.jsonl: No such file",
-    "locate run.jsonl": "give a time, or --step and its number",
+    "locate run.jsonl": "give either a time, or --step and a number",
     "locate run.jsonl 0:x": "a time is seconds, m:ss or h:mm:ss, got '0:x'",
     "locate none.jsonl 0": "has no steps",
     "locate sound.wav 0 --preset scan --speed 1": (
-        "sound.wav: is as it was rendered; leave out --preset, --speed"
+        "sound.wav: a sound is already rendered; leave out --preset, --speed"
     ),
     "locate sound.wav 0 --layers a --invert": "leave out --invert, --layers",
     "locate sound.wav 0 --duration 9 --band a=*": "leave out --band, --duration",
@@ -179,8 +177,8 @@ WRONG = {
 def test_bad_input_is_one_clear_line(
     tmp_path: Path, save, monkeypatch, capsys: pytest.CaptureFixture[str], line: str
 ) -> None:
-    """On standard error, with status 2, and no file is made or left behind."""
-    wanted = WRONG[line]
+    """Bad input prints one line to standard error, exits with 2 and changes no file."""
+    expected = WRONG[line]
     save(NORMS, name="run.jsonl")
     save([], name="none.jsonl")
     for name in ("run.wav", "run.vtt"):
@@ -193,12 +191,12 @@ def test_bad_input_is_one_clear_line(
     line = line.replace("{folder}", tmp_path.name)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert run(*line.split()) == 2
-    said = capsys.readouterr()
+    printed = capsys.readouterr()
 
-    assert said.out == ""
-    assert said.err.startswith("gradsound: ")
-    assert wanted in said.err
-    assert said.err.count("\n") == 1
+    assert printed.out == ""
+    assert printed.err.startswith("gradsound: ")
+    assert expected in printed.err
+    assert printed.err.count("\n") == 1
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
@@ -212,6 +210,6 @@ def test_bad_input_is_one_clear_line(
     ],
 )
 def test_wrong_usage_is_status_2(capsys: pytest.CaptureFixture[str], line: str) -> None:
-    """What argparse refuses."""
+    """Wrong usage exits with 2 and names the help's command."""
     assert run(*line.split()) == 2
-    assert "--help' tells more" in capsys.readouterr().err
+    assert capsys.readouterr().err.endswith("--help'\n")

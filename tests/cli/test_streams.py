@@ -1,4 +1,4 @@
-"""What the command line does to those who started it: its status, streams and terminal."""
+"""The process of a command: exit status, signals, streams, and the terminal."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ import gradsound
 from gradsound.cli.main import main
 
 COMMAND = [sys.executable, "-m", "gradsound"]
-STEPS = 300_000  # which take several seconds to read
+STEPS = 300_000  # reading them takes several seconds
 FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="no /dev/full")
 
 
 def command(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
-    """The command, as a process; what it said, where it is not sent elsewhere."""
-    ends = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+    """Runs a command as a process; captures its streams unless options redirect them."""
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
     line = [*COMMAND, *map(str, arguments)]
-    return subprocess.run(line, text=True, check=False, **ends)
+    return subprocess.run(line, text=True, check=False, **options)
 
 
 def in_shell(line: str, **names: object) -> subprocess.CompletedProcess[str]:
-    """A line of a shell, in which ``$G`` is the command, with names for the rest."""
+    """Runs a line in sh; ``$G`` is the command, and each name is a variable."""
     environment = os.environ | {"G": " ".join(COMMAND)}
     environment |= {name: str(value) for name, value in names.items()}
     return subprocess.run(
@@ -46,7 +46,7 @@ def in_shell(line: str, **names: object) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def long(tmp_path: Path) -> Path:
-    """A run that takes several seconds to read, and whose last line is torn."""
+    """A run of 300,000 steps with a torn last line."""
     path = tmp_path / "long.jsonl"
     header = {"format": "gradsound-run", "version": "1.2", "layers": ["a"]}
     with path.open("w") as file:
@@ -58,17 +58,17 @@ def long(tmp_path: Path) -> Path:
 
 
 def test_done_is_0_and_bad_input_is_2(tmp_path: Path, save) -> None:
-    """For whoever started the process."""
+    """The process exits with 0 on success and with 2 on bad input."""
     path = save([[1.0]] * 3)
     assert command("render", path, "-o", tmp_path / "x.wav").returncode == 0
     assert command("info", tmp_path / "no").returncode == 2
     assert command("info").returncode == 2
 
 
-def test_a_fault_is_1_and_has_its_traceback(save) -> None:
-    """What is nobody's input must be found, not hidden."""
+def test_a_defect_is_1_and_has_its_traceback(save) -> None:
+    """A defect of gradsound itself prints its traceback and exits with 1."""
     code = (
-        "import sys; from gradsound.cli import info, main; info.lines = None; "
+        "import sys; from gradsound.cli import info, main; info.to_lines = None; "
         "main.main(sys.argv[1:])"
     )
     done = subprocess.run(
@@ -81,25 +81,25 @@ def test_a_fault_is_1_and_has_its_traceback(save) -> None:
     assert "TypeError" in done.stderr
 
 
-@pytest.mark.parametrize(("ends", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_render_that_is_ended_leaves_nothing(
-    tmp_path: Path, save, ends: signal.Signals, status: int
+@pytest.mark.parametrize(("kind", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_an_interrupted_render_leaves_no_file(
+    tmp_path: Path, save, kind: signal.Signals, status: int
 ) -> None:
-    """SIGTERM, as schedulers send it, and Ctrl-C: both clear up first, in silence."""
+    """SIGTERM and Ctrl-C remove the unfinished file, print nothing and set the status."""
     path = save([[1.0] * 50] * 3000)
     line = [*COMMAND, "render", path, "-o", tmp_path / "x.wav"]
     with subprocess.Popen(line, stderr=subprocess.PIPE) as process:
         while not list(tmp_path.glob("*.part")):
             assert process.poll() is None
-        process.send_signal(ends)
-        said = process.stderr.read()
+        process.send_signal(kind)
+        errors = process.stderr.read()
 
-    assert (process.returncode, said) == (status, b"")
-    assert [found.name for found in tmp_path.iterdir()] == ["run.jsonl"]
+    assert (process.returncode, errors) == (status, b"")
+    assert [file.name for file in tmp_path.iterdir()] == ["run.jsonl"]
 
 
-def test_output_that_nobody_reads_is_no_error(save) -> None:
-    """A reader that has seen enough, such as head, gets no traceback into its terminal."""
+def test_a_closed_pipe_is_no_error(save) -> None:
+    """If the reader of the output stops early, as head does, the command exits with 0."""
     path = save([[1.0] * 20_000], layers=tuple(f"layer{k}" for k in range(20_000)))
     for options in ([], ["--json"]):
         with subprocess.Popen(
@@ -109,9 +109,9 @@ def test_output_that_nobody_reads_is_no_error(save) -> None:
         ) as process:
             process.stdout.read(10)
             process.stdout.close()
-            said = process.stderr.read()
+            errors = process.stderr.read()
 
-        assert (process.returncode, said) == (0, b"")
+        assert (process.returncode, errors) == (0, b"")
 
 
 WRITES = ("info {run}", "info {run} --json", "--help", "render --help", "--version")
@@ -121,7 +121,7 @@ WRITES += ("voices", "locate {run} 0", "completion bash")
 @needs_full
 @pytest.mark.parametrize("line", WRITES)
 def test_output_that_cannot_be_written_is_an_error(save, line: str) -> None:
-    """Because a disk is full, or a shell closed it."""
+    """A full disk and a closed standard output exit with 2 and one line."""
     words = line.format(run=save([[1.0]] * 3)).split()
     with FULL.open("w") as full:
         done = command(*words, stdout=full)
@@ -134,59 +134,60 @@ def test_output_that_cannot_be_written_is_an_error(save, line: str) -> None:
 
 
 @needs_full
-def test_complaints_that_cannot_be_written_change_nothing(tmp_path: Path, save) -> None:
-    """The status is the same, and a sound is written."""
-    for ends in ("2>&-", "2>/dev/full", ">&- 2>&- <&-"):
-        done = in_shell(f"$G info missing {ends}")
+def test_errors_that_cannot_be_written_change_nothing(tmp_path: Path, save) -> None:
+    """Without standard error, the status is the same and the sound is written."""
+    for redirection in ("2>&-", "2>/dev/full", ">&- 2>&- <&-"):
+        done = in_shell(f"$G info missing {redirection}")
         assert (done.returncode, done.stdout, done.stderr) == (2, "", "")
-        assert in_shell(f"$G frobnicate {ends}").returncode == 2
+        assert in_shell(f"$G frobnicate {redirection}").returncode == 2
 
         out = tmp_path / "x.wav"
-        done = in_shell(f'$G render "$RUN" -o "$OUT" {ends}', RUN=save([[1.0]]), OUT=out)
+        line = f'$G render "$RUN" -o "$OUT" {redirection}'
+        done = in_shell(line, RUN=save([[1.0]]), OUT=out)
         assert done.returncode == 0
         out.unlink()
 
 
-def as_shown(written: str) -> list[str]:
-    """The lines that a terminal has then, which knows no escape codes."""
-    lines, place = [""], 0
+def screen_lines(written: str) -> list[str]:
+    """Returns the lines on the screen of a terminal without escape codes."""
+    lines, column = [""], 0
     for character in written.replace("\r\n", "\n"):
         if character == "\n":
             lines.append("")
-            place = 0
+            column = 0
         elif character in "\r\b":
-            place = 0 if character == "\r" else place - 1
+            column = 0 if character == "\r" else column - 1
         else:
             assert character.isprintable(), repr(character)
-            line = lines[-1].ljust(place)
-            lines[-1] = line[:place] + character + line[place + 1 :]
-            place += 1
+            line = lines[-1].ljust(column)
+            lines[-1] = line[:column] + character + line[column + 1 :]
+            column += 1
     return [line.rstrip() for line in lines]
 
 
 def in_terminal(*arguments: object, **names: str) -> tuple[str, str, int]:
-    """What it printed, what it wrote to a terminal as standard error, and its status."""
-    ours, theirs = pty.openpty()
+    """Returns standard output, the terminal's text as standard error, and the status."""
+    test_end, command_end = pty.openpty()
     line = [*COMMAND, *map(str, arguments)]
     with subprocess.Popen(
-        line, stdout=subprocess.PIPE, stderr=theirs, env=os.environ | names
+        line, stdout=subprocess.PIPE, stderr=command_end, env=os.environ | names
     ) as process:
-        os.close(theirs)
+        os.close(command_end)
         written = b""
         while True:
             try:
-                select.select([ours], [], [])
-                written += os.read(ours, 4096)
-            except OSError:  # the other end is closed
+                select.select([test_end], [], [])
+                written += os.read(test_end, 4096)
+            except OSError:  # the command has closed its end
                 break
         out = process.stdout.read()
-    os.close(ours)
+    os.close(test_end)
     return out.decode(), written.decode(), process.returncode
 
 
 @pytest.mark.parametrize("line", ["info {run}", "render {run} -o {folder}/x.vtt"])
 def test_progress_is_shown_in_a_terminal(tmp_path: Path, long: Path, line: str) -> None:
-    """How many steps of how many, and for how long; gone when done. Warnings stay."""
+    """A terminal shows steps read, their total and the time; at the end only warnings."""
     words = line.format(run=long, folder=tmp_path).split()
     out, written, status = in_terminal(*words)
     warning = (
@@ -194,17 +195,17 @@ def test_progress_is_shown_in_a_terminal(tmp_path: Path, long: Path, line: str) 
     )
 
     assert status == 0
-    seen = re.findall(r"([\d,]+) of 300,000 steps, 0:0\d", written)
-    counts = [int(count.replace(",", "")) for count in seen]
-    assert len(counts) > 5  # not once, when all is over
+    updates = re.findall(r"([\d,]+) of 300,000 steps, 0:0\d", written)
+    counts = [int(count.replace(",", "")) for count in updates]
+    assert len(counts) > 5  # throughout the reading, not once at its end
     assert counts == sorted(counts)
-    assert as_shown(written) == [warning, ""]
+    assert screen_lines(written) == [warning, ""]
     assert "of 300,000" not in out
     assert "\x1b" not in written
 
 
 def test_progress_is_in_no_pipe(long: Path) -> None:
-    """Nor in a file."""
+    """A pipe gets no progress, only warnings."""
     done = command("info", long)
     assert done.stderr.count("\n") == 1
     assert "torn" in done.stderr
@@ -212,46 +213,46 @@ def test_progress_is_in_no_pipe(long: Path) -> None:
     assert "\r" not in done.stdout + done.stderr
 
 
-def test_what_is_done_at_once_needs_no_progress(save) -> None:
-    """Under a second, nothing is shown."""
+def test_a_short_command_shows_no_progress(save) -> None:
+    """A command that takes under a second shows no progress."""
     assert in_terminal("info", save([[1.0]]))[1:] == ("", 0)
 
 
 def test_an_error_ends_progress(long: Path) -> None:
-    """Its line is on its own."""
+    """An error erases the progress and stands on a line of its own."""
     with long.open("a") as file:
         file.write("}\n")
     _, written, status = in_terminal("info", long)
 
     assert status == 2
     assert "steps, 0:0" in written
-    (shown, rest) = as_shown(written)
-    assert shown.startswith(f"gradsound: {long}, line {STEPS + 2}: ")
-    assert rest == ""
+    (error, last) = screen_lines(written)
+    assert error.startswith(f"gradsound: {long}, line {STEPS + 2}: ")
+    assert last == ""
 
 
 @pytest.mark.usefixtures("server")
 @pytest.mark.parametrize("preset", ["notes", "perone2019"])
 def test_captions_of_play_stay(save, preset: str) -> None:
-    """Above the line that changes, as they are in the file of captions, to the last."""
+    """`gradsound play` prints every caption of the WebVTT file above the status line."""
     norms = [[1.0, 2.0]] * 30
     norms[10] = norms[11] = [np.nan, 1.0]
     path = save(norms)
     gradsound.render(path, path.with_suffix(".vtt"), preset=preset)
     cues = path.with_suffix(".vtt").read_text().split("\n\n")[1:]
-    told = [line for cue in cues for line in cue.strip().split("\n")[2:]]
+    captions = [line for cue in cues for line in cue.strip().split("\n")[2:]]
     _, written, status = in_terminal("play", path, "--preset", preset)
-    *shown, rest = as_shown(written)
+    *lines, last = screen_lines(written)
 
     assert status == 0
-    assert len(told) == 3
-    assert [line.partition(" ")[2] for line in shown] == told
+    assert len(captions) == 3
+    assert [line.partition(" ")[2] for line in lines] == captions
     assert "step 29  volume 100%" in written
-    assert rest == ""
+    assert last == ""
 
 
 def test_there_are_no_colours(tmp_path: Path, save) -> None:
-    """No escape code, in a pipe or in a terminal, whatever the terminal can."""
+    """No command prints an escape code, in a pipe or in any terminal."""
     path = save([[1.0]] * 3)
     (tmp_path / "x").mkdir()
     lines = [
@@ -271,8 +272,8 @@ def test_there_are_no_colours(tmp_path: Path, save) -> None:
         assert "\x1b" not in "".join(in_terminal("info", "missing", **names)[:2])
 
 
-# Where a file is to be written, and what is said. The folder is made by the test.
-PLACES = {
+# By the command: the error of a path that it cannot write or read.
+CLOSED_PATHS = {
     "render run.jsonl -o no/x.wav": "no/x.wav: No such file or directory",
     "render run.jsonl -o file/x.wav": "file/x.wav: Not a directory",
     "plot run.jsonl -o folder.png": "folder.png: Is a directory",
@@ -288,9 +289,9 @@ PLACES = {
 @pytest.mark.skipif(
     os.getuid() == 0 and not hasattr(os, "setresuid"), reason="needs a user"
 )
-@pytest.mark.parametrize("line", PLACES)
-def test_places_that_are_closed(tmp_path: Path, save, line: str) -> None:
-    """One line each, and nothing is left there."""
+@pytest.mark.parametrize("line", CLOSED_PATHS)
+def test_closed_paths(tmp_path: Path, save, line: str) -> None:
+    """A path without permission, or in a file, exits with 2 and one line."""
     secret = save([[1.0]], name="secret.jsonl")
     save([[1.0]] * 3)
     (tmp_path / "file").touch()
@@ -298,22 +299,22 @@ def test_places_that_are_closed(tmp_path: Path, save, line: str) -> None:
         (tmp_path / name).mkdir()
     secret.chmod(0)
     (tmp_path / "locked").chmod(0o500)
-    # Nothing is closed to root, but to one without these rights.
-    plain = "setpriv --bounding-set -dac_override,-dac_read_search --"
-    before = plain.split() if os.getuid() == 0 else []
+    # Root may open any path, unless it gives up these two capabilities.
+    setpriv = "setpriv --bounding-set -dac_override,-dac_read_search --"
+    prefix = setpriv.split() if os.getuid() == 0 else []
     done = subprocess.run(
-        [*before, *COMMAND, *line.split()],
+        [*prefix, *COMMAND, *line.split()],
         capture_output=True,
         text=True,
         check=False,
         cwd=tmp_path,
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"gradsound: {PLACES[line]}\n"
+    assert done.stderr == f"gradsound: {CLOSED_PATHS[line]}\n"
 
 
 def test_a_file_that_is_read_only_is_replaced(tmp_path: Path, save) -> None:
-    """As mv and other tools that write beside do: it is the folder that says no."""
+    """A command replaces a read-only file, as mv does: the folder's permission counts."""
     path = save([[1.0]] * 3)
     (tmp_path / "x.wav").write_text("old")
     (tmp_path / "x.wav").chmod(0o400)
@@ -324,8 +325,8 @@ def test_a_file_that_is_read_only_is_replaced(tmp_path: Path, save) -> None:
     assert (tmp_path / "x.wav").read_bytes()[:4] == b"RIFF"
 
 
-def test_names_may_be_any(tmp_path: Path, save) -> None:
-    """Of other alphabets, or with spaces; of bytes that are no text, for what reads."""
+def test_file_names_may_be_any(tmp_path: Path, save) -> None:
+    """Names may have spaces, other alphabets, a dash; that of an input, invalid UTF-8."""
     for name in ("Übung 実験.jsonl", "-x.jsonl"):
         path = save([[1.0]] * 3, name=name)
         out = path.with_suffix(".wav")

@@ -1,4 +1,4 @@
-"""A real browser for tests: the Chromium that is installed, driven by Playwright."""
+"""A real browser for tests: the installed Chromium, driven by Playwright."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _OPTIONS = (
-    "--no-sandbox",  # which root has none of
+    "--no-sandbox",  # the sandbox refuses to run as root
     "--disable-gpu",
-    # Nothing but what a test serves is asked for.
+    # Chromium requests nothing but what a test serves.
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-quic",
@@ -27,17 +27,17 @@ _OPTIONS = (
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A Chromium of its own, which is heard where there is a sound server.
+    """Starts a Chromium, which plays on the sound server if the environment names one.
 
-    Where there is none, or no Playwright, the test is skipped.
+    Skips the test if Chromium or Playwright is not installed.
     """
     playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    found = next(filter(None, map(shutil.which, _NAMES)), None)
-    if found is None:
-        pytest.skip("there is no Chromium")
+    path = next(filter(None, map(shutil.which, _NAMES)), None)
+    if path is None:
+        pytest.skip("Chromium is not installed")
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(
-            executable_path=found, args=[*_OPTIONS], ignore_default_args=["--mute-audio"]
+            executable_path=path, args=[*_OPTIONS], ignore_default_args=["--mute-audio"]
         )
         yield browser
         browser.close()

@@ -1,15 +1,21 @@
-"""Logs of other tools, written by these tools where they can run here."""
+"""Makes logs of other tools, with these tools where they are installed."""
 
 from __future__ import annotations
 
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-# The shape of published files: float16 overflowed, and the loss of NaN is logged as 0.
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+# In the form of published files: float16 overflows, and Trainer logs a NaN loss as 0.
 PUBLISHED = """{
   "best_metric": null,
   "epoch": 1.0,
@@ -68,7 +74,7 @@ PUBLISHED = """{
 
 
 def write_events(folder: Path, steps: range, factor: float = 1.0) -> None:
-    """Event files as torch writes them."""
+    """Writes an event file with torch."""
     writer = pytest.importorskip("torch.utils.tensorboard").SummaryWriter(str(folder))
     for step in steps:
         writer.add_scalar("grad_norm/fc1", factor / (step + 1), step)
@@ -104,7 +110,7 @@ with wandb.init(mode="offline", dir=sys.argv[2], settings=settings) as run:
 
 @pytest.fixture(scope="module")
 def wandb_runs(tmp_path_factory) -> tuple[Path, Path]:
-    """Two folders where W&B wrote a run, offline."""
+    """Returns two folders, each with an offline run of W&B."""
     pytest.importorskip("wandb")
     folders = tmp_path_factory.mktemp("long"), tmp_path_factory.mktemp("trainer")
     subprocess.run([sys.executable, "-c", WANDB, *map(str, folders)], check=True)
@@ -112,7 +118,7 @@ def wandb_runs(tmp_path_factory) -> tuple[Path, Path]:
 
 
 def mlflow_run(folder: Path) -> Path:
-    """A run as MLflow's file store lays it out."""
+    """Writes a run in the layout of MLflow's file store; returns its folder."""
     run = folder / "mlruns" / "0" / "2d5e4c9ab8f04c1e8f3a5b6c7d8e9f00"
     (run / "metrics" / "grad_norm").mkdir(parents=True)
     (run / "meta.yaml").write_text("run_id: 2d5e4c9ab8f04c1e8f3a5b6c7d8e9f00\n")
@@ -123,3 +129,47 @@ def mlflow_run(folder: Path) -> Path:
         )
     (run / "metrics" / "loss").write_text("1700000000100 nan 0\n1700000002000 0.5 4 d x\n")
     return run
+
+
+def _varint(number: int) -> bytes:
+    """Encodes a number of a protocol buffer."""
+    parts = bytearray()
+    while number > 0x7F:
+        parts.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*parts, number])
+
+
+def _field(number: int, data: bytes) -> bytes:
+    """Encodes a field of bytes of a protocol buffer."""
+    return _varint(number << 3 | 2) + _varint(len(data)) + data
+
+
+def wandb_entry(items: Mapping[str, str], step: int) -> bytes:
+    """Encodes a record of W&B's history, with JSON texts by name."""
+    encoded = b"".join(
+        _field(1, _field(2, name.encode()) + _field(16, text.encode()))
+        for name, text in items.items()
+    )
+    return _field(2, encoded + _field(2, b"\x08" + _varint(step)))
+
+
+def wandb_file(records: Iterable[bytes]) -> bytes:
+    """Returns a run file of W&B: blocks of 32 KiB, in which records are cut into pieces."""
+    block, head = 1 << 15, 7  # bytes
+    data = bytearray(b":W&B\xe1\xbe\0")
+    for record in records:
+        rest, kind = record, 1  # 1 is a whole record; 2, 3, 4 its first, middle, last piece
+        while rest:
+            left = block - len(data) % block
+            if left < head:
+                data += bytes(left)
+                continue
+            piece, rest = rest[: left - head], rest[left - head :]
+            if rest:
+                kind = 2 if kind == 1 else 3
+            elif kind != 1:
+                kind = 4
+            check = zlib.crc32(piece, zlib.crc32(bytes([kind])))
+            data += struct.pack("<IHB", check, len(piece), kind) + piece
+    return bytes(data)

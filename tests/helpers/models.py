@@ -1,4 +1,4 @@
-"""Models and loops that tests train."""
+"""Small models, and a training loop, for tests."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from torch import nn
 
 
 def small() -> nn.Module:
-    """Two layers around an activation, seeded."""
+    """Returns two linear layers around a ReLU, with seeded weights."""
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(3, 4), nn.ReLU(inplace=True), nn.Linear(4, 1))
 
 
 class Tied(nn.Module):
-    """Embedding and head share their weight; one layer is frozen, one has a scale."""
+    """A model with a shared weight, a frozen layer, and a parameter of its own."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,7 +40,14 @@ def train(
     *,
     before_step: Callable[[], object] = lambda: None,
 ) -> None:
-    """An ordinary loop on data of its own."""
+    """Trains with an ordinary loop on seeded data.
+
+    Args:
+        model: The model.
+        optimizer: Its optimizer.
+        steps: Number of steps.
+        before_step: Called between the backward pass and the step.
+    """
     data = torch.Generator().manual_seed(1)
     for _ in range(steps):
         optimizer.zero_grad()
@@ -50,17 +57,17 @@ def train(
 
 
 def loss_of(model: nn.Module, data: torch.Generator) -> torch.Tensor:
-    """The loss on the next batch."""
+    """Returns the loss on the next random batch."""
     x = 3 * torch.rand(8, 3, generator=data)
     return model(x).square().mean()
 
 
 def true_norm(module: nn.Module) -> float:
-    """The L2 norm of all gradients of a module as one vector, in float64."""
+    """Returns the L2 norm of all gradients of a module as one vector, in float64."""
     grads = [p.grad.flatten().double() for p in module.parameters() if p.grad is not None]
     return torch.cat(grads).norm().item()
 
 
 def sgd(model: nn.Module, **changes: object) -> torch.optim.Optimizer:
-    """Plain gradient descent."""
+    """Returns an SGD optimizer with learning rate 0.01."""
     return torch.optim.SGD(model.parameters(), lr=0.01, **changes)

@@ -1,6 +1,9 @@
-"""What hears models in tests."""
+"""Monitors of models in tests, and the steps that they emit."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,54 +11,84 @@ import torch
 from helpers.models import sgd, small
 from torch import nn
 
-from gradsound.measure.hooks.install import monitor
+from gradsound.measure.hooks import install
+from gradsound.measure.hooks.install import install_monitor
+from gradsound.measure.hooks.parts import MonitorParts
 from gradsound.measure.layers import find_layers
+from gradsound.measure.norms.per_layer import LocalNorms
 from gradsound.runs.model import Step
 
 BOTH = pytest.mark.parametrize("with_optimizer", [True, False])
 
 
-_open = []
+_open_monitors = []
 
 
 def close_all() -> None:
-    """Closes what a test left open: the hooks of some are global."""
-    while _open:
-        _open.pop().close()
+    """Closes the monitors of a test, because some of their hooks are global."""
+    while _open_monitors:
+        _open_monitors.pop().close()
+
+
+def attach_with_parts(monkeypatch: pytest.MonkeyPatch, parts: MonitorParts) -> None:
+    """Makes gradsound.attach() install monitors with other parts."""
+    monkeypatch.setattr(install, "install_monitor", partial(install_monitor, parts=parts))
 
 
 class StepCollector:
-    """Keeps what a tap emits."""
+    """Keeps the steps that a monitor emits.
+
+    Args:
+        model: The model to measure.
+        optimizer: As for gradsound.attach().
+        scaler: As for gradsound.attach().
+        emit: Receives the steps instead, if given.
+        **options: Options of install_monitor().
+    """
 
     def __init__(
         self,
         model: nn.Module,
         optimizer: torch.optim.Optimizer | None = None,
         scaler: torch.amp.GradScaler | None = None,
+        emit: Callable[[Sequence[Step]], None] | None = None,
         **options: object,
     ) -> None:
-        self._steps = []
+        self.emitted = []
         self.layers = find_layers(model, optimizer, None)
-        self.monitor = monitor(
-            model, self.layers, optimizer, self._steps.extend, scaler=scaler, **options
+        emit = self.emitted.extend if emit is None else emit
+        self.monitor = install_monitor(
+            model, self.layers, optimizer, emit, scaler=scaler, **options
         )
-        _open.append(self.monitor)
+        _open_monitors.append(self.monitor)
 
     @property
     def steps(self) -> list[Step]:
-        """What was emitted until now."""
+        """All steps so far; waits for those that the monitor has not emitted."""
         self.monitor.flush()
-        return self._steps
+        return self.emitted
 
     @property
     def norms(self) -> list[np.ndarray]:
-        """Of the layers, a row a step."""
+        """Norms of the layers, one row a step."""
         return [step.norms for step in self.steps]
 
     @property
     def absent(self) -> list[list[bool]]:
-        """Which layers had no gradient, a row a step."""
+        """Which layers had no gradient, one row a step."""
         return [step.absent.tolist() for step in self.steps]
+
+
+class FailingNorms:
+    """A constructor of LocalNorms that raises an exception once `fails` is set."""
+
+    fails = False
+
+    def __call__(self, *args: object) -> LocalNorms:
+        """Makes LocalNorms or raises ZeroDivisionError."""
+        if self.fails:
+            raise ZeroDivisionError
+        return LocalNorms(*args)
 
 
 def collector_for(
@@ -64,14 +97,14 @@ def collector_for(
     with_optimizer: bool,
     **options: object,
 ) -> StepCollector:
-    """An ear for the optimizer, or for whatever trains the model."""
+    """Returns a collector on the optimizer, or on the model alone."""
     return StepCollector(model, optimizer if with_optimizer else None, **options)
 
 
 def small_collector(
-    with_optimizer: bool,
+    with_optimizer: bool, **options: object
 ) -> tuple[nn.Module, torch.optim.Optimizer, StepCollector]:
-    """A small model, its optimizer, and an ear for them."""
+    """Returns a small model, its optimizer, and a collector of its steps."""
     model = small()
     optimizer = sgd(model)
-    return model, optimizer, collector_for(model, optimizer, with_optimizer)
+    return model, optimizer, collector_for(model, optimizer, with_optimizer, **options)

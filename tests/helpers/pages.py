@@ -1,4 +1,4 @@
-"""A page as a test sees it: what is served, and what its socket is told."""
+"""A page without a browser, as a WebSocket client, and the command that serves it."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 GRADSOUND = [sys.executable, "-m", "gradsound"]
+# Written down again rather than imported: the tests check the format of docs/web.md.
 EVENTS = np.dtype("<f8, <u4, <u2, <i2, <u4, <u4, <u4, <i4, <u4, (2,)<f4, (2,)<f4, (3,2)<f4")
 EVENTS.names = (
-    *("first", "count", "voice", "line", "slot", "phase", "step", "glide", "fade"),
+    *("first", "count", "voice", "track", "slot", "phase", "increment", "glide", "fade"),
     *("gain", "pan", "controls"),
 )
 _HEAD = struct.Struct("<IIddII")
+_COLUMNS_HEAD = struct.Struct("<II")
 
 
 class Events:
-    """A message of notes."""
+    """A message of note events."""
 
     def __init__(self, message: bytes) -> None:
         _, count, self.now, self.begin, self.first, self.last = _HEAD.unpack_from(message)
@@ -42,92 +44,96 @@ class Column:
 
 
 class Page:
-    """A socket, and what it was told so far.
+    """A WebSocket to the server, and the messages received so far.
 
     Args:
-        url: The page's.
-        since: Number of the last step that it has.
-        parse: What reads a message in words.
+        url: Address of the page.
+        since: Number of the last step that the page claims to have.
+        decode: Decodes a text message.
+        options: Passed to `websockets.sync.client.connect`.
     """
 
     def __init__(
         self,
         url: str,
         since: int | None = None,
-        parse: Callable[[str], dict] = json.loads,
+        decode: Callable[[str], dict] = json.loads,
         **options: object,
     ) -> None:
-        self._parse = parse
+        self._decode = decode
         self.origin = "http://" + urlsplit(url).netloc
         address = url.replace("http://", "ws://") + "socket"
         address += "" if since is None else f"?since={since}"
-        self._opened = connect(address, **{"origin": self.origin, **options})
-        self.socket = self._opened.__enter__()
-        self.told: list[dict] = []
+        self._connection = connect(address, **{"origin": self.origin, **options})
+        self.socket = self._connection.__enter__()
+        self.messages: list[dict] = []
         self.columns: list[Column] = []
         self.events: list[Events] = []
-        self.hello = self.next()
+        self.hello = self.receive()
 
-    def next(self, seconds: float = 10) -> dict | None:
-        """Takes the next message; what it says, if it is in words."""
-        message = self.socket.recv(seconds)
-        if isinstance(message, str):
-            said = self._parse(message)
-            if said["kind"] != "alive":
-                self.told.append(said)
-            return said
-        kind, count = struct.unpack_from("<II", message)
+    def receive(self, seconds: float = 10) -> dict | None:
+        """Receives a message; returns it if it is a text message."""
+        data = self.socket.recv(seconds)
+        if isinstance(data, str):
+            message = self._decode(data)
+            if message["kind"] != "alive":
+                self.messages.append(message)
+            return message
+        kind, count = _COLUMNS_HEAD.unpack_from(data)
         if kind == 1:
-            self.events.append(Events(message))
+            self.events.append(Events(data))
         else:
             layers = len(self.hello["layers"])
             record = np.dtype(f"<f8, <u4, <u4, ({layers},)<f4")
-            made = np.frombuffer(message, record, count, 8)
-            assert len(message) == 8 + made.nbytes
-            self.columns += map(Column, made)
+            columns = np.frombuffer(data, record, count, _COLUMNS_HEAD.size)
+            assert len(data) == _COLUMNS_HEAD.size + columns.nbytes
+            self.columns += map(Column, columns)
         return None
 
-    def waiting(self) -> Iterator[str | bytes]:
-        """Yields the messages that are there already, as they came."""
+    def receive_raw(self) -> Iterator[str | bytes]:
+        """Yields the messages that have arrived, undecoded."""
         with suppress(TimeoutError):
             while True:
                 yield self.socket.recv(0)
 
-    def until(self, done, otherwise: str) -> None:
-        """Takes messages until something is so."""
-        while not done():
+    def receive_until(self, condition: Callable[[], object], failure: str) -> None:
+        """Receives messages until a condition holds."""
+        while not condition():
             try:
-                self.next()
+                self.receive()
             except TimeoutError:
-                raise AssertionError(otherwise) from None
+                raise AssertionError(failure) from None
 
-    def say(self, **message: object) -> None:
+    def send(self, **message: object) -> None:
+        """Sends a message."""
         self.socket.send(json.dumps(message))
 
-    def end(self) -> int:
-        """Takes messages until the socket is closed; with which code."""
+    def receive_close(self) -> int:
+        """Receives messages until the server closes the WebSocket; returns its code."""
         try:
             while True:
-                self.next()
+                self.receive()
         except ConnectionClosed as closed:
             self.close()
             return (closed.rcvd or closed.sent).code
 
     def close(self) -> None:
-        """Goes."""
-        self._opened.__exit__(None, None, None)
+        """Closes the WebSocket."""
+        self._connection.__exit__(None, None, None)
 
     def kinds(self) -> list[str]:
-        return [message["kind"] for message in self.told]
+        """Returns the kinds of all text messages."""
+        return [message["kind"] for message in self.messages]
 
     def captions(self) -> list[str]:
-        return [one["text"] for one in self.told if one["kind"] == "caption"]
+        """Returns the texts of all captions."""
+        return [one["text"] for one in self.messages if one["kind"] == "caption"]
 
 
 def get(
     url: str, path: str = "", method: str = "GET", **headers: str | None
 ) -> tuple[int, str, dict]:
-    """What is answered: its status, text and headers. Headers of None are left out."""
+    """Requests a path; returns status, text and headers. Leaves out headers of None."""
     address = urlsplit(url)
     connection = HTTPConnection(address.hostname, address.port, timeout=10)
     sent = {"Host": address.netloc, **headers}
@@ -143,24 +149,24 @@ def get(
 
 
 @contextmanager
-def served(*arguments: object, first: bytes = b"", warns: str = "") -> Iterator[tuple]:
-    """`gradsound serve`: the address that it prints, and the process.
+def served(*arguments: object, stdin: bytes = b"", warning: str = "") -> Iterator[tuple]:
+    """Runs `gradsound serve`; yields the page's address and the process.
 
     Args:
-        arguments: Of the command.
-        first: What it is given to begin with.
-        warns: What it warns of; of nothing, if empty.
+        arguments: Arguments of the command.
+        stdin: First data on its standard input, which stays open.
+        warning: A part of its only warning; empty if it must not warn.
     """
     command = [*GRADSOUND, "serve", *map(str, arguments)]
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     with subprocess.Popen(command, **pipes) as process:
         try:
-            process.stdin.write(first)
+            process.stdin.write(stdin)
             process.stdin.flush()
-            said = process.stdout.readline().decode() + process.stdout.readline().decode()
-            if not said:
+            output = process.stdout.readline().decode() + process.stdout.readline().decode()
+            if not output:
                 raise AssertionError(process.stderr.read().decode())
-            yield re.search(r"http://\S+/", said)[0], process
+            yield re.search(r"http://\S+/", output)[0], process
         finally:
             process.terminate()
             try:
@@ -168,5 +174,5 @@ def served(*arguments: object, first: bytes = b"", warns: str = "") -> Iterator[
             except subprocess.TimeoutExpired:
                 process.kill()
                 raise
-        said = process.stderr.read().decode()
-        assert warns in said if warns else not said, said
+        stderr = process.stderr.read().decode()
+        assert warning in stderr if warning else not stderr, stderr

@@ -1,4 +1,4 @@
-"""Processes that tests start: waiting for them, and finding those left over."""
+"""Processes that a test starts: waits for a condition, lists those still running."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-MARK = "GRADSOUND_TEST"  # in the environment of whatever a test starts
+MARK = "GRADSOUND_TEST"  # environment variable that marks every process of a test
 
 
 def until(done: Callable[[], object], otherwise: str, seconds: float = 15) -> None:
-    """Waits until something is so."""
+    """Waits until a condition holds; fails with a message after some seconds."""
     deadline = time.monotonic() + seconds
     while not done():
         assert time.monotonic() < deadline, otherwise
@@ -19,23 +19,23 @@ def until(done: Callable[[], object], otherwise: str, seconds: float = 15) -> No
 
 
 def processes(name: str = "gradsound") -> list[int]:
-    """Processes of this test whose command has that in it, ended ones not."""
-    found = []
+    """Returns the running processes of this test whose command line contains a name."""
+    pids = []
     mark = f"{MARK}={os.environ[MARK]}".encode()
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            ours = mark in (folder / "environ").read_bytes()
+            marked = mark in (folder / "environ").read_bytes()
             command = (folder / "cmdline").read_bytes().decode(errors="replace")
         except OSError:
             continue
-        if ours and name in command and int(folder.name) != os.getpid():
-            found.append(int(folder.name))
-    return found
+        if marked and name in command and int(folder.name) != os.getpid():
+            pids.append(int(folder.name))
+    return pids
 
 
 def zombies() -> list[int]:
-    """Children of this process that ended and were not waited for."""
-    found = []
+    """Returns the children of this process that ended and that it has not waited for."""
+    pids = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             _, rest = (folder / "stat").read_text().rsplit(")", 1)
@@ -43,5 +43,5 @@ def zombies() -> list[int]:
             continue
         state, parent = rest.split()[:2]
         if state == "Z" and int(parent) == os.getpid():
-            found.append(int(folder.name))
-    return found
+            pids.append(int(folder.name))
+    return pids

@@ -1,4 +1,4 @@
-"""Runs made of norms, for tests."""
+"""Makes runs from plain lists of norms."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def make_run(
     layers: tuple[str, ...] | None = None,
     comment: str = "",
 ) -> Run:
-    """A run from its norms, a row a step; None where a layer has no gradient."""
+    """Returns a run with one step for each row of norms; None makes a layer absent."""
     names = layers or tuple(f"layer{k}" for k in range(len(norms[0]) if norms else 2))
     header = Header(
         layers=names,

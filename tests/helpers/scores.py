@@ -1,4 +1,4 @@
-"""Scores for tests: notes by the names of what is not usual of them."""
+"""Scores for tests: single notes, whole runs, and a preset of plain numbers."""
 
 from dataclasses import replace
 
@@ -16,8 +16,8 @@ from gradsound.synth.score import NOTE, Score
 from gradsound.synth.voices.builtin import Voice, find_voice
 from gradsound.synth.voices.program import CONTROLS
 
-END = round(44_100 * ALARM_SOUNDS["end"].duration)  # frames that tell that a run is over
-# One after the other, on one channel, at the pitches and levels that numbers say.
+END = round(44_100 * ALARM_SOUNDS["end"].duration)  # frames of the end alarm
+# Bands in turn on one channel, so that each pitch and level follows from one field.
 PLAIN = replace(
     PRESETS["notes"],
     pitch=LogPitch(anchor=440.0, semitones=12.0, lowest=65.4, highest=2093.0),
@@ -31,15 +31,15 @@ PLAIN = replace(
 
 
 def note(hertz: float | tuple[float, float], **changes: object) -> np.ndarray:
-    """One note: a second at level 1/3 with edges of 2 ms, but for what is given."""
-    made = np.zeros(1, NOTE)
-    given = {"duration": 1.0, "level": 1 / 3, "fade": 0.002, "hertz": hertz} | changes
-    for name, value in given.items():
+    """Returns one note: 1 s at level 1/3 with fades of 2 ms, except for the changes."""
+    notes = np.zeros(1, NOTE)
+    fields = {"duration": 1.0, "level": 1 / 3, "fade": 0.002, "hertz": hertz} | changes
+    for name, value in fields.items():
         field = (
-            made["controls"][:, CONTROLS.index(name)] if name in CONTROLS else made[name]
+            notes["controls"][:, CONTROLS.index(name)] if name in CONTROLS else notes[name]
         )
         field[:] = value
-    return made
+    return notes
 
 
 def score(
@@ -48,36 +48,42 @@ def score(
     voice: Voice = "sine",
     others: tuple[Voice, ...] = (),
 ) -> Score:
-    """A step of some notes."""
+    """Returns the score of one step with some notes."""
     voices = tuple(map(find_voice, (voice, *others)))
-    together = np.concatenate([np.zeros(0, NOTE), *notes])
-    return Score(voices, together, np.array([duration]))
+    return Score(voices, np.concatenate([np.zeros(0, NOTE), *notes]), np.array([duration]))
 
 
-def moments(run: Run, preset: Preset) -> list[Moment]:
-    """The steps of a run as they are looked at."""
+def make_moments(run: Run, preset: Preset) -> list[Moment]:
+    """Returns the steps of a run with their alarms."""
     steps = [*run.steps]
-    alarms = RunDetector(run.header.layers, preset.thresholds).look(steps)
-    return [Moment(step.number, step, found) for step, found in zip(steps, alarms)]
+    alarms = RunDetector(run.header.layers, preset.thresholds).detect(steps)
+    return [
+        Moment(step.number, step, its_alarms) for step, its_alarms in zip(steps, alarms)
+    ]
 
 
-def composed(run: Run, preset: Preset) -> Score:
-    """The score of a whole run, without its end."""
-    composer, made = Composer(run.header.layers, preset), moments(run, preset)
-    durations = composer.layout.duration * composer.longer(made)
-    begins = np.add.accumulate([0.0, *durations])[:-1]
-    return composer.compose(made, begins, durations)
+def compose(composer: Composer, moments: list[Moment], begin: float) -> Score:
+    """Returns the score of a run's next moments, from a time in seconds on."""
+    durations = composer.layout.duration * composer.duration_factors(moments)
+    begins = np.add.accumulate([begin, *durations])[:-1]
+    return composer.compose(moments, begins, durations)
 
 
-def played(run: Run, preset: Preset, rate: int, together: int = 1) -> np.ndarray:
-    """The samples of a run and its end, composed so many moments at a time."""
-    composer, waiting = Composer(run.header.layers, preset), moments(run, preset)
-    mixer, blocks = Mixer(rate, preset.channels), []
-    while waiting:
-        some, waiting = waiting[:together], waiting[together:]
-        durations = composer.layout.duration * composer.longer(some)
-        begins = np.add.accumulate([mixer.placer.end, *durations])[:-1]
-        mixer.add(composer.compose(some, begins, durations))
-        blocks.append(mixer.read(mixer.left))
-    mixer.add(composer.finish([], mixer.placer.end))
-    return np.concatenate([*blocks, mixer.read(mixer.left)])
+def compose_run(run: Run, preset: Preset) -> Score:
+    """Returns the score of a whole run, without its end."""
+    composer = Composer(run.header.layers, preset)
+    return compose(composer, make_moments(run, preset), 0.0)
+
+
+def play_run(
+    run: Run, preset: Preset, sample_rate: int, moments_at_once: int = 1
+) -> np.ndarray:
+    """Returns the samples of a run and its end, composed so many moments at a time."""
+    composer, moments = Composer(run.header.layers, preset), make_moments(run, preset)
+    mixer, blocks = Mixer(sample_rate, preset.channels), []
+    for k in range(0, len(moments), moments_at_once):
+        some = moments[k : k + moments_at_once]
+        mixer.add(compose(composer, some, mixer.sequencer.next_start))
+        blocks.append(mixer.read(mixer.frames_left))
+    mixer.add(composer.finish([], mixer.sequencer.next_start))
+    return np.concatenate([*blocks, mixer.read(mixer.frames_left)])

@@ -1,4 +1,4 @@
-"""WAV files as libsndfile reads them."""
+"""Markers of WAV files, as libsndfile reads them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 import soundfile
 
 
-def markers_of(path: Path) -> list[tuple[int, str]]:
-    """The markers that libsndfile finds, by its SFC_GET_CUE (sndfile.h)."""
+def read_markers(path: Path) -> list[tuple[int, str]]:
+    """Returns frames and labels of the markers, by libsndfile's SFC_GET_CUE (sndfile.h)."""
     count_command, command, name_size = 0x10CD, 0x10CE, 256
     with soundfile.SoundFile(path) as file:
         count = soundfile._ffi.new("uint32_t*")
@@ -18,10 +18,10 @@ def markers_of(path: Path) -> list[tuple[int, str]]:
         data = soundfile._ffi.new("char[]", size)
         soundfile._snd.sf_command(file._file, command, data, size)
         raw = bytes(soundfile._ffi.buffer(data, size))
-    found = []
+    markers = []
     for k in range(count[0]):
         *_, frame, name = struct.unpack_from(
             f"<iIiiiI{name_size}s", raw, 4 + k * (24 + name_size)
         )
-        found.append((frame, name.partition(b"\0")[0].decode()))
-    return found
+        markers.append((frame, name.partition(b"\0")[0].decode()))
+    return markers

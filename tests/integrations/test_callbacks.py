@@ -1,4 +1,4 @@
-"""Callbacks, each in the real framework: what is recorded is what was trained with."""
+"""Callbacks in their real frameworks: the run holds what the framework trained with."""
 
 import copy
 import json
@@ -29,19 +29,19 @@ from transformers import (
 )
 
 import gradsound
-from gradsound.integrations import lightning as of_lightning
-from gradsound.integrations import transformers as of_transformers
+from gradsound.integrations.lightning import LightningCallback
+from gradsound.integrations.transformers import TransformersCallback
 
 pytestmark = [
     pytest.mark.usefixtures("own_folder"),
-    # What Lightning says of machines and loaders that are as small as a test's.
+    # Lightning warns of machines and loaders as small as a test's.
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),
     pytest.mark.filterwarnings("ignore:.*have no `val_dataloader`"),
     pytest.mark.filterwarnings("ignore:.*You may ignore this warning"),
-    # And what newer releases of torch say to it.
+    # Newer releases of torch warn Lightning.
     pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning"),
 ]
-CALLBACKS = [of_lightning.LightningCallback, of_transformers.TransformersCallback]
+CALLBACKS = [LightningCallback, TransformersCallback]
 DATA = 3 * torch.rand(24, 3, generator=torch.Generator().manual_seed(1))
 
 
@@ -53,17 +53,17 @@ def values(steps: list[gradsound.Step], name: str) -> list[float]:
     return [step.values[name] for step in steps]
 
 
-def nothing_is_left() -> bool:
-    """Whether torch's clipping is torch's own again."""
+def clipping_is_unpatched() -> bool:
+    """Returns whether torch's clipping function is torch's own again."""
     return not hasattr(torch.nn.utils.clip_grad_norm_, "gradsound_original")
 
 
-def layers(model: torch.nn.Module) -> list[float]:
+def norms_of(model: torch.nn.Module) -> list[float]:
     return [true_norm(model[0]), true_norm(model[2])]
 
 
 class Fit(lightning.LightningModule):
-    """Keeps what it saw itself: losses, and norms before and after clipping."""
+    """Keeps its losses, and its norms before and after clipping."""
 
     def __init__(self, bad: int | None = None) -> None:
         super().__init__()
@@ -83,9 +83,9 @@ class Fit(lightning.LightningModule):
     def configure_gradient_clipping(
         self, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None
     ) -> None:
-        self.raw.append(layers(self.net))
+        self.raw.append(norms_of(self.net))
         self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
-        self.applied.append(layers(self.net))
+        self.applied.append(norms_of(self.net))
 
     def configure_optimizers(self) -> dict[str, object]:
         optimizer = torch.optim.SGD(self.parameters(), lr=1 / 64)
@@ -94,7 +94,7 @@ class Fit(lightning.LightningModule):
 
 
 def loader(rows: torch.Tensor = DATA) -> DataLoader:
-    return DataLoader(rows, batch_size=4)  # 6 of them
+    return DataLoader(rows, batch_size=4)  # 6 batches
 
 
 def trainer(*callbacks: object, kind: type = lightning.Trainer, **options: object):
@@ -108,10 +108,10 @@ def trainer(*callbacks: object, kind: type = lightning.Trainer, **options: objec
 @pytest.mark.parametrize("algorithm", ["norm", "value"])
 @pytest.mark.parametrize("clip", [None, 1 / 13])
 def test_a_fit(precision: str, accumulate: int, algorithm: str, clip: float | None) -> None:
-    """Norms, raw ones where it clips, loss, lr and epoch are those of the fit itself."""
+    """The run has the fit's norms, raw norms where it clips, loss, lr and epoch."""
     module = Fit()
     trainer(
-        of_lightning.LightningCallback(),
+        LightningCallback(),
         precision=precision,
         accumulate_grad_batches=accumulate,
         gradient_clip_val=clip,
@@ -132,15 +132,15 @@ def test_a_fit(precision: str, accumulate: int, algorithm: str, clip: float | No
     np.testing.assert_allclose(values(steps, "loss"), losses, rtol=1e-6)
     np.testing.assert_allclose(values(steps, "lr"), [1 / 64] * half + [1 / 192] * half)
     assert values(steps, "epoch") == [0.0] * half + [1.0] * half
-    assert nothing_is_left()
+    assert clipping_is_unpatched()
 
 
 def test_a_fit_with_a_scaler() -> None:
-    """Norms and losses are without its scale, and a step that it skips is one."""
+    """Norms and losses are without the loss scale; the scaler's skipped step is marked."""
     module = Fit(bad=2)
     scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
     precision = MixedPrecision("16-mixed", "cpu", scaler)
-    callback = of_lightning.LightningCallback()
+    callback = LightningCallback()
     fit = trainer(callback, max_epochs=1, plugins=[precision], gradient_clip_val=1 / 13)
     fit.fit(module, loader())
     steps = steps_of()
@@ -151,7 +151,7 @@ def test_a_fit_with_a_scaler() -> None:
 
 
 class Two(Fit):
-    """Two optimizers, stepped by hand, the second every other time, the first clipped."""
+    """Steps two optimizers by hand: clips the first, steps the second every other time."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -178,10 +178,10 @@ class Two(Fit):
         ]
 
 
-def test_two_optimizers_have_a_run_each(capfd: pytest.CaptureFixture[str]) -> None:
-    """Of their own layers, steps, losses and rates; the first is heard live."""
+def test_two_optimizers_record_two_runs(capfd: pytest.CaptureFixture[str]) -> None:
+    """Each optimizer records its own layers, steps, losses and lr; the first plays."""
     module = Two()
-    callback = of_lightning.LightningCallback(wav="out.wav", web=0)
+    callback = LightningCallback(wav="out.wav", web=0)
     trainer(callback, max_epochs=1).fit(module, loader())
     first, second = steps_of("run.optimizer0.jsonl"), steps_of("run.optimizer1.jsonl")
 
@@ -199,8 +199,8 @@ def test_two_optimizers_have_a_run_each(capfd: pytest.CaptureFixture[str]) -> No
 
 
 @pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt])
-def test_a_fit_that_fails_has_its_files(kind: type[BaseException]) -> None:
-    """Whole, up to the step before; no hook is left, and the exception is the fit's own."""
+def test_a_failed_fit_leaves_whole_files(kind: type[BaseException]) -> None:
+    """The files end at the step before, no hook remains, the fit's exception passes."""
 
     class Failing(Fit):
         def training_step(self, x: torch.Tensor, index: int) -> torch.Tensor:
@@ -209,24 +209,24 @@ def test_a_fit_that_fails_has_its_files(kind: type[BaseException]) -> None:
             return super().training_step(x, index)
 
     module = Failing()
-    fit = trainer(of_lightning.LightningCallback(wav="run.wav"))
+    fit = trainer(LightningCallback(wav="run.wav"))
     with pytest.raises(SystemExit if kind is KeyboardInterrupt else kind):
         fit.fit(module, loader())
 
     assert len(steps_of()) == 4
     assert soundfile.info("run.wav").duration > 4 * 0.2
     assert not fit.optimizers[0]._optimizer_step_pre_hooks
-    assert nothing_is_left()
+    assert clipping_is_unpatched()
 
 
 @pytest.mark.filterwarnings("ignore:Checkpoint directory .* is not empty")
-def test_a_checkpoint_has_nothing_of_it() -> None:
-    """And another fit goes on from there, recording what it does."""
+def test_a_checkpoint_contains_no_callback() -> None:
+    """A checkpoint has no trace of gradsound; a fit that resumes from it is recorded."""
     module, again = Fit(), Fit()
-    usual = {"dirpath": "saved", "filename": "at", "every_n_train_steps": 6}
-    for model, most, path in ((module, 6, None), (again, 12, "saved/at.ckpt")):
-        callbacks = [of_lightning.LightningCallback(), ModelCheckpoint(**usual)]
-        fit = trainer(*callbacks, max_steps=most, enable_checkpointing=True)
+    options = {"dirpath": "saved", "filename": "at", "every_n_train_steps": 6}
+    for model, max_steps, path in ((module, 6, None), (again, 12, "saved/at.ckpt")):
+        callbacks = [LightningCallback(), ModelCheckpoint(**options)]
+        fit = trainer(*callbacks, max_steps=max_steps, enable_checkpointing=True)
         fit.fit(model, loader(), ckpt_path=path)
 
     assert b"gradsound" not in Path("saved/at.ckpt").read_bytes().lower()
@@ -235,9 +235,9 @@ def test_a_checkpoint_has_nothing_of_it() -> None:
     assert len(again.applied) == 6
 
 
-def test_fit_called_twice() -> None:
-    """By one trainer with one callback: two runs, the older under another name."""
-    module, fit = Fit(), trainer(of_lightning.LightningCallback(), max_epochs=1)
+def test_a_second_fit_keeps_the_first_run() -> None:
+    """One trainer with one callback fits twice: two runs, the older under another name."""
+    module, fit = Fit(), trainer(LightningCallback(), max_epochs=1)
     fit.fit(module, loader())
     fit.fit_loop.max_epochs = 2
     fit.fit(module, loader())
@@ -247,7 +247,7 @@ def test_fit_called_twice() -> None:
 
 
 def test_a_fit_without_an_optimizer() -> None:
-    """What Lightning has in its place is none of the model's; whichever steps is heard."""
+    """If Lightning has no optimizer, the callback records any optimizer that steps."""
 
     class Own(Fit):
         def __init__(self) -> None:
@@ -257,7 +257,7 @@ def test_a_fit_without_an_optimizer() -> None:
 
         def training_step(self, x: torch.Tensor, _: int) -> None:
             self.net(x).square().mean().backward()
-            self.applied.append(layers(self.net))
+            self.applied.append(norms_of(self.net))
             self.own.step()
             self.own.zero_grad()
 
@@ -267,20 +267,20 @@ def test_a_fit_without_an_optimizer() -> None:
     module = Own()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*will run with no optimizer")
-        trainer(of_lightning.LightningCallback()).fit(module, loader())
+        trainer(LightningCallback()).fit(module, loader())
 
     np.testing.assert_allclose([s.norms for s in steps_of()], module.applied, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("hidden", "said"),
+    ("hidden", "last_line"),
     [
-        ("lightning", "heard by pytorch_lightning"),
+        ("lightning", "callback of pytorch_lightning"),
         ("lightning pytorch_lightning", "No module named 'lightning'"),
     ],
 )
-def test_where_lightning_is_not_installed(hidden: str, said: str) -> None:
-    """It is looked for by its other name, and asked for by its own."""
+def test_where_lightning_is_not_installed(hidden: str, last_line: str) -> None:
+    """It falls back to pytorch_lightning; without both, the error names lightning."""
     code = f"""
 import sys
 from importlib.machinery import PathFinder
@@ -294,43 +294,43 @@ sys.meta_path[sys.meta_path.index(PathFinder)] = Hiding()
 from gradsound.integrations.lightning import Callback, LightningCallback
 
 LightningCallback()
-print("heard by", Callback.__module__)
+print("callback of", Callback.__module__)
 """
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )
 
-    assert said in (done.stdout + done.stderr).splitlines()[-1]
+    assert last_line in (process.stdout + process.stderr).splitlines()[-1]
 
 
-def test_lightning_by_its_other_name() -> None:
-    """pytorch_lightning has a Trainer of its own, which hears it too."""
+def test_pytorch_lightning() -> None:
+    """The callback records a fit of the Trainer in pytorch_lightning."""
 
-    class Other(pytorch_lightning.LightningModule):
+    class Module(pytorch_lightning.LightningModule):
         training_step, configure_optimizers = Fit.training_step, Fit.configure_optimizers
 
         def __init__(self) -> None:
             super().__init__()
             self.net, self.bad, self.losses = small(), None, []
 
-    module = Other()
-    callback = of_lightning.LightningCallback()
+    module = Module()
+    callback = LightningCallback()
     trainer(callback, kind=pytorch_lightning.Trainer).fit(module, loader())
 
     np.testing.assert_allclose(values(steps_of(), "loss"), module.losses, rtol=1e-6)
 
 
 def test_a_fit_on_a_page(capfd: pytest.CaptureFixture[str]) -> None:
-    """web= serves it while it trains."""
+    """web= serves the page during the fit."""
     urls = []
 
-    class Looking(Fit):
+    class Watching(Fit):
         def on_train_batch_end(self, *_: object) -> None:
             attachments = callback._training._attachments.values()
             urls.append([attachment.url for attachment in attachments])
 
-    callback = of_lightning.LightningCallback(web=0)
-    trainer(callback, max_epochs=1).fit(Looking(), loader())
+    callback = LightningCallback(web=0)
+    trainer(callback, max_epochs=1).fit(Watching(), loader())
 
     assert f"hear it at {urls[-1][0]}" in capfd.readouterr().err
 
@@ -339,7 +339,7 @@ def test_a_fit_on_a_page(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def gpt2() -> GPT2LMHeadModel:
-    """As small as it can be, seeded."""
+    """Returns a seeded GPT-2 of the smallest size."""
     torch.manual_seed(0)
     size = {"vocab_size": 16, "n_positions": 8, "n_embd": 8, "n_layer": 1, "n_head": 1}
     drop = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
@@ -347,16 +347,16 @@ def gpt2() -> GPT2LMHeadModel:
     return GPT2LMHeadModel(GPT2Config(**size, **drop, **ends))
 
 
-def own_norms(model: torch.nn.Module, names: tuple[str, ...]) -> list[float]:
+def norms_by_name(model: torch.nn.Module, names: tuple[str, ...]) -> list[float]:
     modules = dict(model.named_modules())
     return [true_norm(modules[name]) for name in names]
 
 
-class Watched(Trainer):
-    """Keeps what it saw itself: losses, and norms before and after clipping."""
+class RecordingTrainer(Trainer):
+    """Keeps its losses, and its norms before and after clipping."""
 
     def __init__(self, *callbacks: object, bad: int = -1, **options: object) -> None:
-        AcceleratorState._reset_state(reset_partial_state=True)  # as in a new program
+        AcceleratorState._reset_state(reset_partial_state=True)  # as in a new process
         usual = {
             "output_dir": "out",
             "use_cpu": True,
@@ -374,7 +374,7 @@ class Watched(Trainer):
             TrainingArguments(**{**usual, **options}),
             train_dataset=rows,
             eval_dataset=rows[:4],
-            callbacks=[_Applied(self), *callbacks],
+            callbacks=[_AppliedNorms(self), *callbacks],
         )
         self.micro, self.applied, self.batches, self.bad = [], [], 0, bad
         self.names = ("transformer.wte", "transformer.wpe", "transformer.h.0.ln_1")
@@ -384,68 +384,66 @@ class Watched(Trainer):
             raise KeyboardInterrupt
         self.batches += 1
         loss = super().training_step(*args, **kwargs)
-        self.micro.append(own_norms(self.model, self.names))
+        self.micro.append(norms_by_name(self.model, self.names))
         return loss
 
     def logged(self, name: str) -> list[float]:
         return [row[name] for row in self.state.log_history if name in row]
 
 
-class _Applied(TrainerCallback):
-    def __init__(self, trainer: Watched) -> None:
+class _AppliedNorms(TrainerCallback):
+    def __init__(self, trainer: RecordingTrainer) -> None:
         self.trainer = trainer
 
     def on_pre_optimizer_step(self, *_: object, **__: object) -> None:
-        norms = own_norms(self.trainer.model, self.trainer.names)
+        norms = norms_by_name(self.trainer.model, self.trainer.names)
         self.trainer.applied.append(norms)
 
 
 @pytest.mark.parametrize("bf16", [False, True])
 @pytest.mark.parametrize("accumulate", [1, 2])
-@pytest.mark.parametrize("most", [0.0, 1 / 13])
-def test_a_trainer(bf16: bool, accumulate: int, most: float) -> None:
-    """Norms before and after clipping are the Trainer's own, and so is what is noted."""
-    trainer = Watched(
-        of_transformers.TransformersCallback(
-            layers=["*wte", "*wpe", "*ln*", "*attn*", "*mlp*"]
-        ),
+@pytest.mark.parametrize("max_norm", [0.0, 1 / 13])
+def test_a_trainer(bf16: bool, accumulate: int, max_norm: float) -> None:
+    """The run has the Trainer's norms before and after clipping, its loss, lr and epoch."""
+    trainer = RecordingTrainer(
+        TransformersCallback(layers=["*wte", "*wpe", "*ln*", "*attn*", "*mlp*"]),
         bf16=bf16,
         gradient_accumulation_steps=accumulate,
-        max_grad_norm=most,
+        max_grad_norm=max_norm,
         eval_strategy="epoch",
     )
     trainer.train()
     run = gradsound.read_run("run.jsonl")
     steps, half = [*run.steps], 6 // accumulate
-    own = [run.header.layers.index(name) for name in trainer.names]
+    columns = [run.header.layers.index(name) for name in trainer.names]
     raw = np.array([step.raw for step in steps])
 
     assert len(steps) == 2 * half
     applied = np.array([step.norms for step in steps])
-    np.testing.assert_allclose(applied[:, own], trainer.applied, rtol=1e-5)
+    np.testing.assert_allclose(applied[:, columns], trainer.applied, rtol=1e-5)
     micro = trainer.micro[accumulate - 1 :: accumulate]
-    np.testing.assert_allclose(raw[:, own], micro, rtol=1e-5)
-    whole = np.linalg.norm(raw, axis=1)  # of all layers there are
-    np.testing.assert_allclose(whole, trainer.logged("grad_norm"), rtol=1e-5)
-    if most:
-        np.testing.assert_allclose(np.linalg.norm(applied, axis=1), most, rtol=1e-4)
+    np.testing.assert_allclose(raw[:, columns], micro, rtol=1e-5)
+    total = np.linalg.norm(raw, axis=1)  # over all layers
+    np.testing.assert_allclose(total, trainer.logged("grad_norm"), rtol=1e-5)
+    if max_norm:
+        np.testing.assert_allclose(np.linalg.norm(applied, axis=1), max_norm, rtol=1e-4)
     np.testing.assert_allclose(values(steps, "lr"), trainer.logged("learning_rate"))
     np.testing.assert_allclose(values(steps[1:], "loss"), trainer.logged("loss")[:-1])
     assert values(steps, "epoch") == [0.0] * half + [1.0] * half
-    assert nothing_is_left()
+    assert clipping_is_unpatched()
 
 
-def test_a_trainer_that_was_interrupted() -> None:
-    """Its files are finished when it trains again, or by close()."""
-    callback = of_transformers.TransformersCallback(wav="run.wav")
-    trainer = Watched(callback, bad=5)
+def test_an_interrupted_trainer() -> None:
+    """An interrupted training has whole files after close(), or once it trains again."""
+    callback = TransformersCallback(wav="run.wav")
+    trainer = RecordingTrainer(callback, bad=5)
     with pytest.raises(KeyboardInterrupt):
         trainer.train()
     callback.close()
 
     assert len(steps_of()) == 5
     assert soundfile.info("run.wav").duration > 5 * 0.2
-    assert nothing_is_left()
+    assert clipping_is_unpatched()
 
     trainer.bad = 8
     with pytest.raises(KeyboardInterrupt):
@@ -455,14 +453,14 @@ def test_a_trainer_that_was_interrupted() -> None:
 
     assert [len(steps_of(name)) for name in ("run.1.jsonl", "run.2.jsonl")] == [5, 3]
     assert len(steps_of()) == 12
-    assert nothing_is_left()
+    assert clipping_is_unpatched()
 
 
-def test_a_trainer_goes_on_from_a_checkpoint() -> None:
-    """In which there is nothing of the callback."""
+def test_a_trainer_resumes_from_a_checkpoint() -> None:
+    """A checkpoint has no trace of gradsound, and the resumed training is recorded."""
     options = {"save_strategy": "steps", "save_steps": 4}
-    Watched(of_transformers.TransformersCallback(), max_steps=4, **options).train()
-    trainer = Watched(of_transformers.TransformersCallback(), **options)
+    RecordingTrainer(TransformersCallback(), max_steps=4, **options).train()
+    trainer = RecordingTrainer(TransformersCallback(), **options)
     trainer.train(resume_from_checkpoint="out/checkpoint-4")
 
     saved = [path for path in Path("out/checkpoint-4").iterdir() if path.is_file()]
@@ -478,35 +476,34 @@ def test_a_trainer_goes_on_from_a_checkpoint() -> None:
 
 
 def weights(kind: type, *callbacks: object) -> list[torch.Tensor]:
-    if kind is of_lightning.LightningCallback:
+    if kind is LightningCallback:
         model = Fit()
         trainer(*callbacks, gradient_clip_val=1 / 13).fit(model, loader())
     else:
-        watched = Watched(*callbacks, seed=1)
-        watched.train()
-        model = watched.model
+        recorder = RecordingTrainer(*callbacks, seed=1)
+        recorder.train()
+        model = recorder.model
     return [parameter.detach() for parameter in model.parameters()]
 
 
 @pytest.mark.parametrize("kind", CALLBACKS)
-def test_training_is_the_same(kind: type) -> None:
-    """To the last bit of the weights, with and without."""
+def test_training_is_bit_identical(kind: type) -> None:
+    """With and without the callback, the weights are equal to the last bit."""
     for ours, theirs in zip(weights(kind, kind()), weights(kind)):
         assert torch.equal(ours, theirs)
 
 
 @pytest.mark.parametrize("kind", CALLBACKS)
-def test_a_copy_hears_nothing_yet(kind: type) -> None:
-    """Copied or pickled while it listens, a callback has its options alone."""
+def test_a_copy_has_no_attachment(kind: type) -> None:
+    """A copy of an attached callback, pickled or not, has its options only."""
     callback = kind(log="it.jsonl", comment="copied")
     model = small()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    callback._training.begin(model, [optimizer])
+    callback._training.attach(model, optimizer)
     for copied in (copy.deepcopy(callback), pickle.loads(pickle.dumps(callback))):  # noqa: S301
         assert copied._training._attachments == {}
         copied._training.end()
-        copied._training.begin(small(), [])  # and may begin at any time
-        assert copied._training._options == {"log": "it.jsonl", "comment": "copied"}
+        assert copied._training.options == {"log": "it.jsonl", "comment": "copied"}
     assert len(callback._training._attachments) == 1
     callback._training.end()
 
@@ -514,8 +511,8 @@ def test_a_copy_hears_nothing_yet(kind: type) -> None:
 
 
 @pytest.mark.parametrize("kind", CALLBACKS)
-def test_options_are_checked_where_they_are_written(kind: type) -> None:
-    """Before any training, in one sentence."""
+def test_bad_options_raise_in_the_constructor(kind: type) -> None:
+    """The constructor raises one sentence, before any training."""
     with pytest.raises(
         TypeError, match=r"no option 'lgo'; there are: web, log, wav, layers"
     ):
@@ -535,8 +532,8 @@ def test_options_are_checked_where_they_are_written(kind: type) -> None:
     assert [*Path().iterdir()] == []
 
 
-def test_the_guide_is_as_it_says(save, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The snippets of docs/frameworks.md run, one after the other."""
+def test_the_guide_runs(save, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The snippets of docs/frameworks.md run in order."""
     monkeypatch.setenv("WANDB_SILENT", "true")
     save([[1 / 3, 2 / 3]] * 3)
     arguments = TrainingArguments("out", use_cpu=True, report_to="none")

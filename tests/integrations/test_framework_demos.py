@@ -1,4 +1,4 @@
-"""The demos of frameworks, run as a newcomer runs them."""
+"""The demos of frameworks, each run as a script."""
 
 import os
 import subprocess
@@ -26,12 +26,12 @@ RANKS = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
         ("torchrun_ddp", "ddp", 50, False),
     ],
 )
-def test_a_demo_leaves_its_run_and_its_sound(
+def test_a_demo_writes_its_run_and_its_sound(
     tmp_path: Path, demo: str, stem: str, steps: int, clipped: bool
 ) -> None:
-    """And says so, with what it came to; nothing is asked of any network."""
+    """A demo writes its files and prints its last loss, without a network."""
     launcher = RANKS if demo == "torchrun_ddp" else []
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, *launcher, str(DEMOS / f"{demo}.py")],
         cwd=tmp_path,
         env=ENVIRONMENT,
@@ -40,30 +40,32 @@ def test_a_demo_leaves_its_run_and_its_sound(
         timeout=120,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, process.stderr
     run = gradsound.read_run(tmp_path / f"{stem}.jsonl")
-    recorded = [*run.steps]
-    losses = [step.values["loss"] for step in recorded if "loss" in step.values]
+    steps_of_run = [*run.steps]
+    losses = [step.values["loss"] for step in steps_of_run if "loss" in step.values]
 
-    assert f"{steps} steps" in done.stdout
-    assert f"hear {stem}.wav" in done.stdout
+    assert f"{steps} steps" in process.stdout
+    assert f"hear {stem}.wav" in process.stdout
     assert {path.name for path in tmp_path.iterdir()} - {"gpt2"} == {
         f"{stem}.{ending}" for ending in ("jsonl", "wav", "vtt")
     }
-    assert [step.number for step in recorded] == [*range(steps)]
-    assert all(np.isfinite(step.norms).all() for step in recorded)
+    assert [step.number for step in steps_of_run] == [*range(steps)]
+    assert all(np.isfinite(step.norms).all() for step in steps_of_run)
     assert soundfile.info(tmp_path / f"{stem}.wav").duration > steps * 0.2
     assert len(losses) >= steps - 1
     assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:10])
-    raw = [step.raw is not None and np.linalg.norm(step.raw) > 1.01 for step in recorded]
-    applied = [np.linalg.norm(step.norms) for step in recorded]
+    raw = [
+        step.raw is not None and np.linalg.norm(step.raw) > 1.01 for step in steps_of_run
+    ]
+    applied = [np.linalg.norm(step.norms) for step in steps_of_run]
     assert any(raw) == clipped
     assert not clipped or max(applied) < 1.0001
 
 
-def test_the_demo_of_dashboards(tmp_path: Path) -> None:
-    """The run is in all four, as what reads them finds it there."""
-    done = subprocess.run(
+def test_the_dashboards_demo(tmp_path: Path) -> None:
+    """TensorBoard, W&B, matplotlib and the notebook page each have the run."""
+    process = subprocess.run(
         [sys.executable, str(DEMOS / "dashboards.py")],
         cwd=tmp_path,
         env=ENVIRONMENT,
@@ -72,15 +74,15 @@ def test_the_demo_of_dashboards(tmp_path: Path) -> None:
         timeout=120,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, process.stderr
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
-    (kept,) = tmp_path.glob("wandb/offline-run-*/files/media/audio/*.wav")
-    sound, rate = soundfile.read(kept)
-    (in_tensorboard,) = events.Audio("gradsound/sound")
+    (wandb_file,) = tmp_path.glob("wandb/offline-run-*/files/media/audio/*.wav")
+    sound, rate = soundfile.read(wandb_file)
+    (tensorboard_clip,) = events.Audio("gradsound/sound")
     html = (tmp_path / "run.html").read_text()
 
-    assert in_tensorboard.length_frames == len(sound) > 10 * rate
-    assert in_tensorboard.step == 49
+    assert tensorboard_clip.length_frames == len(sound) > 10 * rate
+    assert tensorboard_clip.step == 49
     assert events.Tags()["images"] == ["gradsound/picture"]
     assert np.abs(sound).max() > 0.05
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")

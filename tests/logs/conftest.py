@@ -1,3 +1,3 @@
-"""What the tests of logs may ask for."""
+"""Fixtures of the tests of logs."""
 
 from helpers.logs import wandb_runs as wandb_runs

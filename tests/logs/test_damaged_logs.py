@@ -1,9 +1,8 @@
-"""Damaged logs of every kind: what could be read, or one clear line, and never more.
+"""Fuzzing of damaged logs: each reads in part or is refused, with one line of text.
 
-The suite makes some hundreds of mutations of each format; ten thousand of each, which takes
-some minutes, are
+The suite makes 300 mutations of each format. 10,000 of each take some minutes:
 
-    GRADSOUND_FUZZ=10000 python -m pytest tests/test_logs_fuzz.py
+    GRADSOUND_FUZZ=10000 python -m pytest tests/logs/test_damaged_logs.py
 """
 
 from __future__ import annotations
@@ -24,20 +23,20 @@ from gradsound import read_run
 from gradsound.errors import GradsoundWarning, RunFormatError
 
 MUTATIONS = int(os.environ.get("GRADSOUND_FUZZ", "300"))
-LONGEST = 5.0  # seconds of this process; the longest line or nest takes under one
-MEMORY = 300_000  # KiB that all may add to the most that was resident
+SECONDS_MAX = 5.0  # seconds of this process; the longest line or nest takes under one
+MEMORY_MAX = 300_000  # KiB by which all mutations together may raise peak memory
 
 Mutation = Callable[[random.Random, bytes], bytes]
 
 
 def place(chance: random.Random, content: bytes) -> int:
-    """Anywhere in a file, its beginning as often as all the rest."""
+    """Returns a random position, half of the time within the first 300 bytes."""
     size = len(content)
     return chance.randrange(min(size, 300) if chance.random() < 0.5 else size)
 
 
 def flip(chance: random.Random, content: bytes) -> bytes:
-    """Some bits are wrong."""
+    """Flips some bits."""
     changed = bytearray(content)
     for _ in range(chance.choice((1, 1, 2, 10, 100))):
         changed[place(chance, content)] ^= 1 << chance.randrange(8)
@@ -45,26 +44,26 @@ def flip(chance: random.Random, content: bytes) -> bytes:
 
 
 def cut(chance: random.Random, content: bytes) -> bytes:
-    """The end is missing, or a part of it."""
+    """Removes the end, or a part in the middle."""
     at = place(chance, content)
     return content[:at] + content[at + chance.choice((1, 7, 100, len(content))) :]
 
 
 def insert(chance: random.Random, content: bytes) -> bytes:
-    """Bytes of no meaning."""
+    """Inserts random bytes."""
     at = place(chance, content)
     return content[:at] + chance.randbytes(chance.choice((1, 4, 50))) + content[at:]
 
 
 def double(chance: random.Random, content: bytes) -> bytes:
-    """A part is there twice, or many times."""
+    """Repeats a part."""
     at = place(chance, content)
     part = content[at : at + chance.choice((1, 20, 1000))]
     return content[:at] + part * chance.choice((2, 2, 50)) + content[at:]
 
 
 def huge(chance: random.Random, content: bytes) -> bytes:
-    """A number that is larger than any, where a number is."""
+    """Replaces a digit by a number beyond every bound."""
     digits = [k for k, byte in enumerate(content) if byte in b"0123456789"]
     at = chance.choice(digits or [0])
     number = chance.choice(
@@ -74,29 +73,29 @@ def huge(chance: random.Random, content: bytes) -> bytes:
 
 
 def lengths(chance: random.Random, content: bytes) -> bytes:
-    """All bits of some bytes are set: a length that is longer than the file, for one."""
+    """Sets all bits of some bytes, which makes lengths larger than the file."""
     at, size = place(chance, content), chance.choice((1, 2, 4, 8))
     return content[:at] + b"\xff" * size + content[at + size :]
 
 
 def nest(chance: random.Random, content: bytes) -> bytes:
-    """Brackets in brackets."""
+    """Inserts nested brackets."""
     at, depth = place(chance, content), chance.choice((10, 2000, 100_000))
     opened = chance.choice((b"[", b'{"a":', b'"', b"{"))
     return content[:at] + opened * depth + content[at:]
 
 
 def long(chance: random.Random, content: bytes) -> bytes:
-    """A line of some megabytes."""
+    """Inserts up to 10 MB without a newline."""
     at = place(chance, content)
     filling = chance.choice((b"x", b"1", b",", b";", b" ", b"1,", b'"', b"\0"))
     return content[:at] + filling * chance.choice((100_000, 5_000_000)) + content[at:]
 
 
 def invalid(chance: random.Random, content: bytes) -> bytes:
-    """Bytes that UTF-8 does not have, and characters of other lines and directions."""
+    """Inserts invalid UTF-8, a line separator or a change of writing direction."""
     at = place(chance, content)
-    some = (
+    candidates = (
         b"\xff\xfe",
         b"\xc3\x28",
         b"\xed\xa0\x80",
@@ -104,11 +103,11 @@ def invalid(chance: random.Random, content: bytes) -> bytes:
         b"\r",
         "\u2028\u202e".encode(),
     )
-    return content[:at] + chance.choice(some) + content[at:]
+    return content[:at] + chance.choice(candidates) + content[at:]
 
 
 KINDS = ("huggingface", "tensorboard", "wandb", "mlflow", "csv", "windows")
-# Long ones are slower than all others.
+# nest and long are slower than all others.
 MUTATORS: tuple[Mutation, ...] = (
     *(flip, cut, insert, double, huge, lengths, invalid) * 3,
     *(nest, long),
@@ -117,7 +116,7 @@ MUTATORS: tuple[Mutation, ...] = (
 
 @pytest.fixture(scope="module")
 def seeds(tmp_path_factory, wandb_runs) -> dict[str, tuple[Path, Path]]:
-    """By format: what is read, and the file of it that is damaged."""
+    """Returns by format the path to read, and its file that mutations damage."""
     folder = tmp_path_factory.mktemp("seeds")
     (folder / "trainer_state.json").write_text(PUBLISHED)
     write_events(folder / "events", range(30))
@@ -141,7 +140,7 @@ def seeds(tmp_path_factory, wandb_runs) -> dict[str, tuple[Path, Path]]:
 
 
 def read(path: Path) -> tuple[int, str]:
-    """How many steps are read, and what is said."""
+    """Reads a log; returns the number of steps, and the text of its warning or error."""
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         try:
@@ -163,32 +162,32 @@ def read(path: Path) -> tuple[int, str]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_damage_does_harm(seeds, kind: str) -> None:
-    """Whatever is wrong with a log: steps, and one line at most, in bounded memory."""
+    """A damaged log gives steps and at most one line, in bounded memory and time."""
     path, file = seeds[kind]
     content = file.read_bytes()
-    whole, said = read(path)
-    assert (whole > 2, said) == (True, "")
+    count, message = read(path)
+    assert (count > 2, message) == (True, "")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     outcomes = {"whole": 0, "part": 0, "nothing": 0}
     for number in range(MUTATIONS):
-        chance = random.Random(f"{kind} {number}")  # noqa: S311 (to be made again)
+        chance = random.Random(f"{kind} {number}")  # noqa: S311 (reproducible)
         damaged = content
         for _ in range(chance.choice((1, 1, 1, 2, 5))):
             damaged = chance.choice(MUTATORS)(chance, damaged or b"0")
         file.write_bytes(damaged)
         begin = time.process_time()
         try:
-            count, said = read(path)
+            count, message = read(path)
         except BaseException:
-            file.with_name("failed").write_bytes(damaged)  # to look at
+            file.with_name("failed").write_bytes(damaged)  # for a look at it
             raise
         took = time.process_time() - begin
-        assert took < LONGEST, f"mutation {number} took {took:.1f} s"
-        assert len(said.splitlines()) <= 1, said
-        assert len(said) < 4_000
-        outcomes["nothing" if not count else "part" if said else "whole"] += 1
+        assert took < SECONDS_MAX, f"mutation {number} took {took:.1f} s"
+        assert len(message.splitlines()) <= 1, message
+        assert len(message) < 4_000
+        outcomes["nothing" if not count else "part" if message else "whole"] += 1
     file.write_bytes(content)
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    assert grown < MEMORY, f"{grown} KiB more"
-    # Or what is damaged is not looked at.
+    assert grown < MEMORY_MAX, f"{grown} KiB more"
+    # Otherwise the mutations miss the parts that are read.
     assert outcomes["part"] + outcomes["nothing"] > MUTATIONS // 10, outcomes

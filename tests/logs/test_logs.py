@@ -1,4 +1,4 @@
-"""Logs of other tools as runs: written by these tools where they can run here."""
+"""Logs of other tools, read as runs; the tools write them where they are installed."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import warnings
 import zlib
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers.logs import PUBLISHED, mlflow_run, write_events
 from helpers.pages import Page, served
-from helpers.recordings import same_ears
+from helpers.recordings import matches_file
 from helpers.runs import make_run
 from helpers.sound_server import SoundServer
 
@@ -29,14 +30,14 @@ from gradsound.alarms.thresholds import Thresholds
 from gradsound.errors import GradsoundWarning, RunFormatError
 from gradsound.logs import huggingface
 from gradsound.logs.row import Row
-from gradsound.logs.rows_to_run import run_from
-from gradsound.logs.spool import Spool
+from gradsound.logs.rows_to_run import build_run
+from gradsound.logs.sorted_steps import SortedSteps
 from gradsound.runs.model import Run
 from gradsound.runs.writer import RunWriter
 
 
-def told(run: Run) -> list[tuple[int, list[float | None], dict[str, float]]]:
-    """Number, norms (None where absent) and values of each step."""
+def read_steps(run: Run) -> list[tuple[int, list[float | None], dict[str, float]]]:
+    """Returns number, norms (None where absent) and values of each step."""
     return [
         (
             step.number,
@@ -47,16 +48,16 @@ def told(run: Run) -> list[tuple[int, list[float | None], dict[str, float]]]:
     ]
 
 
-def of_rows(rows: Sequence[Row], globs: Sequence[str] | None = None) -> Run:
-    """The run of rows."""
-    return run_from("made", lambda _: rows, globs)
+def run_of_rows(rows: Sequence[Row], globs: Sequence[str] | None = None) -> Run:
+    """Returns the run of some rows."""
+    return build_run("made", lambda _: rows, globs)
 
 
 def test_a_published_trainer_state(tmp_path: Path) -> None:
-    """NaN is NaN whatever the loss says; what is logged without a norm is of the next."""
+    """NaN stays NaN; values logged without a norm belong to the next step with one."""
     (tmp_path / "any.name").write_text(PUBLISHED)
     run = read_run(tmp_path / "any.name")
-    first, second, third = told(run)
+    first, second, third = read_steps(run)
 
     assert run.header.layers == ("grad_norm",)
     assert first == (
@@ -79,8 +80,8 @@ def test_a_published_trainer_state(tmp_path: Path) -> None:
     )
 
 
-def test_what_the_trainer_saves(tmp_path: Path) -> None:
-    """A state that Transformers saved, its checkpoint's folder and its list alone agree."""
+def test_a_state_that_transformers_saves(tmp_path: Path) -> None:
+    """The state, the folder of its checkpoint and its history alone are the same run."""
     state = pytest.importorskip("transformers").trainer_callback.TrainerState()
     state.log_history = [
         {
@@ -97,15 +98,15 @@ def test_what_the_trainer_saves(tmp_path: Path) -> None:
     state.save_to_json(str(path))
     (tmp_path / "list").write_text(json.dumps(state.log_history))
 
-    assert [(n, v["epoch"]) for n, _, v in told(read_run(path))] == [
+    assert [(n, v["epoch"]) for n, _, v in read_steps(read_run(path))] == [
         (k, k // 5) for k in range(1, 11)
     ]
     for other in (path.parent, tmp_path / "out", tmp_path / "list"):
-        assert told(read_run(other)) == told(read_run(path))
+        assert read_steps(read_run(other)) == read_steps(read_run(path))
 
 
-def test_the_last_checkpoint_has_all(tmp_path: Path) -> None:
-    """What the Trainer leaves is one run: its checkpoints are parts of the last."""
+def test_the_last_checkpoint_counts(tmp_path: Path) -> None:
+    """A folder of checkpoints is one run: the last checkpoint contains the others."""
     entries = [{"step": step, "grad_norm": step / 7} for step in range(1, 1001)]
     for step in (5, 90, 1000):
         path = tmp_path / f"checkpoint-{step}" / "trainer_state.json"
@@ -114,24 +115,24 @@ def test_the_last_checkpoint_has_all(tmp_path: Path) -> None:
     (tmp_path / "checkpoint-best").mkdir()
     (tmp_path / "checkpoint-best" / "trainer_state.json").write_text("{}")
 
-    assert len(told(read_run(tmp_path))) == 1000
+    assert len(read_steps(read_run(tmp_path))) == 1000
     (tmp_path / "trainer_state.json").write_text(json.dumps(entries[:7]))
-    assert len(told(read_run(tmp_path))) == 7
+    assert len(read_steps(read_run(tmp_path))) == 7
 
 
-def test_pieces_make_no_difference(tmp_path: Path, monkeypatch) -> None:
-    """JSON is decoded as it is read: where one piece ends makes no difference."""
+def test_the_size_of_chunks_makes_no_difference(tmp_path: Path) -> None:
+    """JSON that is read in chunks of any size decodes to the same steps."""
     (tmp_path / "x").write_text(PUBLISHED)
-    whole = told(read_run(tmp_path / "x"))
-    for size in range(1, 60):
-        monkeypatch.setattr(huggingface, "_AT_ONCE", size)
-        np.testing.assert_equal(told(read_run(tmp_path / "x")), whole)
+    whole = read_steps(read_run(tmp_path / "x"))
+    for chunk in range(1, 60):
+        read_rows = partial(huggingface.read_rows, tmp_path / "x", chunk=chunk)
+        np.testing.assert_equal(read_steps(build_run("x", read_rows, None)), whole)
 
 
 def test_a_state_that_ends_early(tmp_path: Path) -> None:
-    """Cut anywhere, what is whole is read and one warning says where it ended."""
-    steps = PUBLISHED.index('"log_history"'), PUBLISHED.index(" ],")
-    for cut in range(steps[0] + 30, steps[1], 3):
+    """A state that is cut anywhere reads to the cut, with one warning that says where."""
+    begin, end = PUBLISHED.index('"log_history"'), PUBLISHED.index(" ],")
+    for cut in range(begin + 30, end, 3):
         (tmp_path / "x").write_text(PUBLISHED[:cut])
         entries = PUBLISHED[:cut].count("    }")
         if not entries:
@@ -140,9 +141,9 @@ def test_a_state_that_ends_early(tmp_path: Path) -> None:
             continue
         with pytest.warns(
             GradsoundWarning, match=f"after entry {entries} of log_h"
-        ) as told_:
+        ) as warned:
             numbers = [step.number for step in read_run(tmp_path / "x").steps]
-        assert len(told_) == 1
+        assert len(warned) == 1
         assert numbers == [1, 2, 4][: len(numbers)]
         assert len(numbers) == PUBLISHED[:cut].rpartition("    }")[0].count('norm": ') - (
             '"grad_norm": null' in PUBLISHED[:cut].rpartition("    }")[0]
@@ -151,14 +152,14 @@ def test_a_state_that_ends_early(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def events(tmp_path_factory) -> Path:
-    """A folder with one event file."""
+    """Returns a folder with one event file."""
     folder = tmp_path_factory.mktemp("events")
     write_events(folder, range(10))
     return folder
 
 
-def test_events_are_those_that_tensorboard_reads(events: Path) -> None:
-    """Every scalar is the one that TensorBoard's own reader finds, at the same time."""
+def test_scalars_agree_with_tensorboard(events: Path) -> None:
+    """Scalars and times are the same as from TensorBoard's own reader."""
     module = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     accumulator = module.EventAccumulator(str(events), size_guidance={"scalars": 0})
     accumulator.Reload()
@@ -169,16 +170,16 @@ def test_events_are_those_that_tensorboard_reads(events: Path) -> None:
     assert datetime.fromisoformat(run.header.start).timestamp() == pytest.approx(
         begin, abs=1e-5
     )
-    found = {"grad_norm/fc1": [], "grad_norm/fc2": [], "train/loss": []}
+    scalars = {"grad_norm/fc1": [], "grad_norm/fc2": [], "train/loss": []}
     times = []
     for step in run.steps:
         times.append(step.time)
-        for name, norm, absent in zip(found, step.norms, step.absent):
+        for name, norm, absent in zip(scalars, step.norms, step.absent):
             if not absent:
-                found[name].append((step.number, float(norm)))
+                scalars[name].append((step.number, float(norm)))
         if "loss" in step.values:
-            found["train/loss"].append((step.number, step.values["loss"]))
-    for name, numbers in found.items():
+            scalars["train/loss"].append((step.number, step.values["loss"]))
+    for name, numbers in scalars.items():
         expected = [(event.step, event.value) for event in accumulator.Scalars(name)]
         np.testing.assert_equal(numbers, expected)
     last = [event.wall_time - begin for event in accumulator.Scalars("train/loss")]
@@ -186,7 +187,7 @@ def test_events_are_those_that_tensorboard_reads(events: Path) -> None:
 
 
 def test_tensors_of_tensorflow_2(tmp_path: Path) -> None:
-    """A scalar may be a tensor, as TensorFlow 2 writes it; other tensors are none."""
+    """A tensor of one number is a scalar, as TensorFlow 2 writes it; others are skipped."""
     util = pytest.importorskip("tensorboard.util.tensor_util")
     from tensorboard.compat.proto import event_pb2, summary_pb2
     from tensorboard.summary.writer.event_file_writer import EventFileWriter
@@ -211,16 +212,16 @@ def test_tensors_of_tensorflow_2(tmp_path: Path) -> None:
     run = read_run(tmp_path)
 
     assert run.header.layers == ("float", "double", "content")
-    assert told(run) == [(5, [np.float32(x) for x in (1 / 3, 2 / 3, 3 / 7)], {})]
+    assert read_steps(run) == [(5, [np.float32(x) for x in (1 / 3, 2 / 3, 3 / 7)], {})]
 
 
 def test_a_training_that_was_resumed(tmp_path: Path) -> None:
-    """Of several event files the later counts where both have a step."""
+    """If two event files have the same step, the later file counts."""
     write_events(tmp_path, range(10))
     (old,) = tmp_path.iterdir()
     old.rename(tmp_path / "events.out.tfevents.0000000001.host.1.0")
     write_events(tmp_path, range(6, 14), factor=2.0)
-    steps = told(read_run(tmp_path))
+    steps = read_steps(read_run(tmp_path))
 
     assert [number for number, _, _ in steps] == [*range(15)]
     assert [norms[0] for _, norms, _ in steps] == [
@@ -230,7 +231,7 @@ def test_a_training_that_was_resumed(tmp_path: Path) -> None:
 
 
 def test_scalars_that_were_added_together(tmp_path: Path) -> None:
-    """add_scalars() has a folder for each name; another run below is another run."""
+    """Subfolders of add_scalars() belong to the run; subfolders of other runs do not."""
     tensorboard = pytest.importorskip("torch.utils.tensorboard")
     with tensorboard.SummaryWriter(str(tmp_path)) as writer:
         for step in range(3):
@@ -242,7 +243,7 @@ def test_scalars_that_were_added_together(tmp_path: Path) -> None:
     run = read_run(tmp_path)
 
     assert run.header.layers == tuple(f"layers.{k}" for k in range(11))
-    assert told(run) == [
+    assert read_steps(run) == [
         (
             step,
             [float(np.float32(step + k / 3)) for k in range(11)],
@@ -253,26 +254,26 @@ def test_scalars_that_were_added_together(tmp_path: Path) -> None:
 
 
 def test_damaged_events(events: Path, tmp_path: Path) -> None:
-    """Cut anywhere, events read to there; a damaged one is left out; both are said."""
+    """A cut file reads to the cut, a damaged event is left out, each with a warning."""
     (file,) = events.iterdir()
     content = file.read_bytes()
-    whole = told(read_run(file))
+    whole = read_steps(read_run(file))
     for cut in range(len(content) - 400, len(content) - 1, 7):
         (tmp_path / "x").write_bytes(content[:cut])
         with pytest.warns(
             GradsoundWarning, match=r"x ends or is damaged at byte [\d,]+ of"
         ):
-            np.testing.assert_equal(told(read_run(tmp_path / "x")), whole[:-1])
+            np.testing.assert_equal(read_steps(read_run(tmp_path / "x")), whole[:-1])
     at = content.index(np.float32(1 / 5).tobytes())
     (tmp_path / "x").write_bytes(content[:at] + b"\0" + content[at + 1 :])
     with pytest.warns(GradsoundWarning, match="has a damaged record at byte .*, left out"):
-        assert [number for number, _, _ in told(read_run(tmp_path / "x"))] == [
+        assert [number for number, _, _ in read_steps(read_run(tmp_path / "x"))] == [
             number for number, _, _ in whole if number != 4
         ]
 
 
 def test_wandb_records_longer_than_a_block(wandb_runs: tuple[Path, Path]) -> None:
-    """What W&B logged is read, in whatever pieces it is; a step is a call of its log()."""
+    """A record in several pieces is read whole; each call of W&B's log() is a step."""
     run = read_run(wandb_runs[0])
     steps = [*run.steps]
 
@@ -286,10 +287,10 @@ def test_wandb_records_longer_than_a_block(wandb_runs: tuple[Path, Path]) -> Non
     assert datetime.fromisoformat(run.header.start).year > 2020
 
 
-def test_wandb_has_the_step_of_the_trainer(wandb_runs: tuple[Path, Path]) -> None:
-    """Where a trainer logs its own step, that is the step, also of what it logs without."""
+def test_the_step_of_the_trainer_wins_in_wandb(wandb_runs: tuple[Path, Path]) -> None:
+    """The step that a trainer logs counts, also for later entries without it."""
     (file,) = wandb_runs[1].rglob("*.wandb")
-    steps = told(read_run(file))
+    steps = read_steps(read_run(file))
 
     assert read_run(file).header.layers == ("train/grad_norm",)
     np.testing.assert_equal(
@@ -303,21 +304,21 @@ def test_wandb_has_the_step_of_the_trainer(wandb_runs: tuple[Path, Path]) -> Non
 
 
 def test_damaged_wandb_runs(wandb_runs: tuple[Path, Path], tmp_path: Path) -> None:
-    """Cut anywhere, a W&B run reads to there, and says so."""
+    """A W&B run that is cut anywhere reads to the cut, with a warning."""
     (file,) = wandb_runs[0].rglob("*.wandb")
-    content, numbers = file.read_bytes(), set()
-    whole = told(read_run(file))
+    content, counts = file.read_bytes(), set()
+    whole = read_steps(read_run(file))
     for cut in range(len(content) // 3, len(content), 20_011):
         (tmp_path / "x").write_bytes(content[:cut])
         with pytest.warns(GradsoundWarning, match=r"x: ends or is damaged at byte"):
-            steps = told(read_run(tmp_path / "x"))
-        numbers.add(len(steps))
+            steps = read_steps(read_run(tmp_path / "x"))
+        counts.add(len(steps))
         assert steps == whole[: len(steps)]
-    assert numbers >= {2, 3, 4}
-    at = content.index(b"0.333333", len(content) // 2)  # of a step between
+    assert counts >= {2, 3, 4}
+    at = content.index(b"0.333333", len(content) // 2)  # of a step in the middle
     (tmp_path / "x").write_bytes(content[:at] + b"9" + content[at + 1 :])
     with pytest.warns(GradsoundWarning, match=r"x: ends or is damaged at byte"):
-        steps = told(read_run(tmp_path / "x"))
+        steps = read_steps(read_run(tmp_path / "x"))
     assert 3 <= len(steps) <= 4
     assert all(step in whole for step in steps)
     assert steps[-1] == whole[-1]
@@ -329,27 +330,29 @@ def test_damaged_wandb_runs(wandb_runs: tuple[Path, Path], tmp_path: Path) -> No
 
 
 def test_wandb_blocks_end_anywhere(wandb_runs: tuple[Path, Path], tmp_path: Path) -> None:
-    """Where a block has no room for the head of a piece it has zeros, which are passed."""
+    """A block without room for the head of a piece ends in zeros, which are skipped."""
     (file,) = wandb_runs[1].rglob("*.wandb")
     content = file.read_bytes()
     block, head = 1 << 15, 7
     for left in range(head):
         size = block - 2 * head - left
-        filling = b"\x08\x80\x00"[: 3 * (size % 2)]  # a message of no field that counts
+        filling = b"\x08\x80\x00"[: 3 * (size % 2)]  # a message without fields of interest
         filling += bytes(size - len(filling))
         check = zlib.crc32(filling, zlib.crc32(b"\1"))
         first = struct.pack("<IHB", check, len(filling), 1) + filling + bytes(left)
         (tmp_path / "x").write_bytes(content[:head] + first + content[head:])
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
-            np.testing.assert_equal(told(read_run(tmp_path / "x")), told(read_run(file)))
+            np.testing.assert_equal(
+                read_steps(read_run(tmp_path / "x")), read_steps(read_run(file))
+            )
         assert not [str(warning.message) for warning in warned]
 
 
 def test_mlflow(tmp_path: Path) -> None:
-    """The folder of a run, and one that has a single run, are that run."""
+    """The folder of a run, and any folder with a single run, read as that run."""
     run = read_run(mlflow_run(tmp_path))
-    steps = told(run)
+    steps = read_steps(run)
 
     assert run.header.layers == ("layers.2", "layers.10")
     assert run.header.start == "2023-11-14T22:13:20+00:00"
@@ -359,11 +362,11 @@ def test_mlflow(tmp_path: Path) -> None:
     np.testing.assert_equal([steps[0][2], steps[4][2]], [{"loss": np.nan}, {"loss": 0.5}])
     assert [step.time for step in run.steps] == [0, 0.5, 1, 1.5, 2]
     for folder in (tmp_path, tmp_path / "mlruns"):
-        np.testing.assert_equal(told(read_run(folder)), steps)
+        np.testing.assert_equal(read_steps(read_run(folder)), steps)
 
 
 def test_a_folder_of_several_runs_lists_them(tmp_path: Path) -> None:
-    """Which of several runs is meant is asked, and they are named."""
+    """The error for a folder with several runs lists them."""
     run = mlflow_run(tmp_path)
     other = run.parent / "other"
     run.rename(other)
@@ -378,16 +381,16 @@ def test_a_folder_of_several_runs_lists_them(tmp_path: Path) -> None:
 
 
 def test_torn_mlflow(tmp_path: Path) -> None:
-    """A line without its end may have lost digits of its step, and is left out."""
+    """A line without its newline may lack digits of its step, so it is left out."""
     run = mlflow_run(tmp_path)
     file = run / "metrics" / "grad_norm" / "layers.10"
     file.write_text(file.read_text()[:-1] + "1")
     with pytest.warns(GradsoundWarning, match=r"line 5 of grad_norm/layers\.10 is torn"):
-        assert told(read_run(run))[-1][:2] == (4, [np.float32(2 / 5), None])
+        assert read_steps(read_run(run))[-1][:2] == (4, [np.float32(2 / 5), None])
 
 
 def test_lightning(tmp_path: Path) -> None:
-    """The metrics of CSVLogger are a run: grad_norm()'s layers, in the model's order."""
+    """CSVLogger's metrics are a run with grad_norm()'s layers, in the model's order."""
     loggers = pytest.importorskip("lightning.pytorch.loggers")
     from lightning.pytorch.utilities import grad_norm
     from torch import nn, ones
@@ -406,11 +409,13 @@ def test_lightning(tmp_path: Path) -> None:
         assert run.header.layers == tuple(
             f"{layer}.{kind}" for layer in range(11) for kind in ("bias", "weight")
         )
-        for step, found in zip(run.steps, norms):
-            expected = [found[f"grad_2.0_norm/{name}"].item() for name in run.header.layers]
+        for step, logged in zip(run.steps, norms):
+            expected = [
+                logged[f"grad_2.0_norm/{name}"].item() for name in run.header.layers
+            ]
             assert step.norms.tolist() == expected
             assert dict(step.values) == {
-                "grad_2.0_norm_total": pytest.approx(found["grad_2.0_norm_total"].item()),
+                "grad_2.0_norm_total": pytest.approx(logged["grad_2.0_norm_total"].item()),
                 "epoch": step.number // 2,
                 "loss": 1 / (step.number + 1),
             }
@@ -431,7 +436,7 @@ def test_lightning(tmp_path: Path) -> None:
     ids=["comma", "semicolon", "tab", "quotes", "dates", "milliseconds"],
 )
 def test_tables(tmp_path: Path, text: str) -> None:
-    """A table is a run whatever is between its cells and around its numbers."""
+    """A table is a run with any delimiter, quotes, decimal commas and clocks."""
     (tmp_path / "x.txt").write_text(text, newline="")
     run = read_run(tmp_path / "x.txt")
     steps = [*run.steps]
@@ -450,23 +455,25 @@ def test_tables(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("before", ["", "\n\n", "# my run, of 3\n", "sep=;\n"])
 def test_tables_of_windows(tmp_path: Path, encoding: str, end: str, before: str) -> None:
-    """The mark of an encoding, any end of a line, and lines before the header."""
+    """Byte order marks, any line ending and lines before the header are understood."""
     text = f"{before}Step;grad_norm;größe\n0;0,25;1\n1;0,5;2".replace("\n", end)
     mark = "\ufeff" if encoding == "utf-16-be" else ""
     (tmp_path / "x.txt").write_bytes((mark + text).encode(encoding))
 
-    assert told(read_run(tmp_path / "x.txt")) == [
+    assert read_steps(read_run(tmp_path / "x.txt")) == [
         (0, [0.25], {"größe": 1.0}),
         (1, [0.5], {"größe": 2.0}),
     ]
 
 
 def test_a_state_of_windows(tmp_path: Path) -> None:
-    """PowerShell writes what it prints in UTF-16."""
+    """A state in UTF-16, as PowerShell writes it, reads as the same run."""
     (tmp_path / "x").write_text(PUBLISHED, encoding="utf-16")
     (tmp_path / "y").write_text(PUBLISHED)
 
-    np.testing.assert_equal(told(read_run(tmp_path / "x")), told(read_run(tmp_path / "y")))
+    np.testing.assert_equal(
+        read_steps(read_run(tmp_path / "x")), read_steps(read_run(tmp_path / "y"))
+    )
 
 
 @pytest.mark.parametrize(
@@ -478,30 +485,30 @@ def test_a_state_of_windows(tmp_path: Path) -> None:
         ("metrics.csv", "CSV"),
     ],
 )
-def test_an_empty_file_is_said_to_be(tmp_path: Path, name: str, kind: str) -> None:
-    """Rather than damaged."""
+def test_an_empty_file_is_reported_as_empty(tmp_path: Path, name: str, kind: str) -> None:
+    """The error names the tool that the file name belongs to."""
     (tmp_path / name).touch()
     with pytest.raises(RunFormatError, match=f"{name}: is empty, expected a log .{kind}"):
         read_run(tmp_path / name)
 
 
 def test_steps_that_were_not_logged(tmp_path: Path) -> None:
-    """One for all, as MLflow has it if none is given, or none at all: that is told."""
+    """One step for all values, or no step, causes a warning or an error."""
     (tmp_path / "x.csv").write_text("step,grad_norm\n" + "0,1\n" * 9 + "0,2\n")
     with pytest.warns(GradsoundWarning, match="all was logged at step 0, where the last"):
-        assert told(read_run(tmp_path / "x.csv")) == [(0, [2.0], {})]
+        assert read_steps(read_run(tmp_path / "x.csv")) == [(0, [2.0], {})]
     (tmp_path / "x.csv").write_text("step,grad_norm,loss\n0,1,\n0,,2\n")
-    assert told(read_run(tmp_path / "x.csv")) == [(0, [1.0], {"loss": 2.0})]
+    assert read_steps(read_run(tmp_path / "x.csv")) == [(0, [1.0], {"loss": 2.0})]
     with pytest.raises(RunFormatError, match=r"no number .*: 2 entries without a"):
-        of_rows([Row(None, None, {"grad_norm": 1.0})] * 2)
+        run_of_rows([Row(None, None, {"grad_norm": 1.0})] * 2)
 
 
 def test_damaged_tables(tmp_path: Path) -> None:
-    """What is no step is left out and counted, as is a line that was torn."""
+    """Lines without a step, and a torn line, are left out and counted."""
     path = tmp_path / "x.csv"
     path.write_text("step,grad_norm\n0,1\nstep,grad_norm\n-1,2\n1.5,2\nnan,2\n1,3\n2")
     with pytest.warns(GradsoundWarning) as warned:
-        assert told(read_run(path)) == [(0, [1.0], {}), (1, [3.0], {})]
+        assert read_steps(read_run(path)) == [(0, [1.0], {}), (1, [3.0], {})]
     (message,) = [str(warning.message) for warning in warned]
 
     assert message == f"{path}: line 3 has no step, left out (and 2 more)"
@@ -514,7 +521,7 @@ def test_damaged_tables(tmp_path: Path) -> None:
 
 
 def test_the_order_of_rows_makes_no_difference() -> None:
-    """Steps come in order, each once; of what was logged again the later counts."""
+    """Steps are in order, each once; if a value was logged twice, the later one counts."""
     generator = np.random.default_rng(0)
     rows = [
         Row(step, None, {f"grad_norm/{k}": step + k / 3, "loss": step / 7})
@@ -525,17 +532,17 @@ def test_the_order_of_rows_makes_no_difference() -> None:
         (step, [float(np.float32(step + k / 3)) for k in range(3)], {"loss": step / 7})
         for step in range(0, 3000, 3)
     ]
-    stale = [Row(row.step, None, dict.fromkeys(row.numbers, -5.0)) for row in rows]
+    stale = [Row(row.step, None, dict.fromkeys(row.values, -5.0)) for row in rows]
     names = [Row(0, None, {f"grad_norm/{k}": 0.0}) for k in range(3)]
     for order in ([*range(3000)], generator.permutation(3000)):
         again = [rows[k] for k in order]
-        assert told(of_rows([*names, *again])) == expected
-        assert told(of_rows([*names, *stale[::-1], *again])) == expected
+        assert read_steps(run_of_rows([*names, *again])) == expected
+        assert read_steps(run_of_rows([*names, *stale[::-1], *again])) == expected
 
 
-def test_norms_that_are_none() -> None:
-    """What is missing is absent; -1 is NaN, as DeepSpeed means it; huge is infinite."""
-    run = of_rows(
+def test_norms_that_are_no_numbers() -> None:
+    """A missing norm is absent; -1 is NaN as in DeepSpeed; 1e300 is infinite."""
+    run = run_of_rows(
         [
             Row(0, None, {"grad_norm/a": -1.0, "grad_norm/b": 1e300}),
             Row(1, None, {"grad_norm/b": 0.0}),
@@ -549,28 +556,28 @@ def test_norms_that_are_none() -> None:
 
 
 def test_times_are_not_invented() -> None:
-    """Without a clock every step is at 0, so nothing looks as if it had stalled."""
+    """Without a clock, every step is at 0 s, so no stall is detected."""
     rows = [Row(step * step, None, {"grad_norm": 1 / 3}) for step in range(100)]
-    run = of_rows(rows)
+    run = run_of_rows(rows)
 
     assert {step.time for step in run.steps} == {0.0}
     watch = RunDetector(run.header.layers, Thresholds())
-    assert not [alarm for found in watch.look([*run.steps]) for alarm in found]
+    assert not [alarm for found in watch.detect([*run.steps]) for alarm in found]
     assert run.header.start == ""
-    assert watch.end().text == "end of the run: 100 steps"
+    assert watch.end_alarm().text == "end of the run: 100 steps"
 
 
 @pytest.mark.parametrize("every", [1, 37, 500])
-def test_a_plateau_is_found_whatever_the_steps(every: int) -> None:
-    """It is looked for after so many losses, at whatever steps a log has them."""
+def test_a_plateau_is_found_at_any_spacing_of_steps(every: int) -> None:
+    """The plateau detector counts losses, not step numbers."""
     losses = [*np.geomspace(9, 1, 100), *[1.0] * 150, *np.geomspace(0.9, 0.1, 100)]
     rows = [
         Row(3 + k * every, None, {"grad_norm": 1.0, "loss": loss})
         for k, loss in enumerate(losses)
     ]
-    run = of_rows(rows)
+    run = run_of_rows(rows)
     watch = RunDetector(run.header.layers, Thresholds(plateau_steps=50))
-    alarms = [alarm for found in watch.look([*run.steps]) for alarm in found]
+    alarms = [alarm for found in watch.detect([*run.steps]) for alarm in found]
     first, second = ((alarm.step - 3) // every for alarm in alarms)
 
     assert [alarm.kind for alarm in alarms] == ["plateau", "recovery"]
@@ -580,23 +587,23 @@ def test_a_plateau_is_found_whatever_the_steps(every: int) -> None:
 
 
 def test_times_do_not_go_back() -> None:
-    """Time is since the first step, on a clock that may be set back or be missing."""
+    """Time counts from the first step and never falls, even if the clock does."""
     clock = [1e9 + 5, 1e9 + 7, None, 1e9 + 6, np.nan, 1e300, 1e9 + 9]
     rows = [Row(k, time, {"grad_norm": 1 / 3}) for k, time in enumerate(clock)]
-    run = of_rows([Row(0, 1e9, {"loss": 1.0}), *rows])
+    run = run_of_rows([Row(0, 1e9, {"loss": 1.0}), *rows])
 
     assert [step.time for step in run.steps] == [0, 2, 2, 2, 2, 2, 4]
     assert run.header.start == "2001-09-09T01:46:45+00:00"
 
 
-def test_steps_can_be_read_by_several_at_once() -> None:
-    """Each reader has all steps, whatever others do meanwhile."""
+def test_several_threads_can_read_steps_at_once() -> None:
+    """Each of several readers gets all steps."""
     rows = [Row(step, None, {"grad_norm": step / 7}) for step in reversed(range(2000))]
-    run = of_rows(rows)
+    run = run_of_rows(rows)
     expected = [*range(2000)]
-    found: list[list[int]] = []
+    numbers: list[list[int]] = []
     threads = [
-        threading.Thread(target=lambda: found.append([s.number for s in run.steps]))
+        threading.Thread(target=lambda: numbers.append([s.number for s in run.steps]))
         for _ in range(4)
     ]
     for thread in threads:
@@ -606,36 +613,38 @@ def test_steps_can_be_read_by_several_at_once() -> None:
     for thread in threads:
         thread.join()
 
-    assert found == [expected] * 4
+    assert numbers == [expected] * 4
     assert [step.number for step in half] == expected[50:]
 
 
 def test_a_log_is_read_in_bounded_memory(monkeypatch, tmp_path: Path) -> None:
-    """Five times the rows, in no order, take no more memory, and leave nothing behind."""
+    """Five times the rows, out of order, take no more memory, and leave no file."""
     monkeypatch.setenv("SQLITE_TMPDIR", str(tmp_path))
     peaks = []
     for count in (5_000, 25_000):
-        spool = Spool()
+        log_steps = SortedSteps()
         tracemalloc.start()
         for step in range(count):
-            spool.add(Row(step * 7919 % count, None, {f"n{k}": 1 / 3 for k in range(10)}))
-        spool.sort()
-        assert sum(1 for _ in spool.steps()) == count
+            log_steps.add(
+                Row(step * 7919 % count, None, {f"n{k}": 1 / 3 for k in range(10)})
+            )
+        log_steps.sort()
+        assert sum(1 for _ in log_steps.steps()) == count
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
 
-    assert peaks[1] < 1.2 * peaks[0]  # a batch of one MiB either way; all would be five
+    assert peaks[1] < 1.2 * peaks[0]  # a batch of 1 MiB either way; all rows would be 5 MiB
     assert not [*tmp_path.iterdir()]
 
 
-def test_names_have_an_end() -> None:
-    """A file that makes up names without end is no log, and takes no memory for them."""
+def test_the_number_of_names_is_bounded() -> None:
+    """A file with more than 100,000 names is refused, so that memory stays bounded."""
     with pytest.raises(RunFormatError, match="made: more than 100,000 different names"):
-        of_rows([Row(k, None, {f"x{k}": 0.0}) for k in range(100_001)])
+        run_of_rows([Row(k, None, {f"x{k}": 0.0}) for k in range(100_001)])
 
 
-def test_a_run_file_stays_one(tmp_path: Path) -> None:
-    """Whatever names a run of ours has, it is no log of another tool."""
+def test_a_run_file_is_no_log(tmp_path: Path) -> None:
+    """Names of layers and comments never make a run file the log of another tool."""
     run = make_run([[1 / 3]], layers=("log_history",), comment='"log_history": [, step')
     writer = RunWriter(tmp_path / "run.jsonl", run.header)
     writer.write(run.steps)
@@ -647,60 +656,69 @@ def test_a_run_file_stays_one(tmp_path: Path) -> None:
 
 
 def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Runs the command line."""
+    """Runs gradsound with these arguments."""
     line = [sys.executable, "-m", "gradsound", *map(str, arguments)]
     return subprocess.run(line, capture_output=True, text=True, check=False)
 
 
 def test_commands_take_logs(tmp_path: Path) -> None:
-    """What takes a run file takes a log; --norms says which of its columns are heard."""
+    """Commands that take a run file take a log; --norms selects its norms."""
     path = tmp_path / "x.csv"
     path.write_text("step,a,b\n" + "".join(f"{k},{k + 1},2\n" for k in range(9)))
     refused = command("info", path)
-    told_ = command("info", path, "--norms", "a", "--norms", "b", "--layers", "a")
-    both = command("render", path, "-o", tmp_path / "x.wav", "--norms", "a")
+    info = command("info", path, "--norms", "a", "--norms", "b", "--layers", "a")
+    rendered = command("render", path, "-o", tmp_path / "x.wav", "--norms", "a")
     gradsound.render(read_run(path, norms="a"), tmp_path / "y.wav")
     located = command("locate", path, "--norms", "[ab]", "--step", "3")
-    followed = command("play", path, "--follow", "--norms", "a")
 
     assert refused.returncode == 2
     assert refused.stderr.endswith(
         "there are: a, b; say which with --norms GLOB, in Python norms=GLOB\n"
     )
-    first, steps, *_, layer = told_.stdout.splitlines()
+    first, steps, *_, layer = info.stdout.splitlines()
     assert (first, steps, layer.split()) == (
         str(path),
         "9 steps",
         ["a", "-", "1", "4.15", "9", "0"],
     )
-    assert both.returncode == 0, both.stderr
+    assert rendered.returncode == 0, rendered.stderr
     assert (tmp_path / "x.wav").read_bytes() == (tmp_path / "y.wav").read_bytes()
     assert located.returncode == 0, located.stderr
+
+
+def test_a_log_cannot_be_followed(tmp_path: Path) -> None:
+    """`play --follow` refuses a log, because it follows run files only."""
+    pytest.importorskip("pyaudio", reason="gradsound play needs it")
+    path = tmp_path / "x.csv"
+    path.write_text("step,a\n0,1\n")
+    followed = command("play", path, "--follow", "--norms", "a")
+
     assert followed.stderr == (
         f"gradsound: {path}: a log of another tool cannot be followed\n"
     )
 
 
+@pytest.mark.realtime
 def test_a_log_is_played(server: SoundServer) -> None:
-    """On the sound device it is what `gradsound render` writes."""
+    """The sound device gets the samples that `gradsound render` writes."""
     Path("x.csv").write_text("step,grad_norm\n" + "".join(f"{k},{k}\n" for k in range(9)))
     with server.recording() as recording:
-        done = command("play", "x.csv")
+        played = command("play", "x.csv")
     gradsound.render("x.csv", "x.wav", subtype="FLOAT")
 
-    assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr.endswith("end of the run: 9 steps\n")
-    assert same_ears(recording, "x.wav")
+    assert (played.returncode, played.stdout) == (0, "")
+    assert played.stderr.endswith("end of the run: 9 steps\n")
+    assert matches_file(recording, "x.wav")
 
 
 def test_a_log_is_served(tmp_path: Path) -> None:
-    """On a page it has the layers that --norms chose, and every step."""
+    """The page gets the layers that --norms and --layers select, and every step."""
     (tmp_path / "x.csv").write_text(
         "step,a,b\n" + "".join(f"{k},{k},2\n" for k in range(9))
     )
     with served(tmp_path / "x.csv", "--norms", "[ab]", "--layers", "a") as (url, _):
         page = Page(url)
-        page.until(lambda: "marks" in page.kinds(), "there is no picture")
+        page.receive_until(lambda: "marks" in page.kinds(), "there is no picture")
 
         assert page.hello["layers"] == ["a"]
         assert [float(column.norms[0]) for column in page.columns] == [*range(9)]

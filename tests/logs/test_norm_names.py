@@ -1,9 +1,9 @@
-"""Names in logs: which are norms, of which layers, and what else is known."""
+"""Names in logs: which are norms, which layers they belong to, and known values."""
 
 import pytest
 
 from gradsound.errors import RunFormatError
-from gradsound.logs.norm_names import sort_out
+from gradsound.logs.norm_names import classify_names
 
 TOTALS = (
     "grad_norm",  # Trainer of Hugging Face, torchtitan, TRL
@@ -54,65 +54,97 @@ NEITHER = (
 
 
 @pytest.mark.parametrize("name", TOTALS)
-def test_a_total_is_a_layer_named_as_it(name: str) -> None:
-    """One norm alone is a run of one layer, which is called as the column."""
-    assert sort_out(["loss", name], None).layers == {1: name}
+def test_a_total_alone_is_a_layer(name: str) -> None:
+    """A total norm without layers is a run of one layer with the name of the column."""
+    assert classify_names(["loss", name], None).layers == {1: name}
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_norms_of_layers_are_named_as_these(name: str) -> None:
-    """What says of which layer it is, is called as that, without what all have."""
-    assert sort_out([name, "lr"], None).layers == {0: LAYERS[name]}
+def test_a_norm_of_a_layer_gets_the_name_of_the_layer(name: str) -> None:
+    """The layer is named without the part that all names share."""
+    assert classify_names([name, "lr"], None).layers == {0: LAYERS[name]}
 
 
 @pytest.mark.parametrize("name", NEITHER)
 def test_no_other_name_is_a_norm(name: str) -> None:
-    """Norms of weights, figures about norms and settings are no norms of gradients."""
+    """Norms of weights, statistics of norms and settings are no norms of gradients."""
     with pytest.raises(RunFormatError, match=r"there are: .*; say which with --norms GLOB"):
-        sort_out([name], None)
-    assert sort_out(["grad_norm", name], None).layers == {0: "grad_norm"}
+        classify_names([name], None)
+    assert classify_names(["grad_norm", name], None).layers == {0: "grad_norm"}
 
 
 def test_a_total_beside_its_parts_is_a_value() -> None:
-    """Where there are layers, the norm of all of them is none, but a value."""
-    names = sort_out(["grad_2.0_norm_total", "grad_2.0_norm/a", "grad_2.0_norm/b"], None)
+    """If a log has norms of layers, the total norm is a value."""
+    names = classify_names(
+        ["grad_2.0_norm_total", "grad_2.0_norm/a", "grad_2.0_norm/b"], None
+    )
 
     assert (names.layers, names.values) == ({1: "a", 2: "b"}, {0: "grad_2.0_norm_total"})
 
 
-def test_what_is_of_a_step_is_not_taken_twice() -> None:
-    """Lightning logs the same for a step and for the epoch: the former counts."""
-    assert sort_out(["grad_norm_epoch", "grad_norm_step"], None).layers == {
+def test_a_norm_of_a_step_is_not_counted_twice() -> None:
+    """Lightning logs a norm for the step and for the epoch; the former counts."""
+    assert classify_names(["grad_norm_epoch", "grad_norm_step"], None).layers == {
         1: "grad_norm_step"
     }
 
 
-def test_globs_say_what_is_a_norm() -> None:
-    """--norms takes what it matches, and nothing else, whatever the name."""
+def test_globs_select_the_norms() -> None:
+    """--norms selects the names that it matches, and no others."""
     names = ["x/a", "x/b", "grad_norm", "loss"]
 
-    assert sort_out(names, ["x/*"]).layers == {0: "x/a", 1: "x/b"}
-    assert sort_out(names, ["x/a", "loss"]).values == {1: "x/b", 2: "grad_norm"}
+    assert classify_names(names, ["x/*"]).layers == {0: "x/a", 1: "x/b"}
+    assert classify_names(names, ["x/a", "loss"]).values == {1: "x/b", 2: "grad_norm"}
     with pytest.raises(
         RunFormatError, match=r"nothing matches --norms 'y\*'; there are: x/a"
     ):
-        sort_out(names, ["y*"])
+        classify_names(names, ["y*"])
 
 
 def test_layers_of_two_models_keep_their_names() -> None:
-    """Where the short names would be the same, the long ones stay."""
+    """If short names collide, layers keep the long names."""
     names = ["g/grad_norm/fc", "d/grad_norm/fc"]
 
-    assert [*sort_out(names, None).layers.values()] == names
+    assert [*classify_names(names, None).layers.values()] == names
 
 
 def test_numbers_in_names_count_as_numbers() -> None:
-    """What was sorted by letters is put in the order of the model; what was not, stays."""
+    """Names sorted as text are sorted by number; names in another order keep it."""
     by_letters = [f"grad_norm/layers.{k}" for k in (0, 1, 10, 2)]
     mixed = ["grad_norm/z", "grad_norm/a.2", "grad_norm/a.10"]
 
-    assert [*sort_out(by_letters, None).layers] == [0, 1, 3, 2]
-    assert [*sort_out(mixed, None).layers] == [0, 1, 2]
+    assert [*classify_names(by_letters, None).layers] == [0, 1, 3, 2]
+    assert [*classify_names(mixed, None).layers] == [0, 1, 2]
+
+
+def test_a_norm_of_an_epoch_alone_is_a_norm() -> None:
+    """The norm of the epoch is left out only where the log has that of the step."""
+    assert classify_names(["grad_norm_epoch"], None).layers == {0: "grad_norm_epoch"}
+    names = ["a/grad_norm_epoch", "b/grad_norm_step"]
+    assert classify_names(names, None).layers == {0: names[0], 1: names[1]}
+
+
+@pytest.mark.parametrize("globs", [None, ["y*"]])
+@pytest.mark.parametrize(
+    ("count", "end"), [(20, "x19"), (21, "x19 and 1 more"), (99, "x19 and 79 more")]
+)
+def test_an_error_lists_20_names_and_counts_the_others(
+    globs: list[str] | None, count: int, end: str
+) -> None:
+    """The message has the first 20 names, and how many more the log has."""
+    with pytest.raises(RunFormatError, match=rf"there are: x0, x1, .*, {end}(;|$)"):
+        classify_names([f"x{k}" for k in range(count)], globs)
+
+
+def test_an_error_fits_on_a_line_whatever_the_names() -> None:
+    """The message has 80 characters of a name, without control characters."""
+    with pytest.raises(RunFormatError, match=rf"there are: {'x' * 80}, a\?b\?c;"):
+        classify_names(["x" * 81, "a\nb\u202ec"], None)
+
+
+def test_globs_respect_upper_and_lower_case() -> None:
+    """A glob matches the case of a name exactly, on every platform."""
+    assert classify_names(["G", "g"], ["g"]).layers == {1: "g"}
 
 
 @pytest.mark.parametrize(
@@ -131,13 +163,15 @@ def test_numbers_in_names_count_as_numbers() -> None:
         ("lr-AdamW/pg2", "lr-AdamW/pg2"),
     ],
 )
-def test_what_gradsound_knows_has_its_name(name: str, known: str) -> None:
-    """Loss, learning rate and epoch are found by their usual names; others keep theirs."""
-    assert sort_out(["grad_norm", name], None).values == {1: known}
+def test_known_values_get_their_names(name: str, known: str) -> None:
+    """Usual names of loss, learning rate and epoch are unified; others stay."""
+    assert classify_names(["grad_norm", name], None).values == {1: known}
 
 
-def test_the_usual_name_comes_first() -> None:
-    """Of several losses the one that is called so is the loss."""
-    names = sort_out(["grad_norm", "train_loss", "loss"], None)
+def test_the_most_usual_name_wins() -> None:
+    """If a log has several losses, the value named "loss" is the loss."""
+    names = classify_names(["grad_norm", "train_loss", "loss"], None)
+    rates = classify_names(["grad_norm", "lr-AdamW", "learning_rate"], None)
 
     assert names.values == {1: "train_loss", 2: "loss"}
+    assert rates.values == {1: "lr-AdamW", 2: "lr"}

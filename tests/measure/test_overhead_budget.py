@@ -1,33 +1,38 @@
-"""A budget: as many steps are left out as it takes, and which they are can be read."""
+"""A budget: the monitor leaves steps out to keep to it, and the run has their numbers."""
 
 import json
 import time
 
 import pytest
 from helpers.models import sgd, small, train
-from helpers.monitors import BOTH, StepCollector, collector_for, small_collector
+from helpers.monitors import (
+    BOTH,
+    StepCollector,
+    attach_with_parts,
+    collector_for,
+    small_collector,
+)
 from torch import nn
 
 import gradsound
 from gradsound.errors import GradsoundWarning
-from gradsound.measure.hooks.base import GradientMonitor
+from gradsound.measure.hooks.parts import MonitorParts
+from gradsound.measure.norms.per_layer import LocalNorms
 
 
-class Slow:
-    """A clock that only measuring moves on, and training."""
+class FakeClock:
+    """A clock that each measurement advances by a second."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 100.0
-        self.measured = 0
+        self.measurements = 0
+        self.parts = MonitorParts(norms_per_layer=self._slow_norms)
         monkeypatch.setattr(time, "perf_counter", lambda: self.now)
-        take = GradientMonitor._take
 
-        def slow(*args: object) -> object:
-            self.now += 1.0
-            self.measured += 1
-            return take(*args)
-
-        monkeypatch.setattr(GradientMonitor, "_take", slow)
+    def _slow_norms(self, *args: object) -> LocalNorms:
+        self.now += 1.0
+        self.measurements += 1
+        return LocalNorms(*args)
 
 
 @BOTH
@@ -35,11 +40,13 @@ class Slow:
 def test_measuring_keeps_to_its_share(
     monkeypatch, with_optimizer: bool, clip: bool
 ) -> None:
-    """Of the time that passes, it takes no more than the budget; and not much less."""
-    clock = Slow(monkeypatch)
+    """Measuring takes no more than the budget's share of the time, and not much less."""
+    clock = FakeClock(monkeypatch)
     model = small()
     optimizer = sgd(model)
-    collector = collector_for(model, optimizer, with_optimizer, budget=1 / 13)
+    collector = collector_for(
+        model, optimizer, with_optimizer, budget=1 / 13, parts=clock.parts
+    )
     begin = clock.now
 
     def step() -> None:
@@ -47,9 +54,9 @@ def test_measuring_keeps_to_its_share(
         if clip:
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
 
-    clock.measured = 0
+    clock.measurements = 0
     train(model, optimizer, 3000, before_step=step)
-    share = clock.measured / (clock.now - begin)
+    share = clock.measurements / (clock.now - begin)
 
     assert 0.8 / 13 < share <= 1 / 13
     numbers = [step.number for step in collector.steps]
@@ -61,17 +68,18 @@ def test_measuring_keeps_to_its_share(
 
 
 def test_without_a_budget_every_step_is_measured(monkeypatch) -> None:
-    """However long that takes."""
-    Slow(monkeypatch)
-    model, optimizer, collector = small_collector(with_optimizer=True)
+    """Without a budget the monitor measures every step, even if each takes a second."""
+    parts = FakeClock(monkeypatch).parts
+    model, optimizer, collector = small_collector(with_optimizer=True, parts=parts)
     train(model, optimizer, 20)
 
     assert [step.number for step in collector.steps] == list(range(20))
 
 
-def test_the_run_says_which_steps_are_missing(tmp_path, monkeypatch) -> None:
-    """Its header has the budget, its steps their numbers."""
-    clock = Slow(monkeypatch)
+def test_the_run_has_the_numbers_of_measured_steps(tmp_path, monkeypatch) -> None:
+    """The header has the budget, and the steps have their numbers."""
+    clock = FakeClock(monkeypatch)
+    attach_with_parts(monkeypatch, clock.parts)
     model = small()
     optimizer = sgd(model)
 
@@ -84,20 +92,22 @@ def test_the_run_says_which_steps_are_missing(tmp_path, monkeypatch) -> None:
 
     assert run.header.budget == 0.25
     assert json.loads((tmp_path / "run.jsonl").read_text().split("\n")[0])["budget"] == 0.25
-    assert [step.number for step in run.steps] == [0]  # to be paid for four seconds
+    assert [step.number for step in run.steps] == [
+        0
+    ]  # its second of measuring needs a pause of four
     assert run.select("0").header.budget == 0.25
 
 
 @pytest.mark.parametrize("budget", [0, 1, -0.1, float("nan")])
-def test_what_is_no_share_is_refused(budget: float) -> None:
-    """With the value and an example."""
+def test_a_budget_outside_its_range_raises(budget: float) -> None:
+    """The message has the range and an example."""
     model = small()
     with pytest.raises(ValueError, match="between 0 and 1, such as"):
         gradsound.attach(model, budget=budget)
 
 
-def test_the_first_measurement_is_paid_for_before() -> None:
-    """So a short run keeps to the budget too; steps that are left out are counted."""
+def test_the_first_measurement_is_charged_up_front() -> None:
+    """A short run keeps to the budget too; the monitor counts the steps it leaves out."""
     model = small()
     optimizer = sgd(model)
     collector = StepCollector(model, optimizer, budget=1e-9)
@@ -107,8 +117,8 @@ def test_the_first_measurement_is_paid_for_before() -> None:
     assert collector.monitor.steps == 5
 
 
-def test_a_run_without_any_step_says_why(tmp_path) -> None:
-    """A budget too small for the time there was is not a run without steps."""
+def test_a_run_without_measured_steps_warns(tmp_path) -> None:
+    """If the budget is too small for the whole run, the warning gives it as the reason."""
     model = small()
     optimizer = sgd(model)
     attachment = gradsound.attach(model, optimizer, log=tmp_path / "run.jsonl", budget=1e-9)

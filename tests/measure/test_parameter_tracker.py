@@ -1,4 +1,4 @@
-"""Models that change while attached: measured as they are now, or said in one warning."""
+"""Models that change while attached: measured as they are now, or named in one warning."""
 
 import copy
 
@@ -17,13 +17,13 @@ def norms_of(model: nn.Module) -> list[float]:
     return [true_norm(model[0]), true_norm(model[2])]
 
 
-def hear(
+def check_norms(
     model: nn.Module, optimizer: torch.optim.Optimizer, collector: StepCollector, steps: int
 ) -> None:
-    """Trains, and checks that what is heard is what there is."""
+    """Trains, and asserts that the measured norms are those of the gradients."""
     before, wanted = len(collector.steps), []
-    note = lambda: wanted.append(norms_of(model))  # noqa: E731
-    train(model, optimizer, steps, before_step=note)
+    keep = lambda: wanted.append(norms_of(model))  # noqa: E731
+    train(model, optimizer, steps, before_step=keep)
 
     np.testing.assert_allclose(collector.norms[before:], wanted, rtol=1e-6)
 
@@ -33,40 +33,40 @@ def replace_all(model: nn.Module) -> None:
 
 
 def test_assigned_before_the_first_step() -> None:
-    """A model hears the parameters that it has, not those that it had at attach()."""
+    """The monitor measures the model's current parameters, not those at attach()."""
     model = small()
     collector = StepCollector(model)
     replace_all(model)
-    hear(model, sgd(model), collector, 3)
+    check_norms(model, sgd(model), collector, 3)
 
 
 def test_assigned_in_the_middle() -> None:
-    """As after loading a checkpoint and making a new optimizer."""
+    """After a checkpoint and a new optimizer, the monitor measures the new parameters."""
     model, optimizer, collector = small_collector(with_optimizer=False)
     train(model, optimizer, 3)
     replace_all(model)
-    train(model, sgd(model), 1)  # where it is noticed
-    hear(model, sgd(model), collector, 3)
+    train(model, sgd(model), 1)  # the monitor notices it at this step
+    check_norms(model, sgd(model), collector, 3)
 
 
 def test_parameters_put_into_the_optimizer() -> None:
-    """What wrappers do after replacing parameters: the same optimizer has the new ones."""
+    """If a wrapper puts new parameters into the same optimizer, they are measured."""
     model, optimizer, collector = small_collector(with_optimizer=True)
     train(model, optimizer, 3)
     replace_all(model)
     optimizer.param_groups[0]["params"][:] = model.parameters()
-    hear(model, optimizer, collector, 3)
+    check_norms(model, optimizer, collector, 3)
 
 
 def test_an_optimizer_that_has_the_old_parameters() -> None:
-    """It trains nothing, which nobody else would say: one warning, layers are absent."""
+    """An optimizer with replaced parameters trains nothing: one warning, absent layers."""
     model, optimizer, collector = small_collector(with_optimizer=True)
     train(model, optimizer, 1)
     replace_all(model)
-    with pytest.warns(GradsoundWarning) as told:
+    with pytest.warns(GradsoundWarning) as warned:
         train(model, optimizer, 250)
 
-    assert [str(one.message) for one in told] == [
+    assert [str(one.message) for one in warned] == [
         "layer '0', '2': replaced in the model, but the optimizer has the old parameters: "
         "they are not trained, nor measured; make the optimizer after replacing them"
     ]
@@ -75,7 +75,7 @@ def test_an_optimizer_that_has_the_old_parameters() -> None:
 
 @BOTH
 def test_one_layer_replaced(with_optimizer: bool) -> None:
-    """Only that one is told of, and the other is heard on."""
+    """The warning names the replaced layer alone; the other layer is measured on."""
     model, optimizer, collector = small_collector(with_optimizer)
     train(model, optimizer, 2)
     model[2] = nn.Linear(4, 1)
@@ -85,25 +85,27 @@ def test_one_layer_replaced(with_optimizer: bool) -> None:
         assert collector.absent[2:] == [[False, True]] * 3
     else:
         train(model, sgd(model), 1)
-        hear(model, sgd(model), collector, 3)
+        check_norms(model, sgd(model), collector, 3)
 
 
 @BOTH
-def test_a_layer_taken_out(with_optimizer: bool) -> None:
-    """Is named once, and absent."""
+def test_a_removed_layer(with_optimizer: bool) -> None:
+    """A removed layer is named in one warning, and absent."""
     model, optimizer, collector = small_collector(with_optimizer)
     train(model, optimizer, 2)
     model[2] = nn.Identity()
-    with pytest.warns(GradsoundWarning, match="layer '2': no longer in the model") as told:
+    with pytest.warns(
+        GradsoundWarning, match="layer '2': no longer in the model"
+    ) as warned:
         train(model, optimizer, 150)
 
-    assert len(told) == 1
+    assert len(warned) == 1
     assert collector.absent[2:] == [[False, True]] * 150
 
 
 @BOTH
 def test_layers_that_are_trained_later(with_optimizer: bool) -> None:
-    """Thawed or added: one warning that names them, as the run has no place for them."""
+    """A layer that is thawed later is named in one warning; the run does not get it."""
     model = small()
     model[0].requires_grad_(requires_grad=False)
     optimizer = sgd(model[2])
@@ -113,25 +115,25 @@ def test_layers_that_are_trained_later(with_optimizer: bool) -> None:
     optimizer.add_param_group({"params": [*model[0].parameters()]})
     with pytest.warns(
         GradsoundWarning, match="layer '0': trained now, but not when"
-    ) as told:
+    ) as warned:
         train(model, optimizer, 250)
 
-    assert len(told) == 1
+    assert len(warned) == 1
     assert np.array(collector.norms).shape == (252, 1)
 
 
 def test_a_group_of_parameters_of_a_known_layer() -> None:
-    """Which the optimizer gets later: the layer's norm is that of all of them."""
+    """If the optimizer gets a layer's bias later, the layer's norm contains it."""
     model = small()
     optimizer = torch.optim.SGD([model[0].weight, *model[2].parameters()], lr=0.01)
     collector = StepCollector(model, optimizer)
     train(model, optimizer, 2)
     optimizer.add_param_group({"params": [model[0].bias]})
-    hear(model, optimizer, collector, 3)
+    check_norms(model, optimizer, collector, 3)
 
 
-def test_layers_left_out_are_nobody_s_business() -> None:
-    """No warning of layers that the globs do not want."""
+def test_layers_outside_the_globs_do_not_warn() -> None:
+    """A new layer that matches no glob causes no warning."""
     model = small()
     optimizer = sgd(model[2])
     collector = StepCollector(model, optimizer, patterns=("2",))
@@ -143,13 +145,13 @@ def test_layers_left_out_are_nobody_s_business() -> None:
 
 @BOTH
 def test_freezing_and_thawing(with_optimizer: bool) -> None:
-    """A frozen layer is absent, and heard again once thawed; no warning is due."""
+    """A frozen layer is absent, and measured again once thawed, without a warning."""
     model, optimizer, collector = small_collector(with_optimizer)
     train(model, optimizer, 2)
     model[0].requires_grad_(requires_grad=False)
     train(model, optimizer, 120)
     model[0].requires_grad_()
-    hear(model, optimizer, collector, 120)
+    check_norms(model, optimizer, collector, 120)
 
     assert collector.absent[2:122] == [[True, False]] * 120
 
@@ -157,7 +159,7 @@ def test_freezing_and_thawing(with_optimizer: bool) -> None:
 @BOTH
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_parametrized(with_optimizer: bool, when: str) -> None:
-    """A layer keeps its name, and its norm is that of what is trained now."""
+    """A parametrized layer keeps its name; its norm is that of its current parameters."""
     model = small()
     if when == "before":
         parametrizations.weight_norm(model[0])
@@ -169,16 +171,16 @@ def test_parametrized(with_optimizer: bool, when: str) -> None:
         parametrizations.weight_norm(model[0])
         optimizer.param_groups[0]["params"][:] = model.parameters()
         train(model, optimizer, 1)
-    hear(model, optimizer, collector, 3)
+    check_norms(model, optimizer, collector, 3)
     if not with_optimizer:
         return
     parametrize.remove_parametrizations(model[0], "weight")
     optimizer.param_groups[0]["params"][:] = model.parameters()
-    hear(model, optimizer, collector, 3)
+    check_norms(model, optimizer, collector, 3)
 
 
 def test_a_parametrization_without_parameters_of_its_own() -> None:
-    """Such as a symmetric weight: nothing is lost."""
+    """A parametrization without parameters does not change what is measured."""
 
     class Doubled(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -187,23 +189,23 @@ def test_a_parametrization_without_parameters_of_its_own() -> None:
     model, optimizer, collector = small_collector(with_optimizer=True)
     train(model, optimizer, 2)
     parametrize.register_parametrization(model[0], "weight", Doubled())
-    hear(model, optimizer, collector, 3)
+    check_norms(model, optimizer, collector, 3)
 
 
 @BOTH
 def test_lazy_models(with_optimizer: bool) -> None:
-    """Once they have a shape they are as others; before, attach() says what to do."""
+    """A lazy model raises with the remedy; once it has shapes, it is measured."""
     model = nn.Sequential(nn.LazyLinear(4), nn.ReLU(), nn.LazyLinear(1))
     with pytest.raises(ValueError, match="'0' is lazy and has no shape yet: run one batch"):
         StepCollector(model)
     model(torch.rand(2, 3))
     optimizer = sgd(model)
-    hear(model, optimizer, collector_for(model, optimizer, with_optimizer), 3)
+    check_norms(model, optimizer, collector_for(model, optimizer, with_optimizer), 3)
 
 
 @BOTH
 def test_data_parallel(with_optimizer: bool) -> None:
-    """Without accelerators it has no replicas; the model is heard as it is."""
+    """Without accelerators DataParallel has no replicas; its layers are measured."""
     model = nn.DataParallel(small())
     optimizer = sgd(model)
     collector = collector_for(model, optimizer, with_optimizer)
@@ -215,8 +217,8 @@ def test_data_parallel(with_optimizer: bool) -> None:
 
 
 @BOTH
-def test_an_average_of_the_model_is_not_heard(with_optimizer: bool) -> None:
-    """As torch makes them, by copying: it neither reports nor hinders."""
+def test_an_average_of_the_model_is_not_measured(with_optimizer: bool) -> None:
+    """A copy by AveragedModel adds no step."""
     model, optimizer, collector = small_collector(with_optimizer)
     average = torch.optim.swa_utils.AveragedModel(model)
     train(model, optimizer, 3, before_step=lambda: average.update_parameters(model))
@@ -229,7 +231,7 @@ def test_an_average_of_the_model_is_not_heard(with_optimizer: bool) -> None:
 
 @BOTH
 def test_moved_to_another_type(with_optimizer: bool) -> None:
-    """In place, as Module.to does."""
+    """After bfloat16() in place, the norms are those of the new gradients."""
     model, optimizer, collector = small_collector(with_optimizer)
     train(model, optimizer, 2)
     for parameter in model.parameters():

@@ -1,4 +1,6 @@
-"""Steps whose figures are still on an accelerator: emitted when they arrive, in order."""
+"""Steps with norms on an accelerator: emitted in order, once the norms are copied."""
+
+from functools import partial
 
 import numpy as np
 import pytest
@@ -6,44 +8,48 @@ from helpers.models import sgd, small, train
 from helpers.monitors import StepCollector
 from torch import nn
 
-from gradsound.measure import step_queue
-from gradsound.measure.hooks import base as module
+from gradsound.measure.hooks.parts import MonitorParts
 from gradsound.measure.norms.per_layer import LocalNorms
+from gradsound.measure.step_queue import StepQueue
 
 
-class Late(LocalNorms):
-    """Norms that take their time, as those of a busy accelerator do."""
+class LateNorms(LocalNorms):
+    """Norms of a busy accelerator; the test decides when they are ready."""
 
     arrived = False
-    waited = 0
+    waits = 0
 
     @property
     def ready(self) -> bool:
-        return Late.arrived
+        return LateNorms.arrived
 
-    def layers(self):
-        Late.waited += not Late.arrived
-        return super().layers()
+    def values(self):
+        LateNorms.waits += not LateNorms.arrived
+        return super().values()
+
+
+PARTS = MonitorParts(
+    queue=partial(StepQueue, max_delay=0.0),  # emits ready steps at each step
+    norms_per_layer=LateNorms,
+)
 
 
 @pytest.fixture
-def collector(monkeypatch: pytest.MonkeyPatch) -> tuple[nn.Module, object, StepCollector]:
-    monkeypatch.setattr(module, "LocalNorms", Late)
-    monkeypatch.setattr(step_queue, "_LAG", 0.0)  # emit whatever is there at each step
-    Late.arrived, Late.waited = False, 0
+def training() -> tuple[nn.Module, object, StepCollector]:
+    LateNorms.arrived, LateNorms.waits = False, 0
     model = small()
     optimizer = sgd(model)
-    return model, optimizer, StepCollector(model, optimizer)
+    return model, optimizer, StepCollector(model, optimizer, parts=PARTS)
 
 
-def test_nothing_waits_for_figures(collector) -> None:
-    """Training goes on; once they are there, all steps come, as they were measured."""
-    model, optimizer, collector = collector
+def test_training_does_not_wait_for_norms(training) -> None:
+    """Training goes on without the norms; once ready, all steps are emitted as measured."""
+    model, optimizer, collector = training
     clip = lambda: nn.utils.clip_grad_norm_(model.parameters(), 1 / 13)  # noqa: E731
     train(model, optimizer, 4, before_step=clip)
-    assert not collector._steps
-    assert not Late.waited
-    Late.arrived = True
+    assert not collector.emitted
+    assert not LateNorms.waits
+    LateNorms.arrived = True
     train(model, optimizer, 1, before_step=clip)
 
     twin = small()
@@ -51,18 +57,18 @@ def test_nothing_waits_for_figures(collector) -> None:
     other_clip = lambda: nn.utils.clip_grad_norm_(twin.parameters(), 1 / 13)  # noqa: E731
     for steps in (4, 1):
         train(twin, twin_optimizer, steps, before_step=other_clip)
-    assert [step.number for step in collector._steps] == list(range(5))
-    np.testing.assert_array_equal([s.norms for s in collector._steps], other.norms)
+    assert [step.number for step in collector.emitted] == list(range(5))
+    np.testing.assert_array_equal([s.norms for s in collector.emitted], other.norms)
     np.testing.assert_array_equal(
-        [s.raw for s in collector._steps], [s.raw for s in other.steps]
+        [s.raw for s in collector.emitted], [s.raw for s in other.steps]
     )
 
 
-def test_closing_waits_for_them(collector) -> None:
-    """The last steps are not lost."""
-    model, optimizer, collector = collector
+def test_closing_waits_for_norms(training) -> None:
+    """close() waits for the norms of the last steps, and emits them."""
+    model, optimizer, collector = training
     train(model, optimizer, 3)
     collector.monitor.close()
 
-    assert [step.number for step in collector._steps] == [0, 1, 2]
-    assert Late.waited == 3
+    assert [step.number for step in collector.emitted] == [0, 1, 2]
+    assert LateNorms.waits == 3

@@ -1,4 +1,4 @@
-"""How loud it is, judged by the standards: ISO 226, ITU-R BS.1770, and no click."""
+"""Voices, runs and presets are equally loud by ISO 226 and BS.1770, without clicks."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ ISO_226 = """
 """
 
 
-def test_the_contour_is_that_of_the_standard() -> None:
-    """Its formula at 60 phon, at every frequency of its table, to the tenth of a dB."""
+def test_the_contour_follows_iso_226() -> None:
+    """It agrees with the formula at 60 phon to 0.05 dB, the rounding of the table."""
     table = np.array([row.split() for row in ISO_226.split(";")], float).T
     hertz, exponent, transfer, threshold = table
     loudness = 4.47e-3 * (10 ** (0.025 * 60) - 1.15)
@@ -51,8 +51,8 @@ def test_the_contour_is_that_of_the_standard() -> None:
 
 
 @pytest.mark.parametrize("voice", ["sine", "soft", "organ", "saw", "square", "bell"])
-def test_every_pitch_of_every_voice_is_as_loud(voice: str) -> None:
-    """As weighted by the contour, within 1 dB from 150 to 2500 Hz."""
+def test_all_pitches_of_a_voice_are_equally_loud(voice: str) -> None:
+    """Levels weighted by the contour differ by 2 dB at most, from 150 to 2500 Hz."""
     program = find_voice(voice)
     levels = []
     for hertz in np.geomspace(150, 2500, 12):
@@ -65,8 +65,8 @@ def test_every_pitch_of_every_voice_is_as_loud(voice: str) -> None:
     assert np.ptp(levels) <= 2.0
 
 
-def test_compensation_is_bounded() -> None:
-    """No more than 12 dB either way, whatever the voice."""
+def test_gains_are_bounded() -> None:
+    """The gain of any voice is within 12 dB."""
     hertz = np.geomspace(1, 20_000, 50)
     for voice in VOICES:
         assert gains(find_voice(voice), hertz).min() >= 0.25
@@ -79,31 +79,31 @@ def sound(path: Path, name: str) -> np.ndarray:
 
 
 @EACH
-def test_runs_are_as_loud_as_each_other(name: str) -> None:
-    """The demo's five, two of them lost, and one of dead layers: within 2 LU by BS.1770.
+def test_all_runs_are_equally_loud(name: str) -> None:
+    """The five runs of the demo and one with dead layers are within 2 LU by BS.1770.
 
-    So nobody turns the volume up for one run and is startled by the next.
+    So a listener who turns the volume up for one run is not startled by the next.
     """
-    meter = pyloudnorm.BatchedNorms(RATE)
+    meter = pyloudnorm.Meter(RATE)
     loudness = [meter.integrated_loudness(sound(path, name).astype(float)) for path in RUNS]
 
-    # The sixth has four alarms, which are to be heard over a drone, or in silence.
+    # The sixth has four alarms, which are louder than a drone or silence.
     assert np.ptp(loudness[:5] if name in ("ambient", "alarms") else loudness) <= 2.0
     assert np.ptp(loudness) <= 4.0
 
 
-def test_a_drone_of_dead_layers_is_as_loud() -> None:
-    """Without the alarms, within 2 LU of all others."""
-    meter, drone = pyloudnorm.BatchedNorms(RATE), replace(PRESETS["ambient"], alarms=0.0)
+def test_a_drone_of_dead_layers_is_equally_loud() -> None:
+    """Without its alarms, the sixth run is within 2 LU of the others."""
+    meter, drone = pyloudnorm.Meter(RATE), replace(PRESETS["ambient"], alarms=0.0)
     sounds = [np.concatenate([*Sound([read_run(path)], drone).blocks()]) for path in RUNS]
 
     loudness = [meter.integrated_loudness(samples.astype(float)) for samples in sounds]
     assert np.ptp(loudness) <= 2.0
 
 
-def test_ambient_is_quiet_and_the_others_are_not() -> None:
-    """What sounds without pause lies 5 LU and more below what has pauses."""
-    meter = pyloudnorm.BatchedNorms(RATE)
+def test_the_drone_is_quieter_than_other_presets() -> None:
+    """Without pauses, the drone is at least 5 LU below the presets with pauses."""
+    meter = pyloudnorm.Meter(RATE)
     levels = {
         name: meter.integrated_loudness(sound(RUNS[0], name).astype(float))
         for name in ("notes", "chord", "scan", "ambient")
@@ -115,8 +115,8 @@ def test_ambient_is_quiet_and_the_others_are_not() -> None:
 
 
 @EACH
-def test_true_peak_is_under_the_limit(name: str) -> None:
-    """-1 dBTP, with four times the samples, as BS.1770 measures it."""
+def test_true_peaks_are_below_the_limit(name: str) -> None:
+    """They are below -1 dBTP, measured as in BS.1770 with four times the samples."""
     for path in RUNS:
         finer = resample_poly(sound(path, name), 4, 1, axis=0)
         assert np.abs(finer).max() < 10 ** (-1 / 20)
@@ -134,8 +134,8 @@ def test_true_peak_is_under_the_limit(name: str) -> None:
     ],
     ids=lambda preset: f"{preset.name}-{preset.voice}",
 )
-def test_the_loudest_that_may_be_is_under_the_limit(preset: Preset) -> None:
-    """At every pitch there is, with NaN, infinity, and alarms."""
+def test_true_peaks_at_the_highest_levels_are_below_the_limit(preset: Preset) -> None:
+    """A run through all pitches, with NaN, infinity and alarms, is below -1 dBTP."""
     norms = np.geomspace(1e-3, 1e4, 60)[:, None] * [1.0, 0.3, 3.0, 0.1]
     norms[20, 1], norms[40, 2] = np.nan, np.inf
     run = make_run(norms.tolist(), ("embed", "attn", "mlp", "head"))
@@ -146,7 +146,7 @@ def test_the_loudest_that_may_be_is_under_the_limit(preset: Preset) -> None:
 
 
 def clicks(samples: np.ndarray) -> float:
-    """The loudest in 23 ms above 20.9 kHz, where no voice has partials, in dB."""
+    """Returns the highest level in dB within 23 ms above 20.9 kHz, above all voices."""
     mono = samples.mean(axis=1)
     window = np.blackman(1024)
     frames = np.lib.stride_tricks.sliding_window_view(mono, 1024)[::256]
@@ -158,16 +158,16 @@ def clicks(samples: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("name", [name for name in PRESETS if name != "perone2019"])
-def test_nothing_clicks(name: str) -> None:
-    """Under -95 dB; a jump of a tenth would be over -75."""
+def test_presets_do_not_click(name: str) -> None:
+    """They stay below -95 dB above 20.9 kHz; a jump of 0.1 is above -75 dB."""
     assert max(clicks(sound(path, name)) for path in RUNS) < -95
     jump = sound(RUNS[0], name)[:RATE].copy()
     jump[RATE // 2 :] += 0.1
     assert clicks(jump) > -75
 
 
-def test_notes_without_fades_would_click() -> None:
-    """Which says that the test above hears it."""
+def test_notes_without_fades_click() -> None:
+    """So the test above would detect a click."""
     blunt = replace(PRESETS["notes"], fade_seconds=0.0)
     samples = np.concatenate([*Sound([read_run(RUNS[0])], blunt).blocks()])
 
@@ -175,11 +175,11 @@ def test_notes_without_fades_would_click() -> None:
 
 
 @pytest.mark.parametrize("name", ["notes", "chord", "scan", "ambient"])
-def test_a_falling_norm_does_not_vanish(name: str) -> None:
-    """Steps of norms from 30 down to 0.1: within 4 dB as the ear weighs them.
+def test_a_falling_norm_does_not_fade_away(name: str) -> None:
+    """Steps with norms from 30 down to 0.1 are within 4 dB, weighted by the contour.
 
-    Without compensation it is 3 dB more, at least. The lowest notes are not made up for in
-    full, to leave room for all others.
+    Without equal loudness they differ by at least 3 dB more. The lowest notes get less
+    gain than the contour has, to leave headroom for all others.
     """
     flat = replace(PRESETS[name], alarms=0.0)
     levels, bare = (
@@ -192,7 +192,7 @@ def test_a_falling_norm_does_not_vanish(name: str) -> None:
 
 
 def weighted(preset: Preset, norm: float) -> float:
-    """The level in dB of steps of a norm, weighted by the contour."""
+    """Returns the level of steps with a norm in dB, weighted by the contour."""
     run = make_run([[norm] * 4] * 20)
     samples = np.concatenate([*Sound([run], preset).blocks()]).astype(float)
     power = (np.abs(np.fft.rfft(samples, axis=0)) ** 2).sum(axis=1) / len(samples)

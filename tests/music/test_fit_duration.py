@@ -1,4 +1,4 @@
-"""A run of any length in a given time, and nothing lost."""
+"""A time-lapse fits a run of any length into a duration, and keeps all its alarms."""
 
 import time
 from dataclasses import replace
@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gradsound
-from gradsound.music.fit_duration import fitting
+from gradsound.music.ensemble import Ensemble
+from gradsound.music.fit_duration import fit_duration
 from gradsound.music.presets import PRESETS
 from gradsound.music.value_mapping import Drive
 from gradsound.rendering.sound import Sound
@@ -25,7 +26,7 @@ PRESET = pytest.mark.parametrize("preset", PRESETS.values(), ids=list(PRESETS))
 
 
 def spiked() -> gradsound.Run:
-    """A long run whose first layer is a thousand times as large at one step."""
+    """Returns a long run whose first layer is 1,000 times as large at one step."""
     usual = np.array([1.0, 0.1], np.float32)
     there = np.zeros(2, bool)
     steps = [Step(k, k / 100, usual, there) for k in range(STEPS)]
@@ -34,18 +35,18 @@ def spiked() -> gradsound.Run:
 
 
 def captioned(path: Path) -> list[tuple[float, str]]:
-    """Seconds and text of captions."""
+    """Returns the time in seconds and the text of each caption in a WebVTT file."""
     cues = [cue.splitlines() for cue in path.read_text().split("\n\n")[1:] if cue.strip()]
-    told = []
+    captions = []
     for _, span, *texts in cues:
         hours, minutes, seconds = span.split(" --> ")[0].split(":")
         when = 3600 * int(hours) + 60 * int(minutes) + float(seconds)
-        told += [(when, text) for text in texts]
-    return told
+        captions += [(when, text) for text in texts]
+    return captions
 
 
 def strength(samples: np.ndarray, hertz: float) -> float:
-    """The amplitude of a sine."""
+    """Returns the amplitude of a sine in samples."""
     turns = hertz / RATE * np.arange(len(samples))
     return 2 * abs(
         np.mean(samples * np.hanning(len(samples)) * 2 * np.exp(-2j * np.pi * turns))
@@ -54,7 +55,7 @@ def strength(samples: np.ndarray, hertz: float) -> float:
 
 @pytest.fixture(scope="module")
 def long(tmp_path_factory: pytest.TempPathFactory) -> tuple[np.ndarray, list, float]:
-    """The sound of the long run in a minute, its captions, and how long it took."""
+    """Renders the long run into a minute: samples, captions and rendering time."""
     path = tmp_path_factory.mktemp("long") / "x.wav"
     run, began = spiked(), time.monotonic()
     preset = replace(PLAIN, alarms=0.1)
@@ -63,15 +64,15 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> tuple[np.ndarray, list, fl
     return soundfile.read(path)[0], captioned(path.with_suffix(".vtt")), took
 
 
-def test_a_long_run_fills_the_time(long) -> None:
-    """It lasts as long as was asked for, or a little less."""
+def test_a_long_run_fills_the_duration(long) -> None:
+    """The sound takes 95 to 100 % of the duration."""
     samples, _, _ = long
 
     assert 0.95 * 60 < len(samples) / RATE <= 60
 
 
 def test_one_step_of_many_is_captioned(long) -> None:
-    """By its own number, not that of the steps that sound with it, when they sound."""
+    """The caption has the number of the step, and the time of the merged steps."""
     samples, captions, _ = long
     ((when, text),) = [(when, text) for when, text in captions if "step 70,000" in text]
 
@@ -82,11 +83,11 @@ def test_one_step_of_many_is_captioned(long) -> None:
     assert [text for _, text in captions][-1].startswith("step 99,999: end of the run")
 
 
-def test_one_step_of_many_is_heard(long) -> None:
-    """Its pitch, three octaves above all others, is there at its time and at no other."""
+def test_one_step_of_many_is_audible(long) -> None:
+    """Its pitch, above that of all other steps, sounds at its time and at no other."""
     samples, captions, _ = long
     ((when, _),) = [caption for caption in captions if "step 70,000" in caption[1]]
-    high = 65.4 * 2 ** np.arange(5)[-1] * 0 + 2093.0  # 440 Hz three octaves up is above
+    high = 2093.0  # Hz; the bound, as three octaves above 440 Hz are beyond it
     frame = 400
     count = len(samples) // frame
     parts = samples[: count * frame].reshape(count, frame)
@@ -101,8 +102,8 @@ def test_one_step_of_many_is_heard(long) -> None:
     assert after.max() < 0.2 * around.max()
 
 
-def test_a_long_run_does_not_take_long(long) -> None:
-    """A hundred thousand steps in seconds."""
+def test_a_long_run_is_rendered_fast(long) -> None:
+    """100,000 steps take less than 30 s."""
     assert long[2] < 30
 
 
@@ -112,7 +113,7 @@ def test_a_long_run_does_not_take_long(long) -> None:
 def test_every_preset_fits(
     tmp_path: Path, preset: gradsound.Preset, seconds: float, steps: int
 ) -> None:
-    """Whatever the texture: at most the time, and nearly all of it if steps are many."""
+    """The sound takes at most the duration, and most of it if the run has many steps."""
     run = make_run([[1.0, 0.1, 3.0]] * steps)
     gradsound.render(
         run, tmp_path / "x.flac", preset=preset, duration=seconds, sample_rate=16_000
@@ -125,8 +126,8 @@ def test_every_preset_fits(
     assert found == usual or found > 0.6 * seconds
 
 
-def failing(steps: int) -> gradsound.Run:
-    """A run in which all that can goes wrong at its end, so that figures wait in line."""
+def failing_run(steps: int) -> gradsound.Run:
+    """Returns a run with all faults at its end, so that alarm sounds wait in line."""
     norms = 10 ** np.random.default_rng(0).normal(0, 0.15, (steps, 5))
     norms[-40:, 0] *= 1e-9
     norms[-12, 1] *= 1e4
@@ -140,11 +141,11 @@ def failing(steps: int) -> gradsound.Run:
 
 @PRESET
 @pytest.mark.parametrize("seconds", [5.0, 6 + 1 / 3])
-def test_it_never_lasts_longer(
+def test_alarms_do_not_make_the_sound_longer(
     tmp_path: Path, preset: gradsound.Preset, seconds: float
 ) -> None:
-    """Not by a frame: alarms for which there is no time are lines; the end is heard."""
-    gradsound.render(failing(3000), tmp_path / "x.wav", preset=preset, duration=seconds)
+    """Alarms without time for a sound have a caption; the end alarm always sounds."""
+    gradsound.render(failing_run(3000), tmp_path / "x.wav", preset=preset, duration=seconds)
     samples, _ = soundfile.read(tmp_path / "x.wav", always_2d=True)
     texts = [text for _, text in captioned(tmp_path / "x.vtt")]
 
@@ -156,8 +157,8 @@ def test_it_never_lasts_longer(
 
 
 @pytest.mark.parametrize("place", [0.0, 1.0])
-def test_a_tempo_does_not_make_it_longer(place: float) -> None:
-    """However slow a value makes it."""
+def test_a_tempo_does_not_make_the_sound_longer(place: float) -> None:
+    """The slowest tempo still fits into the duration."""
     run = make_run([[1.0, 2.0]] * 300)
     run = replace(run, steps=[replace(s, values={"loss": place}) for s in run.steps])
     tempo = Drive(value="loss", drives="tempo", low=0.0, high=1.0)
@@ -172,11 +173,12 @@ def test_a_tempo_does_not_make_it_longer(place: float) -> None:
     seconds=st.floats(5, 1e5),
     preset=st.sampled_from([*PRESETS.values(), PLAIN]),
 )
-def test_steps_fit(steps: int, layers: int, seconds: float, preset) -> None:
-    """However many they are, and however many layers they have."""
+def test_any_number_of_steps_and_layers_fits(
+    steps: int, layers: int, seconds: float, preset
+) -> None:
+    """The merged steps leave 1.3 s for the end."""
     names = [f"layer{k}" for k in range(layers)]
-    faster, together = fitting(preset, [names], steps, seconds)
-    sound = Sound([make_run([[1.0] * layers])], faster)
+    faster, merged = fit_duration(preset, [names], steps, seconds)
 
-    assert 1 <= together <= steps
-    assert -(-steps // together) * sound._ensemble.duration <= seconds - 1.3
+    assert 1 <= merged <= steps
+    assert -(-steps // merged) * Ensemble([names], faster).duration <= seconds - 1.3

@@ -1,4 +1,4 @@
-"""Which layers sound as one, and how large their gradients are together."""
+"""Each layer belongs to one of at most four bands; a band's norm is that of one vector."""
 
 import re
 
@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradsound.music.layer_groups import MOST, Band, band_norms, each_layer, find_bands
+from gradsound.music.layer_groups import BANDS_MAX, Band, band_norms, each_layer, find_bands
 
-# Layers as the models have them, in their order: what is before the blocks, each block,
-# and what is after them. Each with its band, or with ? where any will do.
+# Layers of real models in their order: those before the blocks, those of block N, and those
+# after the blocks. Each has its expected band, or ? if any band will do.
 MODELS = {
     "GPT-2": (
         "transformer.wte=embedding transformer.wpe=embedding",
@@ -115,18 +115,17 @@ MODELS = {
 
 
 def by_name(names: list[str], **patterns: tuple[str, ...]) -> dict[str, list[str]]:
-    """The layers of each band."""
+    """Returns the names of the layers of each band."""
     bands = find_bands(names, patterns or None)
     return {band.name: [names[layer] for layer in band.layers] for band in bands}
 
 
 @pytest.mark.parametrize("depth", [1, 12])
-@pytest.mark.parametrize(
-    "model",
-    [*MODELS],
-)
-def test_transformers_have_their_parts(model: str, depth: int) -> None:
-    """Every layer is where whoever wrote the model would look for it."""
+@pytest.mark.parametrize("model", [*MODELS])
+def test_the_layers_of_a_transformer_are_in_the_expected_bands(
+    model: str, depth: int
+) -> None:
+    """Its bands are embedding, attention, mlp and head, at any depth."""
     before, block, after = (part.split() for part in MODELS[model])
     blocks = [re.sub("(?<=[._])N", str(k), one) for k in range(depth) for one in block]
     rows = [one.split("=") for one in [*before, *blocks, *after]]
@@ -138,8 +137,8 @@ def test_transformers_have_their_parts(model: str, depth: int) -> None:
     assert wrong == {}
 
 
-def test_a_transformer_of_torch_has_its_parts() -> None:
-    """As gradsound names the layers of a torch.nn.TransformerEncoder with both ends."""
+def test_the_layers_of_a_torch_encoder_are_in_the_expected_bands() -> None:
+    """The names are those that gradsound finds in a torch.nn.TransformerEncoder."""
     nn = pytest.importorskip("torch").nn
     from gradsound.measure.layers import find_layers
 
@@ -162,12 +161,12 @@ def test_a_transformer_of_torch_has_its_parts() -> None:
     "names",
     [
         [f"{part}.{k}" for part in ("conv", "fc") for k in range(6)],
-        # An actor and its critic, who have no attention.
+        # An actor and a critic: "value" is no part of an attention here.
         ["actor.fc1", "actor.fc2", "actor.mu", "value.fc1", "value.fc2", "value.out"],
     ],
 )
-def test_other_models_are_cut_by_depth(names: list[str]) -> None:
-    """Three parts, as large as each other, in the order of the model."""
+def test_the_layers_of_other_models_are_grouped_by_depth(names: list[str]) -> None:
+    """The three bands are equally large, and in the order of the model."""
     third = len(names) // 3
 
     assert by_name(names) == {
@@ -177,9 +176,16 @@ def test_other_models_are_cut_by_depth(names: list[str]) -> None:
     }
 
 
+def test_a_transformer_without_ends_has_two_bands() -> None:
+    """Attention and mlp are enough to recognize a transformer."""
+    names = [f"{k}.{part}" for k in range(3) for part in ("attn", "mlp")]
+
+    assert by_name(names) == {"attention": names[::2], "mlp": names[1::2]}
+
+
 @pytest.mark.parametrize("count", [1, 4])
-def test_a_few_layers_stay_by_themselves(count: int) -> None:
-    """Up to four, whatever they are called."""
+def test_up_to_four_layers_are_a_band_each(count: int) -> None:
+    """Their names do not matter."""
     names = ["wte", "attn", "mlp", "head"][:count]
 
     assert find_bands(names) == each_layer(names)
@@ -192,7 +198,7 @@ TEXTS = st.lists(st.text(min_size=1), min_size=1, unique=True)
 
 
 def check_complete(bands: tuple[Band, ...], layers: int) -> None:
-    assert 1 <= len(bands) <= MOST
+    assert 1 <= len(bands) <= BANDS_MAX
     assert all(list(band.layers) == sorted(band.layers) for band in bands)
     assert len({band.name for band in bands}) == len(bands)
     assert sorted(k for band in bands for k in band.layers) == [*range(layers)]
@@ -200,13 +206,13 @@ def check_complete(bands: tuple[Band, ...], layers: int) -> None:
 
 @given(NAMES | TEXTS)
 def test_every_layer_is_in_one_band(names: list[str]) -> None:
-    """However layers are called, none is lost, and none sounds twice."""
+    """With any names, no layer is left out or sounds twice."""
     check_complete(find_bands(names), len(names))
 
 
 @given(NAMES, st.data())
-def test_every_layer_is_in_one_band_of_a_user_too(names: list[str], data) -> None:
-    """Globs may overlap, and leave layers over."""
+def test_every_layer_is_in_one_band_of_a_user(names: list[str], data) -> None:
+    """Globs may overlap, and may match only some of the layers."""
     globs = st.lists(
         st.sampled_from(["*", *(f"*{name[-1]}" for name in names)]), min_size=1
     )
@@ -218,8 +224,8 @@ def test_every_layer_is_in_one_band_of_a_user_too(names: list[str], data) -> Non
 NAMED = ["in", "block.0.a", "block.0.b", "block.1.a", "block.1.b", "out"]
 
 
-def test_the_first_glob_that_matches_counts() -> None:
-    """Bands stand in the order in which they were given, and others are last."""
+def test_the_first_matching_glob_decides() -> None:
+    """Bands are in the order of the mapping; "others" is last unless the mapping has it."""
     assert by_name(NAMED, zero=("block.0.*",), a=("*.a", "*in")) == {
         "zero": ["block.0.a", "block.0.b"],
         "a": ["in", "block.1.a"],
@@ -232,13 +238,13 @@ def test_the_first_glob_that_matches_counts() -> None:
     }
 
 
-def test_few_layers_are_gathered_too_if_somebody_wants() -> None:
-    """Globs count for a model of any size."""
+def test_globs_also_group_few_layers() -> None:
+    """Two layers are one band if a glob matches both."""
     assert by_name(["a", "b"], both=("*",)) == {"both": ["a", "b"]}
 
 
 def test_a_glob_without_layers_is_refused() -> None:
-    """The message has it, and what there is."""
+    """The message has the glob and the names of the layers."""
     with pytest.raises(ValueError, match=r"'blok\.\*'.*there are: in, block\.0\.a"):
         by_name(NAMED, block=("blok.*",))
     with pytest.raises(ValueError, match="none"):
@@ -246,7 +252,7 @@ def test_a_glob_without_layers_is_refused() -> None:
 
 
 def test_more_bands_than_four_are_refused() -> None:
-    """The message counts and names them, those that are left over too."""
+    """The message has the number and the names of the bands, "others" included."""
     globs = {name: (name,) for name in NAMED[:4]}
     with pytest.raises(ValueError, match=r"5 bands \(in, .*, others\).*more than 4"):
         by_name(NAMED, **globs)
@@ -259,8 +265,8 @@ def test_more_bands_than_four_are_refused() -> None:
         max_size=5,
     )
 )
-def test_a_band_is_one_vector(gradients: list[list[float]]) -> None:
-    """Its norm is that of the gradients of its layers, one after the other."""
+def test_the_norm_of_a_band_is_that_of_one_vector(gradients: list[list[float]]) -> None:
+    """The vector has the gradients of all layers of the band."""
     norms = np.array([[np.linalg.norm(g) for g in gradients]], np.float32)
     bands = (Band("a", (0, 3)), Band("b", (1,)), Band("c", (2, 4)))
     found, absent = band_norms(norms, np.zeros((1, 5), bool), bands)
@@ -269,7 +275,7 @@ def test_a_band_is_one_vector(gradients: list[list[float]]) -> None:
         np.linalg.norm(np.concatenate([gradients[k] for k in band.layers]))
         for band in bands
     ]
-    # Below, float32 has no more digits.
+    # float32 has no digits below 1e-44.
     np.testing.assert_allclose(found[0], wanted, rtol=1e-6, atol=1e-44)
     assert not absent.any()
 
@@ -290,8 +296,8 @@ def test_a_band_is_one_vector(gradients: list[list[float]]) -> None:
         ([None, None], None),
     ],
 )
-def test_what_is_odd_in_a_band_is_kept(norms: list[float | None], wanted) -> None:
-    """A layer that is NaN or infinite makes its band so; one without gradient adds none."""
+def test_a_band_is_nonfinite_if_a_layer_is(norms: list[float | None], wanted) -> None:
+    """A layer without gradient adds nothing, and no norm overflows or underflows."""
     given_norms = np.array([[*norms, 7]], np.float32)
     missing = np.array([[norm is None for norm in norms] + [False]])
     found, absent = band_norms(
@@ -304,8 +310,8 @@ def test_what_is_odd_in_a_band_is_kept(norms: list[float | None], wanted) -> Non
     assert found[0, 1] == 7
 
 
-def test_bands_of_a_layer_each_are_as_they_were() -> None:
-    """To the bit, in the order of the bands."""
+def test_a_band_of_one_layer_has_its_norm() -> None:
+    """Norms have the same bits, in the order of the bands."""
     norms = np.array([[1 / 3, np.nan, np.inf], [0, 1e-42, 3e38]], np.float32)
     missing = np.array([[False, True, False], [False, False, False]])
     bands = (Band("c", (2,)), Band("a", (0,)), Band("b", (1,)))

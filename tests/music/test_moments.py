@@ -1,4 +1,4 @@
-"""What is remarkable of two steps is in what they become."""
+"""A merged step keeps the largest norm of each layer, and hides no fault."""
 
 from dataclasses import replace
 from functools import reduce
@@ -9,14 +9,15 @@ from helpers.runs import make_run
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradsound.music.moments import merge_steps
+from gradsound.alarms.thresholds import Alarm
+from gradsound.music.moments import Moment, merge_moments, merge_steps, missing_moment
 from gradsound.runs.model import Step
 
 INF, NAN = float("inf"), float("nan")
 
 
 def step(*norms: float | None, number: int = 0, **more: object) -> Step:
-    """A step of layers' norms; None is no gradient."""
+    """Returns a step with the norms of its layers; None is no gradient."""
     absent = np.array([norm is None for norm in norms])
     return Step(number, 0.1 * number, np.array(norms, np.float32), absent, **more)
 
@@ -36,42 +37,46 @@ def step(*norms: float | None, number: int = 0, **more: object) -> Step:
         (None, None, None),
     ],
 )
-def test_the_greater_of_two(
+def test_a_merged_step_has_the_larger_norm(
     one: float | None, other: float | None, both: float | None
 ) -> None:
-    """NaN over infinity over numbers over nothing."""
-    found = merge_steps(step(one, 5.0, number=3), step(other, 4.0, number=4))
+    """NaN counts as larger than infinity, and any norm as larger than no gradient."""
+    merged = merge_steps(step(one, 5.0, number=3), step(other, 4.0, number=4))
 
-    assert found.absent.tolist() == [both is None, False]
-    np.testing.assert_array_equal(found.norms, np.array([both, 5.0], np.float32))
-    assert (found.number, found.time) == (4, pytest.approx(0.4))
+    assert merged.absent.tolist() == [both is None, False]
+    np.testing.assert_array_equal(merged.norms, np.array([both, 5.0], np.float32))
+    assert (merged.number, merged.time) == (4, pytest.approx(0.4))
 
 
-def test_raw_norms_are_kept() -> None:
-    """Where one step was clipped and the other not, its norms are its raw ones too."""
-    clipped = step(1.0, None, raw=np.array([7.0, NAN], np.float32), scale=2.0)
-    plain = step(3.0, 4.0, scale=8.0)
+def test_a_merged_step_has_norms_before_clipping_if_either_has() -> None:
+    """The raw norms of a step without clipping are its norms."""
+    clipped = step(1.0, None, raw=np.array([7.0, NAN], np.float32), loss_scale=2.0)
+    plain = step(3.0, 4.0, loss_scale=8.0)
 
-    for found in merge_steps(clipped, plain), merge_steps(plain, clipped):
-        assert found.norms.tolist() == [3.0, 4.0]
-        assert found.raw is not None
-        assert found.raw.tolist() == [7.0, 4.0]
-    assert merge_steps(clipped, plain).scale == 8.0
+    for merged in merge_steps(clipped, plain), merge_steps(plain, clipped):
+        assert merged.norms.tolist() == [3.0, 4.0]
+        assert merged.raw is not None
+        assert merged.raw.tolist() == [7.0, 4.0]
+    assert merge_steps(clipped, plain).loss_scale == 8.0
     assert merge_steps(plain, plain).raw is None
 
 
-def test_a_skipped_step_hides_nothing() -> None:
-    """What the scaler threw away has no part in what was not; NaN of that stays."""
-    thrown = step(INF, NAN, 9.0, raw=np.array([INF, NAN, 99.0], np.float32), skipped=True)
-    kept = step(1.0, 2.0, NAN, number=1, values={"loss": 3.0})
+def test_a_skipped_step_hides_no_norm_of_the_other() -> None:
+    """Norms of a skipped step count only if both steps were skipped."""
+    raw = np.array([INF, NAN, 99.0], np.float32)
+    skipped = step(INF, NAN, 9.0, raw=raw, skipped=True)
+    applied = step(1.0, 2.0, NAN, number=1, values={"loss": 3.0})
 
-    for found in merge_steps(thrown, kept), merge_steps(kept, replace(thrown, number=1)):
-        assert not found.skipped
-        assert found.number == 1
-        assert found.raw is None
-        assert found.values == {"loss": 3.0}
-        np.testing.assert_array_equal(found.norms, kept.norms)
-    both = merge_steps(thrown, replace(thrown, norms=np.ones(3, np.float32)))
+    for merged in (
+        merge_steps(skipped, applied),
+        merge_steps(applied, replace(skipped, number=1)),
+    ):
+        assert not merged.skipped
+        assert merged.number == 1
+        assert merged.raw is None
+        assert merged.values == {"loss": 3.0}
+        np.testing.assert_array_equal(merged.norms, applied.norms)
+    both = merge_steps(skipped, replace(skipped, norms=np.ones(3, np.float32)))
     assert both.skipped
     np.testing.assert_array_equal(both.norms, np.array([INF, NAN, 9.0], np.float32))
 
@@ -81,8 +86,10 @@ rows = st.lists(st.tuples(norm, norm, norm, st.booleans()), min_size=1, max_size
 
 
 @given(rows)
-def test_the_order_does_not_matter(rows: list[tuple[float | None, ...]]) -> None:
-    """Of thousands, one is heard wherever it was, if it was not skipped, or all were."""
+def test_the_order_of_merged_steps_does_not_matter(
+    rows: list[tuple[float | None, ...]],
+) -> None:
+    """The largest norm of any number of applied steps stays, wherever it is."""
     steps = [
         replace(made, skipped=skipped)
         for made, (*_, skipped) in zip(make_run([[*row[:3]] for row in rows]).steps, rows)
@@ -93,9 +100,47 @@ def test_the_order_does_not_matter(rows: list[tuple[float | None, ...]]) -> None
     np.testing.assert_array_equal(forward.absent, backward.absent)
     assert forward.skipped == backward.skipped == all(row[3] for row in rows)
     columns = zip(*[row[:3] for row in rows if forward.skipped or not row[3]])
-    for found, column in zip(forward.norms, columns):
-        there = [norm for norm in column if norm is not None]
-        wanted = max((NAN if np.isnan(n) else n for n in there), default=NAN)
-        if any(np.isnan(n) for n in there):
-            wanted = NAN
-        np.testing.assert_equal(found, np.float32(wanted))
+    for merged, column in zip(forward.norms, columns):
+        present = [norm for norm in column if norm is not None]
+        expected = max(present, default=NAN)
+        if any(np.isnan(norm) for norm in present):
+            expected = NAN
+        np.testing.assert_equal(merged, np.float32(expected))
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "merged"),
+    [(1.0, 2.0, 2.0), (NAN, INF, NAN), (INF, 2.0, INF), (INF, NAN, NAN), (-INF, INF, INF)],
+)
+def test_a_merged_step_has_the_later_value(
+    earlier: float, later: float, merged: float
+) -> None:
+    """NaN stays, and infinity stays before numbers; a name may be in one step only."""
+    before = step(1.0, values={"loss": earlier, "epoch": 1.0})
+    after = step(1.0, number=1, values={"loss": later, "rate": 0.5})
+
+    values = merge_steps(before, after).values
+    assert values == {"loss": pytest.approx(merged, nan_ok=True), "epoch": 1.0, "rate": 0.5}
+
+
+def test_a_merged_moment_has_all_alarms() -> None:
+    """It spans the steps of both, with the alarms in their order."""
+    spike, dead = Alarm("spike", 3, "spike in a"), Alarm("dead", 4, "dead layer: a")
+    earlier = Moment(2, step(1.0, number=3), (spike,))
+    later = Moment(4, step(2.0, number=4), (dead,))
+    merged = merge_moments(earlier, later)
+
+    assert (merged.first, merged.step.number) == (2, 4)
+    assert merged.alarms == (spike, dead)
+    assert merged.step.norms.tolist() == [2.0]
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("second", [True, False])
+def test_a_merged_moment_is_present_if_either_is(first: bool, second: bool) -> None:
+    """A missing step has no norm in any layer."""
+    missing, measured = missing_moment(0, 1), Moment(0, step(1.0))
+    merged = merge_moments(measured if first else missing, measured if second else missing)
+
+    assert merged.present == (first or second)
+    assert merged.step.absent.tolist() == [not (first or second)]

@@ -1,4 +1,4 @@
-"""Values beside norms, judged by what they change in the sound."""
+"""A logged value changes the tempo, the brightness, or the pitch of its own voice."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,20 +15,20 @@ import gradsound
 from gradsound.music.value_mapping import DRIVEN, Drive
 
 RATE = 44_100
-STEP = 3087 + 6174  # frames of a step of one band: 70 ms and 140 ms of silence
-EXPONENTIAL = Drive(value="loss", drives="tempo", low=0.01, high=100.0)
-EVEN = Drive(value="loss", drives="tempo", low=-1.0, high=3.0)
+STEP = 3087 + 6174  # frames of a step of one band: a note of 70 ms and a rest of 140 ms
+LOGARITHMIC = Drive(value="loss", drives="tempo", low=0.01, high=100.0)
+LINEAR = Drive(value="loss", drives="tempo", low=-1.0, high=3.0)
 VOICE = Drive(value="loss", drives="voice", low=0.0, high=1.0, voice="sine")
 NUMBERS = st.floats(-1e200, 1e200) | st.sampled_from([-np.inf, np.inf])
 
 
-def places(drive: Drive, *values: float) -> list[float]:
-    """Where they are between low and high."""
-    return drive.places(np.array(values)).tolist()
+def positions(drive: Drive, *values: float) -> list[float]:
+    """Returns the positions of values between low (0) and high (1)."""
+    return drive.positions(np.array(values)).tolist()
 
 
-def noted(losses: list[float | None], norm: float | None = 1.0) -> gradsound.Run:
-    """A run of one layer with a loss at some of its steps."""
+def run_with_losses(losses: list[float | None], norm: float | None = 1.0) -> gradsound.Run:
+    """Returns a run of one layer with a loss at some of its steps."""
     run = make_run([[norm]] * len(losses))
     steps = [
         step if loss is None else replace(step, values={"loss": loss})
@@ -37,41 +37,43 @@ def noted(losses: list[float | None], norm: float | None = 1.0) -> gradsound.Run
     return replace(run, steps=steps)
 
 
-def heard(path: Path, run: gradsound.Run, preset: gradsound.Preset) -> np.ndarray:
-    """The samples of a run, on one channel."""
+def render(path: Path, run: gradsound.Run, preset: gradsound.Preset) -> np.ndarray:
+    """Returns the samples of a run on one channel, shape (N,)."""
     gradsound.render(run, path / "x.wav", preset=preset)
     return soundfile.read(path / "x.wav")[0]
 
 
 def power(samples: np.ndarray) -> np.ndarray:
-    """Of each Hz."""
+    """Returns the power at each Hz."""
     return np.abs(np.fft.rfft(samples * np.hanning(len(samples)), RATE)) ** 2
 
 
-def test_places_are_even_in_ratio_above_zero() -> None:
-    """Ten times as large is a quarter further, where the ends are four decades apart."""
-    assert places(EXPONENTIAL, 0.01, 0.1, 1, 10, 100) == pytest.approx(
+def test_positions_above_zero_are_logarithmic() -> None:
+    """Ten times the value is a quarter of the range, if it spans four decades."""
+    assert positions(LOGARITHMIC, 0.01, 0.1, 1, 10, 100) == pytest.approx(
         [0, 0.25, 0.5, 0.75, 1]
     )
-    assert places(EXPONENTIAL, 0.0, -5.0, 1e9, np.inf, -np.inf) == [0, 0, 1, 1, 0]
+    assert positions(LOGARITHMIC, 0.0, -5.0, 1e9, np.inf, -np.inf) == [0, 0, 1, 1, 0]
 
 
-def test_places_are_even_in_difference_else() -> None:
-    """Where an end is 0 or below, equal differences are equal steps."""
-    assert places(EVEN, -1, 0, 1, 3) == pytest.approx([0, 0.25, 0.5, 1])
-    assert places(EVEN, -9, 1e9, np.inf, -np.inf) == [0, 1, 1, 0]
-    assert places(replace(EVEN, low=0.0, high=4.0), 0, 1, 4) == pytest.approx([0, 0.25, 1])
+def test_positions_are_linear_if_an_end_is_0_or_below() -> None:
+    """Equal differences of the value are equal differences of the position."""
+    assert positions(LINEAR, -1, 0, 1, 3) == pytest.approx([0, 0.25, 0.5, 1])
+    assert positions(LINEAR, -9, 1e9, np.inf, -np.inf) == [0, 1, 1, 0]
+    assert positions(replace(LINEAR, low=0.0, high=4.0), 0, 1, 4) == pytest.approx(
+        [0, 0.25, 1]
+    )
 
 
-@pytest.mark.parametrize("drive", [EXPONENTIAL, EVEN])
+@pytest.mark.parametrize("drive", [LOGARITHMIC, LINEAR])
 @given(value=NUMBERS)
-def test_low_above_high_turns_it_round(drive: Drive, value: float) -> None:
-    """At every value, even beyond the ends."""
-    turned = replace(drive, low=drive.high, high=drive.low)
-    (place,), (other,) = places(drive, value), places(turned, value)
+def test_low_above_high_inverts_the_mapping(drive: Drive, value: float) -> None:
+    """This holds for all values, inside and outside the range."""
+    inverse = replace(drive, low=drive.high, high=drive.low)
+    (position,), (inverted,) = positions(drive, value), positions(inverse, value)
 
-    assert 0 <= place <= 1
-    assert place + other == pytest.approx(1)
+    assert 0 <= position <= 1
+    assert position + inverted == pytest.approx(1)
 
 
 @given(
@@ -79,33 +81,34 @@ def test_low_above_high_turns_it_round(drive: Drive, value: float) -> None:
     st.tuples(NUMBERS, NUMBERS),
 )
 @pytest.mark.filterwarnings("error")
-def test_a_larger_value_is_never_further_down(
+def test_a_larger_value_never_has_a_lower_position(
     ends: list[int], values: tuple[float, float]
 ) -> None:
-    """Whatever the ends and the values are, and without a warning."""
+    """This holds for all ranges and values, without a warning."""
     low, high = (end / 1000 for end in sorted(ends))
-    before, after = places(replace(EVEN, low=low, high=high), *sorted(values))
+    before, after = positions(replace(LINEAR, low=low, high=high), *sorted(values))
 
     assert 0 <= before <= after <= 1
 
 
-@pytest.mark.parametrize("drive", [EXPONENTIAL, EVEN])
-def test_no_value_is_nowhere(drive: Drive) -> None:
-    """NaN has no place, and leaves the tempo as it is."""
-    none = drive.places(np.array([np.nan]))
+@pytest.mark.parametrize("drive", [LOGARITHMIC, LINEAR])
+def test_nan_has_no_position(drive: Drive) -> None:
+    """NaN leaves the tempo unchanged."""
+    none = drive.positions(np.array([np.nan]))
 
     assert np.isnan(none).all()
-    assert drive.lasting(none).tolist() == [1]
+    assert drive.duration_factors(none).tolist() == [1]
     assert np.isfinite(drive.hertz(none)).all()
 
 
-def test_tempo_is_half_to_twice() -> None:
-    """And as it is in the middle."""
-    np.testing.assert_allclose(EVEN.lasting(np.array([0, 0.5, 1])), [2, 1, 0.5])
+def test_tempo_is_half_to_twice_the_usual() -> None:
+    """In the middle of the range, the tempo is the usual one."""
+    np.testing.assert_allclose(LINEAR.duration_factors(np.array([0, 0.5, 1])), [2, 1, 0.5])
+    assert LINEAR.duration_factor_max == 2
 
 
-def test_a_voice_has_three_octaves() -> None:
-    """From C3, as many semitones for every equal step."""
+def test_a_voice_spans_three_octaves_from_c3() -> None:
+    """Equal differences of the position are equal intervals."""
     np.testing.assert_allclose(
         VOICE.hertz(np.array([0, 1 / 3, 1])), [130.8, 261.6, 1046.4], rtol=1e-12
     )
@@ -120,16 +123,16 @@ def test_a_voice_has_three_octaves() -> None:
         ({"high": np.inf}, "two different numbers, got .*inf"),
     ],
 )
-def test_what_drives_nothing_is_refused(changes: dict, message: str) -> None:
-    """The message has what was given."""
+def test_invalid_drives_are_refused(changes: dict, message: str) -> None:
+    """The message has the value."""
     with pytest.raises(ValueError, match=message):
-        replace(EVEN, **changes)
+        replace(LINEAR, **changes)
 
 
 def test_tempo_changes_the_duration(tmp_path: Path) -> None:
-    """Steps last 2, 1 and 0.5 times as long: the norms' notes too, at the same pitch."""
-    tempo = replace(PLAIN, drives=(EVEN,))
-    sound = heard(tmp_path, noted([-1.0, 1.0, 3.0]), tempo)
+    """Steps and notes take 2, 1 and 0.5 times the usual; the pitch stays."""
+    tempo = replace(PLAIN, drives=(LINEAR,))
+    sound = render(tmp_path, run_with_losses([-1.0, 1.0, 3.0]), tempo)
 
     assert len(sound) == round(3.5 * STEP)
     ends = np.cumsum([0, 2, 1, 0.5]) * STEP
@@ -141,32 +144,33 @@ def test_tempo_changes_the_duration(tmp_path: Path) -> None:
         ].any()
 
 
-def test_what_was_noted_last_counts(tmp_path: Path) -> None:
-    """Before the first value all is as usual; NaN is as no value; a run in parts too."""
-    tempo = replace(PLAIN, drives=(EVEN,))
-    sound = heard(tmp_path, noted([None, -1.0, None, np.nan, None, 9.0]), tempo)
+def test_the_last_logged_value_counts(tmp_path: Path) -> None:
+    """Before the first value and after NaN, the tempo is the usual one."""
+    tempo = replace(PLAIN, drives=(LINEAR,))
+    sound = render(tmp_path, run_with_losses([None, -1.0, None, np.nan, None, 9.0]), tempo)
 
     assert len(sound) == round((1 + 2 + 2 + 1 + 1 + 0.5) * STEP)
 
 
 def test_two_values_may_drive_the_tempo(tmp_path: Path) -> None:
-    """As one after the other: half as fast, and twice, is as usual."""
+    """Their factors multiply: half and twice the tempo are the usual one."""
     other = Drive(value="rate", drives="tempo", low=0.0, high=1.0)
     run = make_run([[1.0]])
     steps = [replace(step, values={"loss": -1.0, "rate": 1.0}) for step in run.steps]
-    tempo = replace(PLAIN, drives=(EVEN, other))
+    tempo = replace(PLAIN, drives=(LINEAR, other))
 
-    assert len(heard(tmp_path, replace(run, steps=steps), tempo)) == STEP
+    assert len(render(tmp_path, replace(run, steps=steps), tempo)) == STEP
 
 
 @pytest.mark.parametrize("texture", ["turn", "chord", "drone"])
-def test_a_voice_is_heard_besides(tmp_path: Path, texture: str) -> None:
-    """At its own pitch: C3 at the low end, three octaves above at the high one."""
+def test_the_voice_of_a_value_sounds_with_the_bands(tmp_path: Path, texture: str) -> None:
+    """Its pitch is C3 at the low end, and three octaves higher at the high end."""
     preset = replace(
         PLAIN, texture=texture, drives=(VOICE,), note_seconds=0.4, rest_seconds=0.0
     )
     quiet, low, high = (
-        power(heard(tmp_path, noted([loss] * 4), preset)) for loss in (None, 0.0, 1.0)
+        power(render(tmp_path, run_with_losses([loss] * 4), preset))
+        for loss in (None, 0.0, 1.0)
     )
 
     assert low[125:137].sum() > 1e3 * quiet[125:137].sum()
@@ -174,10 +178,10 @@ def test_a_voice_is_heard_besides(tmp_path: Path, texture: str) -> None:
     assert low[125:137].sum() > 1e3 * high[125:137].sum()
 
 
-def test_a_voice_has_a_place_in_the_step(tmp_path: Path) -> None:
-    """After the bands, so that it is known by when it sounds; silent without a value."""
+def test_the_voice_of_a_value_sounds_after_the_bands(tmp_path: Path) -> None:
+    """It has a fixed onset in the step, and is silent without a value."""
     preset = replace(PLAIN, drives=(VOICE,))
-    sound = heard(tmp_path, noted([None, 0.5, np.nan]), preset).reshape(3, -1)
+    sound = render(tmp_path, run_with_losses([None, 0.5, np.nan]), preset).reshape(3, -1)
 
     assert sound.shape[1] == 2 * 3087 + 6174
     second = sound[:, 3087 : 2 * 3087]
@@ -186,33 +190,35 @@ def test_a_voice_has_a_place_in_the_step(tmp_path: Path) -> None:
 
 
 def test_brightness_changes_the_spectrum(tmp_path: Path) -> None:
-    """A bell is a pure tone at its darkest, and has partials when it is bright."""
+    """The dark bell is nearly a pure tone; the bright one has loud partials."""
     bright = Drive(value="loss", drives="brightness", low=0.0, high=1.0)
     preset = replace(PLAIN, voice="bell", drives=(bright,))
     shares = []
     for loss in (0.0, 1.0):
-        found = power(heard(tmp_path, noted([loss]), preset))
+        found = power(render(tmp_path, run_with_losses([loss]), preset))
         shares.append(found[600:].sum() / found.sum())
 
     assert shares[0] < 0.01
     assert shares[1] > 0.2
 
 
-def test_brightness_leaves_a_voice_that_has_none(tmp_path: Path) -> None:
-    """A sine is the same to the bit."""
+def test_brightness_leaves_a_voice_without_brightness(tmp_path: Path) -> None:
+    """A sine has the same samples at both ends of the range."""
     bright = Drive(value="loss", drives="brightness", low=0.0, high=1.0)
     preset = replace(PLAIN, voice="sine", drives=(bright,))
-    dark, light = (heard(tmp_path, noted([loss]), preset) for loss in (0.0, 1.0))
+    dark, light = (render(tmp_path, run_with_losses([loss]), preset) for loss in (0.0, 1.0))
 
     np.testing.assert_array_equal(dark, light)
 
 
 @pytest.mark.parametrize("drives", DRIVEN)
-def test_a_value_that_was_never_noted_changes_nothing(tmp_path: Path, drives: str) -> None:
-    """But for the place in the step that its voice has."""
+def test_a_drive_without_a_value_changes_nothing(tmp_path: Path, drives: str) -> None:
+    """Only the silent voice of the value takes time in the step."""
     drive = replace(VOICE, value="nothing", drives=drives)
-    sound = heard(tmp_path, noted([0.5] * 3), replace(PLAIN, voice="bell", drives=(drive,)))
-    usual = heard(tmp_path, noted([0.5] * 3), replace(PLAIN, voice="bell"))
+    sound = render(
+        tmp_path, run_with_losses([0.5] * 3), replace(PLAIN, voice="bell", drives=(drive,))
+    )
+    usual = render(tmp_path, run_with_losses([0.5] * 3), replace(PLAIN, voice="bell"))
 
     if drives == "voice":
         sound = np.delete(sound.reshape(3, -1), np.s_[3087:6174], axis=1).ravel()

@@ -1,4 +1,4 @@
-"""Captions: what is in the file is what any reader of WebVTT finds."""
+"""WebVTT files: a reader of WebVTT finds each caption with its text and its time."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 import webvtt
 from helpers.runs import make_run
-from helpers.scores import moments
+from helpers.scores import make_moments
 from hypothesis import given
 from hypothesis import strategies as st
 
 import gradsound
 from gradsound.errors import GradsoundWarning
-from gradsound.music.captions import Caption, clock
+from gradsound.music.captions import Caption, format_time
 from gradsound.music.composer import Composer
 from gradsound.output.webvtt import write_captions
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "text"),
     [
         (0, "0:00"),
         (42.9, "0:42"),
@@ -30,18 +30,18 @@ from gradsound.output.webvtt import write_captions
         (360_000, "100:00:00"),
     ],
 )
-def test_times_are_said_as_people_do(seconds: float, said: str) -> None:
-    """Minutes and seconds, and hours where there are any."""
-    assert clock(seconds) == said
+def test_times_have_hours_only_if_needed(seconds: float, text: str) -> None:
+    """A time is minutes and seconds, with hours from one hour on."""
+    assert format_time(seconds) == text
 
 
-def test_a_caption_is_shown_until_the_next_or_five_seconds(tmp_path: Path) -> None:
-    """Those at the same time together."""
+def test_a_caption_is_shown_until_the_next_or_for_five_seconds(tmp_path: Path) -> None:
+    """Captions of the same time share a cue."""
     times = [(0.0, "a"), (3.0, "b"), (3.0, "c"), (60.0, "d"), (3601.5, "e")]
     write_captions(tmp_path / "x.vtt", [Caption(t, text, "spike") for t, text in times])
-    found = [(c.start, c.end, c.text) for c in webvtt.read(tmp_path / "x.vtt")]
+    cues = [(c.start, c.end, c.text) for c in webvtt.read(tmp_path / "x.vtt")]
 
-    assert found == [
+    assert cues == [
         ("00:00:00.000", "00:00:03.000", "a"),
         ("00:00:03.000", "00:00:08.000", "b\nc"),
         ("00:01:00.000", "00:01:05.000", "d"),
@@ -49,8 +49,8 @@ def test_a_caption_is_shown_until_the_next_or_five_seconds(tmp_path: Path) -> No
     ]
 
 
-def test_a_caption_can_be_read(tmp_path: Path) -> None:
-    """It is shown for two seconds beside one that follows at once."""
+def test_a_caption_is_shown_for_at_least_two_seconds(tmp_path: Path) -> None:
+    """Cues overlap where another caption follows sooner."""
     times = [(21.0, "epoch 2"), (21.07, "NaN"), (21.14, "spike"), (24.0, "end")]
     write_captions(tmp_path / "x.vtt", [Caption(t, text, "spike") for t, text in times])
 
@@ -62,18 +62,18 @@ def test_a_caption_can_be_read(tmp_path: Path) -> None:
     ]
 
 
-def test_every_minute_without_a_step_has_a_line() -> None:
-    """While one is waited for, and none of it twice when steps come again."""
+def test_every_minute_without_a_step_has_a_caption() -> None:
+    """A minute has one caption, also when a step ends the pause."""
     run, preset = make_run([[1.0, 2.0]] * 4), gradsound.PRESETS["notes"]
-    composer, made = Composer(run.header.layers, preset), moments(run, preset)
+    composer, moments = Composer(run.header.layers, preset), make_moments(run, preset)
     end = 0.0
-    for moment in (made[0], made[1]):
+    for moment in moments[:2]:
         composer.compose([moment], np.array([end]), np.array([0.5]))
         end += 0.5
         for _ in range(10 * 90):
             assert composer.idle(None, end) is None
             end += 0.1
-    composer.compose(made[2:], np.array([end, 240.0]), np.array([240.0 - end, 0.5]))
+    composer.compose(moments[2:], np.array([end, 240.0]), np.array([240.0 - end, 0.5]))
 
     assert [(caption.text, caption.kind) for caption in composer.captions] == [
         ("no step since step 0", "minute"),
@@ -87,18 +87,59 @@ def test_every_minute_without_a_step_has_a_line() -> None:
 
 @given(st.lists(st.text(st.characters(codec="utf-8"), min_size=1), min_size=1, max_size=5))
 def test_any_text_stays_one_cue(tmp_path_factory, texts: list[str]) -> None:
-    """Names of layers may hold whatever means something in WebVTT."""
+    """A caption's text, such as a layer's name, may contain the syntax of WebVTT."""
     path = tmp_path_factory.mktemp("any") / "x.vtt"
-    told = [f"x{text} --> <b>&y" for text in texts]
-    write_captions(path, [Caption(9.0 * k, text, "") for k, text in enumerate(told)])
+    captions = [f"x{text} --> <b>&y" for text in texts]
+    write_captions(path, [Caption(9.0 * k, text, "") for k, text in enumerate(captions)])
     shown = [c.raw_text for c in webvtt.read(path)]
 
     assert len(shown) == len(texts)
     assert all("-->" not in text and "<" not in text for text in shown)
 
 
-def test_captions_are_beside_the_sound(tmp_path: Path) -> None:
-    """Of alarms and of every minute, whatever the format; or alone, the same."""
+def test_only_the_syntax_of_webvtt_is_escaped(tmp_path: Path) -> None:
+    """Players show ``&quot;`` as it is: quotes and apostrophes stay what they are."""
+    text = """layers."0".'a' & <b> --> c"""
+    write_captions(tmp_path / "x.vtt", [Caption(1.0, text, "spike")])
+    lines = (tmp_path / "x.vtt").read_text().splitlines()
+
+    assert lines[4] == """layers."0".'a' &amp; &lt;b&gt; --&gt; c"""
+
+
+def test_line_breaks_in_a_caption_become_spaces(tmp_path: Path) -> None:
+    """An empty line would end the cue."""
+    write_captions(tmp_path / "x.vtt", [Caption(1.0, " a\n\n b\tc\u2028d ", "spike")])
+
+    assert (tmp_path / "x.vtt").read_bytes() == (
+        b"WEBVTT\n\n1\n00:00:01.000 --> 00:00:06.000\na b c d\n"
+    )
+
+
+def test_times_are_rounded_to_milliseconds(tmp_path: Path) -> None:
+    """Captions that share a rounded time share a cue, and 59.9996 s is a minute."""
+    times = [(0.0004, "a"), (0.00049, "b"), (0.0016, "c"), (59.9996, "d"), (360_000.0, "e")]
+    write_captions(tmp_path / "x.vtt", [Caption(t, text, "spike") for t, text in times])
+    spans = [
+        line for line in (tmp_path / "x.vtt").read_text().splitlines() if line.count("-->")
+    ]
+
+    assert spans == [
+        "00:00:00.000 --> 00:00:02.000",
+        "00:00:00.002 --> 00:00:05.002",
+        "00:01:00.000 --> 00:01:05.000",
+        "100:00:00.000 --> 100:00:05.000",
+    ]
+
+
+def test_a_sound_without_captions_has_an_empty_file(tmp_path: Path) -> None:
+    """Else a player would show the captions of an older sound of that name."""
+    write_captions(tmp_path / "x.wav", [])
+
+    assert (tmp_path / "x.vtt").read_bytes() == b"WEBVTT\n"
+
+
+def test_every_sound_has_its_captions(tmp_path: Path) -> None:
+    """Each format has the same captions, of alarms and of each minute."""
     norms = 10 ** np.random.default_rng(0).normal(0, 0.1, (400, 2))
     norms[300, 1] = 1e4
     run = make_run(norms.tolist())
@@ -115,29 +156,44 @@ def test_captions_are_beside_the_sound(tmp_path: Path) -> None:
     assert shown[-1] == "step 399: end of the run: 400 steps in 133.0 s"
 
 
-def test_captions_of_another_sound_are_not_lost_in_silence(tmp_path: Path) -> None:
-    """Of one name but for its ending; where they are the same, there is nothing to say."""
+def test_a_warning_names_the_sounds_whose_captions_are_replaced(tmp_path: Path) -> None:
+    """Sounds of one name share captions, whatever the suffix; equal ones do not warn."""
     run, other = make_run([[1.0]] * 3), make_run([[2.0]] * 5)
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         for name in ("a.wav", "a.wav", "a.flac"):
             gradsound.render(run, tmp_path / name)
-        assert not told
+        assert not warned
         gradsound.render(other, tmp_path / "a.ogg")
-        (warning,) = told
-        gradsound.render(run, tmp_path / "a.vtt")  # as was asked for
+        (warning,) = warned
+        gradsound.render(run, tmp_path / "a.vtt")  # a user asked for this file
         gradsound.render(other, tmp_path / "b.wav")
-        assert told == [warning]
+        assert warned == [warning]
 
     assert warning.category is GradsoundWarning
-    what = "a.vtt: has the captions of a.ogg now, and no longer those of a.wav, a.flac"
-    assert what in str(warning.message)
+    message = "a.vtt: the captions of a.ogg replaced those of a.wav, a.flac: give each"
+    assert message in str(warning.message)
     assert "3 steps" in (tmp_path / "a.vtt").read_text()
 
 
-def test_where_it_cannot_be_written_is_told(tmp_path: Path) -> None:
-    """With the path."""
-    with pytest.raises(OSError, match="No such file") as told:
-        write_captions(tmp_path / "no" / "x.vtt", [])
+def test_captions_that_are_no_text_are_replaced(tmp_path: Path, recwarn) -> None:
+    """A file that is not UTF-8 has no captions that a warning could name."""
+    (tmp_path / "a.vtt").write_bytes(b"\xff")
+    (tmp_path / "a.wav").touch()
+    write_captions(tmp_path / "a.flac", [])
 
-    assert told.value.filename == str(tmp_path / "no" / "x.vtt")
+    assert (tmp_path / "a.vtt").read_bytes() == b"WEBVTT\n"
+    assert not recwarn
+
+
+def test_an_error_names_the_file(tmp_path: Path) -> None:
+    """The error has the path of the captions, and no temporary file is left."""
+    with pytest.raises(OSError, match="No such file") as raised:
+        write_captions(tmp_path / "no" / "x.vtt", [])
+    assert raised.value.filename == str(tmp_path / "no" / "x.vtt")
+
+    (tmp_path / "y.vtt").mkdir()
+    with pytest.raises(IsADirectoryError) as raised:
+        write_captions(tmp_path / "y.wav", [])
+    assert raised.value.filename == str(tmp_path / "y.vtt")
+    assert [path.name for path in tmp_path.iterdir()] == ["y.vtt"]

@@ -1,4 +1,4 @@
-"""A legend: what each band, norm and alarm sounds like, one by one, with its name."""
+"""gradsound.legend: an example of each band, norm and alarm, with its caption."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +9,7 @@ import soundfile
 import webvtt
 from helpers.runs import make_run
 from helpers.scores import PLAIN
-from helpers.wav import markers_of
+from helpers.wav import read_markers
 
 import gradsound
 from gradsound.alarms.thresholds import KINDS
@@ -33,89 +33,94 @@ EXAMPLES = [
 ]
 
 
-def heard(path: Path, run: Run, preset: str | Preset) -> list[tuple[Caption, np.ndarray]]:
-    """What is said, and the samples (N, C) up to what is said next."""
+def render_examples(
+    path: Path, run: Run, preset: str | Preset
+) -> list[tuple[Caption, np.ndarray]]:
+    """Returns the caption of each example, and its samples, shape (N, C)."""
     preset = gradsound.PRESETS[preset] if isinstance(preset, str) else preset
-    told = legend(run, path / "x.wav", preset=preset)
+    captions = legend(run, path / "x.wav", preset=preset)
     sound, rate = soundfile.read(path / "x.wav", always_2d=True)
     assert rate == RATE
-    cuts = [round(caption.time * RATE) for caption in told]
-    return [*zip(told, np.split(sound, cuts)[1:])]
+    cuts = [round(caption.time * RATE) for caption in captions]
+    return [*zip(captions, np.split(sound, cuts)[1:])]
 
 
 def peaks(samples: np.ndarray, seconds: float) -> list[int]:
-    """The Hz of which there is most in each note, of that many seconds from beginnings."""
+    """Returns the loudest frequency in Hz of each note, by windows of so many seconds."""
     mono = samples.mean(axis=1)
     window = round(seconds * RATE)
     notes = [mono[k : k + window] for k in range(0, len(mono) - window, window)]
-    spectra = [np.abs(np.fft.rfft(some * np.hanning(window), RATE)) for some in notes]
-    return [int(one.argmax()) for one, some in zip(spectra, notes) if some.any()]
+    spectra = [np.abs(np.fft.rfft(note * np.hanning(window), RATE)) for note in notes]
+    return [int(bins.argmax()) for bins, note in zip(spectra, notes) if note.any()]
 
 
 @pytest.mark.parametrize("preset", list(gradsound.PRESETS))
-def test_all_is_named_and_heard(tmp_path: Path, preset: str) -> None:
-    """Every band, example and alarm that the preset has; a pause ends each."""
-    found = heard(tmp_path, RUN, preset)
-    texts = [caption.text for caption, _ in found]
+def test_every_example_has_a_caption_and_sounds(tmp_path: Path, preset: str) -> None:
+    """Each band, norm and alarm of a preset has a caption, a sound and then a pause."""
+    examples = render_examples(tmp_path, RUN, preset)
+    texts = [caption.text for caption, _ in examples]
     bands = gradsound.PRESETS[preset].bands_of(NAMES)
     silent = gradsound.PRESETS[preset].texture == "none"
 
-    named = [text.split(", norm")[0] for text in texts[: 0 if silent else len(bands)]]
-    assert named == ([] if silent else [band.name for band in bands])
-    wanted = [] if silent else EXAMPLES
-    assert [text for text in texts if text in EXAMPLES] == wanted
+    names = [text.split(", norm")[0] for text in texts[: 0 if silent else len(bands)]]
+    assert names == ([] if silent else [band.name for band in bands])
+    expected = [] if silent else EXAMPLES
+    assert [text for text in texts if text in EXAMPLES] == expected
     alarms = [text.split(":")[0] for text in texts if text.startswith("alarm, ")]
     assert alarms == [
         f"alarm, {kind}" for kind in (KINDS if gradsound.PRESETS[preset].alarms else ())
     ]
-    for caption, samples in found:
+    for caption, samples in examples:
         assert np.abs(samples[: -RATE // 2]).max() > 0.01, caption
         assert np.abs(samples[-RATE // 4 :]).max() <= 2**-15, caption
 
 
-def test_captions_are_written_beside_it(tmp_path: Path) -> None:
-    """The same as are returned, at their times."""
-    found = legend(RUN, tmp_path / "x.ogg")
-    written = [*webvtt.read(tmp_path / "x.vtt")]
+def test_the_webvtt_file_has_the_captions(tmp_path: Path) -> None:
+    """The WebVTT file has the returned captions, at their times to the second."""
+    captions = legend(RUN, tmp_path / "x.ogg")
+    cues = [*webvtt.read(tmp_path / "x.vtt")]
 
-    assert [one.text for one in written] == [caption.text for caption in found]
-    for one, caption in zip(written, found):
-        assert abs(one.start_in_seconds - caption.time) <= 1
+    assert [cue.text for cue in cues] == [caption.text for caption in captions]
+    for cue, caption in zip(cues, captions):
+        assert abs(cue.start_in_seconds - caption.time) <= 1
 
 
 def test_a_wav_file_has_them_as_markers(tmp_path: Path) -> None:
-    """Where each example begins."""
-    told = legend(RUN, tmp_path / "x.wav")
+    """A WAV file has a marker with the caption at the first frame of each example."""
+    captions = legend(RUN, tmp_path / "x.wav")
 
-    assert markers_of(tmp_path / "x.wav") == [
-        (round(caption.time * RATE), caption.text) for caption in told
+    assert read_markers(tmp_path / "x.wav") == [
+        (round(caption.time * RATE), caption.text) for caption in captions
     ]
 
 
 def test_a_band_has_the_norm_of_its_layers(tmp_path: Path) -> None:
-    """As one vector, of what is typical; where there is no gradient, of 1."""
-    (early, middle, late), *_ = zip(*heard(tmp_path, RUN, "notes")[:3])
+    """A band's norm is that of its layers' typical norms; without a gradient it is 1."""
+    (early, middle, late), *_ = zip(*render_examples(tmp_path, RUN, "notes")[:3])
 
     assert early.text == "early, norm 0.707"
     assert middle.text == "middle, norm 2.83"
     assert late.text == "late, norm 1"
 
 
-def test_norms_are_heard_as_they_are_said(tmp_path: Path) -> None:
-    """Twice, ten times and a tenth are their intervals, after the usual note."""
-    found = {caption.text: sound for caption, sound in heard(tmp_path, ONE, PLAIN)}
-    usual = 440 * 3 ** np.log10(2)  # an octave is a factor of ten
+def test_norms_sound_at_their_intervals(tmp_path: Path) -> None:
+    """Twice, ten times and a tenth of the norm have their intervals to the first note."""
+    sounds = {
+        caption.text: sound for caption, sound in render_examples(tmp_path, ONE, PLAIN)
+    }
     note, rest = 0.07, 0.14
     intervals = {"twice": 2.0 ** np.log10(2), "ten times": 2.0, "a tenth of": 0.5}
 
-    usual = 440 * 2 ** np.log10(3)
+    usual = 440 * 2 ** np.log10(3)  # an octave is a factor of ten
     for text, interval in intervals.items():
-        sound = found[f"then {text} the norm"]
+        sound = sounds[f"then {text} the norm"]
         steps = [
             sound[k : k + round(note * RATE)]
             for k in range(0, len(sound), round((note + rest) * RATE))
         ]
-        pitches = [peaks(np.vstack([s, s[:1] * 0]), note)[0] for s in steps if s.any()]
+        pitches = [
+            peaks(np.vstack([step, step[:1] * 0]), note)[0] for step in steps if step.any()
+        ]
         first, last = pitches[0], pitches[-1]
         assert abs(first - usual) <= 1
         assert abs(last - usual * interval) <= 1
@@ -123,63 +128,71 @@ def test_norms_are_heard_as_they_are_said(tmp_path: Path) -> None:
 
 
 def test_clipping_is_an_interval(tmp_path: Path) -> None:
-    """Where the preset has it: the norm that was, and a third of it."""
+    """A preset that sounds clipping plays the raw norm together with a third of it."""
     preset = replace(PLAIN, clipping=True, texture="chord")
-    found = {caption.text: sound for caption, sound in heard(tmp_path, ONE, preset)}
-    sound = found["clipped to a third: two notes"][: round(0.07 * RATE), 0]
+    sounds = {
+        caption.text: sound for caption, sound in render_examples(tmp_path, ONE, preset)
+    }
+    sound = sounds["clipped to a third: two notes"][: round(0.07 * RATE), 0]
     spectrum = np.abs(np.fft.rfft(sound * np.hanning(len(sound)), RATE))
     usual = 440 * 2 ** np.log10(3)
 
-    around = spectrum[round(usual) - 30 : round(usual) + 30].max()
-    third = spectrum[410:470].max()
-    assert min(around, third) > 0.4 * max(around, third)
-    plain = found["all of them, a usual step"][: round(0.07 * RATE), 0]
-    alone = np.abs(np.fft.rfft(plain * np.hanning(len(plain)), RATE))
-    assert alone[410:470].max() < 0.1 * alone.max()
+    raw = spectrum[round(usual) - 30 : round(usual) + 30].max()
+    clipped = spectrum[410:470].max()
+    assert min(raw, clipped) > 0.4 * max(raw, clipped)
+    plain = sounds["all of them, a usual step"][: round(0.07 * RATE), 0]
+    spectrum = np.abs(np.fft.rfft(plain * np.hanning(len(plain)), RATE))
+    assert spectrum[410:470].max() < 0.1 * spectrum.max()
 
 
 def test_values_are_swept(tmp_path: Path) -> None:
-    """What a value drives is heard from one end to the other."""
+    """A value that drives a voice rises from its lowest to its highest number."""
     drive = Drive(value="loss", drives="voice", low=0.1, high=10.0, voice="sine")
-    found = {
+    sounds = {
         caption.text: sound
-        for caption, sound in heard(tmp_path, ONE, replace(PLAIN, drives=(drive,)))
+        for caption, sound in render_examples(
+            tmp_path, ONE, replace(PLAIN, drives=(drive,))
+        )
     }
-    sound = found["loss from 0.1 to 10"]
+    sound = sounds["loss from 0.1 to 10"]
     step = round((2 * 0.07 + 0.14) * RATE)
     notes = [sound[k + step // 4 : k + step // 2] for k in range(0, 9 * step, step)]
-    pitches = [peaks(np.vstack([s, s[:1] * 0]), len(s) / RATE)[0] for s in notes]
+    pitches = [
+        peaks(np.vstack([note, note[:1] * 0]), len(note) / RATE)[0] for note in notes
+    ]
 
     assert pitches == sorted(pitches)
     np.testing.assert_allclose(pitches[-1] / pitches[0], 8, rtol=0.02)
 
 
-def test_it_is_the_same_again(tmp_path: Path) -> None:
-    """To the byte."""
-    first = tmp_path / "a.wav", tmp_path / "b.wav"
-    for path in first:
+def test_a_legend_is_reproducible(tmp_path: Path) -> None:
+    """Two legends of the same run have the same bytes."""
+    paths = tmp_path / "a.wav", tmp_path / "b.wav"
+    for path in paths:
         legend(RUN, path)
-    assert first[0].read_bytes() == first[1].read_bytes()
+    assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
 @pytest.mark.parametrize("norm", [0.0, np.nan, np.inf, 1e38, 1e-38, None])
-def test_any_run_has_one(tmp_path: Path, norm: float | None) -> None:
-    """Whatever its norms."""
-    found = heard(tmp_path, make_run([[norm, 1.0]] * 3), "notes")
-    assert all(np.abs(sound).max() > 0.01 for _, sound in found)
+def test_any_run_has_a_legend(tmp_path: Path, norm: float | None) -> None:
+    """Every example sounds, whatever the run's norms."""
+    examples = render_examples(tmp_path, make_run([[norm, 1.0]] * 3), "notes")
+    assert all(np.abs(sound).max() > 0.01 for _, sound in examples)
 
 
-def test_a_run_that_has_not_begun_has_one(tmp_path: Path) -> None:
-    """At norm 1: so one knows what is to come."""
-    (first, _), *_ = heard(tmp_path, make_run([]), "notes")
+def test_a_run_without_steps_has_a_legend(tmp_path: Path) -> None:
+    """The layers of a run without steps sound at norm 1."""
+    (first, _), *_ = render_examples(tmp_path, make_run([]), "notes")
     assert first.text == "layer0, norm 1"
 
 
-def test_surprise_is_heard_where_norms_are_against_what_is_usual(tmp_path: Path) -> None:
-    """The usual note is in the middle, whatever the norm; ten times is an octave above."""
+def test_a_running_baseline_sounds_the_ratio_to_the_median(tmp_path: Path) -> None:
+    """With the running baseline a typical norm sounds as norm 1, ten times as norm 10."""
     preset = replace(PLAIN, baseline="running")
-    found = {caption.text: sound for caption, sound in heard(tmp_path, ONE, preset)}
-    sound = found["then ten times the norm"][: -round(0.7 * RATE)]
+    sounds = {
+        caption.text: sound for caption, sound in render_examples(tmp_path, ONE, preset)
+    }
+    sound = sounds["then ten times the norm"][: -round(0.7 * RATE)]
     step = round(0.21 * RATE)
     pitches = [peaks(sound[k : k + step], 0.07)[0] for k in range(0, len(sound), step)]
 
@@ -187,8 +200,10 @@ def test_surprise_is_heard_where_norms_are_against_what_is_usual(tmp_path: Path)
     assert pitches == sorted(pitches)
 
 
-def test_what_it_cannot_be(tmp_path: Path) -> None:
-    """A text alone, or silence."""
-    with pytest.raises(ValueError, match="a legend is a sound; its captions are written"):
+def test_a_legend_needs_a_sound_file(tmp_path: Path) -> None:
+    """A path that ends in .vtt is refused, and no file is written."""
+    with pytest.raises(
+        ValueError, match=r"a legend is a sound file; end its name in \.wav"
+    ):
         legend(RUN, tmp_path / "x.vtt")
     assert not [*tmp_path.iterdir()]

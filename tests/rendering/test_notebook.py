@@ -1,4 +1,4 @@
-"""Runs in a notebook, in TensorBoard and in W&B, as their own readers find them there."""
+"""Runs in a notebook, in TensorBoard and in W&B, read back by these tools."""
 
 import base64
 import io
@@ -35,7 +35,7 @@ RUN = [[1 / 3, 2 / 3], [1 / 7, np.nan], [1 / 3, None]] * 4
 
 @pytest.fixture
 def notebook(tmp_path, monkeypatch) -> Iterator[InteractiveShell]:
-    """What a notebook's cells are run by."""
+    """The IPython shell that runs a notebook's cells."""
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / ".ipython"))
     shell = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
     shell.user_ns |= {"gradsound": gradsound}
@@ -43,13 +43,19 @@ def notebook(tmp_path, monkeypatch) -> Iterator[InteractiveShell]:
     shell.restore_sys_module_state()
 
 
-def shown(notebook: InteractiveShell, code: str, **names: object) -> dict[str, str]:
-    """What a cell shows, by kind: the value of its last line, as IPython formats it."""
+def display(notebook: InteractiveShell, code: str, **names: object) -> dict[str, str]:
+    """Runs a cell and returns its output by MIME type, as IPython formats it."""
     notebook.user_ns |= names
     done = notebook.run_cell(code)
     done.raise_error()
     data, _ = notebook.display_formatter.format(done.result)
     return data
+
+
+def public_run(norms: list[list[float | None]]) -> gradsound.Run:
+    """Returns a run of the public class, which notebooks display."""
+    run = make_run(norms)
+    return gradsound.Run(run.header, run.steps, run.name)
 
 
 def embedded(html: str, kind: str) -> bytes:
@@ -67,9 +73,9 @@ def rendered(run: gradsound.Run, name: str = "own.flac") -> np.ndarray:
 
 
 def test_a_run_in_a_notebook(notebook, save) -> None:
-    """A player of what `render` writes, a picture, and what happened, in one piece."""
+    """A run shows a player of the sound of `render`, a picture, and its events."""
     run = gradsound.read_run(save(RUN, comment="try 7"))
-    html = shown(notebook, "gradsound.read_run('run.jsonl')")["text/html"]
+    html = display(notebook, "gradsound.read_run('run.jsonl')")["text/html"]
     samples, rate = sound_in(html)
 
     assert rate == 44_100
@@ -77,17 +83,17 @@ def test_a_run_in_a_notebook(notebook, save) -> None:
     assert embedded(html, "image/png").startswith(b"\x89PNG")
     assert f"<b>try 7</b>: 12 steps in {len(samples) / rate:.1f} s of sound" in html
     assert "step 1: layer1 NaN" in html
-    assert "http" not in html  # it asks for nothing
+    assert "http" not in html  # the browser loads nothing else
 
 
 def test_a_run_in_a_browser(browser: Browser, save, notebook) -> None:
-    """The player can play, the picture is there, and what a user wrote is text."""
+    """In a browser the player loads, the picture shows, and names are escaped."""
     save([row[::-1] for row in RUN], layers=(NASTY, "b"), comment=NASTY)
-    html = shown(notebook, "gradsound.read_run('run.jsonl')")["text/html"]
-    page, wrong = browser.new_page(), []
-    page.on("console", lambda message: wrong.append(message.text))
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("dialog", lambda dialog: wrong.append(dialog.message))
+    html = display(notebook, "gradsound.read_run('run.jsonl')")["text/html"]
+    page, errors = browser.new_page(), []
+    page.on("console", lambda message: errors.append(message.text))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("dialog", lambda dialog: errors.append(dialog.message))
     page.set_content(html)
     page.wait_for_function("document.querySelector('audio').readyState >= 1")
     seconds = page.evaluate("document.querySelector('audio').duration")
@@ -99,119 +105,119 @@ def test_a_run_in_a_browser(browser: Browser, save, notebook) -> None:
     assert f"step 1: {NASTY} NaN" in page.locator("img").get_attribute("alt")
     assert f"step 1: {NASTY} NaN" in page.locator("p").first.text_content()
     assert page.title() == ""
-    assert wrong == []
+    assert errors == []
     page.close()
 
 
 def test_a_long_run_is_a_time_lapse(notebook) -> None:
-    """Twenty seconds of it, in a few megabytes."""
-    run = make_run([[0.1 + k % 7, 2.0] for k in range(3_000)])
-    html = shown(notebook, "run", run=run)["text/html"]
+    """A long run becomes at most 20 s of sound and 3 MB of HTML."""
+    run = public_run([[0.1 + k % 7, 2.0] for k in range(3_000)])
+    html = display(notebook, "run", run=run)["text/html"]
 
     assert 15 < len(sound_in(html)[0]) / 44_100 <= 20
     assert len(html) < 3e6
 
 
-def test_a_run_that_can_be_read_once_is_not_used_up(notebook) -> None:
-    """It is shown as text, as before."""
-    run = make_run(RUN)
+def test_a_run_that_can_be_read_once_is_not_consumed(notebook) -> None:
+    """A run with an iterator of steps shows as text, and keeps its steps."""
+    run = public_run(RUN)
     run = replace(run, steps=iter(run.steps))
 
-    assert "text/html" not in shown(notebook, "run", run=run)
+    assert "text/html" not in display(notebook, "run", run=run)
     assert len([*run.steps]) == 12
 
 
-def test_nor_is_a_selection_of_it(notebook) -> None:
-    """Some layers of steps that can be read once can be read once, too."""
-    run = make_run(RUN)
-    some = replace(run, steps=iter(run.steps)).select("layer1")
+def test_a_selection_of_it_is_not_consumed(notebook) -> None:
+    """A selection of a run with an iterator of steps shows as text, and keeps them."""
+    run = public_run(RUN)
+    selection = replace(run, steps=iter(run.steps)).select("layer1")
 
-    assert "text/html" not in shown(notebook, "some", some=some)
-    assert [step.norms.shape for step in some.steps] == [(1,)] * 12
-    assert "<audio" in shown(notebook, "run", run=run.select("layer1"))["text/html"]
+    assert "text/html" not in display(notebook, "selection", selection=selection)
+    assert [step.norms.shape for step in selection.steps] == [(1,)] * 12
+    assert "<audio" in display(notebook, "run", run=run.select("layer1"))["text/html"]
 
 
-def test_what_is_wrong_is_shown(notebook, save) -> None:
-    """No steps, a line that is none, a file that is gone: a sentence each."""
+def test_errors_are_shown(notebook, save) -> None:
+    """A run without steps, with a broken line or without its file shows the error."""
     run = gradsound.read_run(save([], layers=("a<b", "c")))
 
-    assert "has no steps" in shown(notebook, "run", run=run)["text/html"]
+    assert "has no steps" in display(notebook, "run", run=run)["text/html"]
     with Path("run.jsonl").open("a") as file:
         file.write('{"step": "<i>"}\n')
-    assert "run.jsonl, line 2: " in (html := shown(notebook, "run")["text/html"])
+    assert "run.jsonl, line 2: " in (html := display(notebook, "run")["text/html"])
     assert "<i>" not in html
     Path("run.jsonl").unlink()
-    assert "No such file" in shown(notebook, "run")["text/html"]
+    assert "No such file" in display(notebook, "run")["text/html"]
 
 
 def test_without_matplotlib_there_is_sound(notebook, save, monkeypatch) -> None:
-    """And how to have pictures."""
+    """Without matplotlib a run shows its player, and how to install matplotlib."""
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    html = shown(notebook, "run", run=gradsound.read_run(save(RUN)))["text/html"]
+    html = display(notebook, "run", run=gradsound.read_run(save(RUN)))["text/html"]
 
     assert len(sound_in(html)[0]) > 44_100
     assert "No picture: matplotlib is not installed: pip install" in html
 
 
 def test_an_attachment_in_a_notebook(notebook) -> None:
-    """Its run so far, also when it is closed, and when a later run has the name."""
+    """An attachment shows its own run, also when it is closed or its file is renamed."""
     model = small()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     attachment = gradsound.attach(model, optimizer, comment="first")
-    none_yet = shown(notebook, "attachment", attachment=attachment)["text/html"]
+    before = display(notebook, "attachment", attachment=attachment)["text/html"]
     train(model, optimizer, 1)
-    some = shown(notebook, "attachment")["text/html"]
+    during = display(notebook, "attachment")["text/html"]
     train(model, optimizer, 3)
     attachment.close()
     with gradsound.attach(model, optimizer, comment="second"):
         train(model, optimizer, 2)
-    html = shown(notebook, "attachment")["text/html"]
+    after = display(notebook, "attachment")["text/html"]
 
-    assert "has no steps" in none_yet
-    assert "<b>first</b>: 1 step in" in some
-    assert "<b>first</b>: 4 steps in" in html
+    assert "has no steps" in before
+    assert "<b>first</b>: 1 step in" in during
+    assert "<b>first</b>: 4 steps in" in after
     Path("run.1.jsonl").unlink()
-    assert "is not there any more" in shown(notebook, "attachment")["text/html"]
+    assert "the file no longer exists" in display(notebook, "attachment")["text/html"]
 
 
 def test_an_attachment_shows_every_step(notebook) -> None:
-    """Those too that wait to be written together, at whatever time it is asked."""
+    """An attachment shows every step at any time, also those not yet written."""
     model = small()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     with gradsound.attach(model, optimizer) as attachment:
         for steps in (30, 60, 90):
             train(model, optimizer, 30)
-            html = shown(notebook, "attachment", attachment=attachment)["text/html"]
+            html = display(notebook, "attachment", attachment=attachment)["text/html"]
             assert f": {steps} steps in" in html
 
 
 @pytest.fixture
-def _restless() -> Iterator[None]:
-    """Threads take turns as often as they can, and at any place."""
-    usual = sys.getswitchinterval()
+def _frequent_thread_switches() -> Iterator[None]:
+    """Python switches threads every microsecond, to provoke races."""
+    interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
-    sys.setswitchinterval(usual)
+    sys.setswitchinterval(interval)
 
 
-@pytest.mark.usefixtures("_restless")
+@pytest.mark.usefixtures("_frequent_thread_switches")
 def test_an_attachment_shown_by_other_threads() -> None:
-    """Training goes on meanwhile, and every step is recorded, once and in order."""
+    """While other threads show an attachment, every step is recorded once, in order."""
     model = small()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    attachment, over = gradsound.attach(model, optimizer), threading.Event()
+    attachment, closed = gradsound.attach(model, optimizer), threading.Event()
 
     def show() -> None:
-        while not over.is_set():
-            attachment._monitor.flush()  # what showing does first
+        while not closed.is_set():
+            attachment._monitor.flush()  # the display's first action
 
-    others = [threading.Thread(target=show) for _ in range(3)]
-    for other in others:
-        other.start()
+    threads = [threading.Thread(target=show) for _ in range(3)]
+    for thread in threads:
+        thread.start()
     train(model, optimizer, 3000)
-    over.set()
-    for other in others:
-        other.join()
+    closed.set()
+    for thread in threads:
+        thread.join()
     attachment.close()
 
     numbers = [step.number for step in gradsound.read_run("run.jsonl").steps]
@@ -219,31 +225,31 @@ def test_an_attachment_shown_by_other_threads() -> None:
 
 
 def test_an_attachment_without_a_run_file(notebook) -> None:
-    """Says that there is none."""
+    """An attachment without a run file shows a sentence that says so."""
     model = small()
     with gradsound.attach(model, log=None, wav="it.wav") as attachment:
         train(model, torch.optim.SGD(model.parameters(), lr=0.01))
-        html = shown(notebook, "attachment", attachment=attachment)["text/html"]
+        html = display(notebook, "attachment", attachment=attachment)["text/html"]
 
-    assert "No run file is written" in html
+    assert "This training writes no run file" in html
 
 
 def test_an_attachment_on_a_page(notebook) -> None:
-    """A link to the page, and the page itself; when it is over, the run."""
+    """During training an attachment shows its page and a link, afterwards its run."""
     model = small()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     with gradsound.listen(model, optimizer, web=0) as attachment:
         train(model, optimizer)
         url = attachment.url
-        html = shown(notebook, "attachment", attachment=attachment)["text/html"]
+        html = display(notebook, "attachment", attachment=attachment)["text/html"]
 
     assert f'<a href="{url}"' in html
     assert f'<iframe src="{url}"' in html
-    assert "<audio" in shown(notebook, "attachment")["text/html"]
+    assert "<audio" in display(notebook, "attachment")["text/html"]
 
 
 def test_tensorboard(save) -> None:
-    """Sound and picture are at the last step: one channel, 16 bits, as it is rendered."""
+    """TensorBoard gets the rendered sound, mono, and the picture, at the last step."""
     run = gradsound.read_run(save(RUN))
     with SummaryWriter("logs") as writer:
         run.to_tensorboard(writer)
@@ -254,28 +260,32 @@ def test_tensorboard(save) -> None:
         events.Images("gradsound/picture"),
     )
     samples, rate = soundfile.read(io.BytesIO(sound.encoded_audio_string), dtype="int16")
-    wanted = rendered(run).mean(axis=1)
+    expected = rendered(run).mean(axis=1)
 
     assert events.Tags()["audio"] == ["gradsound/sound", "first/sound"]
     assert (sound.step, image.step) == (11, 11)
     assert (rate, samples.ndim) == (44_100, 1)
-    assert np.abs(samples - wanted).max() <= 2  # it rounds towards 0, and so do we once
+    # TensorBoard rounds towards 0, and rounding to 16 bits happens twice.
+    assert np.abs(samples - expected).max() <= 2
     assert image.encoded_image_string.startswith(b"\x89PNG")
     assert image.width > 1000
 
 
 def test_tensorboard_needs_matplotlib(save, monkeypatch) -> None:
-    """And says so before it adds half of it."""
+    """Without matplotlib, to_tensorboard raises before it adds the sound."""
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     run = gradsound.read_run(save(RUN))
-    with SummaryWriter("logs") as writer, pytest.raises(MissingExtraError, match="plot"):
+    with (
+        SummaryWriter("logs") as writer,
+        pytest.raises(MissingExtraError, match="matplotlib"),
+    ):
         run.to_tensorboard(writer)
 
     assert EventAccumulator("logs").Reload().Tags()["audio"] == []
 
 
 def test_wandb(save, monkeypatch) -> None:
-    """An offline run has the sound as it is rendered, under its name."""
+    """An offline W&B run has the rendered sound, with the run's comment as caption."""
     monkeypatch.setenv("WANDB_SILENT", "true")
     run = gradsound.read_run(save(RUN, comment="try 7"))
     with wandb.init(mode="offline", project="p", dir=".") as logging:
@@ -291,7 +301,7 @@ def test_wandb(save, monkeypatch) -> None:
 
 
 def test_plot_on_axes(save) -> None:
-    """The pitches are drawn where the axes are, and nothing else of the figure changes."""
+    """plot(ax=) draws on these axes and leaves the rest of the figure unchanged."""
     gradsound.plot(save(RUN, comment="$try$ 7"), "own.png")
     figure = Figure()
     left, right = figure.subplots(1, 2)
@@ -301,9 +311,9 @@ def test_plot_on_axes(save) -> None:
     assert right.get_title() == "$try$ 7: 12 steps, preset chord"
     np.testing.assert_allclose(right.lines[0].get_xdata(), np.arange(12) * 0.35)
     assert right.get_xlabel() == "seconds of sound"
-    (numbers,) = right.child_axes
-    assert numbers.get_xlabel() == "optimizer step"
-    assert numbers.spines["top"].get_visible()  # and not over the seconds
+    (step_axis,) = right.child_axes
+    assert step_axis.get_xlabel() == "optimizer step"
+    assert step_axis.spines["top"].get_visible()  # not over the seconds
     assert not left.has_data()
     assert figure.get_suptitle() == ""
     assert len(figure.axes) == 2
@@ -313,16 +323,16 @@ def test_plot_on_axes(save) -> None:
     ("arguments", "got"), [({}, "neither"), ({"path": "x.png", "ax": 1}, "'x.png' and int")]
 )
 def test_plot_takes_a_path_or_axes(arguments: dict[str, object], got: str) -> None:
-    """One of them."""
+    """`plot` refuses both and neither of path and ax."""
     with pytest.raises(ValueError, match=f"a path to write, or ax to draw on, got {got}"):
         gradsound.plot(make_run(RUN), **arguments)
 
 
 @contextmanager
 def host(page: bytes) -> Iterator[int]:
-    """Serves a page, as a notebook's server does, on a port of its own."""
+    """Serves a page as a notebook's server does, and yields its port."""
 
-    class Answer(BaseHTTPRequestHandler):
+    class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
             self.send_header("Content-Type", "text/html")
@@ -332,7 +342,7 @@ def host(page: bytes) -> Iterator[int]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("", 0), Answer) as server:
+    with ThreadingHTTPServer(("", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -346,16 +356,17 @@ def host(page: bytes) -> Iterator[int]:
 def test_the_page_in_a_notebook_of_this_machine(
     browser: Browser, notebook, name: str
 ) -> None:
-    """It is there and waits to be heard; a page of any other name may not frame it."""
+    """A notebook on this machine may frame the page; one of another name may not."""
     model = small()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     with gradsound.listen(model, optimizer, web=0) as attachment:
-        html = shown(notebook, "attachment", attachment=attachment)["text/html"]
+        html = display(notebook, "attachment", attachment=attachment)["text/html"]
         with host(html.encode()) as port:
             page, url = browser.new_page(), f"http://{name}:{port}/"
             if name == "elsewhere.localhost":
-                refused = lambda message: "frame-ancestors" in message.text  # noqa: E731
-                with page.expect_console_message(refused):
+                with page.expect_console_message(
+                    lambda message: "frame-ancestors" in message.text
+                ):
                     page.goto(url)
             else:
                 page.goto(url)

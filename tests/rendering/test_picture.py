@@ -1,4 +1,4 @@
-"""Pictures are judged by what is drawn where, and summaries by their figures."""
+"""gradsound.plot: the drawn lines, texts and levels; and the summary of a run."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,13 +10,14 @@ from helpers.scores import PLAIN
 from matplotlib.figure import Figure
 
 import gradsound
-from gradsound.rendering import picture
-from gradsound.runs.summary import summarize, tell
+from gradsound.rendering.picture import MAX_STEPS
+from gradsound.rendering.spectrogram import ROW_EDGES
+from gradsound.runs.summary import describe, summarize
 
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    """Draws a run and returns its two panels and all text around them."""
+    """A function that plots norms and returns both axes and the text above them."""
     figures = []
     save = Figure.savefig
 
@@ -35,7 +36,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
 
 
 def test_pitches_are_where_they_sound(drawn) -> None:
-    """Each layer is a line of its pitches at the times of its notes."""
+    """Each layer is a line through its pitches at the times of its notes."""
     upper, _, _ = drawn([[1.0, 0.1], [10.0, None], [100.0, 0.2]], preset=PLAIN)
     first, second = upper.lines[:2]
 
@@ -47,8 +48,8 @@ def test_pitches_are_where_they_sound(drawn) -> None:
     assert upper.get_xlim() == (0, pytest.approx(0.84))
 
 
-def test_what_happened_is_written_on_it(drawn) -> None:
-    """Note, preset and events are in the picture, NaN is marked where it sounds."""
+def test_the_picture_names_the_events(drawn) -> None:
+    """The picture has comment, preset and events, and a mark where NaN sounds."""
     upper, _, text = drawn([[1.0, 2.0]] * 3 + [[np.nan, 2.0]])
     marks = next(line for line in upper.lines if line.get_label() == "not finite")
 
@@ -59,13 +60,13 @@ def test_what_happened_is_written_on_it(drawn) -> None:
 
 
 def test_the_spectrum_has_the_notes(drawn) -> None:
-    """The loudest row of each column is the pitch that sounds there, the rest is dark."""
+    """The loudest row of a column is the pitch of the note; silence is below -50 dB."""
     _, lower, _ = drawn([[1.0, 10.0]] * 4, preset=PLAIN)
     (mesh,) = lower.collections
-    levels = mesh.get_array().reshape(len(picture._ROWS) - 1, -1)  # (R, columns)
+    levels = mesh.get_array().reshape(len(ROW_EDGES) - 1, -1)  # (R, columns)
     columns = levels.shape[1] // 4
     times = (np.arange(columns) + 0.5) / columns * 0.28
-    rows = np.sqrt(picture._ROWS[:-1] * picture._ROWS[1:])
+    rows = np.sqrt(ROW_EDGES[:-1] * ROW_EDGES[1:])
     for start, end, hertz in ((0.02, 0.05, 440.0), (0.09, 0.12, 880.0)):
         inside = (times > start) & (times < end)
         loudest = rows[levels[:, :columns][:, inside].argmax(axis=0)]
@@ -76,7 +77,7 @@ def test_the_spectrum_has_the_notes(drawn) -> None:
 @pytest.mark.parametrize("spike", [4_321, 9_999])
 @pytest.mark.parametrize("norm", [50.0, np.nan])
 def test_a_spike_survives_thinning(drawn, spike: int, norm: float) -> None:
-    """Of 10,000 steps the one that counts is drawn, at its place."""
+    """Of 10,000 steps the spike is drawn, at its time."""
     norms = [[1.0]] * 10_000
     norms[spike] = [norm]
     upper, _, text = drawn(norms)
@@ -86,26 +87,26 @@ def test_a_spike_survives_thinning(drawn, spike: int, norm: float) -> None:
 
     np.testing.assert_allclose(x[np.nanargmax(y)], spike * 0.21)
     assert f"step {spike:,}: layer0" in text
-    assert len(upper.lines[0].get_xdata()) <= picture._STEPS
+    assert len(upper.lines[0].get_xdata()) <= MAX_STEPS
 
 
 @pytest.mark.parametrize("layers", [1, 10, 11, 200])
 def test_any_number_of_layers(drawn, layers: int) -> None:
-    """Few layers are named all, of many the first and the last."""
+    """Up to 10 layers are all in the legend, of more the first and the last."""
     norms = [[1.0 + k for k in range(layers)]] * 2
     upper, _, _ = drawn(norms, preset="perone2019")
-    named = [text.get_text() for text in upper.get_legend().get_texts()]
+    labels = [text.get_text() for text in upper.get_legend().get_texts()]
 
     assert len(upper.lines) == layers
-    assert len(named) == (layers if layers <= 10 else 2)
+    assert len(labels) == (layers if layers <= 10 else 2)
 
 
-def test_bands_are_what_is_drawn(drawn) -> None:
-    """Named, with the layers that they gather."""
+def test_bands_are_drawn_with_their_layers(drawn) -> None:
+    """The legend names each band and its layers."""
     upper, _, _ = drawn([[1.0] * 9] * 2)
-    named = [text.get_text() for text in upper.get_legend().get_texts()]
+    labels = [text.get_text() for text in upper.get_legend().get_texts()]
 
-    assert named == [
+    assert labels == [
         " early (layer0, layer1, layer2)",
         " middle (layer3, layer4, layer5)",
         " late (layer6, layer7, layer8)",
@@ -114,31 +115,31 @@ def test_bands_are_what_is_drawn(drawn) -> None:
 
 @pytest.mark.parametrize("row", [[None, None], [0.0, 0.0], [np.nan, np.inf]])
 def test_runs_without_a_pitch(drawn, row: list[float | None]) -> None:
-    """Nothing measured, only zeros, or only NaN: still a picture."""
+    """A run without gradients, with zeros only, or with NaN only has a picture."""
     drawn([row] * 3)
 
 
 def test_any_name_is_in_the_legend(tmp_path: Path, monkeypatch) -> None:
-    """Names that mean something to matplotlib are names all the same."""
+    """Names with a leading underscore or TeX are in the legend unchanged."""
     names = ("_fc", "$\\frac{1}{2$", "x")
     figures = []
     monkeypatch.setattr(Figure, "savefig", lambda figure, _: figures.append(figure))
     gradsound.plot(make_run([[1.0] * 3] * 2, names, "$\\frac{1}{2$"), tmp_path / "x.png")
     monkeypatch.undo()
     figures[0].savefig(tmp_path / "x.png")
-    shown = [text.get_text() for text in figures[0].axes[0].get_legend().get_texts()]
+    labels = [text.get_text() for text in figures[0].axes[0].get_legend().get_texts()]
 
-    assert [text.strip() for text in shown] == list(names)
+    assert [label.strip() for label in labels] == list(names)
 
 
 def test_one_step(drawn) -> None:
-    """The shortest run."""
+    """A run of one step has a picture."""
     drawn([[1.0]])
 
 
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
 def test_formats(tmp_path: Path, ending: str) -> None:
-    """The file is of its kind."""
+    """The file has the format of its ending."""
     path = tmp_path / f"x.{ending}"
     gradsound.plot(make_run([[1.0]] * 3), path)
 
@@ -148,8 +149,8 @@ def test_formats(tmp_path: Path, ending: str) -> None:
 # Summaries
 
 
-def test_figures_of_a_run() -> None:
-    """Lowest, geometric mean and highest over what is finite; absent steps are counted."""
+def test_numbers_of_a_run() -> None:
+    """The summary has lowest, geometric mean and highest finite norm, and absent steps."""
     summary = summarize(make_run([[1.0, None], [4.0, np.nan], [2.0, 0.0], [np.inf, 3.0]]))
 
     assert (summary.steps, summary.seconds, summary.first_nonfinite) == (4, 1.0, 1)
@@ -160,7 +161,7 @@ def test_figures_of_a_run() -> None:
 
 
 def test_events_of_a_run() -> None:
-    """First NaN or infinity, the highest peak, and 0 up to the end, each once a layer."""
+    """A layer has one event for its first NaN or infinity, its peak, and 0 to the end."""
     norms: list[list[float | None]] = [[1.0, 1.0, 1.0, 1.0] for _ in range(50)]
     norms[7][0] = 20.0
     norms[9][0] = 30.0
@@ -170,88 +171,89 @@ def test_events_of_a_run() -> None:
         row[2] = 0.0
     norms[20][3] = 0.0
 
-    assert tell(summarize(make_run(norms))) == [
+    assert describe(summarize(make_run(norms))) == [
         "step 9: layer1 infinite; layer0 peak 30, 26x typical",
         "step 40: layer2 0 from here on",
     ]
 
 
 def test_skipped_steps_are_counted_apart() -> None:
-    """What a scaler threw away is no NaN of the run, and no peak."""
+    """A step that the scaler skipped makes no NaN event and no peak."""
     run = make_run([[1.0], [np.inf], [np.nan], [2.0]])
     steps = [replace(step, skipped=bool(step.nonfinite.any())) for step in run.steps]
     summary = summarize(replace(run, steps=steps))
 
     assert (summary.steps, summary.first_nonfinite) == (4, None)
-    assert tell(summary) == ["skipped by the scaler: 2, from step 1 to 2"]
+    assert describe(summary) == ["skipped by the scaler: 2, from step 1 to 2"]
 
 
-def test_clipping_is_told() -> None:
-    """In how many steps it did something, and how much; absent layers do not matter."""
+def test_clipping_is_described() -> None:
+    """The summary counts the clipped steps and has the largest factor."""
     run = make_run([[3.0, 4.0, None]] * 3 + [[np.nan, np.nan, None]])
     factors = iter((1.0, 2.5, 1.5, 1.0))
     steps = [replace(step, raw=step.norms * next(factors)) for step in run.steps]
-    told = tell(summarize(replace(run, steps=steps)))
+    lines = describe(summarize(replace(run, steps=steps)))
 
-    assert told[0] == "made smaller by clipping: 2 of 4 steps, 2.5 times at most"
+    assert lines[0] == "made smaller by clipping: 2 of 4 steps, 2.5 times at most"
     idle = [replace(step, raw=step.norms) for step in steps[:1]]
-    assert tell(summarize(replace(run, steps=idle)))[0].endswith("clipping: 0 of 1 steps")
+    unclipped = describe(summarize(replace(run, steps=idle)))
+    assert unclipped[0].endswith("clipping: 0 of 1 steps")
 
 
-def test_the_layer_that_broke_is_told_from_what_clipping_broke() -> None:
-    """After clipping by norm all layers are NaN; one was before."""
+def test_nan_of_one_layer_is_distinguished_from_nan_by_clipping() -> None:
+    """Clipping by norm makes all layers NaN; the event names the layer with a raw NaN."""
     run = make_run([[1.0, 2.0], [np.nan, np.nan]])
     raw = [np.array([1.0, 2.0]), np.array([1.0, np.nan])]
     steps = [replace(step, raw=one) for step, one in zip(run.steps, raw)]
 
-    assert "step 1: layer1 NaN" in tell(summarize(replace(run, steps=steps)))
+    assert "step 1: layer1 NaN" in describe(summarize(replace(run, steps=steps)))
 
 
 def test_steps_left_out_are_counted() -> None:
-    """Where there was a budget; else numbers that are missing say nothing of it."""
+    """Missing step numbers count as left out only in a run with a budget."""
     run = make_run([[1.0]] * 5)
     steps = [replace(step, number=3 * step.number) for step in run.steps]
     header = replace(run.header, budget=0.25)
-    told = tell(summarize(replace(run, header=header, steps=steps)))
+    lines = describe(summarize(replace(run, header=header, steps=steps)))
 
-    assert told == ["not measured, to keep to the budget: 8 steps"]
+    assert lines == ["not measured, to keep to the budget: 8 steps"]
     assert summarize(replace(run, steps=steps)).left_out == 0
 
 
 def test_layers_that_never_had_a_gradient() -> None:
-    """All is not well where nothing was measured."""
-    assert tell(summarize(make_run([[None, 1.0], [None, 1.0]]))) == [
+    """A layer without any gradient makes an event."""
+    assert describe(summarize(make_run([[None, 1.0], [None, 1.0]]))) == [
         "step 0: layer0 without gradient throughout"
     ]
 
 
-def test_nothing_to_tell() -> None:
-    """A healthy run is told to be one."""
+def test_a_healthy_run() -> None:
+    """A run without events has a line that says so."""
     norms = [[1 + k % 7, 2.0] for k in range(100)]
 
-    assert tell(summarize(make_run(norms))) == [
+    assert describe(summarize(make_run(norms))) == [
         "nothing NaN or infinite, no peak of 10x typical, nothing stays at 0"
     ]
 
 
-def test_many_layers_are_gathered() -> None:
-    """A deep model that does one thing is told in one line."""
+def test_many_layers_share_a_line() -> None:
+    """The same event in many layers takes one line."""
     norms = [[1.0] * 100 for _ in range(50)]
     norms[7] = [np.nan] * 100
     norms[9] = [20.0 + k for k in range(100)]
-    told = tell(summarize(make_run(norms)))
+    lines = describe(summarize(make_run(norms)))
 
-    assert told[0] == "step 7: layer0 to layer99 (100 layers) NaN"
-    assert told[1].startswith("step 9: layer0 peak 20, 19x typical; layer1 peak 21, ")
-    assert told[1].endswith("x typical; and 96 more")
+    assert lines[0] == "step 7: layer0 to layer99 (100 layers) NaN"
+    assert lines[1].startswith("step 9: layer0 peak 20, 19x typical; layer1 peak 21, ")
+    assert lines[1].endswith("x typical; and 96 more")
 
 
 def test_many_events_are_cut() -> None:
-    """What nobody would read is counted."""
+    """After 8 lines of events, a last line counts the others."""
     norms = [[1.0] * 20 for _ in range(20)]
     for k in range(20):
         norms[k][k] = np.nan
-    told = tell(summarize(make_run(norms)))
+    lines = describe(summarize(make_run(norms)))
 
-    assert len(told) == 9
-    assert told[-1] == "... and 12 more"
+    assert len(lines) == 9
+    assert lines[-1] == "... and 12 more"

@@ -1,4 +1,4 @@
-"""Finished runs as sound, judged by the file."""
+"""gradsound.render: pitch, level, silence and reproducibility of the written file."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 from helpers.runs import make_run
-from helpers.scores import composed
+from helpers.scores import compose_run
 
 import gradsound
 from gradsound.synth.mixer import render
@@ -19,7 +19,7 @@ PRESETS = pytest.mark.parametrize("preset", gradsound.PRESETS)
 
 
 def test_perone_to_the_sample(tmp_path: Path, save) -> None:
-    """200 steps of 4 layers are 12.0 s: per step 4 tones of 441 frames, 882 silent."""
+    """A step of perone2019 is 4 sines of 441 frames, then 882 silent; 200 are 12.0 s."""
     norms = [[1.0, 2.0, 3.5, 7.0]] * 200
     gradsound.render(save(norms), tmp_path / "x.wav", preset="perone2019")
     samples, rate = soundfile.read(tmp_path / "x.wav")
@@ -30,16 +30,16 @@ def test_perone_to_the_sample(tmp_path: Path, save) -> None:
     np.testing.assert_array_equal(steps[0], steps[199])
     time = np.arange(441) / RATE
     for layer, norm in enumerate(norms[0]):
-        wanted = 0.1 * np.sin(2 * np.pi * (200 + 100 * norm) * time)
+        expected = 0.1 * np.sin(2 * np.pi * (200 + 100 * norm) * time)
         inside = slice(88, 441 - 88)  # between the edges of 2 ms
         quantum = 2**-15
         np.testing.assert_allclose(
-            steps[0, layer, inside], wanted[inside], rtol=0, atol=quantum
+            steps[0, layer, inside], expected[inside], rtol=0, atol=quantum
         )
 
 
 def test_notes_have_pitch_level_and_silence(tmp_path: Path, save) -> None:
-    """Each layer's place has its pitch by FFT, its level, and the rest is silent."""
+    """Each layer's 70 ms have its pitch by FFT and its level; the rest is silent."""
     plain = replace(gradsound.PRESETS["notes"], alarms=0.0, spread=0.0)
     gradsound.render(save([[0.1, 1.0, 10.0]] * 3), tmp_path / "x.wav", preset=plain)
     samples, _ = soundfile.read(tmp_path / "x.wav")
@@ -48,7 +48,7 @@ def test_notes_have_pitch_level_and_silence(tmp_path: Path, save) -> None:
 
     assert not steps[:, 3 * note :].any()
     for step in steps:
-        # C3, and a fourth and an octave above it, and as much again.
+        # C3, then twice a fourth and an octave higher.
         for layer, hertz in enumerate((130.8, 349.2, 932.3)):
             sound = step[layer * note : (layer + 1) * note]
             power = np.abs(np.fft.rfft(sound * np.hanning(note), RATE)) ** 2  # bins of 1 Hz
@@ -68,8 +68,8 @@ def test_no_norm_sounds_above_the_limit(
 ) -> None:
     """Norms from 1e-30 to 1e30, NaN and infinity leave nothing above 0.9 x Nyquist.
 
-    What counts lies clear of the edges' own bandwidth: a tone that is held at the limit
-    by perone2019 is 10 ms long with edges of 2 ms, which spread it by 1.5 kHz at -60 dB.
+    The sum starts above the bandwidth of the edges: perone2019 holds a tone of 10 ms at
+    the limit, and its edges of 2 ms spread it by 1.5 kHz at -60 dB.
     """
     gradsound.render(
         save([[norm] * 4 for norm in EXTREMES]),
@@ -79,7 +79,7 @@ def test_no_norm_sounds_above_the_limit(
         subtype="FLOAT",
     )
     samples, _ = soundfile.read(tmp_path / "x.wav")
-    samples = samples.reshape(len(samples), -1)[:, 0]  # the left one
+    samples = samples.reshape(len(samples), -1)[:, 0]  # the left channel
     power = np.abs(np.fft.rfft(samples * np.hanning(len(samples)))) ** 2
     bins = np.fft.rfftfreq(len(samples), 1 / rate)
     spread = 1500 if preset == "perone2019" else 0
@@ -97,8 +97,8 @@ SOUNDING = pytest.mark.parametrize(
 )
 
 
-def of_steps(tmp_path: Path, run: Path, preset: gradsound.Preset) -> np.ndarray:
-    """What a run sounds like without alarms, on one channel."""
+def render_steps(tmp_path: Path, run: Path, preset: gradsound.Preset) -> np.ndarray:
+    """Returns the samples of a run without alarms, on one channel."""
     plain = replace(preset, alarms=0.0, spread=0.0)
     gradsound.render(run, tmp_path / "x.wav", preset=plain)
     return soundfile.read(tmp_path / "x.wav")[0]
@@ -108,8 +108,8 @@ def of_steps(tmp_path: Path, run: Path, preset: gradsound.Preset) -> np.ndarray:
 def test_explosion_does_not_sound_calm(
     tmp_path: Path, save, preset: gradsound.Preset
 ) -> None:
-    """Norm 441 is a high tone, where aliasing made it a low one in 2019."""
-    samples = of_steps(tmp_path, save([[441.0] * 4]), preset)
+    """Norm 441 is a high tone; without the pitch limit it would alias to a low one."""
+    samples = render_steps(tmp_path, save([[441.0] * 4]), preset)
     power = np.abs(np.fft.rfft(samples)) ** 2
     peak = np.fft.rfftfreq(len(samples), 1 / RATE)[power.argmax()]
 
@@ -121,28 +121,28 @@ def test_explosion_does_not_sound_calm(
 def test_not_finite_is_distinct(
     tmp_path: Path, save, preset: gradsound.Preset, bad: float
 ) -> None:
-    """NaN and infinity sound at frequencies of their own.
+    """NaN and infinity have a spectrum of their own.
 
-    Measured as the overlap of spectra in twelfths of an octave, the most that any of the
-    finite ones has.
+    The measure is the largest overlap with the spectrum of a finite norm, in twelfths of
+    an octave.
     """
 
     def spectrum(norm: float) -> np.ndarray:
-        samples = of_steps(tmp_path, save([[norm] * 4] * 8), preset)
+        samples = render_steps(tmp_path, save([[norm] * 4] * 8), preset)
         power = np.abs(np.fft.rfft(samples)) ** 2
         bins = np.fft.rfftfreq(len(samples), 1 / RATE)
         edges = 55 * 2 ** (np.arange(100) / 12)
         shares, _ = np.histogram(bins, edges, weights=power)
         return shares / np.linalg.norm(shares)
 
-    alike = [spectrum(bad) @ spectrum(norm) for norm in (0.0, 0.01, 1.0, 30.0, 1e6)]
-    assert max(alike) < 0.6
+    overlaps = [spectrum(bad) @ spectrum(norm) for norm in (0.0, 0.01, 1.0, 30.0, 1e6)]
+    assert max(overlaps) < 0.6
 
 
 @pytest.mark.parametrize("name", ["x.wav", "x.flac", "x.ogg"])
 @PRESETS
 def test_same_run_same_bytes(tmp_path: Path, save, preset: str, name: str) -> None:
-    """Rendered twice, also from steps in memory, a run gives the same file."""
+    """Two renders of a run, from its file and from memory, have the same bytes."""
     norms = [[k / 3, np.nan, None] for k in range(300)]
     gradsound.render(save(norms), tmp_path / name, preset=preset)
     first = (tmp_path / name).read_bytes()
@@ -152,7 +152,7 @@ def test_same_run_same_bytes(tmp_path: Path, save, preset: str, name: str) -> No
 
 
 def test_speed_and_rate(tmp_path: Path, save) -> None:
-    """Twice the speed is half the time at the same pitch, at whatever rate."""
+    """Twice the speed halves the duration and keeps the pitch, at 48 kHz too."""
     run = save([[1.0] * 4] * 5)
     plain = replace(gradsound.PRESETS["notes"], alarms=0.0)
     gradsound.render(run, tmp_path / "x.wav", preset=plain, speed=2.0, sample_rate=48_000)
@@ -163,13 +163,13 @@ def test_speed_and_rate(tmp_path: Path, save) -> None:
     assert abs(power.argmax() - 261.6) <= 1
 
 
-def test_a_long_run_is_one_piece(tmp_path: Path, save) -> None:
-    """Where notes and blocks end between samples, the file is as if made at once."""
+def test_blocks_join_without_a_seam(tmp_path: Path, save) -> None:
+    """A file rendered in blocks has the samples of the whole score rendered at once."""
     odd = replace(gradsound.PRESETS["perone2019"], note_seconds=0.0101, rest_seconds=0.0203)
     run = gradsound.read_run(save([[k / 3, 2 / 3] for k in range(1000)]))
     gradsound.render(run, tmp_path / "x.wav", preset=odd, subtype="FLOAT")
     samples, _ = soundfile.read(tmp_path / "x.wav", dtype="float32", always_2d=True)
-    whole = render(composed(run, odd), RATE)
+    whole = render(compose_run(run, odd), RATE)
 
     assert len(samples) == round(1000 * 0.0405 * RATE)
     np.testing.assert_array_equal(samples, whole)
@@ -177,20 +177,20 @@ def test_a_long_run_is_one_piece(tmp_path: Path, save) -> None:
 
 @pytest.mark.parametrize("rate", [15_999, 192_001, 0, -1])
 def test_impossible_rates_are_refused(tmp_path: Path, save, rate: int) -> None:
-    """The message has the range and the value."""
+    """The error for a sample rate outside the range has the range and the value."""
     with pytest.raises(ValueError, match=f"16000 to 192000 Hz, got {rate}"):
         gradsound.render(save([[1.0]]), tmp_path / "x.wav", sample_rate=rate)
 
 
 def test_a_run_without_steps_is_refused(tmp_path: Path, save) -> None:
-    """There is nothing to hear, and no empty file."""
+    """A run without steps is refused, and no file is written."""
     with pytest.raises(ValueError, match=r"run.jsonl: has no steps"):
         gradsound.render(save([]), tmp_path / "x.wav")
     assert not (tmp_path / "x.wav").exists()
 
 
 def test_renders_and_plots_without_torch(tmp_path: Path, save) -> None:
-    """Where importing torch raises, a finished run is rendered and drawn all the same."""
+    """render, plot and `gradsound info` work where importing torch raises."""
     code = """if True:
         import sys
         sys.modules["torch"] = None
@@ -207,7 +207,7 @@ def test_renders_and_plots_without_torch(tmp_path: Path, save) -> None:
 
 
 def test_import_is_light() -> None:
-    """``import gradsound`` brings in numpy and nothing heavier, and starts nothing."""
+    """``import gradsound`` imports no package but numpy, and starts no thread."""
     code = """if True:
         import sys, threading, warnings
         import numpy

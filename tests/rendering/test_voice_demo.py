@@ -1,4 +1,4 @@
-"""Voices on the command line, and through everything that takes one."""
+"""gradsound voices, and a user's voice in render, plot, attach and the command line."""
 
 import sys
 from dataclasses import replace
@@ -59,59 +59,61 @@ def _a_module_in_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def run(*words: object) -> int:
+    """Runs a command and returns its exit status."""
     with pytest.raises(SystemExit) as ended:
         main([str(word) for word in words])
     return ended.value.code
 
 
 def test_voices_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    """Each with a sentence, and with what renders them."""
+    """The list has a sentence for each voice, and names the kernel that renders them."""
     assert run("voices") == 0
     lines = capsys.readouterr().out.splitlines()
 
     for voice, line in zip(VOICES, lines):
-        name, _, what = line.partition(" ")
+        name, _, description = line.partition(" ")
         assert name == voice
-        assert len(what.split()) >= 3
+        assert len(description.split()) >= 3
     assert lines[-1].startswith("Rendered by machine code, for ")
 
 
 @pytest.mark.parametrize("voice", [*VOICES, "mine:buzz", "mine:Drawbars"])
-def test_a_voice_is_heard(voice: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Eleven notes from C2 to C7, each at its pitch and whole, then a sweep."""
+def test_the_demo_of_a_voice(voice: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A demo has eleven notes from C2 to C7, each at its pitch, then a rising glide."""
     assert run("voices", voice, "-o", "x.wav") == 0
     samples, rate = soundfile.read("x.wav")
 
     assert (rate, len(samples)) == (44_100, round(44_100 * (11 * 0.25 + 5.0)))
     assert 0.05 < np.abs(samples).max() < 0.3
     for k in range(11):
-        whole = samples[round(k * 0.25 * rate) : round((k + 1) * 0.25 * rate)]
-        assert np.abs(whole).max() > 0.02
-        assert not whole[round(0.2 * rate) :].any()
-        if voice not in ("bell", "mine:Drawbars"):  # whose loudest partial may be another
-            bins, power = spectrum(np.pad(whole, (0, rate - len(whole))))
+        note = samples[round(k * 0.25 * rate) : round((k + 1) * 0.25 * rate)]
+        assert np.abs(note).max() > 0.02
+        assert not note[round(0.2 * rate) :].any()
+        # The loudest partial of these two may not be the fundamental.
+        if voice not in ("bell", "mine:Drawbars"):
+            bins, power = spectrum(np.pad(note, (0, rate - len(note))))
             hertz = 65.4 * 2 ** (k / 2)
             assert abs(bins[power.argmax()] - hertz) <= 3  # a note's lobe is 20 Hz wide
-    sweep = samples[round(11 * 0.25 * rate) :]
-    early, late = (sweep[round(at * rate) :][:4096] for at in (0.1, 4.8))
+    glide = samples[round(11 * 0.25 * rate) :]
+    early, late = (glide[round(second * rate) :][:4096] for second in (0.1, 4.8))
     crossings = [np.count_nonzero(np.diff(np.signbit(part))) for part in (early, late)]
-    assert crossings[0] < crossings[1] or voice == "pluck"  # which is over by then
+    assert crossings[0] < crossings[1] or voice == "pluck"  # pluck is silent by 4.8 s
     assert capsys.readouterr().err == ""
 
 
 def test_a_voice_must_be_named_to_be_written(capsys: pytest.CaptureFixture[str]) -> None:
-    """A file without a voice is no list."""
+    """-o without a voice is refused, and no file is written."""
     assert run("voices", "-o", "x.wav") == 2
 
     assert capsys.readouterr() == (
         "",
-        "gradsound: which voice is to be written to x.wav?\n",
+        "gradsound: x.wav: name the voice to write\n",
     )
     assert not Path("x.wav").exists()
 
 
 def test_a_voice_is_described(capsys: pytest.CaptureFixture[str]) -> None:
-    """What it is, how long its program, and what it uses."""
+    """The description has the number of operations and the inputs of a voice."""
     assert run("voices", "mine:buzz") == 0
 
     assert capsys.readouterr().out.endswith("operations on phase, deviation\n")
@@ -130,9 +132,9 @@ def test_a_voice_is_described(capsys: pytest.CaptureFixture[str]) -> None:
         ("mine:", "mine has no ''"),
         ("mine:broken", "line 18: return torch.erfinv(phase)): erfinv cannot be compiled"),
         ("mine.py:buzz", "voice 'mine.py:buzz': write module:function, without .py"),
-        ("mine:Faulty", "mine:Faulty': Faulty cannot be made: TypeError"),
+        ("mine:Faulty", "mine:Faulty': Faulty cannot be instantiated: TypeError"),
         ("leaves:voice", "leaves cannot be imported: SystemExit: 0"),
-        ("mine:number", "voice 'mine:number': number is no function or module, but 3"),
+        ("mine:number", "voice 'mine:number': number is not callable, got 3"),
     ],
 )
 @pytest.mark.parametrize(
@@ -141,18 +143,19 @@ def test_a_voice_is_described(capsys: pytest.CaptureFixture[str]) -> None:
 def test_wrong_voices_are_one_line(
     save, capsys: pytest.CaptureFixture[str], command: str, voice: str, message: str
 ) -> None:
-    """On standard error, with status 2, and no file is left."""
+    """A wrong voice prints one line to standard error, exits with 2 and leaves no file."""
     save([[1.0, 2.0]] * 3)
     assert run(*command.format(voice).split()) == 2
-    said = capsys.readouterr().err
+    errors = capsys.readouterr().err
 
-    assert said.startswith("gradsound: ")
-    assert message in said
-    assert said.count("\n") == 1
+    assert errors.startswith("gradsound: ")
+    assert message in errors
+    assert errors.count("\n") == 1
     assert not Path("x.wav").exists()
 
 
-def strongest(path: str) -> float:
+def first_peak(path: str) -> float:
+    """Returns the loudest frequency of a file's first note, in Hz."""
     samples, rate = soundfile.read(path, always_2d=True)
     samples = samples[:, 0]
     bins, power = spectrum(np.pad(samples[:3087], (0, rate - 3087)), rate)
@@ -160,7 +163,7 @@ def strongest(path: str) -> float:
 
 
 def test_a_run_is_rendered_with_a_voice(save) -> None:
-    """By name, by module:function and in Python; what it was before is another sound."""
+    """--voice module:function equals voice=function; a voice changes the sound."""
     save([[1.0]] * 9)
     assert run("render", "run.jsonl", "-o", "a.wav", "--voice", "mine:third") == 0
     gradsound.render("run.jsonl", "b.wav", voice=third)
@@ -168,13 +171,13 @@ def test_a_run_is_rendered_with_a_voice(save) -> None:
     gradsound.render("run.jsonl", "d.wav")
 
     assert Path("a.wav").read_bytes() == Path("b.wav").read_bytes()
-    assert abs(strongest("b.wav") - 3 * 261.6) <= 7
-    assert abs(strongest("c.wav") - 261.6) <= 7
+    assert abs(first_peak("b.wav") - 3 * 261.6) <= 7
+    assert abs(first_peak("c.wav") - 261.6) <= 7
     assert Path("c.wav").read_bytes() != Path("d.wav").read_bytes()
 
 
-def test_a_training_is_heard_with_a_voice() -> None:
-    """The sound that is made beside it is the one that is rendered afterwards."""
+def test_a_training_is_rendered_with_a_voice() -> None:
+    """attach(wav=, voice=) writes the same bytes as render(voice=) afterwards."""
     model = small()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     with gradsound.attach(model, optimizer, wav="x.wav", voice=third):
@@ -185,13 +188,13 @@ def test_a_training_is_heard_with_a_voice() -> None:
 
 
 def test_modules_are_for_the_command_line() -> None:
-    """In Python the function itself is given."""
-    with pytest.raises(ValueError, match="import the function, and give that"):
+    """In Python, "module:function" is refused: attach takes the function itself."""
+    with pytest.raises(ValueError, match="import the function and pass it"):
         gradsound.attach(small(), voice="mine:buzz")
 
 
 def test_attach_refuses_what_cannot_be_compiled() -> None:
-    """Before anything is written or hooked."""
+    """`attach` refuses a voice that cannot be compiled, and writes no run file."""
     model = small()
     with pytest.raises(VoiceError, match="erfinv cannot be compiled"):
         gradsound.attach(model, voice=lambda phase: torch.erfinv(phase))
@@ -200,7 +203,7 @@ def test_attach_refuses_what_cannot_be_compiled() -> None:
 
 
 def test_a_picture_is_of_the_voice(save) -> None:
-    """Its spectrum is another."""
+    """--voice changes the spectrogram of `gradsound plot`."""
     save([[1.0, 2.0]] * 3)
     assert run("plot", "run.jsonl", "-o", "a.png", "--voice", "saw") == 0
     assert run("plot", "run.jsonl", "-o", "b.png") == 0
@@ -209,7 +212,7 @@ def test_a_picture_is_of_the_voice(save) -> None:
 
 
 def test_controls_follow_the_step(save) -> None:
-    """The norm, where the layer is, and how far it is from what was usual: as loudness."""
+    """A voice gets norm, depth of the layer, and deviation from the running median."""
     save([[1.0, 1.0]] * 30 + [[1.0, 10.0], [1.0, 0.1]])
     levels = {}
     for name in ("norm", "depth", "deviation"):
@@ -232,7 +235,7 @@ def test_controls_follow_the_step(save) -> None:
 
 
 def test_layers_are_spread_from_left_to_right(save) -> None:
-    """With a preset that says so, a file has two channels: power is one's."""
+    """A preset with spread writes two channels with the total power of one."""
     save([[1.0, 1.0, 1.0]] * 3)
     gradsound.render("run.jsonl", "x.wav", preset=replace(PLAIN, spread=1.0))
     gradsound.render("run.jsonl", "y.wav", preset=PLAIN)

@@ -1,7 +1,8 @@
-"""The format: what is written is what is read, and what is not a run is refused."""
+"""The run format: encoding and decoding are inverse, and other lines are refused."""
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -30,32 +31,32 @@ def test_steps_round_trip(
     norms: list[float | None],
     number: int,
     time: float,
-    scale: float | None,
+    loss_scale: float | None,
     skipped: bool,
     clipped: bool,
 ) -> None:
-    """Every float32 norm, NaN, both infinities and None are read as they were written."""
+    """Decoding returns every float32 norm, NaN, infinity and None as it was encoded."""
     absent = np.array([norm is None for norm in norms])
     values = np.array(norms, np.float32)
     with np.errstate(over="ignore"):
         raw = 3 * values if clipped else None
-    step = Step(number, time, values, absent, scale, skipped, raw)
+    step = Step(number, time, values, absent, loss_scale, skipped, raw)
     line = encode_step(step)
-    read = decode_step(line, len(norms), number - 1)
+    decoded = decode_step(line, len(norms), number - 1)
 
     assert line.endswith(b"\n")
-    assert (read.number, read.norms.dtype) == (number, np.float32)
-    assert (read.scale, read.skipped) == (scale, skipped)
-    assert read.time == round(time, 6)  # whole microseconds
-    np.testing.assert_array_equal(read.norms, step.norms)
-    np.testing.assert_array_equal(read.absent, absent)
-    assert (read.raw is None) == (raw is None)
+    assert (decoded.number, decoded.norms.dtype) == (number, np.float32)
+    assert (decoded.loss_scale, decoded.skipped) == (loss_scale, skipped)
+    assert decoded.time == round(time, 6)  # whole microseconds
+    np.testing.assert_array_equal(decoded.norms, step.norms)
+    np.testing.assert_array_equal(decoded.absent, absent)
+    assert (decoded.raw is None) == (raw is None)
     if clipped:
-        np.testing.assert_array_equal(read.raw, raw)
+        np.testing.assert_array_equal(decoded.raw, raw)
 
 
 def test_any_bits_of_a_float32_round_trip() -> None:
-    """A hundred thousand of them, drawn from all: eight digits would lose some."""
+    """100,000 random float32 numbers survive; with eight digits, some would not."""
     bits = np.random.default_rng(0).integers(0, 2**31, 100_000, np.uint32)
     norms = bits.view(np.float32)
     norms = norms[np.isfinite(norms)]
@@ -66,11 +67,32 @@ def test_any_bits_of_a_float32_round_trip() -> None:
 
 @given(st.lists(NORMS, min_size=1, max_size=9))
 def test_lines_are_standard_json(norms: list[float | None]) -> None:
-    """No bare NaN or Infinity, so that any JSON reader can read a run."""
+    """A line has no bare NaN or Infinity, which other JSON readers refuse."""
     absent = np.array([norm is None for norm in norms])
     line = encode_step(Step(0, 1 / 3, np.array(norms, np.float32), absent))
 
     json.loads(line, parse_constant=pytest.fail)
+
+
+def test_lines_have_the_keys_that_they_need() -> None:
+    """Optional keys are written where they say something, and in a fixed order."""
+    header = Header(layers=("a",), parameters=(3,), start="now", comment="ü")
+    step = Step(3, 1.5, np.array([0.5], np.float32), np.array([False]))
+    values = {"loss": 1 / 3, "NaN": math.nan, "up": math.inf, "down": -math.inf, "ü": 0.0}
+    full = replace(step, loss_scale=8.0, skipped=True, raw=2 * step.norms, values=values)
+
+    assert encode_header(header).decode() == (
+        '{"format": "gradsound-run", "version": "1.2", "start": "now", "note": "ü", '
+        '"layers": ["a"], "parameters": [3]}\n'
+    )
+    assert json.loads(encode_header(replace(header, budget=0.5)))["budget"] == 0.5
+    assert encode_step(step) == b'{"step": 3, "time": 1.500000, "norms": [0.5]}\n'
+    assert encode_step(full).decode() == (
+        '{"step": 3, "time": 1.500000, "norms": [0.5], "raw": [1], "scale": 8.0, '
+        '"skipped": true, "values": {"loss": 0.3333333333333333, "NaN": "NaN", '
+        '"up": "Infinity", "down": "-Infinity", "ü": 0.0}}\n'
+    )
+    np.testing.assert_equal(dict(decode_step(encode_step(full), 1, -1).values), values)
 
 
 @given(
@@ -79,7 +101,7 @@ def test_lines_are_standard_json(norms: list[float | None]) -> None:
     st.one_of(st.none(), st.floats(0, 1, exclude_min=True, exclude_max=True)),
 )
 def test_headers_round_trip(layers: list[str], comment: str, budget: float | None) -> None:
-    """Names and notes may be any text, even one that is no UTF-8."""
+    """Names and comments may be any text, even a lone surrogate, which UTF-8 lacks."""
     comment += "\ud800"
     parameters = tuple(range(len(layers)))
     header = Header(
@@ -95,7 +117,7 @@ def test_headers_round_trip(layers: list[str], comment: str, budget: float | Non
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_step_or_refused(line: bytes) -> None:
-    """No line, however strange, gets past the reader with another error."""
+    """Any bytes decode, or raise RunFormatError; no other error occurs."""
     for decode in (decode_header, lambda line: decode_step(line, 2, -1)):
         try:
             decode(line)
@@ -126,6 +148,20 @@ GOOD = {"step": 3, "time": 1 / 3, "norms": [1 / 3, None]}
         ({"norms": [1.0, "1.0"]}, "got '1.0'"),
         ({"scale": 0}, "a number above 0, got 0"),
         ({"scale": "big"}, "a number above 0, got 'big'"),
+        ({"scale": True}, "a number above 0, got True"),
+        ({"scale": 1e39}, r"a number above 0, got 1e\+39"),
+        ({"time": True}, "seconds since the start, got True"),
+        ({"time": None}, "seconds since the start, got None"),
+        ({"step": 2**53 + 1}, "whole number above 2, got 9007199254740993"),
+        ({"norms": [1.0, "nan"]}, "got 'nan'"),
+        ({"norms": [-(10**400), None]}, "got -1000"),
+        ({"skipped": None}, "true or false, got None"),
+        ({"values": [0.5]}, r"numbers by name, got \[0.5\]"),
+        ({"values": {"loss": True}}, "value 'loss' to be a float64, .* got True"),
+        ({"values": {"loss": None}}, "value 'loss' to be a float64, .* got None"),
+        ({"values": {"loss": "inf"}}, "value 'loss' to be a float64, .* got 'inf'"),
+        ({"values": {"loss": 10**400}}, "value 'loss' to be a float64, .* got 1000"),
+        ({"values": {"loss": -(10**400)}}, "value 'loss' to be a float64, .* got -1000"),
         ({"skipped": 1}, "true or false, got 1"),
         ({"norms": [1.0, [2.0]]}, r"got \[2.0\]"),
         ({"raw": [1.0]}, 'expected "raw": a list of 2, got 1 of them'),
@@ -136,7 +172,7 @@ GOOD = {"step": 3, "time": 1 / 3, "norms": [1 / 3, None]}
     ],
 )
 def test_wrong_values_are_named(change: dict[str, object], message: str) -> None:
-    """A step with one wrong value is refused with that value and what it should be."""
+    """A step with one wrong entry is refused; the message has the entry and the rule."""
     decode_step(json.dumps(GOOD).encode(), 2, 2)
 
     with pytest.raises(RunFormatError, match=message):
@@ -147,10 +183,40 @@ def test_wrong_values_are_named(change: dict[str, object], message: str) -> None
     "line",
     [b"", b"[]", b"3", b"{", b'{"step": NaN}', b"\xff{}", b"[" * 100_000, b"\0" * 99],
 )
-def test_no_json_object_is_refused(line: bytes) -> None:
-    """What is not a JSON object is shown by its beginning."""
+def test_anything_but_a_json_object_is_refused(line: bytes) -> None:
+    """A line that is no JSON object is refused, and the message has its beginning."""
     with pytest.raises(RunFormatError, match="expected a JSON object, got "):
         decode_step(line, 2, 2)
+
+
+def test_a_bounded_excerpt_of_a_wrong_line_is_shown() -> None:
+    """A message has at most 40 bytes of a line, on one line, and marks the cut."""
+    with pytest.raises(RunFormatError, match=rf"got '{'x' * 40}\.\.\.'$"):
+        decode_step(b"x" * 41, 2, 2)
+    with pytest.raises(RunFormatError, match=rf"got '{'x' * 39}'$"):
+        decode_step(b"x" * 39 + b"\n", 2, 2)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"step": 2**53},
+        {"time": 0},
+        {"time": 1e12},
+        {"scale": 3.4028234663852886e38},
+        {"norms": [0, None]},
+        {"norms": [3.4028234663852886e38, None]},
+        {"raw": None, "values": None, "scale": None},
+        {"values": {"loss": 1.7976931348623157e308}},
+    ],
+    ids=str,
+)
+def test_the_largest_and_smallest_entries_are_read(change: dict[str, object]) -> None:
+    """The bounds of each entry are inclusive, and null stands for an absent entry."""
+    step = decode_step(json.dumps(GOOD | change).encode(), 2, 2)
+
+    assert step.number == change.get("step", 3)
+    assert np.isfinite(step.norms[0])
 
 
 HEADER = {"format": "gradsound-run", "version": "1.0", "layers": ["a"], "parameters": [3]}
@@ -169,18 +235,45 @@ HEADER = {"format": "gradsound-run", "version": "1.0", "layers": ["a"], "paramet
         ({"parameters": [1, 2]}, "a list of 1 counts"),
         ({"parameters": ["1"]}, "a list of 1 counts"),
         ({"note": 1}, '"note" to be texts'),
+        ({"start": 1}, '"start" and "note" to be texts'),
+        ({"layers": "a"}, "a list of different names"),
+        ({"layers": None}, "a list of different names"),
+        ({"parameters": [True]}, "a list of 1 counts"),
+        ({"parameters": [1.0]}, "a list of 1 counts"),
+        ({"budget": 0}, "between 0 and 1, got 0"),
+        ({"budget": 1}, "between 0 and 1, got 1"),
+        ({"budget": True}, "between 0 and 1, got True"),
+        ({"budget": "0.5"}, "between 0 and 1, got '0.5'"),
+        ({"version": None}, 'expected "version" such as "1.0", got None'),
     ],
 )
 def test_wrong_headers_are_refused(change: dict[str, object], message: str) -> None:
-    """A header with one wrong entry is refused for that entry."""
+    """A header with one wrong entry is refused; the message has the entry and the rule."""
     decode_header(json.dumps(HEADER).encode())
 
     with pytest.raises(RunFormatError, match=message):
         decode_header(json.dumps(HEADER | change).encode())
 
 
+def test_a_wrong_header_is_shown() -> None:
+    """The message has the beginning of the line, if it is no JSON or of another format."""
+    for line in (b"hello\n", b'{"format": "midi"}'):
+        with pytest.raises(RunFormatError, match=rf"got '{line.decode().strip()}'"):
+            decode_header(line)
+
+
+def test_a_whole_number_is_read_as_a_float() -> None:
+    """Time, loss scale and values are floats, also if JSON has a whole number there."""
+    line = json.dumps(GOOD | {"time": 2, "scale": 4, "values": {"loss": 3}}).encode()
+    step = decode_step(line, 2, 2)
+    numbers = step.time, step.loss_scale, step.values["loss"]
+
+    assert numbers == (2.0, 4.0, 3.0)
+    assert {type(number) for number in numbers} == {float}
+
+
 def test_newer_minor_versions_are_read() -> None:
-    """What a newer minor version adds is ignored, in the header and in steps."""
+    """Keys that a newer minor version adds are ignored, in the header and in steps."""
     header = decode_header(json.dumps(HEADER | {"version": "1.7", "new": [1]}).encode())
     step = decode_step(json.dumps(GOOD | {"loss": "NaN"}).encode(), 2, 2)
 

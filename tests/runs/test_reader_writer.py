@@ -1,4 +1,4 @@
-"""Run files: torn, killed, long, growing, selected."""
+"""Run files: reading, writing, torn ends, kills, growth, and older files."""
 
 import os
 import signal
@@ -14,12 +14,12 @@ from helpers.runs import make_run
 
 from gradsound import read_run
 from gradsound.errors import GradsoundWarning, RunFormatError
-from gradsound.runs.reader import lines, parse
+from gradsound.runs.reader import parse_run, read_lines
 from gradsound.runs.writer import RunWriter
 
 
-def test_reads_what_was_written(save) -> None:
-    """A file has the header and the steps of the run, as often as they are read."""
+def test_reading_returns_the_run_that_was_written(save) -> None:
+    """Header and steps survive writing and reading; steps can be read repeatedly."""
     norms = [[1 / 3, None], [np.nan, np.inf], [0.0, 2 / 3]]
     run = read_run(save(norms, layers=("in", "außen"), comment="ü"))
 
@@ -40,7 +40,7 @@ def test_reads_what_was_written(save) -> None:
 
 
 def test_select_keeps_the_chosen_layers(save) -> None:
-    """Selecting layers leaves the others out of header and steps."""
+    """Selecting layers removes the others from header and steps."""
     run = read_run(save([[1.0, 2.0, None]], layers=("a.x", "b", "a.y"))).select("a.*")
     (step,) = run.steps
 
@@ -50,7 +50,7 @@ def test_select_keeps_the_chosen_layers(save) -> None:
 
 
 def test_every_torn_end_is_the_end(save) -> None:
-    """Cut anywhere, a file reads to its last whole step, and says that a line is torn."""
+    """A file that is cut anywhere reads to its last whole step, with a warning."""
     path = save([[1 / 3, 2 / 3]] * 3)
     whole = path.read_bytes()
     *_, start = (k for k, byte in enumerate(whole[:-1]) if byte == ord("\n"))
@@ -61,7 +61,7 @@ def test_every_torn_end_is_the_end(save) -> None:
 
 
 def test_a_missing_last_newline_is_no_tear(save) -> None:
-    """A last line that is whole counts, as some editors leave it."""
+    """A whole last line counts without its newline, which some editors remove."""
     path = save([[1 / 3]] * 3)
     path.write_bytes(path.read_bytes().rstrip(b"\n"))
 
@@ -69,7 +69,7 @@ def test_a_missing_last_newline_is_no_tear(save) -> None:
 
 
 def test_errors_name_file_and_line(save) -> None:
-    """A malformed line is told by file, number and what was expected."""
+    """The error for a malformed line has file, line number and expectation."""
     path = save([[1 / 3]] * 3)
     text = path.read_text().splitlines(keepends=True)
     path.write_text("".join([*text[:2], "oops\n", *text[2:]]))
@@ -87,7 +87,7 @@ def test_errors_name_file_and_line(save) -> None:
     ],
 )
 def test_other_files_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
-    """What is not a run is refused when it is opened."""
+    """Opening a file that is no run raises RunFormatError."""
     (tmp_path / "x").write_bytes(content)
 
     with pytest.raises(RunFormatError, match=message):
@@ -95,7 +95,7 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes, message: str) -
 
 
 def test_a_file_without_lines_is_refused_in_bounded_memory(tmp_path: Path) -> None:
-    """A large file of another kind is not read whole."""
+    """The reader stops at 64 MiB without a newline, in a file of 1 GiB."""
     with (tmp_path / "x").open("wb") as file:
         file.truncate(1 << 30)  # sparse
     with pytest.raises(RunFormatError, match="line 1: expected a run"):
@@ -103,7 +103,7 @@ def test_a_file_without_lines_is_refused_in_bounded_memory(tmp_path: Path) -> No
 
 
 def test_reading_is_streaming(save) -> None:
-    """Ten times the steps take no more memory."""
+    """Reading ten times the steps takes no more memory."""
     peaks = []
     for count in (1_000, 10_000):
         run = read_run(save([[1 / 3] * 4] * count))
@@ -116,7 +116,7 @@ def test_reading_is_streaming(save) -> None:
 
 
 def test_a_growing_file_is_followed(tmp_path: Path) -> None:
-    """With a way to wait, the reader takes lines as they come, halves of them too."""
+    """A reader that can wait reads lines as they are appended, in pieces of 7 bytes."""
     path = tmp_path / "run.jsonl"
     run = make_run([[1 / 3], [2 / 3]])
     writer = RunWriter(path, run.header)
@@ -129,7 +129,7 @@ def test_a_growing_file_is_followed(tmp_path: Path) -> None:
     rest = whole.read_bytes()[path.stat().st_size :]
     pieces = [rest[k : k + 7] for k in range(0, len(rest), 7)]
 
-    def more() -> bool:
+    def append_piece() -> bool:
         if not pieces:
             return False
         with path.open("ab") as file:
@@ -137,23 +137,27 @@ def test_a_growing_file_is_followed(tmp_path: Path) -> None:
         return True
 
     with path.open("rb") as file:
-        steps = list(parse("growing", lines(file, more)).steps)
+        steps = list(parse_run("growing", read_lines(file, append_piece)).steps)
 
     assert [step.norms.tolist() for step in steps] == [s.norms.tolist() for s in run.steps]
 
 
 def test_an_older_run_is_kept(tmp_path: Path) -> None:
-    """A run file is never overwritten: the older ones get numbers."""
+    """A run file is never overwritten: older runs get numbered names."""
     path = tmp_path / "run.jsonl"
     for comment in ("first", "second", "third"):
         RunWriter(path, make_run([], comment=comment).header).close()
-    found = {file.name: read_run(file).header.comment for file in tmp_path.iterdir()}
+    comments = {file.name: read_run(file).header.comment for file in tmp_path.iterdir()}
 
-    assert found == {"run.1.jsonl": "first", "run.2.jsonl": "second", "run.jsonl": "third"}
+    assert comments == {
+        "run.1.jsonl": "first",
+        "run.2.jsonl": "second",
+        "run.jsonl": "third",
+    }
 
 
 def test_runs_that_begin_at_once_are_all_kept(tmp_path: Path) -> None:
-    """Ten processes that take one name: ten files, each whole."""
+    """Ten processes that write to one name at once make ten whole files."""
     code = """if True:
         import sys, time
         from pathlib import Path
@@ -163,19 +167,19 @@ def test_runs_that_begin_at_once_are_all_kept(tmp_path: Path) -> None:
         time.sleep(max(float(sys.argv[3]) - time.time(), 0))
         RunWriter(Path(sys.argv[1]), header).close()
     """
-    path, together = tmp_path / "run.jsonl", str(time.time() + 2)
+    path, start = tmp_path / "run.jsonl", str(time.time() + 2)
     processes = [
-        subprocess.Popen([sys.executable, "-c", code, path, str(k), together])
+        subprocess.Popen([sys.executable, "-c", code, path, str(k), start])
         for k in range(10)
     ]
     assert [process.wait() for process in processes] == [0] * 10
 
-    notes = [read_run(file).header.comment for file in tmp_path.iterdir()]
-    assert sorted(notes) == [str(k) for k in range(10)]
+    comments = [read_run(file).header.comment for file in tmp_path.iterdir()]
+    assert sorted(comments) == [str(k) for k in range(10)]
 
 
-def test_pipes_are_refused_in_words(tmp_path: Path) -> None:
-    """A pipe cannot be read twice, nor may opening it wait for ever."""
+def test_pipes_are_refused(tmp_path: Path) -> None:
+    """A pipe cannot be read twice, and opening it would block, so it is refused."""
     os.mkfifo(tmp_path / "pipe")
 
     with pytest.raises(RunFormatError, match="a pipe or device; save the run to a file"):
@@ -183,7 +187,7 @@ def test_pipes_are_refused_in_words(tmp_path: Path) -> None:
 
 
 def test_a_kill_loses_a_line_at_most(tmp_path: Path) -> None:
-    """Whatever the writer had handed over before SIGKILL is in the file."""
+    """After SIGKILL, the file has every step for which write() had returned."""
     code = """if True:
         import sys
         from pathlib import Path
@@ -199,11 +203,11 @@ def test_a_kill_loses_a_line_at_most(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
     command = [sys.executable, "-c", code, str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        for told in process.stdout:
-            if int(told) == 500:
+        for line in process.stdout:
+            if int(line) == 500:
                 break
         process.kill()
-        last = int([told, *process.stdout.read().splitlines()][-1])
+        last = int([line, *process.stdout.read().splitlines()][-1])
     steps = list(read_run(path).steps)
 
     assert process.returncode == -signal.SIGKILL

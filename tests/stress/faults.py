@@ -1,14 +1,14 @@
-"""What a training that is heard survives, tried out: kills, full disks, clocks, and more.
+"""Injects faults into real trainings: kills, full disks, clock changes and more.
 
-Each fault is done for real, at random moments, to a real training with its real processes.
-What must hold is checked every time: the weights are those of a training that nobody hears,
-to the last bit; of what was recorded nothing is lost but what docs/reliability.md says;
-sounds are whole; no process is left, dead or alive.
+Each fault hits a real training and its real worker processes at random moments. After each
+one, the script checks four laws: the weights equal those of a bare training to the last
+bit; the run file lacks only the steps that docs/reliability.md names; sound files are
+whole; no process remains, alive or as a zombie.
 
-    python benchmarks/faults.py [--times 200] [--seed 0] [fault ...]
+    python tests/stress/faults.py [--times 200] [--seed 0] [fault ...]
 
-Needs ``pip install gradsound[live,web]``, pulseaudio and pulseaudio-utils, a C
-compiler, and for some faults root. One line a fault; ends with 1 if anything did not hold.
+It needs ``pip install '.[live,web]'``, pulseaudio, pulseaudio-utils and a C compiler; some
+faults need root. It prints a line for each fault and exits with 1 if a law did not hold.
 """
 
 from __future__ import annotations
@@ -51,16 +51,18 @@ from helpers.sound_server import SoundServer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-STEPS = 150  # of a training that is to end by itself
-SLOW = 0.05  # seconds a step
-FAST = 0.0
-LOST = 0.5  # seconds; a tenth is what may be, and a busy machine makes it seem more
-PROGRESS = struct.Struct("<qd")  # steps, and seconds of the run
-SUBREAPER = 36  # of prctl: orphans of our children become ours, to be waited for
+STEPS = 150  # of a training that no fault ends
+SLOW = 0.05  # seconds of pause after a step
+FAST = 0.0  # seconds of pause after a step
+LOST_SECONDS_MAX = 0.5  # 0.1 may be lost; a busy machine delays our measurement
+PROGRESS = struct.Struct("<qd")  # number of steps, time of the run in seconds
+SUBREAPER = (
+    36  # prctl option: makes us the parent of orphaned grandchildren, so we can wait
+)
 
 
 def training() -> tuple[nn.Module, torch.optim.Optimizer, torch.Tensor]:
-    """Three layers, Adam, and data."""
+    """Returns a model of three layers, its Adam optimizer and 64 batches, (64, 8, 16)."""
     torch.manual_seed(0)
     parts = (nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 4))
     model = nn.Sequential(*parts)
@@ -69,20 +71,20 @@ def training() -> tuple[nn.Module, torch.optim.Optimizer, torch.Tensor]:
 
 
 def step(model: nn.Module, optimizer: torch.optim.Optimizer, batch: torch.Tensor) -> None:
-    """One step."""
+    """Trains one step."""
     optimizer.zero_grad()
     model(batch).square().mean().backward()
     optimizer.step()
 
 
 def digest(model: nn.Module) -> str:
-    """Of the weights, to the last bit."""
+    """Returns a hash of all bits of the weights."""
     state = model.state_dict().values()
     return hashlib.sha256(b"".join(t.numpy().tobytes() for t in state)).hexdigest()
 
 
-def unheard(steps: int) -> str:
-    """The weights of a training that nobody hears."""
+def bare_weights(steps: int) -> str:
+    """Returns the hash of the weights of a training without gradsound."""
     model, optimizer, batches = training()
     for number in range(steps):
         step(model, optimizer, batches[number % 64])
@@ -90,15 +92,15 @@ def unheard(steps: int) -> str:
 
 
 class Trial:
-    """A training in a process and a folder of its own.
+    """A training with gradsound, in a process and a folder of its own.
 
     Args:
-        steps: How many it makes; until it is ended if None.
-        pause: Seconds after each.
-        listen: Whether it is heard on the device or, with ``web``, on a page.
-        before: Called in that process before it attaches.
-        at: Called in that process with every step's number, before it.
-        options: Of ``attach`` or ``listen``.
+        steps: Number of steps; endless if None.
+        pause: Seconds of pause after each step.
+        listen: Whether to call ``listen`` instead of ``attach``.
+        before: Called in the training's process before it attaches.
+        at: Called in the training's process before each step, with the step's number.
+        options: Options of ``attach`` or ``listen``.
     """
 
     def __init__(
@@ -119,15 +121,15 @@ class Trial:
         if not self.pid:
             os.chdir(self.folder)
             os.setsid()
-            with open("said", "wb", buffering=0) as said:  # noqa: PTH123
-                os.dup2(said.fileno(), 2)
+            with open("stderr", "wb", buffering=0) as stderr:  # noqa: PTH123
+                os.dup2(stderr.fileno(), 2)
             warnings.simplefilter("always")
-            warnings.showwarning = lambda text, *_, **__: _say(f"warned: {text}\n")
+            warnings.showwarning = lambda text, *_, **__: _write(f"warned: {text}\n")
             try:
                 before()
-                hear = gradsound.listen if listen else gradsound.attach
-                self._train(hear, steps, pause, at, options)
-            except BaseException:  # noqa: BLE001 (it is told)
+                attach = gradsound.listen if listen else gradsound.attach
+                self._train(attach, steps, pause, at, options)
+            except BaseException:  # noqa: BLE001 (end() reads the traceback)
                 traceback.print_exc()
                 os._exit(1)
             os._exit(0)
@@ -135,15 +137,15 @@ class Trial:
 
     def _train(
         self,
-        hear: Callable[..., gradsound.Attachment],
+        attach: Callable[..., gradsound.Attachment],
         steps: int | None,
         pause: float,
         at: Callable[[int], object],
         options: dict[str, object],
     ) -> None:
         model, optimizer, batches = training()
-        attachment = hear(model, optimizer, **options)
-        start = attachment._tap._start
+        attachment = attach(model, optimizer, **options)
+        start = attachment._monitor.start
         Path("url").write_text(attachment.url or "")
         PROGRESS.pack_into(self._shared, 0, 0, 0.0)
         number = 0
@@ -159,79 +161,80 @@ class Trial:
 
     @property
     def steps(self) -> int:
-        """How many were made; -1 if it is not attached yet."""
+        """Number of steps so far; -1 before the training is attached."""
         return PROGRESS.unpack_from(self._shared)[0]
 
     @property
     def seconds(self) -> float:
-        """When the last was, on the clock of the run."""
+        """Time of the last step, in seconds of the run."""
         return PROGRESS.unpack_from(self._shared)[1]
 
     @property
     def warned(self) -> list[str]:
-        """What it warned of."""
-        lines = (self.folder / "said").read_text().splitlines()
+        """Texts of all warnings so far."""
+        lines = (self.folder / "stderr").read_text().splitlines()
         return [line.removeprefix("warned: ") for line in lines if "warned: " in line]
 
     @property
     def url(self) -> str:
-        """Where its page is."""
+        """Address of the training's page."""
         return (self.folder / "url").read_text()
 
     def ended(self) -> bool:
-        """Whether it has, waited for or not."""
+        """Returns whether the training ended, without waiting for it."""
         return (
             os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
         )
 
     def kill(self, number: int = signal.SIGKILL) -> None:
-        """Sends the trainer alone a signal."""
+        """Sends a signal to the trainer's process only."""
         os.kill(self.pid, number)
 
-    def beside(self, module: str) -> list[int]:
-        """Processes that it started for this."""
+    def workers(self, module: str) -> list[int]:
+        """Returns the worker processes that run a module."""
         return processes(f"{module} import main")
 
     def end(self, seconds: float = 60) -> int:
-        """Waits until it and all that it started have ended; its status."""
-        deadline, found = time.monotonic() + seconds, None
+        """Waits until trainer and workers ended; returns the trainer's exit status."""
+        deadline, status = time.monotonic() + seconds, None
         while time.monotonic() < deadline:
             with suppress(ChildProcessError):
                 while pid := (ended := os.waitpid(-1, os.WNOHANG))[0]:
                     if pid == self.pid:
-                        found = os.waitstatus_to_exitcode(ended[1])
-            if found is not None and not processes():
-                return found
+                        status = os.waitstatus_to_exitcode(ended[1])
+            if status is not None and not processes():
+                return status
             time.sleep(0.01)
         raise AssertionError(f"left after {seconds} s: {processes()}")
 
     def remove(self) -> None:
-        """Removes its folder."""
+        """Removes the folder of the training."""
         shutil.rmtree(self.folder)
 
-    # What must hold.
+    # The laws.
 
     def check_log(self, steps: int | None = None, name: str = "run.jsonl") -> int:
-        """Its steps are there in order, that many; returns how many."""
+        """Checks that the run has its steps in order; returns their number."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that the last may be torn
-            found = [one.number for one in gradsound.read_run(self.folder / name).steps]
-        assert found == [*range(len(found))], "steps are missing"
-        assert steps is None or len(found) == steps, f"{len(found)} steps of {steps}"
-        return len(found)
+            warnings.simplefilter("ignore")  # the last line may be torn
+            run = gradsound.read_run(self.folder / name)
+            numbers = [one.number for one in run.steps]
+        assert numbers == [*range(len(numbers))], "steps are missing"
+        assert steps is None or len(numbers) == steps, f"{len(numbers)} steps of {steps}"
+        return len(numbers)
 
     def check_lost(self) -> float:
-        """Only the last moment is lost; returns its seconds."""
+        """Checks that the run lacks only the last moment; returns its seconds."""
         self.check_log()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             steps = [*gradsound.read_run(self.folder / "run.jsonl").steps]
         lost = self.seconds - (steps[-1].time if steps else 0.0)
-        assert lost < LOST, f"{lost} s are lost"
+        assert lost < LOST_SECONDS_MAX, f"{lost} s are lost"
         return lost
 
     def check_wav(self, log: str = "run.jsonl") -> None:
-        """The sound is what ``gradsound render`` makes of the log, to the last bit."""
+        """Checks that the sound equals that of ``gradsound render``, to the last bit."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             gradsound.render(self.folder / log, self.folder / "again.wav")
@@ -240,36 +243,36 @@ class Trial:
         assert soundfile.info(self.folder / "run.wav").frames > 0
 
     def check_weights(self, steps: int = STEPS) -> None:
-        """They are those of a training that nobody hears."""
-        said = (self.folder / "said").read_text()
-        assert (self.folder / "weights").exists(), f"it did not end: {said}"
-        assert (self.folder / "weights").read_text() == unheard(steps), "other weights"
+        """Checks that the weights equal those of a training without gradsound."""
+        stderr = (self.folder / "stderr").read_text()
+        assert (self.folder / "weights").exists(), f"it did not end: {stderr}"
+        assert (self.folder / "weights").read_text() == bare_weights(steps), "other weights"
 
     def check_warned(self, *texts: str) -> None:
-        """It warned of these, and of nothing else."""
-        found = self.warned
-        assert len(found) == len(texts), f"warned of {found}"
-        assert all(text in one for text, one in zip(texts, found)), f"warned of {found}"
+        """Checks that the training warned of these texts and of nothing else."""
+        warned = self.warned
+        assert len(warned) == len(texts), f"warned of {warned}"
+        assert all(text in one for text, one in zip(texts, warned)), f"warned of {warned}"
 
-    def unnoticed(self) -> str:
-        """It ends as if nothing had happened, and is removed; says so."""
-        assert self.end() == 0, (self.folder / "said").read_text()
+    def check_no_effect(self) -> str:
+        """Checks that a training ends as if without the fault, and removes its folder."""
+        assert self.end() == 0, (self.folder / "stderr").read_text()
         self.check_weights()
         self.check_log(STEPS)
         self.check_wav()
         self.check_warned()
         self.remove()
-        return "nobody notices"
+        return "no effect"
 
 
-def _say(text: str) -> None:
+def _write(text: str) -> None:
     sys.stderr.write(text)
     sys.stderr.flush()
 
 
 @contextmanager
 def small_disk(size: str = "1m") -> Iterator[Path]:
-    """A file system of its own, which is soon full."""
+    """Mounts a small file system of its own."""
     folder = Path(tempfile.mkdtemp(dir=Path.cwd()))
     mount = [
         "/usr/bin/env",
@@ -290,7 +293,7 @@ def small_disk(size: str = "1m") -> Iterator[Path]:
 
 
 def fill(folder: Path) -> Path:
-    """Writes there until there is no room."""
+    """Writes a file until the disk is full; returns its path."""
     filling = folder / "filling"
     with filling.open("wb", buffering=0) as file, suppress(OSError):
         while True:
@@ -298,42 +301,43 @@ def fill(folder: Path) -> Path:
     return filling
 
 
-# The faults. Each returns what was found, in a line.
+# The faults. Each returns its result in one line.
 
 
 def kill_trainer(times: int) -> str:
-    """SIGKILL at a random moment; log, sound and page."""
+    """Kills the trainer (SIGKILL) at a random moment, with log, sound file and page."""
     lost: dict[float, list[int]] = {FAST: [], SLOW: []}
-    late, none = 0.0, 0
+    lost_seconds, empty = 0.0, 0
     for _ in range(times):
         pause = random.choice([FAST, SLOW])
         trial = Trial(None, pause, listen=True, web=True, wav="run.wav")
         time.sleep(random.uniform(0, 1.5))
         trial.kill()
         assert trial.end() == -signal.SIGKILL
-        found = trial.check_log()
-        if found:
+        recorded = trial.check_log()
+        if recorded:
             trial.check_wav()
-        none += not found
-        lost[pause].append(trial.steps - found)
-        late = max(late, trial.check_lost())
+        empty += not recorded
+        lost[pause].append(trial.steps - recorded)
+        lost_seconds = max(lost_seconds, trial.check_lost())
         trial.remove()
     return (
-        f"lost of fast steps {max(lost[FAST], default=0)} at most, {late * 1e3:.0f} ms; "
-        f"of slow ones {max(lost[SLOW], default=0)} ({len(lost[SLOW])} times); sound whole "
-        f"{times - none} times, {none} times no step was"
+        f"lost at most {max(lost[FAST], default=0)} fast steps, "
+        f"{lost_seconds * 1e3:.0f} ms, or {max(lost[SLOW], default=0)} slow steps "
+        f"({len(lost[SLOW])} times); sound whole {times - empty} times, {empty} times "
+        "killed before the first step"
     )
 
 
 def end_trainer(times: int) -> str:
-    """SIGTERM, SIGHUP, SIGINT, SIGSEGV and os._exit."""
+    """Ends the trainer by SIGTERM, SIGHUP, SIGINT, SIGSEGV and os._exit."""
     ends = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGSEGV, None)
     for number in range(times):
         end, after = ends[number % len(ends)], random.randrange(50, 300)
 
         def at(now: int, end: int | None = end, after: int = after) -> None:
             if now == after:
-                time.sleep(0.2)  # what was measured is written with the next step
+                time.sleep(0.2)  # so the next step writes the steps that wait
             if now == after + 1:
                 if end is None:
                     os._exit(3)
@@ -345,57 +349,57 @@ def end_trainer(times: int) -> str:
         trial.check_log(after + 1)
         trial.check_wav()
         trial.remove()
-    return "no step lost, sound whole, nothing left"
+    return "no step lost, sound whole, no process left"
 
 
-def _kill_beside(module: str, times: int, warning: str, **options: object) -> str:
-    """SIGKILL at a random moment of what the training has beside it."""
-    killed = 0
+def _kill_worker(module: str, times: int, warning: str, **options: object) -> str:
+    """Kills a worker process (SIGKILL) at a random moment."""
+    warned = 0
     for _ in range(times):
         trial = Trial(STEPS, 0.004, **options)
         until(lambda t=trial: processes(module) or t.ended(), f"{module} does not begin")
         time.sleep(random.uniform(0, 0.8))
-        found = processes(module)
-        for pid in found:
+        pids = processes(module)
+        for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        assert trial.end() == 0, (trial.folder / "said").read_text()
+        assert trial.end() == 0, (trial.folder / "stderr").read_text()
         trial.check_weights()
         trial.check_log(STEPS)
-        killed += bool(found and trial.warned)
+        warned += bool(pids and trial.warned)
         trial.check_warned(*[warning] * len(trial.warned[:1]))
         trial.remove()
-    return f"weights to the last bit, every step in the log; in time to be told {killed}"
+    return f"weights to the last bit, every step in the log; it warned {warned} times"
 
 
 def kill_player(times: int) -> str:
-    """SIGKILL of the process that plays."""
+    """Kills the process that plays (SIGKILL)."""
     with _sound():
-        told = "no live sound: the sound process ended with status -9"
-        return _kill_beside("play_device import main", times, told, listen=True)
+        warning = "no live sound: the sound process ended with status -9"
+        return _kill_worker("play_device import main", times, warning, listen=True)
 
 
 def kill_device(times: int) -> str:
-    """SIGKILL of the process that has the sound device."""
+    """Kills the process that has the sound device open (SIGKILL)."""
     with _sound():
-        told = "no live sound: the process that has the sound device died"
-        return _kill_beside("sound_device_process.py", times, told, listen=True)
+        warning = "no live sound: the process of the sound device died"
+        return _kill_worker("sound_device_process.py", times, warning, listen=True)
 
 
 def kill_page(times: int) -> str:
-    """SIGKILL of the process that serves the page."""
-    told = "no live sound: the sound process ended with status -9"
-    return _kill_beside("serve_page import main", times, told, listen=True, web=True)
+    """Kills the process that serves the page (SIGKILL)."""
+    warning = "no live sound: the sound process ended with status -9"
+    return _kill_worker("serve_page import main", times, warning, listen=True, web=True)
 
 
 def kill_renderer(times: int) -> str:
-    """SIGKILL of the process that writes the sound file."""
-    told = "run.wav: the sound process ended with status -9; the steps are in run.jsonl"
-    return _kill_beside("render_file import main", times, told, wav="run.wav")
+    """Kills the process that writes the sound file (SIGKILL)."""
+    warning = "run.wav: the sound process ended with status -9; the steps are in run.jsonl"
+    return _kill_worker("render_file import main", times, warning, wav="run.wav")
 
 
 def disk_full_for_a_while(times: int) -> str:
-    """The log's disk is full from a random moment on, and has room again at another."""
+    """Fills the log's disk at a random moment and empties it at another."""
     waited = 0
     for _ in range(times):
         with small_disk() as disk:
@@ -415,8 +419,7 @@ def disk_full_for_a_while(times: int) -> str:
 
 
 def disk_full(times: int) -> str:
-    """The log's disk is full from a random moment on, for ever."""
-    least = 400
+    """Fills the log's disk at a random moment, for good."""
     for _ in range(times):
         with small_disk() as disk:
             trial = Trial(400, 0.004, log=disk / "run.jsonl")
@@ -424,17 +427,16 @@ def disk_full(times: int) -> str:
             fill(disk)
             assert trial.end() == 0
             trial.check_weights(400)
-            found = trial.check_log(name=str(disk / "run.jsonl"))
-            least = min(least, found)
-            if found < 400:
-                lost = f"steps from {found} on "
+            recorded = trial.check_log(name=str(disk / "run.jsonl"))
+            if recorded < 400:
+                lost = f"steps from {recorded} on "
                 trial.check_warned(lost + "wait until there is room", lost + "are lost")
             trial.remove()
-    return "all that had room is read, and the first that had none is named"
+    return "the log has every step that had room; the warning names the first lost step"
 
 
 def disk_full_of_sound(times: int) -> str:
-    """Log and sound are on one disk, and the sound fills it."""
+    """Lets the sound file fill the disk of the log."""
     for _ in range(times):
         with small_disk() as disk:
             trial = Trial(400, 0.004, log=disk / "run.jsonl", wav=disk / "run.wav")
@@ -443,45 +445,45 @@ def disk_full_of_sound(times: int) -> str:
             trial.check_log(400, str(disk / "run.jsonl"))
             assert "the steps are in" in trial.warned[-1], trial.warned
             assert len(trial.warned) <= 2, trial.warned
-            assert not [*disk.glob("*.part")], "a part is left"
+            assert not [*disk.glob("*.part")], "an unfinished sound file remains"
             trial.remove()
-    return "no step lost: the sound is given up, and told"
+    return "no step lost: gradsound gives up the sound file and warns"
 
 
 def no_room_at_all(_: int) -> str:
-    """The disk is full before it begins; /dev/full."""
+    """Fills the disk before attach(); writes to /dev/full."""
     with small_disk() as disk:
         (disk / "run.jsonl").write_text("older\n")
         fill(disk)
         trial = Trial(STEPS, log=disk / "run.jsonl")
         assert trial.end() == 1
-        said = (trial.folder / "said").read_text().splitlines()[-1]
+        error = (trial.folder / "stderr").read_text().splitlines()[-1]
         assert (disk / "run.jsonl").read_text() == "older\n", "the older run is lost"
-        assert "No space left on device" in said, said
-        assert "run.jsonl" in said, said
+        assert "No space left on device" in error, error
+        assert "run.jsonl" in error, error
         trial.remove()
     trial = Trial(STEPS, log="/dev/full")
     assert trial.end() == 1
     assert Path("/dev/full").exists()
     trial.remove()
-    return f"refused in a line, the older run is kept: {said}"
+    return f"attach() raises, the older run is kept: {error}"
 
 
 def file_too_large(_: int) -> str:
-    """A limit to the size of files (RLIMIT_FSIZE)."""
+    """Limits the size of files (RLIMIT_FSIZE)."""
     limit = (5000, 5000)
     trial = Trial(STEPS, before=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit))
     assert trial.end() == 0
     trial.check_weights()
-    found = trial.check_log()
-    lost = f"File too large; steps from {found} on "
+    recorded = trial.check_log()
+    lost = f"File too large; steps from {recorded} on "
     trial.check_warned(lost + "wait until there is room", lost + "are lost")
     trial.remove()
     return "as a full disk"
 
 
 def log_removed(times: int) -> str:
-    """The log is removed at random moments."""
+    """Removes the log at a random moment."""
     for _ in range(times):
         trial = Trial(400, 0.004, wav="run.wav")
         time.sleep(random.uniform(0, 1.0))
@@ -492,11 +494,11 @@ def log_removed(times: int) -> str:
         trial.check_wav()
         trial.check_warned("run.jsonl was removed while it was written; it is there again")
         trial.remove()
-    return "it is there again, whole; so is the sound"
+    return "the log returns whole; the sound is whole"
 
 
 def log_replaced(times: int) -> str:
-    """Another file takes the log's name."""
+    """Renames another file to the log's name."""
     for _ in range(times):
         trial = Trial(400, 0.004)
         time.sleep(random.uniform(0, 1.0))
@@ -511,7 +513,7 @@ def log_replaced(times: int) -> str:
 
 
 def log_renamed(times: int) -> str:
-    """The log gets another name."""
+    """Renames the log."""
     for _ in range(times):
         trial = Trial(400, 0.004)
         time.sleep(random.uniform(0, 1.0))
@@ -520,11 +522,11 @@ def log_renamed(times: int) -> str:
         trial.check_log(400, "mine.jsonl")
         trial.check_warned()
         trial.remove()
-    return "it is written on under that name"
+    return "gradsound writes on under the new name"
 
 
 def folder_removed(times: int) -> str:
-    """The log's folder is removed, and made again later, or not."""
+    """Removes the log's folder; creates it again every other time."""
     for number in range(times):
         folder = Path(tempfile.mkdtemp(dir=Path.cwd()))
         trial = Trial(600, 0.004, log=folder / "run.jsonl")
@@ -537,13 +539,13 @@ def folder_removed(times: int) -> str:
         trial.check_weights(600)
         if number % 2:
             trial.check_log(600, str(folder / "run.jsonl"))
-        assert trial.warned, "it is not told"
+        assert trial.warned, "no warning"
         trial.remove()
-    return "if it is made again, the log is there, whole; training goes on anyway"
+    return "in the new folder the log returns whole; training goes on with or without it"
 
 
 def folder_read_only(times: int) -> str:
-    """From a random moment on nothing can be made in the folder."""
+    """Mounts the folder read-only at a random moment."""
     times = max(1, times // 10)
     for _ in range(times):
         trial = Trial(400, 0.004, wav="run.wav")
@@ -552,7 +554,7 @@ def folder_read_only(times: int) -> str:
         subprocess.run([*mount, "bind", folder, folder], check=True)
         subprocess.run([*mount, "remount,bind,ro", folder], check=True)
         try:
-            assert trial.end() == 0, (trial.folder / "said").read_text()
+            assert trial.end() == 0, (trial.folder / "stderr").read_text()
         finally:
             subprocess.run(["/usr/bin/env", "umount", "-l", folder], check=True)
         trial.check_weights(400)
@@ -560,11 +562,11 @@ def folder_read_only(times: int) -> str:
         trial.check_warned("Read-only file system")
         (text,) = trial.warned
         trial.remove()
-    return f"no step lost, {times} times; told: {text}"
+    return f"no step lost, {times} times; warning: {text}"
 
 
 def home_read_only(_: int) -> str:
-    """Neither home nor the folder for temporary files can be written."""
+    """Points home and the temporary folder to a path that nobody can write."""
 
     def before() -> None:
         names = ("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR")
@@ -572,38 +574,38 @@ def home_read_only(_: int) -> str:
 
     options = {"listen": True, "web": True, "wav": "run.wav"}
     trial = Trial(STEPS, 0.004, before=before, **options)
-    return trial.unnoticed()
+    return trial.check_no_effect()
 
 
 def files_exhausted(times: int) -> str:
-    """From a random step on no file can be opened (RLIMIT_NOFILE)."""
+    """Opens files until the limit at a random step (RLIMIT_NOFILE)."""
     for _ in range(times):
-        after, held = random.randrange(STEPS), []
+        after, kept = random.randrange(STEPS), []
 
-        def at(number: int, after: int = after, held: list[object] = held) -> None:
+        def at(number: int, after: int = after, kept: list[object] = kept) -> None:
             if number == after:
                 with suppress(OSError):
                     while True:
-                        held.append(open(os.devnull))  # noqa: PTH123, SIM115
+                        kept.append(open(os.devnull))  # noqa: PTH123, SIM115
             if number == STEPS - 1:
-                while held:
-                    held.pop().close()  # for the weights
+                while kept:
+                    kept.pop().close()  # so that it can write the weights
 
         def before() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 
         options = {"listen": True, "web": True, "wav": "run.wav"}
         trial = Trial(STEPS, 0.002, before=before, at=at, **options)
-        trial.unnoticed()
-    return "nobody notices"
+        trial.check_no_effect()
+    return "no effect"
 
 
 def memory_exhausted(times: int) -> str:
-    """From a random step on the training gets no memory (RLIMIT_AS), and goes on."""
+    """Takes all memory at a random step (RLIMIT_AS) and frees it 20 steps later."""
     for _ in range(times):
-        after, held = random.randrange(STEPS), []
+        after, kept = random.randrange(STEPS), []
 
-        def at(number: int, after: int = after, held: list[object] = held) -> None:
+        def at(number: int, after: int = after, kept: list[object] = kept) -> None:
             if number == after:
                 pages = int(Path("/proc/self/statm").read_text().split()[0])
                 limit = pages * mmap.PAGESIZE + (1 << 22)
@@ -611,19 +613,19 @@ def memory_exhausted(times: int) -> str:
                 for size in (1 << 20, 1 << 14, 1 << 10):
                     with suppress(MemoryError):
                         while True:
-                            held.append(bytearray(size))
-                held[-40:] = []  # what a step of its own takes
+                            kept.append(bytearray(size))
+                kept[-40:] = []  # a bare step needs as much
             if number == after + 20:
-                held.clear()
+                kept.clear()
                 resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
 
         trial = Trial(STEPS, 0.002, at=at, wav="run.wav")
-        trial.unnoticed()
-    return "nobody notices"
+        trial.check_no_effect()
+    return "no effect"
 
 
 def stopped(times: int) -> str:
-    """Everything is stopped for twenty seconds, and goes on (SIGSTOP, SIGCONT)."""
+    """Stops trainer and workers for 20 seconds (SIGSTOP, SIGCONT)."""
     times = max(1, times // 60)
     with _sound():
         for number in range(times):
@@ -640,7 +642,7 @@ def stopped(times: int) -> str:
                 os.kill(pid, signal.SIGCONT)
             time.sleep(3)
             assert trial.steps > before + 20
-            assert [*trial.beside("serve_page"), *trial.beside("play_device")], (
+            assert [*trial.workers("serve_page"), *trial.workers("play_device")], (
                 "nothing plays"
             )
             trial.kill(signal.SIGTERM)
@@ -649,11 +651,11 @@ def stopped(times: int) -> str:
             trial.check_wav()
             warned = trial.warned
             trial.remove()
-    return f"goes on; warned of {warned}"
+    return f"training and sound go on; warned of {warned}"
 
 
 def device_lost(times: int) -> str:
-    """The sound server is killed at a random moment, and begins again later."""
+    """Kills the sound server at a random moment and starts it again later."""
     times = max(1, times // 20)
     with _sound() as server:
         for _ in range(times):
@@ -672,35 +674,36 @@ def device_lost(times: int) -> str:
             trial.check_lost()
             trial.check_warned("no live sound: ")
             trial.remove()
-    return f"sounds again, one warning each ({times} times)"
+    return f"the sound returns, with one warning each ({times} times)"
 
 
 def page_frozen(_: int) -> str:
-    """A page reads nothing for a minute, another does."""
+    """Connects a page that reads nothing for a minute, and one that reads."""
     trial = Trial(None, 0.002, listen=True, web=True)
-    quiet = {"ping_interval": None}  # of its own it asks nothing
+    quiet = {"ping_interval": None}  # sends no ping of its own
     frozen, lively = Page(trial.url, **quiet), Page(trial.url)
     begin, before = time.monotonic(), trial.steps
     while time.monotonic() - begin < 60:
-        lively.next()
+        lively.receive()
     assert trial.steps > before + 3000
     assert lively.columns[-1].last > before + 3000
-    frozen.end()  # it was dropped, as who does not answer for 40 s
+    frozen.receive_close()  # the server drops a page that answers no ping for 40 s
     again = Page(trial.url, since=frozen.columns[-1].last)
-    again.until(lambda: again.columns, "it is not told what it missed")
+    again.receive_until(lambda: again.columns, "the server does not send the missed steps")
     assert again.columns[0].last > frozen.columns[-1].last
     trial.kill(signal.SIGTERM)
     for page in again, lively:
-        page.end()
+        page.receive_close()
     trial.end()
     trial.remove()
     return (
-        "the other page hears all; it is dropped, and told what it missed when it is back"
+        "the other page gets every step; the server drops the frozen page and sends the "
+        "missed steps when it returns"
     )
 
 
 def browser_frozen(_: int) -> str:
-    """Chromium's tab is frozen for twenty seconds (CDP), then its process is stopped."""
+    """Freezes Chromium's tab for 20 s (CDP), then stops its processes for 20 s."""
     from helpers.browser import chromium
 
     seen = []
@@ -715,7 +718,7 @@ def browser_frozen(_: int) -> str:
             before = trial.steps
             time.sleep(20 if state == "frozen" else 3)
             assert trial.steps > before + 50
-            assert trial.beside("serve_page")
+            assert trial.workers("serve_page")
         renderers = [
             int(folder.name)
             for folder in Path("/proc").glob("[0-9]*")
@@ -738,7 +741,7 @@ def browser_frozen(_: int) -> str:
     os.waitpid(trial.pid, 0)
     until(lambda: not processes("gradsound"), "a process is left")
     trial.remove()
-    return f"training goes on, the page is there again: {seen}"
+    return f"training goes on, the page returns: {seen}"
 
 
 def _command(folder: Path) -> str:
@@ -747,8 +750,8 @@ def _command(folder: Path) -> str:
     return ""
 
 
-# The clock of the wall is as many seconds ahead as a file says; others are left alone, as
-# they are by whoever sets a clock. (libfaketime cannot: its sleep fails after a jump.)
+# The wall clock alone is ahead, by the seconds in a file. A user who sets it changes
+# no other clock either. (libfaketime will not do: its sleep fails after a jump.)
 WALL = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -785,8 +788,8 @@ print(json.dumps([faults.digest(model), jumps]))
 
 
 def clock_set(_: int) -> str:
-    """The clock is set back and forward by an hour and by a day."""
-    jumps_seen, library = [], Path("wall.so").absolute()
+    """Sets the clock back and forward by an hour and by a day."""
+    clock_jumps, library = [], Path("wall.so").absolute()
     compiler = ["/usr/bin/env", "cc", "-shared", "-fPIC", "-o", str(library), "-xc", "-"]
     subprocess.run(compiler, input=WALL.encode(), check=True)
     for jump in (-3600, 3600, -86_400, 86_400):
@@ -802,27 +805,27 @@ def clock_set(_: int) -> str:
                     (folder / "ahead").write_text(str(jump))
                     break
             *_, last = trainer.stdout
-            said = trainer.stderr.read()
+            stderr = trainer.stderr.read()
         weights, seen = json.loads(last)
         assert len(seen) == 1, f"the clock was not set: {seen}"
-        assert "warn" not in said.lower(), said
-        jumps_seen += seen
-        assert weights == unheard(STEPS)
+        assert "warn" not in stderr.lower(), stderr
+        clock_jumps += seen
+        assert weights == bare_weights(STEPS)
         steps = [*gradsound.read_run(folder / "run.jsonl").steps]
         assert len(steps) == STEPS
         apart = [b.time - a.time for a, b in pairwise(steps)]
         assert 0 < min(apart) <= max(apart) < 1.0, "the time of the run jumps"
         gradsound.render(folder / "run.jsonl", folder / "again.wav")
         same = (folder / "again.wav").read_bytes() == (folder / "run.wav").read_bytes()
-        assert same, "the sound is another"
+        assert same, "the sound differs from render()'s"
         shutil.rmtree(folder)
-    jumps = ", ".join(f"{jump / 3600:+.0f} h" for jump in jumps_seen)
-    return f"nobody notices ({jumps})"
+    jumps = ", ".join(f"{jump / 3600:+.0f} h" for jump in clock_jumps)
+    return f"no effect ({jumps})"
 
 
 @contextmanager
 def _sound() -> Iterator[SoundServer]:
-    """A sound server that whatever is started here finds."""
+    """Runs a sound server that all processes started here find."""
     server, before = SoundServer(), {}
     for name, value in server.environment.items():
         before[name], os.environ[name] = os.environ.get(name), value
@@ -849,7 +852,7 @@ FAULTS = {
 
 
 def main() -> None:
-    """Prints a line for each fault."""
+    """Injects the faults and prints a line for each."""
     parser = argparse.ArgumentParser(description="What a training survives.")
     parser.add_argument("faults", nargs="*", metavar="fault", help=", ".join(FAULTS))
     parser.add_argument("--times", type=int, default=200)
@@ -865,21 +868,21 @@ def main() -> None:
     )
     torch.set_num_threads(1)
     ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
-    ended: Counter[bool] = Counter()
+    counts: Counter[bool] = Counter()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         for name in wanted:
             random.seed(arguments.seed)
             begin = time.monotonic()
             try:
-                found, held = FAULTS[name](arguments.times), True
-            except Exception:  # noqa: BLE001 (the others are tried, too)
-                found, held = "DOES NOT HOLD\n" + traceback.format_exc(), False
-            ended[held] += 1
+                result, passed = FAULTS[name](arguments.times), True
+            except Exception:  # noqa: BLE001 (the other faults run, too)
+                result, passed = "DOES NOT HOLD\n" + traceback.format_exc(), False
+            counts[passed] += 1
             seconds = time.monotonic() - begin
-            print(f"  {name.replace('_', ' '):22} {seconds:5.0f} s  {found}", flush=True)
+            print(f"  {name.replace('_', ' '):22} {seconds:5.0f} s  {result}", flush=True)
         os.chdir("/")
-    sys.exit(1 if ended[False] else 0)
+    sys.exit(1 if counts[False] else 0)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""A day of training, heard: whether anything grows, is lost, or ends.
+"""Trains for a day with gradsound and prints memory, files and lost steps every hour.
 
-Twenty steps a second of a small model go to a run file, a WAV file and a page with one
-listener. The day is shortened by libfaketime, which has every process (not the listener)
-see a clock that is ``--speed`` times as fast; what they do is what they do in a day.
+A small model makes 20 steps a second. They go to a run file, a WAV file and a page with one
+listener. libfaketime shortens the day: every process except the listener sees a clock that
+runs ``--speed`` times as fast, and does in that time what it does in a day.
 
-    python benchmarks/soak.py [--hours 24] [--speed 50] [--folder FOLDER]
+    python tests/stress/soak.py [--hours 24] [--speed 50] [--folder FOLDER]
 
-Needs ``pip install gradsound[web]`` and libfaketime (``apt install libfaketime``);
-``--speed 1`` takes a real day, and needs none. Some 4.5 GB are written.
+It needs ``pip install '.[web]'`` and libfaketime (``apt install libfaketime``).
+``--speed 1`` takes a real day and needs no libfaketime. It writes some 4.5 GB.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ import gradsound
 
 RATE = 20  # steps a second
 HOUR = 3600 * RATE  # steps
-NOTES, HEAD = 1, struct.Struct("<IIddII")  # of a message: docs/web.md
+NOTES, HEAD = 1, struct.Struct("<IIddII")  # kind and head of a message: docs/web.md
 COLUMN = struct.Struct("<dII")
 
 
 def train(hours: float) -> None:
-    """What the trainer does; it prints a line of JSON at the beginning and every hour."""
+    """Runs the trainer; prints a line of JSON at the beginning and every hour."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     model = nn.Sequential(
@@ -54,23 +54,23 @@ def train(hours: float) -> None:
     )
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
     batches = torch.randn(64, 8, 16)
-    steps, said = round(hours * HOUR), []
-    warnings.showwarning = lambda message, *_, **__: said.append(str(message))
+    steps, warned = round(hours * HOUR), []
+    warnings.showwarning = lambda message, *_, **__: warned.append(str(message))
     attachment = gradsound.listen(model, optimizer, web=True, wav="run.wav")
     begin = time.monotonic()
 
-    def tell(step: int, traced: int | None = None) -> None:
-        late = time.monotonic() - begin - step / RATE
+    def report(step: int, traced: int | None = None) -> None:
+        delay = time.monotonic() - begin - step / RATE
         gc.collect()
-        figures = {"step": step, "late": late, "blocks": sys.getallocatedblocks()}
-        told = {**figures, "traced": traced, "url": attachment.url, "warned": said}
-        print(json.dumps(told), flush=True)
-        said.clear()
+        numbers = {"step": step, "delay": delay, "blocks": sys.getallocatedblocks()}
+        row = {**numbers, "traced": traced, "url": attachment.url, "warned": warned}
+        print(json.dumps(row), flush=True)
+        warned.clear()
 
-    tell(0)
+    report(0)
     for step in range(steps):
         if step % HOUR == 0 and step // HOUR in (1, (steps - 1) // HOUR):
-            tracemalloc.start()  # of an hour at the beginning, and of the last
+            tracemalloc.start()  # traces the second hour and the last
         optimizer.zero_grad()
         model(batches[step % 64]).square().mean().backward()
         optimizer.step()
@@ -80,64 +80,64 @@ def train(hours: float) -> None:
                 tracemalloc.get_traced_memory()[0] if tracemalloc.is_tracing() else None
             )
             tracemalloc.stop()
-            tell(step + 1, traced)
+            report(step + 1, traced)
         ahead = begin + (step + 1) / RATE - time.monotonic()
         if ahead > 0:
             time.sleep(ahead)
     attachment.close()
-    tell(steps)
+    report(steps)
 
 
 @dataclass(slots=True)
 class Listener:
-    """A page, as far as its socket is concerned: it takes all it is told, and keeps none.
+    """A client of the page's socket that counts messages and keeps none.
 
     Attributes:
-        url: Where.
-        moments: How many sounded.
-        several: How many of them were of several steps.
-        steps: How many steps sounded in them.
-        before: How many steps had sounded when it began to listen.
-        missed: How many steps did not sound, between two that did.
+        url: Address of the page.
+        moments: Number of moments with sound.
+        merged: Number of moments that merge several steps.
+        steps: Number of steps in all moments.
+        before: Number of steps before the first moment.
+        missed: Number of steps between two moments that are in neither.
         seen: Number of the last step in the picture.
-        last: Number of the last step that sounded.
-        sent: Bytes that came.
-        captions: How many.
-        again: How often it had to connect again.
-        over: Whether it was told that the run is over.
+        last: Number of the last step with sound.
+        received: Bytes received.
+        captions: Number of captions.
+        reconnects: Number of connections after the first.
+        over: Whether the server sent the end of the run.
     """
 
     url: str
     moments: int = 0
-    several: int = 0
+    merged: int = 0
     steps: int = 0
     before: int = 0
     missed: int = 0
     seen: int = -1
     last: int = -1
-    sent: int = 0
+    received: int = 0
     captions: int = 0
-    again: int = -1
+    reconnects: int = -1
     over: bool = False
 
     def listen(self) -> None:
-        """Until the run is over, or nobody answers."""
+        """Receives messages until the run is over or the server is gone."""
         origin = f"http://{urlsplit(self.url).netloc}"
         address = self.url.replace("http", "ws", 1) + "socket"
         with suppress(OSError):
             while not self.over:
-                self.again += 1
+                self.reconnects += 1
                 since = f"{address}?since={self.seen}"
                 with (
                     connect(since, origin=origin, max_size=None) as page,
                     suppress(ConnectionClosed),
                 ):
                     for message in page:
-                        self._take(message)
+                        self._count(message)
                 time.sleep(0.1)
 
-    def _take(self, message: str | bytes) -> None:
-        self.sent += len(message)
+    def _count(self, message: str | bytes) -> None:
+        self.received += len(message)
         if isinstance(message, str):
             kind = json.loads(message)["kind"]
             self.captions += kind == "caption"
@@ -148,7 +148,7 @@ class Listener:
                 if not self.moments:
                     self.before, self.last = first, first - 1
                 self.moments += 1
-                self.several += first < last
+                self.merged += first < last
                 self.steps += last - first + 1
                 self.missed += max(0, first - self.last - 1)
                 self.last = last
@@ -158,19 +158,19 @@ class Listener:
 
 
 def processes(trainer: int) -> dict[str, int]:
-    """The pids of the trainer and of what it started, by name."""
-    found = {"trainer": trainer}
+    """Returns the process numbers of the trainer and its workers, by name."""
+    pids = {"trainer": trainer}
     for task in Path(f"/proc/{trainer}/task").iterdir():
         for pid in (task / "children").read_text().split():
             command = Path(f"/proc/{pid}/cmdline").read_bytes().decode()
             for name in "render_file", "serve_page":
                 if f"{name} import main" in command:
-                    found[name] = int(pid)
-    return found
+                    pids[name] = int(pid)
+    return pids
 
 
 def resident(pid: int | None) -> float:
-    """Megabytes of a process; not a number if it has ended."""
+    """Returns the resident memory of a process in MB; NaN if it has ended."""
     with suppress(OSError):
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 1e6 or float("nan")
@@ -178,7 +178,7 @@ def resident(pid: int | None) -> float:
 
 
 def open_files(*pids: int | None) -> int:
-    """How many files processes have open."""
+    """Returns the number of open files of all processes."""
     count = 0
     for pid in pids:
         with suppress(OSError):
@@ -186,17 +186,17 @@ def open_files(*pids: int | None) -> int:
     return count
 
 
-def watch(trainer: subprocess.Popen[str], most: dict[str, float]) -> None:
-    """Keeps the most megabytes that each process had, a look a second."""
+def watch(trainer: subprocess.Popen[str], peaks: dict[str, float]) -> None:
+    """Keeps the peak memory of each process in MB; polls every second."""
     while trainer.poll() is None:
         with suppress(OSError):
             for name, pid in processes(trainer.pid).items():
-                most[name] = np.nanmax([most.get(name, 0.0), resident(pid)])
+                peaks[name] = np.nanmax([peaks.get(name, 0.0), resident(pid)])
         time.sleep(1)
 
 
 def faster(speed: float) -> dict[str, str]:
-    """An environment in which clocks are as much faster."""
+    """Returns environment variables that make clocks run faster by a factor."""
     if speed == 1:
         return {}
     for folder in Path("/usr/lib").glob("*/faketime"):
@@ -206,23 +206,23 @@ def faster(speed: float) -> dict[str, str]:
 
 
 def soak(hours: float, speed: float) -> None:
-    """Prints a line an hour, and what there is in the end."""
+    """Trains in a process of its own; prints a line for each hour and a summary."""
     begin = time.monotonic()
     command = [sys.executable, str(Path(__file__).resolve()), "--train", str(hours)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env=os.environ | faster(speed)
     ) as trainer:
-        listener, most = None, {}
-        watching = threading.Thread(target=watch, args=(trainer, most))
-        watching.start()
+        listener, peaks = None, {}
+        watcher = threading.Thread(target=watch, args=(trainer, peaks))
+        watcher.start()
         print(
-            "  hour      steps   late    trainer  objects     follower    page  files"
-            "     log     WAV   heard  in real time"
+            "  hour      steps  delay    trainer  objects     renderer    page  files"
+            "     log     WAV moments  in real time"
         )
         for line in trainer.stdout:
-            told = json.loads(line)
+            row = json.loads(line)
             if listener is None:
-                listener = Listener(told["url"])
+                listener = Listener(row["url"])
                 thread = threading.Thread(target=listener.listen)
                 thread.start()
             pids = processes(trainer.pid)
@@ -231,26 +231,26 @@ def soak(hours: float, speed: float) -> None:
                 for end in ("jsonl", "wav")
             ]
             print(
-                f"  {told['step'] / HOUR:4.1f} {told['step']:10,} {told['late']:5.0f} s "
-                f"{resident(trainer.pid):7.1f} MB {told['blocks']:8,} "
+                f"  {row['step'] / HOUR:4.1f} {row['step']:10,} {row['delay']:5.0f} s "
+                f"{resident(trainer.pid):7.1f} MB {row['blocks']:8,} "
                 f"{resident(pids.get('render_file')):9.1f} MB "
                 f"{resident(pids.get('serve_page')):6.1f} "
                 f"{open_files(*pids.values()):6} {sizes[0]:7.1f} {sizes[1]:7.1f} "
                 f"{listener.moments:7,} {(time.monotonic() - begin) / 60:6.1f} min",
                 flush=True,
             )
-            if told["traced"] is not None:
-                print(f"       left behind in this hour: {told['traced'] / 1e3:.1f} kB")
-            for warned in told["warned"]:
+            if row["traced"] is not None:
+                print(f"       not freed in this hour: {row['traced'] / 1e3:.1f} kB")
+            for warned in row["warned"]:
                 print(f"       warned: {warned}")
     thread.join()
-    watching.join()
-    print("at most " + ", ".join(f"{name} {size:.1f} MB" for name, size in most.items()))
+    watcher.join()
+    print("peaks: " + ", ".join(f"{name} {size:.1f} MB" for name, size in peaks.items()))
     print(f"the trainer ended with {trainer.returncode}; {listener}")
 
 
 def check(steps: int) -> None:
-    """Prints whether everything is there."""
+    """Checks run file and sound file; prints what they hold."""
     run, count, last = gradsound.read_run("run.jsonl"), 0, -1
     in_order = True
     for step in run.steps:
@@ -269,11 +269,11 @@ def check(steps: int) -> None:
 
 
 def main() -> None:
-    """Prints the table."""
-    parser = argparse.ArgumentParser(description="A day of training, heard.")
+    """Parses the command line and runs the soak."""
+    parser = argparse.ArgumentParser(description="Train for a day with gradsound.")
     parser.add_argument("--hours", type=float, default=24.0)
     parser.add_argument("--speed", type=float, default=50.0)
-    parser.add_argument("--folder", type=Path, help="where to write; it is kept")
+    parser.add_argument("--folder", type=Path, help="folder for the files, which stays")
     parser.add_argument("--train", type=float, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.train is not None:

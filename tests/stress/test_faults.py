@@ -1,6 +1,7 @@
-"""What a training survives: a share of `tests/stress/faults.py`, and what it rests on."""
+"""Faults that a training survives: some of `faults.py`, and the parts they rely on."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -18,7 +19,6 @@ from helpers.runs import make_run
 import gradsound
 from gradsound.errors import GradsoundWarning
 from gradsound.output.sound_file import write_sound
-from gradsound.runs import writer
 from gradsound.runs.writer import RunWriter
 from gradsound.synth.mixer import Samples
 
@@ -27,7 +27,7 @@ FAULTS = Path(__file__).with_name("faults.py")
 
 
 @pytest.fixture(autouse=True)
-def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
@@ -35,8 +35,8 @@ def numbers(path: str = "run.jsonl") -> list[int]:
     return [step.number for step in gradsound.read_run(path).steps]
 
 
-def a_moment_later(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Long enough for the recorder to look again at the next step."""
+def step_after_poll(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Waits longer than the poll interval of 0.5 s, so that the next step polls."""
     time.sleep(0.6)
     train(model, optimizer, 1)
 
@@ -50,19 +50,19 @@ def a_moment_later(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> 
     ],
 )
 def test_faults_at_random_moments_are_survived(times: int, faults: tuple[str, ...]) -> None:
-    """With the weights of a training that nobody hears, and a run that is whole."""
+    """The weights equal those of a training without gradsound, and the run is whole."""
     pytest.importorskip("websockets", reason="needs websockets")
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, FAULTS, *faults, "--times", str(times), "--seed", "7"],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert process.returncode == 0, process.stdout + process.stderr
 
 
 def limited(code: str) -> subprocess.CompletedProcess[str]:
-    """Runs code in which `limit` has a file grow to so many bytes at most."""
+    """Runs code that may call `limit` to limit the size of files, in bytes."""
     before = f"""if True:
     import resource, sys, time, warnings
     sys.path.insert(0, {str(TESTS)!r})
@@ -70,8 +70,8 @@ def limited(code: str) -> subprocess.CompletedProcess[str]:
     from helpers.models import *
     warnings.simplefilter("always")
     def limit(size):
-        most = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, most))
+        hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     model = small()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
 """
@@ -80,9 +80,9 @@ def limited(code: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_what_has_no_room_waits_for_it() -> None:
-    """A disk that was full for a while costs nothing, and is told of once."""
-    done = limited("""
+def test_steps_wait_for_room_on_the_disk() -> None:
+    """A disk that is full for a while costs no step and one warning."""
+    process = limited("""
     limit(5000)
     with gradsound.attach(model, optimizer):
         for _ in range(4):
@@ -92,29 +92,29 @@ def test_what_has_no_room_waits_for_it() -> None:
         train(model, optimizer, 50)
     """)
 
-    assert numbers() == [*range(250)], done.stderr
-    assert done.returncode == 0
-    assert done.stderr.count("GradsoundWarning") == 1
-    assert "run.jsonl: File too large; steps from" in done.stderr
-    assert "on wait until there is room, training goes on" in done.stderr
+    assert numbers() == [*range(250)], process.stderr
+    assert process.returncode == 0
+    assert process.stderr.count("GradsoundWarning") == 1
+    assert "run.jsonl: File too large; steps from" in process.stderr
+    assert "on wait until there is room, training goes on" in process.stderr
 
 
 def test_a_disk_without_room_for_the_first_line() -> None:
-    """attach() says which file, and the run that was there keeps its name."""
+    """attach() names the file, and an older run keeps its name."""
     Path("run.jsonl").write_text("older\n")
-    done = limited("""
+    process = limited("""
     limit(10)
     gradsound.attach(model, optimizer)
     """)
 
-    assert done.returncode == 1
-    assert "File too large: 'run.jsonl'" in done.stderr.splitlines()[-1]
+    assert process.returncode == 1
+    assert "File too large: 'run.jsonl'" in process.stderr.splitlines()[-1]
     assert Path("run.jsonl").read_text() == "older\n"
     assert [path.name for path in Path().iterdir()] == ["run.jsonl"]
 
 
 def test_a_device_is_not_removed() -> None:
-    """A log that cannot be written, and was not made by us."""
+    """If log= is a device, attach() raises and leaves it."""
     Path("full").symlink_to("/dev/full")
     with pytest.raises(OSError, match="No space left on device: 'full'"):
         gradsound.attach(small(), log="full")
@@ -122,30 +122,30 @@ def test_a_device_is_not_removed() -> None:
     assert Path("full").is_symlink()
 
 
-def test_too_much_that_waits_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Memory has an end, too: what comes then is missing, whatever waited is not."""
-    monkeypatch.setattr(writer, "_WAITING_MAX", 200)  # bytes
+def test_too_many_waiting_steps_are_dropped() -> None:
+    """Steps that arrive while too many wait are lost; waiting steps are not."""
     steps = make_run([[1 / 3]] * 20).steps
-    growing = RunWriter(Path("run.jsonl"), make_run([[1.0]]).header)
-    full = Path("/dev/full").open("wb", buffering=0)  # noqa: SIM115 (closed below)
-    room, growing._file = growing._file, full
-    for step in steps[:10]:
-        with pytest.raises(OSError, match="No space left"):
-            growing.write([step])
-    waiting, left_out = [*growing.waiting], growing.left_out
-    growing._file.close()
-    growing._file = room
+    growing = RunWriter(Path("run.jsonl"), make_run([[1.0]]).header, unwritten_max=200)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (Path("run.jsonl").stat().st_size, hard))
+    try:
+        for step in steps[:10]:
+            with pytest.raises(OSError, match="File too large"):
+                growing.write([step])
+        waiting, dropped = [*growing.unwritten], growing.dropped
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     for step in steps[10:]:
         growing.write([step])
     growing.close()
 
     assert waiting == [*range(len(waiting))]
-    assert 0 < left_out == 10 - len(waiting)
+    assert 0 < dropped == 10 - len(waiting)
     assert numbers() == [*waiting, *range(11, 20)]
 
 
-def test_a_log_that_is_removed_is_there_again() -> None:
-    """With every step, as often as that happens; its readers do not notice."""
+def test_a_removed_log_returns() -> None:
+    """A removed log returns with every step, each time; the renderer reads on."""
     model = small()
     optimizer = sgd(model)
     with gradsound.attach(model, optimizer, wav="run.wav"):
@@ -153,10 +153,10 @@ def test_a_log_that_is_removed_is_there_again() -> None:
             train(model, optimizer, 20)
             Path("run.jsonl").unlink()
             with pytest.warns(GradsoundWarning, match=r"run\.jsonl was removed while"):
-                a_moment_later(model, optimizer)
+                step_after_poll(model, optimizer)
         train(model, optimizer, 20)
-        Path("run.jsonl").rename("mine.jsonl")  # is nothing to be told of
-        a_moment_later(model, optimizer)
+        Path("run.jsonl").rename("mine.jsonl")  # needs no warning
+        step_after_poll(model, optimizer)
     gradsound.render("mine.jsonl", "again.wav")
 
     assert not Path("run.jsonl").exists()
@@ -165,7 +165,7 @@ def test_a_log_that_is_removed_is_there_again() -> None:
 
 
 def test_a_log_whose_folder_is_gone() -> None:
-    """It is told once, and is there when the folder is."""
+    """The recorder warns once, and the log returns with its folder."""
     Path("runs").mkdir()
     model = small()
     optimizer = sgd(model)
@@ -174,31 +174,31 @@ def test_a_log_whose_folder_is_gone() -> None:
         Path("runs/run.jsonl").unlink()
         Path("runs").rmdir()
         with pytest.warns(GradsoundWarning, match="No such file or directory; it was rem"):
-            a_moment_later(model, optimizer)
-        a_moment_later(model, optimizer)
+            step_after_poll(model, optimizer)
+        step_after_poll(model, optimizer)
         Path("runs").mkdir()
         with pytest.warns(GradsoundWarning, match="it is there again"):
-            a_moment_later(model, optimizer)
+            step_after_poll(model, optimizer)
 
     assert numbers("runs/run.jsonl") == [*range(23)]
 
 
-def test_a_log_that_is_gone_for_good_is_told_at_the_end() -> None:
-    """Also if nobody looked while it was written."""
+def test_a_log_lost_for_good_warns_at_the_end() -> None:
+    """close() warns, also where no poll came before it."""
     Path("runs").mkdir()
     model = small()
     attachment = gradsound.attach(model, log="runs/run.jsonl")
     train(model, sgd(model), 3)
     Path("runs/run.jsonl").unlink()
     Path("runs").rmdir()
-    with pytest.warns(GradsoundWarning, match="runs/run.jsonl: No such file") as told:
+    with pytest.warns(GradsoundWarning, match="runs/run.jsonl: No such file") as warned:
         attachment.close()
 
-    assert len(told) == 1
+    assert len(warned) == 1
 
 
-def test_a_sound_whose_folder_is_gone_before_it_begins() -> None:
-    """The system's reason is told, and not that of the library that was to write."""
+def test_a_sound_without_its_folder_names_the_reason() -> None:
+    """The error has the system's reason, not libsndfile's."""
     Path("gone").mkdir()
 
     def blocks() -> Iterator[Samples]:
@@ -209,8 +209,8 @@ def test_a_sound_whose_folder_is_gone_before_it_begins() -> None:
         write_sound(Path("gone/run.wav"), blocks(), 44_100)
 
 
-def test_a_sound_that_is_lost_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not at the end of a day; and no dead process waits for that."""
+def test_a_killed_renderer_warns_at_the_next_poll(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next step warns of a killed renderer and leaves no zombie."""
     monkeypatch.setenv(MARK, os.urandom(8).hex())
     model = small()
     optimizer = sgd(model)
@@ -220,7 +220,7 @@ def test_a_sound_that_is_lost_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -
             os.kill(process, signal.SIGKILL)
         until(zombies, "it does not end")
         with pytest.warns(GradsoundWarning, match="run.wav: .* status -9; the steps are"):
-            a_moment_later(model, optimizer)
+            step_after_poll(model, optimizer)
         assert not zombies()
         train(model, optimizer, 20)
 

@@ -1,4 +1,4 @@
-"""The synth is judged by what is heard: pitch, level, seams, length, spectrum."""
+"""Synthesized samples: pitch, level, edges, length and spectrum are what a score says."""
 
 import numpy as np
 import pytest
@@ -7,24 +7,25 @@ from helpers.spectrum import spectrum
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradsound.synth.limiter import limited
+from gradsound.synth.limiter import limit
 from gradsound.synth.mixer import Mixer, render
 from gradsound.synth.score import NOTE, Score
-from gradsound.synth.sequencer import LIMIT
+from gradsound.synth.sequencer import MAX_PITCH
 from gradsound.synth.voices.builtin import VOICES, clang, find_voice
 
 RATE = 44_100
-TONAL = sorted(VOICES.keys() - {"bell"})  # whose strongest partial is the first
-PURE = sorted(VOICES.keys() - {"hiss"})  # made of partials alone
+TONAL = sorted(VOICES.keys() - {"bell"})  # their strongest partial is the first
+PURE = sorted(VOICES.keys() - {"hiss"})  # they have partials only
 
 
 def mono(*notes: np.ndarray, rate: int = RATE, **options: object) -> np.ndarray:
+    """Returns the samples of notes on one channel, shape (frames,)."""
     return render(score(*notes, **options), rate)[:, 0]
 
 
 @pytest.mark.parametrize("voice", TONAL)
 @pytest.mark.parametrize("hertz", [65.4, 440.0, 6000.0])
-def test_sounds_at_its_pitch(voice: str, hertz: float) -> None:
+def test_a_voice_has_the_pitch_of_its_note(voice: str, hertz: float) -> None:
     """The strongest frequency is the note's, within one bin (1 Hz)."""
     bins, power = spectrum(mono(note(hertz), voice=voice))
 
@@ -32,8 +33,8 @@ def test_sounds_at_its_pitch(voice: str, hertz: float) -> None:
 
 
 @pytest.mark.parametrize("voice", ["bell", "saw", "square", "organ", "soft"])
-def test_repeats_at_its_pitch(voice: str) -> None:
-    """A period of 441 Hz is 100 frames; the next is the same, to float32's precision."""
+def test_a_voice_repeats_at_its_pitch(voice: str) -> None:
+    """At 441 Hz a period has 100 frames, and the next is equal to float32's precision."""
     samples = mono(note(441.0, deviation=1.0), voice=voice)[4410:-4410]
 
     np.testing.assert_allclose(samples[100:], samples[:-100], atol=2e-5)
@@ -50,9 +51,9 @@ def test_level_is_the_peak() -> None:
 @pytest.mark.parametrize("deviation", [-1.0, 1.0])
 @pytest.mark.parametrize("hertz", [65.4, 441.0, 2093.0])
 def test_no_voice_passes_its_level(voice: str, deviation: float, hertz: float) -> None:
-    """Every voice stays within its level, and is not much softer."""
-    of = clang if voice == "clang" else voice
-    peak = np.abs(mono(note(hertz, deviation=deviation), voice=of)).max() * 3
+    """The peak of every voice is between 45 % and 100 % of its level."""
+    program = clang if voice == "clang" else voice
+    peak = np.abs(mono(note(hertz, deviation=deviation), voice=program)).max() * 3
 
     assert 0.45 < peak <= 1.0 + 1e-6
 
@@ -61,13 +62,14 @@ def test_no_voice_passes_its_level(voice: str, deviation: float, hertz: float) -
 @pytest.mark.parametrize("rate", [16_000, 44_100])
 @pytest.mark.parametrize("hertz", [100.0, 880.0, 2093.0, 4000.0, 7_000.0, 30_000.0, 1e30])
 def test_nothing_folds_back(voice: str, rate: int, hertz: float) -> None:
-    """At any pitch and the brightest, what lies above the limit is under -70 dB.
+    """At any pitch and the brightest, the power above the limit is under -70 dB.
 
-    What folds back comes from there; 60 Hz are the window's main lobe, and growl's beats.
+    Partials up there would fold back below half the sample rate. The margin of 60 Hz is for
+    the window's main lobe and growl's beats.
     """
     loud = note(hertz, fade=0.1, deviation=1.0)
     bins, power = spectrum(mono(loud, rate=rate, voice=voice), rate)
-    above = power[bins > LIMIT * rate + 60].sum()
+    above = power[bins > MAX_PITCH * rate + 60].sum()
 
     assert above <= 10**-7.0 * power.sum()
 
@@ -75,14 +77,14 @@ def test_nothing_folds_back(voice: str, rate: int, hertz: float) -> None:
 @pytest.mark.parametrize("rate", [16_000, 44_100])
 @pytest.mark.parametrize("hertz", [44.0, 176.0])
 def test_clangs_do_not_fold_back(rate: int, hertz: float) -> None:
-    """At the two pitches that it is used at."""
+    """Clangs have two pitches, 44 and 176 Hz; both stay below the limit."""
     bins, power = spectrum(mono(note(hertz, fade=0.1), rate=rate, voice=clang), rate)
 
-    assert power[bins > LIMIT * rate + 60].sum() <= 10**-7.0 * power.sum()
+    assert power[bins > MAX_PITCH * rate + 60].sum() <= 10**-7.0 * power.sum()
 
 
 def test_a_clang_is_inharmonic() -> None:
-    """Of its five loudest partials no two are an octave apart, and none is its pitch."""
+    """No two of its five loudest partials are an octave apart, and none is at its pitch."""
     bins, power = spectrum(mono(note(44.0, fade=0.1), voice=clang))
     peaks = [k for k in range(1, 100) if power[44 * k] > 10**-2.5 * power.max()]
 
@@ -93,27 +95,27 @@ def test_a_clang_is_inharmonic() -> None:
     assert bins[44] == 44.0
 
 
-def test_held_at_the_limit() -> None:
-    """A pitch above sounds at 0.45 x the sample rate, not folded back below."""
+def test_pitch_is_held_at_the_limit() -> None:
+    """A higher pitch sounds at 0.45 of the sample rate; it does not fold back."""
     bins, power = spectrum(mono(note(1e6)))
 
     assert abs(bins[power.argmax()] - 0.45 * RATE) <= 1.0
 
 
 @pytest.mark.parametrize("voice", [*VOICES])
-def test_begins_and_ends_in_silence(voice: str) -> None:
-    """The first and last sample are far below a click: 1 % of the level."""
+def test_notes_begin_and_end_in_silence(voice: str) -> None:
+    """The first and the last sample are under 1 % of the level, far below a click."""
     samples = mono(note(440.0, duration=0.01), duration=0.01, voice=voice)
 
     assert np.abs(samples[[0, -1]]).max() <= 0.01 / 3
 
 
 def test_edges_are_smooth() -> None:
-    """A short note has no click: above 5 kHz, its edges leave -87 dB of it.
+    """A short note with fades has -87 dB of its power above 5 kHz, so it does not click.
 
-    Cut off abruptly, as in the script of 2019, it leaves -28 dB there.
+    Without fades, as in the script of 2019, it has -28 dB there.
     """
-    shares = []
+    shares = []  # dB
     for fade in (0.002, 0.0):
         samples = mono(note(437.0, duration=0.0108, fade=fade), duration=0.5)
         power = np.abs(np.fft.rfft(samples)) ** 2
@@ -124,7 +126,7 @@ def test_edges_are_smooth() -> None:
 
 
 def test_edges_are_raised_cosines() -> None:
-    """To 6e-7, the error of their polynomial; the middle is untouched."""
+    """They are exact to 6e-7, the error of their polynomial; the middle is unchanged."""
     whole, faded = (mono(note(441.0, fade=fade, duration=0.1)) for fade in (0.0, 0.02))
     rise = 0.5 - 0.5 * np.cos(np.pi * (np.arange(882) + 0.5) / 882)
 
@@ -134,17 +136,17 @@ def test_edges_are_raised_cosines() -> None:
 
 
 def test_notes_add_up() -> None:
-    """Notes at once are the sum of each alone."""
+    """Simultaneous notes of two voices are the sum of both alone."""
     one, two = note(220.0), note(330.0, voice=1)
-    both = {"others": ("soft",)}
+    voices = {"others": ("soft",)}
 
     np.testing.assert_allclose(
-        mono(one, two, **both), mono(one, **both) + mono(two, **both), atol=1e-7
+        mono(one, two, **voices), mono(one, **voices) + mono(two, **voices), atol=1e-7
     )
 
 
 def test_pitch_glides() -> None:
-    """Over a second from 300 to 900 Hz, it passes 600 in the middle."""
+    """A glide from 300 to 900 Hz in a second is linear: 600 Hz in the middle."""
     samples = mono(note((300.0, 900.0)))
     for middle, hertz in ((0.25, 450.0), (0.5, 600.0), (0.75, 750.0)):
         first = round((middle - 0.01) * RATE)
@@ -153,26 +155,26 @@ def test_pitch_glides() -> None:
 
 
 def test_level_is_a_ramp() -> None:
-    """From 0.1 to 0.5 along a line, at each peak of the wave."""
+    """A level from 0.1 to 0.5 is linear, at each peak of the wave."""
     peaks = mono(note(441.0, level=(0.1, 0.5), fade=0.0))[25::100]  # a quarter of a period
     line = 0.1 + 0.4 * (25 + 100 * np.arange(len(peaks))) / RATE
 
     np.testing.assert_allclose(peaks, line, rtol=1e-4)
 
 
-def test_phase_runs_on() -> None:
-    """Two notes that continue each other, with a glide, have no seam between them."""
+def test_a_continuing_note_continues_the_phase() -> None:
+    """A note with a glide and the next note of its slot have no jump between them."""
     joined = [
         note((200.0, 500.0), duration=0.5, fade=0.0, continues=True, slot=3),
         note(500.0, duration=0.5, onset=0.5, fade=0.0, continues=True, slot=3),
     ]
-    steps = np.abs(np.diff(mono(*joined), n=2))  # a jump is a spike of these
+    bends = np.abs(np.diff(mono(*joined), n=2))  # a jump is a peak of these
 
-    assert steps[22_045:22_055].max() <= 1.01 * steps[22_060:22_160].max()
+    assert bends[22_045:22_055].max() <= 1.01 * bends[22_060:22_160].max()
 
 
 def test_start_phases_are_spread() -> None:
-    """64 equal notes at once do not add up to one peak: 20 dB under it, at the least."""
+    """The peak of 64 equal notes at once is at least 20 dB below the sum of their peaks."""
     notes = [note(441.0, level=1 / 8, slot=k) for k in range(64)]
     mixer = Mixer(RATE, 1)
     mixer.add(score(*notes))
@@ -182,7 +184,7 @@ def test_start_phases_are_spread() -> None:
 
 @pytest.mark.parametrize("count", [2, 9, 64, 500])
 def test_many_voices_never_clip(count: int) -> None:
-    """At full level each, pitches between 100 and 2000 Hz by chance."""
+    """Notes at full level, with random pitches from 100 to 2000 Hz, stay below 1."""
     hertz = np.random.default_rng(count).uniform(100, 2000, count)
     loud = mono(*(note(h, level=1.0, slot=k) for k, h in enumerate(hertz)))
 
@@ -190,27 +192,38 @@ def test_many_voices_never_clip(count: int) -> None:
 
 
 @given(st.floats(-(2.0**99), 2.0**99, width=32), st.floats(-2, 2, width=32))
-def test_the_limiter_bends(one: float, other: float) -> None:
-    """Nothing reaches 1, what is larger stays so, and what is below 0.8 stays."""
+def test_the_limiter_keeps_order_and_soft_samples(one: float, other: float) -> None:
+    """No sample exceeds 1, a larger one stays larger, and one below 0.8 stays unchanged."""
     low, high = sorted((one, other))
-    bent = limited(np.array([low, high], np.float32))
+    limited = limit(np.array([low, high], np.float32))
 
-    assert np.abs(bent).max() <= 1.0
-    assert bent[0] <= bent[1]
-    for before, after in zip((low, high), bent):
+    assert np.abs(limited).max() <= 1.0
+    assert limited[0] <= limited[1]
+    for before, after in zip((low, high), limited):
         assert after == np.float32(before) or abs(before) > 0.8
 
 
-def test_what_is_no_number_is_silence() -> None:
-    """And infinity is full scale."""
-    bent = limited(np.array([np.nan, np.inf, -np.inf, 0.5], np.float32))
+def test_the_limiter_compresses_above_its_knee() -> None:
+    """Above 0.8 the curve is 0.8 + 0.2 x / (1 + x), x the excess in units of 0.2."""
+    samples = np.array([[0.8, 1.0], [-1.2, -0.3]], np.float32)
 
-    np.testing.assert_allclose(bent, [0.0, 1.0, -1.0, 0.5], atol=1e-6)
+    np.testing.assert_allclose(
+        limit(samples), [[0.8, 0.9], [-(0.8 + 0.2 * 2 / 3), -0.3]], rtol=1e-6
+    )
+    assert limit(np.zeros((0, 1), np.float32)).shape == (0, 1)
+
+
+def test_nan_becomes_silence_and_infinity_full_scale() -> None:
+    """A user's voice may produce both."""
+    limited = limit(np.array([np.nan, np.inf, -np.inf, 0.5], np.float32))
+
+    np.testing.assert_allclose(limited, [0.0, 1.0, -1.0, 0.5], atol=1e-6)
+    assert limit(np.array([np.nan], np.float32))[0] == 0.0
 
 
 @pytest.mark.parametrize(("pan", "shares"), [(-1, (1, 0)), (0, (0.5, 0.5)), (1, (0, 1))])
 def test_pan_has_constant_power(pan: float, shares: tuple[float, float]) -> None:
-    """From left to right, the power of both together stays."""
+    """At any pan, both channels together have the power of one channel alone."""
     stereo = render(score(note(441.0, pan=pan)), RATE, channels=2)
     alone = mono(note(441.0))
     power = np.mean(stereo**2.0, axis=0, dtype=float) / np.mean(alone**2.0, dtype=float)
@@ -224,27 +237,25 @@ def test_pan_has_constant_power(pan: float, shares: tuple[float, float]) -> None
     st.integers(1, 8),
     st.sampled_from([16_000, 44_100, 48_000]),
 )
-def test_scores_together_are_scores_in_turn(
-    durations: list[float], cut: int, rate: int
-) -> None:
-    """Added and read in two parts or in one, the samples are the same to the last bit."""
+def test_scores_in_parts_are_the_whole(durations: list[float], cut: int, rate: int) -> None:
+    """A score that is added and read in two parts has the same samples."""
     notes = [note(500.0, duration=d / 2, step=k) for k, d in enumerate(durations)]
     whole = Score((find_voice("sine"),), np.concatenate(notes), np.array(durations))
     one = Mixer(rate, 1)
     one.add(whole)
-    together = one.read(one.left)
+    together = one.read(one.frames_left)
     two, parts = Mixer(rate, 1), []
     for part in (slice(None, cut), slice(cut, None)):
         some = np.concatenate([np.zeros(0, NOTE), *notes[part]])
         some["step"] -= some["step"].min(initial=len(notes))
         two.add(Score(whole.voices, some, whole.durations[part]))
-        parts.append(two.read(two.left))
+        parts.append(two.read(two.frames_left))
 
     np.testing.assert_array_equal(np.concatenate(parts), together)
 
 
 def test_rounding_does_not_add_up() -> None:
-    """Steps of 220.5 frames are 220 and 221 frames, and on the average exact."""
+    """Steps of 220.5 frames have 220 or 221 frames, and are exact on average."""
     samples = render(
         Score((find_voice("sine"),), np.zeros(0, NOTE), np.full(1000, 0.01)), 22_050
     )

@@ -1,4 +1,4 @@
-"""The page's server: what it tells whom, and whom it refuses."""
+"""The server of the page: the messages it sends, and the requests it refuses."""
 
 import asyncio
 import contextlib
@@ -24,14 +24,16 @@ from websockets.sync.client import connect
 
 import gradsound
 from gradsound.errors import GradsoundWarning, MissingExtraError
+from gradsound.music.composer import Composer
 from gradsound.music.presets import PRESETS
 from gradsound.rendering.sound import Sound
 from gradsound.runs.writer import RunWriter
 from gradsound.synth.events import EVENT
-from gradsound.synth.limiter import limited
-from gradsound.synth.mixer import _Voice
-from gradsound.synth.voices.program import ROOM
-from gradsound.web.host_and_port import PORT, Address
+from gradsound.synth.limiter import limit
+from gradsound.synth.mixer import EventQueue
+from gradsound.synth.voices.program import PADDING
+from gradsound.web.broadcast import distinct_programs
+from gradsound.web.page_address import PORT, PageAddress
 
 NAN, INF = float("nan"), float("inf")
 RUN = [[1.0, 2.0, 0.5], [NAN, 3.0, 1.0], [0.1, INF, None], [5.0, 0.0, 1.0]]
@@ -39,64 +41,61 @@ RUNS = Path(__file__).parents[2] / "samples" / "runs"
 
 
 @pytest.fixture(autouse=True)
-def _alone(monkeypatch, tmp_path) -> None:
-    """In a folder of its own, and nothing is left running."""
+def _isolate(monkeypatch, tmp_path) -> None:
+    """Runs each test in its own folder; no process may survive it."""
     monkeypatch.setenv(MARK, tmp_path.name + os.urandom(4).hex())
     monkeypatch.chdir(tmp_path)
     yield
-    until(lambda: not processes(), "a process is left")
+    until(lambda: not processes(), "a process still runs")
     assert not zombies()
 
 
-def played(page: Page) -> None:
-    """Has a page of a finished run hear all of it."""
-    page.say(kind="play", **{"from": 0})
-    page.until(lambda: "over" in page.kinds(), "it does not end")
+def play_to_end(page: Page) -> None:
+    """Plays a finished run on a page from its first step to its end."""
+    page.send(kind="play", **{"from": 0})
+    page.receive_until(lambda: "over" in page.kinds(), "the playback does not end")
 
 
-def rendered(page: Page, preset: gradsound.Preset, layers: list[str]) -> np.ndarray:
-    """What the notes of a page sound like, shape (frames, channels)."""
-    run = gradsound.Run(
-        gradsound.runs.model.Header(layers=tuple(layers), parameters=(), start=""), []
-    )
-    programs = [*dict.fromkeys(Sound([run], preset)._ensemble._composers[0].voices)]
+def render_events(page: Page, preset: gradsound.Preset, layers: list[str]) -> np.ndarray:
+    """Renders the note events of a page with the mixer, shape (frames, channels)."""
+    programs = distinct_programs(Composer(layers, preset).voices)
     notes = np.concatenate([events.notes for events in page.events])
     frames = int((notes["first"] + notes["count"]).max())
-    block = np.zeros((preset.channels, frames + ROOM), np.float32)
+    block = np.zeros((preset.channels, frames + PADDING), np.float32)
     for number, program in enumerate(programs):
-        mine = notes[notes["voice"] == number]
-        events = np.zeros(len(mine), EVENT)
+        own = notes[notes["voice"] == number]
+        events = np.zeros(len(own), EVENT)
         for name in EVENT.names:
-            events[name] = mine[name]
-        voice = _Voice(program, preset.channels)
+            events[name] = own[name]
+        voice = EventQueue(program, preset.channels)
         voice.add(events)
-        voice.play(block, 0, 1 / page.hello["sample_rate"])
-    return limited(block[:, :frames]).T
+        voice.render(block, 0, 1 / page.hello["sample_rate"])
+    return limit(block[:, :frames]).T
 
 
 @pytest.mark.parametrize("preset", ["notes", "chord", "ambient", "perone2019"])
-def test_what_is_sent_is_what_is_rendered(save, preset: str) -> None:
-    """The notes of a page make the samples of `render`."""
+def test_the_page_plays_what_render_writes(save, preset: str) -> None:
+    """The note events of a page render to the samples of `gradsound render`."""
     run = save(RUN)
     with served(run, "--preset", preset) as (url, _):
         page = Page(url)
-        played(page)
+        play_to_end(page)
     sound = Sound([gradsound.read_run(run)], PRESETS[preset])
     wanted = np.concatenate([*sound.blocks()])
-    heard = rendered(page, PRESETS[preset], page.hello["layers"])
-    longer = len(wanted) - len(heard)  # the silence at the end has no notes
-    assert longer >= 0
+    heard = render_events(page, PRESETS[preset], page.hello["layers"])
+    silence = len(wanted) - len(heard)  # at the end, without note events
+    assert silence >= 0
     assert not wanted[len(heard) :].any()
-    # Two voices that sound together may be added in another order.
+    # The two sides may add up voices in another order, which rounds differently.
     np.testing.assert_allclose(heard, wanted[: len(heard)], atol=2e-7)
 
 
-def test_what_a_page_is_told_first(save) -> None:
-    """What there is to hear, its picture and its alarms; then, when asked, its notes."""
+def test_a_page_gets_header_picture_and_alarms_first(save) -> None:
+    """A page gets header, picture and alarms at once, and note events after `play`."""
     run = save(RUN, layers=("a.w", "b.w", "c.w"), comment="<b>free & text</b>")
     with served(run) as (url, _):
         page = Page(url)
-        page.until(lambda: "marks" in page.kinds(), "there is no picture")
+        page.receive_until(lambda: "marks" in page.kinds(), "no picture arrives")
         hello = page.hello
         assert hello["kind"] == "hello"
         assert (hello["run"], hello["note"]) == ("run.jsonl", "<b>free & text</b>")
@@ -112,45 +111,50 @@ def test_what_a_page_is_told_first(save) -> None:
         assert [column.last for column in page.columns] == [0, 1, 2, 3]
         times = [column.time for column in page.columns]
         np.testing.assert_allclose(times, [0, 1 / 3, 2 / 3, 1], atol=1e-6)  # as written
-        marks = page.told[-1]["marks"]
+        marks = page.messages[-1]["marks"]
         assert [(mark["step"], mark["type"]) for mark in marks] == [(1, "nonfinite")]
         assert not page.events
-        played(page)
+        play_to_end(page)
         assert [events.last for events in page.events[:4]] == [0, 1, 2, 3]
-        told = [one for one in page.told if one["kind"] == "caption"]
-        assert [one["type"] for one in told] == ["nonfinite", "end"]
-        assert [(one["step"], one["warns"]) for one in told] == [(1, True), (3, False)]
-        assert told[0]["frame"] >= page.events[1].begin
+        captions = [one for one in page.messages if one["kind"] == "caption"]
+        assert [one["type"] for one in captions] == ["nonfinite", "end"]
+        assert [(one["step"], one["warns"]) for one in captions] == [(1, True), (3, False)]
+        assert captions[0]["frame"] >= page.events[1].begin
 
 
-def test_a_finished_run_begins_where_asked(save) -> None:
-    """And knows what was before: the same norms are as usual as they were."""
+def test_a_playback_starts_at_the_requested_step(save) -> None:
+    """Earlier steps update the statistics, so a step sounds the same from any start."""
     run = save([[1.0], [1.1], [0.9], [7.0]])
     with served(run) as (url, _):
         whole, part = Page(url), Page(url)
-        whole.say(kind="play", **{"from": 0})
-        part.say(kind="play", **{"from": 3})
+        whole.send(kind="play", **{"from": 0})
+        part.send(kind="play", **{"from": 3})
         for page in (whole, part):
-            page.until(lambda page=page: "over" in page.kinds(), "it does not end")
+            page.receive_until(
+                lambda page=page: "over" in page.kinds(), "the playback does not end"
+            )
     assert [events.first for events in part.events][:1] == [3]
     last, only = whole.events[3].notes, part.events[0].notes
-    for name in ("count", "step", "gain", "controls"):
+    for name in ("count", "increment", "gain", "controls"):
         np.testing.assert_array_equal(last[name], only[name])
 
 
-def test_captions_have_the_clock_of_the_run(save) -> None:
-    """Wherever it is played from, and however fast."""
+def test_captions_show_the_time_of_the_run(save) -> None:
+    """A caption shows the run's time from any first step and at any speed."""
     run = save([[1.0]] * 300 + [[NAN]] + [[1.0]] * 6)  # three steps a second
     with served(run, "--speed", 4) as (url, _):
         page = Page(url)
-        page.say(kind="play", **{"from": 299})
-        page.until(lambda: "over" in page.kinds(), "it does not end")
-    clocks = {one["type"]: one["clock"] for one in page.told if one["kind"] == "caption"}
+        page.send(kind="play", **{"from": 299})
+        page.receive_until(lambda: "over" in page.kinds(), "the playback does not end")
+    clocks = {
+        one["type"]: one["clock"] for one in page.messages if one["kind"] == "caption"
+    }
     assert clocks["nonfinite"] == "1:40"
 
 
-def test_strangers_are_no_news(save) -> None:
-    """Connections that say nothing, and more than the system has room for, log nothing."""
+@pytest.mark.realtime
+def test_failed_connections_are_not_logged(save) -> None:
+    """Silent connections log nothing, even if they exhaust the file descriptors."""
     limited = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)); "
     command = (
         f"{limited}from gradsound.cli.main import main; main(['serve', '{save(RUN)}'])"
@@ -160,39 +164,41 @@ def test_strangers_are_no_news(save) -> None:
         url = process.stdout.readline().decode().split()[-1]
         address = ("127.0.0.1", int(url.split(":")[2].split("/")[0]))
         page = Page(url)
-        page.until(lambda: "marks" in page.kinds(), "there is no picture")
+        page.receive_until(lambda: "marks" in page.kinds(), "no picture arrives")
         idle = [socket.create_connection(address) for _ in range(100)]
         time.sleep(1.5)
         for one in idle:
             one.close()
-        until(lambda: get(url)[0] == 200, "it does not come round")
+        until(lambda: get(url)[0] == 200, "the server does not answer again")
         page.close()
         process.terminate()
         assert process.stderr.read() == b""
 
 
-def test_a_pause_ends_what_plays(save) -> None:
-    """And playing again begins anew."""
+def test_a_pause_ends_the_playback(save) -> None:
+    """After a pause, `play` starts a new playback at its own step."""
     run = save([[float(k + 1)] for k in range(200)])
     with served(run) as (url, _):
         page = Page(url)
-        page.say(kind="play", **{"from": 0})
-        page.until(lambda: page.events, "nothing plays")
-        page.say(kind="pause")
-        page.say(kind="play", **{"from": 100})
-        page.until(lambda: page.events[-1].last >= 100, "it does not go on")
+        page.send(kind="play", **{"from": 0})
+        page.receive_until(lambda: page.events, "no note event arrives")
+        page.send(kind="pause")
+        page.send(kind="play", **{"from": 100})
+        page.receive_until(
+            lambda: page.events[-1].last >= 100, "the second playback does not start"
+        )
         numbers = [events.first for events in page.events]
         assert numbers == [*range(numbers.index(100)), *range(100, numbers[-1] + 1)]
 
 
-def test_a_long_run_is_seen_whole(save) -> None:
-    """In two thousand columns at most, each with the greatest norms of its steps."""
+def test_a_long_run_has_at_most_2000_columns(save) -> None:
+    """The columns of a long run cover all steps; each keeps the largest norm."""
     norms = np.full((5001, 1), 1.0)
     norms[3333] = 1000.0
     run = save(norms.tolist())
     with served(run) as (url, _):
         page = Page(url)
-        page.until(lambda: page.columns, "there is no picture")
+        page.receive_until(lambda: page.columns, "no picture arrives")
     assert 1000 <= len(page.columns) <= 2000
     assert page.columns[0].first == 0
     assert page.columns[-1].last == 5000
@@ -202,45 +208,45 @@ def test_a_long_run_is_seen_whole(save) -> None:
     assert spike.first <= 3333 <= spike.last
 
 
-def test_standard_input_is_a_run(save) -> None:
-    """Heard by each who listens from its beginning, whether it is whole or not."""
+def test_each_page_plays_standard_input_from_its_start(save) -> None:
+    """Every page plays a run on standard input from its start, complete or not."""
     lines = save(RUN).read_bytes().splitlines(keepends=True)
     first = lines[0] + lines[1] + lines[2][:20]
-    with served("-", first=first) as (url, process):
+    with served("-", stdin=first) as (url, process):
         page = Page(url)
-        page.say(kind="play", **{"from": 0})
-        page.until(lambda: page.events, "nothing plays")
+        page.send(kind="play", **{"from": 0})
+        page.receive_until(lambda: page.events, "no note event arrives")
         process.stdin.write(lines[2][20:] + b"".join(lines[3:]))
         process.stdin.close()
-        page.until(lambda: "over" in page.kinds(), "it does not end")
-        again = Page(url)
-        played(again)
-    for each in (page, again):
+        page.receive_until(lambda: "over" in page.kinds(), "the playback does not end")
+        later = Page(url)
+        play_to_end(later)
+    for each in (page, later):
         assert [events.last for events in each.events[:4]] == [0, 1, 2, 3]
 
 
-def test_a_file_that_grows_is_seen_from_its_beginning_and_heard_from_now_on(save) -> None:
-    """What is in it already is known, so a spike after it is one."""
+def test_follow_shows_old_steps_and_plays_new_ones(save) -> None:
+    """Old steps fill the picture and the statistics, so a new spike is an alarm."""
     run = gradsound.read_run(save([[1.0 + k % 3 / 10] for k in range(41)]))
     steps = [*run.steps]
     writer = RunWriter(Path("growing.jsonl"), run.header)
     writer.write(steps[:39])
     with served("growing.jsonl", "--follow") as (url, _):
         page = Page(url)
-        page.until(lambda: page.columns, "there is no picture")
+        page.receive_until(lambda: page.columns, "no picture arrives")
         assert (page.columns[0].first, page.columns[-1].last) == (0, 38)
         assert not page.events
         spike = gradsound.Step(39, 13.0, np.array([50.0], np.float32), np.zeros(1, bool))
         writer.write([spike])
-        page.until(page.captions, "the spike is not found")
+        page.receive_until(page.captions, "the spike is no alarm")
         assert page.captions()[0].startswith("step 39: spike in layer0")
         assert page.events[0].last == 39
-        page.until(lambda: page.columns[-1].last == 39, "the picture stands still")
+        page.receive_until(lambda: page.columns[-1].last == 39, "the picture does not grow")
     writer.close()
 
 
-def test_a_run_that_has_not_begun_is_waited_for(save) -> None:
-    """Which is said: for its header, and then for its first step."""
+def test_follow_waits_for_header_and_first_step(save) -> None:
+    """The command reports that it waits for the header, then for the first step."""
     header, *steps = save(RUN).read_bytes().splitlines(keepends=True)
     Path("new.jsonl").touch()
     command = [*GRADSOUND, "serve", "new.jsonl", "--follow"]
@@ -256,33 +262,35 @@ def test_a_run_that_has_not_begun_is_waited_for(save) -> None:
         assert line() == "waiting for the first step\n"
         page = Page(url)
         file.write(steps[0])
-        page.until(lambda: page.events, "nothing is heard")
+        page.receive_until(lambda: page.events, "no note event arrives")
         file.write(b"".join(steps[1:]))
         assert line().endswith("NaN in layer0\n")
         page.close()
         process.terminate()
 
 
-def trained(**options: object) -> tuple:
+def listen_on_page(**options: object) -> tuple:
+    """Starts a training with a page; returns model, optimizer and attachment."""
     model = small()
     optimizer = sgd(model)
     return model, optimizer, gradsound.listen(model, optimizer, web=True, **options)
 
 
-def test_a_training_is_heard_as_it_happens(capsys) -> None:
-    """By all who listen alike; who comes later is told what was."""
-    model, optimizer, attachment = trained()
+@pytest.mark.realtime
+def test_all_pages_of_a_training_hear_the_same(capsys) -> None:
+    """All pages get the same events; a later page gets the columns that it lacks."""
+    model, optimizer, attachment = listen_on_page()
     assert attachment.url in capsys.readouterr().err
     first = Page(attachment.url)
     train(model, optimizer, 1)
-    first.until(lambda: first.events and first.columns, "nothing is heard")
+    first.receive_until(lambda: first.events and first.columns, "no note event arrives")
     assert first.hello["live"]
     for _ in range(3):
         train(model, optimizer, 1)
         time.sleep(0.5)
     late, again = Page(attachment.url), Page(attachment.url, since=1)
-    late.next()
-    again.next()
+    late.receive()
+    again.receive()
     assert [column.last for column in late.columns] == [0, 1, 2, 3]
     assert [column.last for column in again.columns] == [2, 3]
     train(model, optimizer, 1)
@@ -291,7 +299,7 @@ def test_a_training_is_heard_as_it_happens(capsys) -> None:
     attachment.close()
     assert attachment.url is None
     for page in (first, late, again):
-        assert page.end() == 1000
+        assert page.receive_close() == 1000
         assert page.kinds()[-1] == "over"
         assert [column.last for column in page.columns][-1] == 4
         assert page.captions()[-1].startswith("step 4: end of the run")
@@ -305,16 +313,17 @@ def test_a_training_is_heard_as_it_happens(capsys) -> None:
     np.testing.assert_array_equal(seen, recorded)
 
 
-def test_steps_faster_than_the_ear_are_gathered() -> None:
-    """At most fifteen moments and four columns a second, none of which loses a step."""
-    model, optimizer, attachment = trained(preset="perone2019")
+@pytest.mark.realtime
+def test_fast_steps_are_merged() -> None:
+    """A page gets at most 15 moments and 4 columns a second, and every step is in one."""
+    model, optimizer, attachment = listen_on_page(preset="perone2019")
     page = Page(attachment.url)
-    begun = time.monotonic()
-    while time.monotonic() - begun < 2:
+    start = time.monotonic()
+    while time.monotonic() - start < 2:
         train(model, optimizer, 1)
     attachment.close()
-    assert page.end() == 1000
-    seconds = time.monotonic() - begun
+    assert page.receive_close() == 1000
+    seconds = time.monotonic() - start
     steps = len([*gradsound.read_run("run.jsonl").steps])
     for parts, most in (
         ([one for one in page.events if one.first <= one.last], 15),
@@ -326,9 +335,9 @@ def test_steps_faster_than_the_ear_are_gathered() -> None:
         assert 2 <= len(parts) <= most * seconds + 3
 
 
-def test_weights_are_the_same_to_the_last_bit() -> None:
-    """With a page and without."""
-    model, optimizer, attachment = trained()
+def test_pages_do_not_change_the_weights() -> None:
+    """The weights are bit-identical with ten pages and without attachment."""
+    model, optimizer, attachment = listen_on_page()
     pages = [Page(attachment.url) for _ in range(10)]
     train(model, optimizer, 20)
     attachment.close()
@@ -369,41 +378,41 @@ with gradsound.listen(model, optimizer, web=True):
 """
 
 
-def ends(how: str) -> str:
-    """A training that ends: what its page is told of that."""
-    command = [sys.executable, "-c", ENDS, str(Path(__file__).parents[1]), how]
+def outcome_of(end: str) -> str:
+    """Runs a training that ends in one way; returns the outcome that its page shows."""
+    command = [sys.executable, "-c", ENDS, str(Path(__file__).parents[1]), end]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as trainer:
         url = trainer.stderr.readline().decode().split()[-1]
         page = Page(url)
-        page.until(lambda: page.events, "nothing is heard")
-        if how.startswith("SIG"):
-            trainer.send_signal(getattr(signal, how))
-    assert page.end() == 1000
-    return page.told[-1]["how"]
+        page.receive_until(lambda: page.events, "no note event arrives")
+        if end.startswith("SIG"):
+            trainer.send_signal(getattr(signal, end))
+    assert page.receive_close() == 1000
+    return page.messages[-1]["how"]
 
 
-def test_a_page_is_told_how_its_training_ended() -> None:
-    """By itself, by an exception, in a line, by Ctrl-C, or by the system."""
-    assert ends("of itself") == ""
-    assert ends("raise") == "RuntimeError: all is lost: " + "x" * 173 + "..."
-    assert ends("SIGINT") == "interrupted (Ctrl-C)"
-    assert ends("SIGKILL") == "the training was killed, or it crashed"
+def test_a_page_shows_how_its_training_ended() -> None:
+    """A page shows no outcome, an exception in one line, Ctrl-C or a kill."""
+    assert outcome_of("of itself") == ""
+    assert outcome_of("raise") == "RuntimeError: all is lost: " + "x" * 173 + "..."
+    assert outcome_of("SIGINT") == "interrupted (Ctrl-C)"
+    assert outcome_of("SIGKILL") == "the training was killed, or it crashed"
 
 
-def test_a_trainer_that_is_killed_leaves_nothing_behind() -> None:
-    """Its page is told that the run is over."""
+def test_a_killed_trainer_leaves_no_process() -> None:
+    """When the trainer is killed, its page ends and no process survives."""
     command = [sys.executable, "-c", SCRIPT, str(Path(__file__).parents[1])]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as trainer:
         url = trainer.stderr.readline().decode().split()[-1]
         page = Page(url)
-        page.until(lambda: page.events, "nothing is heard")
+        page.receive_until(lambda: page.events, "no note event arrives")
         trainer.send_signal(signal.SIGKILL)
-    assert page.end() == 1000
+    assert page.receive_close() == 1000
     assert page.kinds()[-1] == "over"
 
 
-def test_the_page_is_for_who_has_its_address(save) -> None:
-    """And nobody learns from the answer how much of it was right."""
+def test_a_wrong_token_is_refused(save) -> None:
+    """The server refuses every wrong token alike, however close it is."""
     with served(save(RUN)) as (url, _):
         assert get(url)[0] == 200
         token = url.split("/")[-2]
@@ -422,16 +431,16 @@ def test_the_page_is_for_who_has_its_address(save) -> None:
 
 @pytest.mark.skipif(
     int(websockets.__version__.split(".")[0]) < 17,
-    reason="older websockets hang up on whatever is not a GET",
+    reason="older websockets close the connection on any method but GET",
 )
-def test_only_what_reads_is_answered(save) -> None:
-    """Other methods are told so, wherever; and HEAD has no body."""
+def test_only_get_and_head_are_allowed(save) -> None:
+    """Every path refuses other methods with 405, and HEAD has no body."""
     with served(save(RUN)) as (url, _):
         for method in ("POST", "PUT", "DELETE", "OPTIONS", "PATCH", "QUERY"):
             for path in ("", "page.js", "socket", "nothing"):
                 status, text, headers = get(url, path, method)
                 assert (status, headers["Allow"]) == (405, "GET, HEAD"), (method, path)
-                assert text == f"gradsound: {method} is not answered\n"
+                assert text == f"gradsound: {method} is not allowed; use GET or HEAD\n"
         for path, status in (("", 200), ("voices.js", 200), ("nothing", 404)):
             whole, head = get(url, path), get(url, path, "HEAD")
             assert head == (status, "", whole[2])
@@ -458,14 +467,16 @@ def test_only_what_reads_is_answered(save) -> None:
         (None, 403),
     ],
 )
-def test_only_names_of_this_machine_are_served(save, host: str | None, status: int) -> None:
-    """A page elsewhere that makes its own name mean this machine gets nothing."""
+def test_only_names_of_this_machine_are_accepted(
+    save, host: str | None, status: int
+) -> None:
+    """The server refuses foreign host names, so DNS rebinding gets nothing."""
     with served(save(RUN)) as (url, _):
         assert get(url, Host=host)[0] == status
 
 
-def test_only_the_page_itself_gets_its_socket(save) -> None:
-    """Another origin is refused, and so is none."""
+def test_only_the_page_itself_opens_its_socket(save) -> None:
+    """The WebSocket refuses another origin and a missing one."""
     with served(save(RUN)) as (url, _):
         good = Page(url)
         for origin in ("http://evil.example", "null", good.origin.replace("http", "https")):
@@ -474,14 +485,14 @@ def test_only_the_page_itself_gets_its_socket(save) -> None:
             assert get(url, "page.js", Origin=origin)[0] == 403
         with pytest.raises(InvalidStatus, match="403"):
             Page(url, origin=None)
-        tunnel = {"Host": "localhost:9999"}  # as ssh -L 9999:... has it
+        tunnel = {"Host": "localhost:9999"}  # through ssh -L 9999:...
         with pytest.raises(InvalidStatus, match="403"):
             Page(url, additional_headers=tunnel)
         assert get(url, "page.js", Origin=good.origin)[0] == 200
 
 
-def test_what_is_served_runs_nothing_else(save) -> None:
-    """No script but the page's own, in frames of this machine, and no leaked address."""
+def test_the_page_runs_only_its_own_scripts(save) -> None:
+    """The policy permits only the page's scripts, local frames, and no referrer."""
     with served(save(RUN)) as (url, _):
         page = get(url)
         names = {name.split('"')[0] for name in page[1].split('src="')[1:]}
@@ -491,7 +502,7 @@ def test_what_is_served_runs_nothing_else(save) -> None:
                 for part in headers["Content-Security-Policy"].split(";")
             )
             assert policy["default-src"] == "'none'"
-            here = "http://localhost:* http://127.0.0.1:*"  # where notebooks are
+            here = "http://localhost:* http://127.0.0.1:*"  # where notebooks run
             assert policy["frame-ancestors"] == here
             assert policy["script-src"] == policy["style-src"] == "'self'"
             assert policy["connect-src"] == f"'self' ws://{url.split('/')[2]}"
@@ -503,7 +514,7 @@ def test_what_is_served_runs_nothing_else(save) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "code"),
+    ("message", "code"),
     [
         ("x" * 257, 1009),
         (b"\xff\xfe", 1008),
@@ -513,27 +524,27 @@ def test_what_is_served_runs_nothing_else(save) -> None:
         ("[" * 250, 1008),
     ],
 )
-def test_a_page_that_says_something_else_is_dropped(save, said, code: int) -> None:
-    """And nobody else notices."""
+def test_a_page_that_sends_no_json_object_is_dropped(save, message, code: int) -> None:
+    """The server closes such a connection; other pages play on."""
     with served(save(RUN)) as (url, _):
         other, page = Page(url), Page(url)
-        page.socket.send(said)
-        assert page.end() == code
-        played(other)
+        page.socket.send(message)
+        assert page.receive_close() == code
+        play_to_end(other)
 
 
 @pytest.mark.parametrize("begin", [-1, 10**30, True, "0", None, 1.5, {}])
-def test_any_beginning_is_survived(save, begin: object) -> None:
-    """Steps that there are not are not played, and nothing else is hurt."""
+def test_any_first_step_is_harmless(save, begin: object) -> None:
+    """A `play` from a missing step or no number plays nothing and does no harm."""
     with served(save(RUN)) as (url, _):
         page = Page(url)
-        page.say(kind="play", **{"from": begin})
-        page.say(kind="nothing")
-        played(page)
+        page.send(kind="play", **{"from": begin})
+        page.send(kind="nothing")
+        play_to_end(page)
 
 
-def test_there_is_an_end_to_how_many_listen(save) -> None:
-    """One more is refused, until another goes."""
+def test_at_most_64_pages_listen(save) -> None:
+    """The server refuses a 65th page until another one closes."""
     with served(save(RUN)) as (url, _):
         pages = [Page(url) for _ in range(64)]
         with pytest.raises(InvalidStatus, match="503"):
@@ -545,48 +556,45 @@ def test_there_is_an_end_to_how_many_listen(save) -> None:
                 pages.append(Page(url))
             return len(pages) == 64
 
-        until(room, "there is no room again")
+        until(room, "the server refuses the page still")
         for page in pages:
             page.close()
 
 
-def test_a_frozen_page_holds_up_nobody() -> None:
-    """It is dropped when too much waits for it, and may come again; others get all."""
+@pytest.mark.realtime
+def test_a_frozen_page_delays_no_other() -> None:
+    """The server drops a page with over 2 MB unsent; other pages get every message."""
     from gradsound.web.server import Server
 
     message, count, listeners = b"x" * (1 << 18), 64, []
-    gone, heard = threading.Event(), []
+    dropped = threading.Event()
 
-    async def attend(listener) -> None:
+    async def serve_listener(listener) -> None:
         listeners.append(listener)
         listener.send("hello")
-        async for _ in listener.said():
+        async for _ in listener.messages():
             pass
-        gone.set()
+        dropped.set()
 
     async def send() -> None:
         while len(listeners) < 2:
             await asyncio.sleep(0.01)
         for _ in range(count):
-            begun = time.monotonic()
             for listener in listeners:
                 listener.send(message)
-            heard.append(time.monotonic() - begun)
             await asyncio.sleep(0.01)
-        while not gone.is_set():
+        while not dropped.is_set():
             await asyncio.sleep(0.01)
 
-    address = Address()
+    address = PageAddress()
 
     async def serve() -> None:
-        server = Server(attend, address.token, {}, elsewhere=False)
-        await server.serve(address.listening, send())
+        server = Server(serve_listener, address.token, {}, is_public=False)
+        await server.serve(address.socket, send())
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
-    with socket.create_connection(
-        ("127.0.0.1", address.listening.getsockname()[1])
-    ) as frozen:
+    with socket.create_connection(("127.0.0.1", address.socket.getsockname()[1])) as frozen:
         frozen.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         origin = address.url.split("/")[2]
         frozen.sendall(
@@ -595,7 +603,7 @@ def test_a_frozen_page_holds_up_nobody() -> None:
             "Sec-WebSocket-Version: 13\r\n"
             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
         )
-        until(lambda: listeners, "it is not connected")
+        until(lambda: listeners, "the frozen page is not connected")
         with connect(
             address.url.replace("http", "ws", 1) + "socket",
             origin=f"http://{origin}",
@@ -605,26 +613,26 @@ def test_a_frozen_page_holds_up_nobody() -> None:
             for _ in range(count):
                 assert lively.recv(10) == message
         thread.join(20)
-        assert not thread.is_alive(), "the frozen page was not dropped"
+        assert not thread.is_alive(), "the server does not drop the frozen page"
 
 
-def test_the_same_port_again_or_the_next() -> None:
-    """So that a tunnel is found again, and two trainings have two pages."""
-    with Address().listening as one, Address().listening as other:
+def test_the_port_is_stable() -> None:
+    """Address takes the first free port from 8421 on, again and again."""
+    with PageAddress().socket as one, PageAddress().socket as other:
         first, second = one.getsockname()[1], other.getsockname()[1]
         assert PORT <= first < second <= PORT + 10
-    with Address().listening as again:
+    with PageAddress().socket as again:
         assert again.getsockname()[1] == first
         with pytest.raises(OSError, match=f"port {first}: Address already in use"):
-            Address(first)
+            PageAddress(first)
 
 
-def test_the_way_through_ssh_is_the_way_one_came(monkeypatch) -> None:
-    """The address that the person knows this machine by, and its port."""
+def test_the_ssh_command_uses_the_address_of_this_session(monkeypatch) -> None:
+    """The ssh command has the host and port by which the user logged in."""
     monkeypatch.setenv("LOGNAME", "ada")
     monkeypatch.setenv("SSH_CONNECTION", "10.0.0.9 50222 192.0.2.7 22")
-    address = Address()
-    port = address.listening.getsockname()[1]
+    address = PageAddress()
+    port = address.socket.getsockname()[1]
     assert str(address).splitlines() == [
         f"hear it at http://127.0.0.1:{port}/{address.token}/",
         f"from another machine, after: ssh -N -L {port}:127.0.0.1:{port} ada@192.0.2.7",
@@ -633,31 +641,31 @@ def test_the_way_through_ssh_is_the_way_one_came(monkeypatch) -> None:
     assert str(address).endswith("-p 2222 ada@192.0.2.7")
     monkeypatch.delenv("SSH_CONNECTION")
     assert str(address).endswith(f"ada@{socket.gethostname()}")
-    address.listening.close()
-    with (other := Address(0, "::1")).listening as listening:
+    address.socket.close()
+    with (other := PageAddress(0, "::1")).socket as listening:
         port = listening.getsockname()[1]
         assert f"-L {port}:[::1]:{port} ada@" in str(other)
 
 
-def test_tokens_cannot_be_guessed() -> None:
-    """Each is new, and has 128 bits."""
+def test_tokens_are_random() -> None:
+    """Each token is new and has 128 bits."""
     tokens = set()
     for _ in range(4):
-        with (address := Address()).listening:
+        with (address := PageAddress()).socket:
             tokens.add(address.token)
     assert len(tokens) == 4
     assert all(len(token) >= 22 for token in tokens)
 
 
-def test_other_machines_only_when_asked_and_warned(save) -> None:
-    """Then addresses are served, and names of this machine, but no others."""
+def test_a_public_address_warns(save) -> None:
+    """A public server warns, and accepts IP addresses and names of this machine."""
     with pytest.warns(GradsoundWarning, match="not encrypted"):
-        address = Address(0, "0.0.0.0")  # noqa: S104 (that is what is tested)
-    with address.listening:
-        assert address.elsewhere
+        address = PageAddress(0, "0.0.0.0")  # noqa: S104 (tested here)
+    with address.socket:
+        assert address.is_public
         assert address.url.startswith("http://127.0.0.1:")
     anywhere = ("--host", "0.0.0.0", "--port", 0)  # noqa: S104
-    with served(save(RUN), *anywhere, warns="not encrypted") as (url, _):
+    with served(save(RUN), *anywhere, warning="not encrypted") as (url, _):
         assert get(url)[0] == 200
         assert get(url, Host="192.0.2.7:8421")[0] == 200
         assert get(url, Host=socket.gethostname())[0] == 200
@@ -677,8 +685,8 @@ def test_other_machines_only_when_asked_and_warned(save) -> None:
         (["run.jsonl", "--layers", "none*"], "no layer matches 'none*'"),
     ],
 )
-def test_what_is_wrong_is_said_in_a_line(save, arguments: list[str], message: str) -> None:
-    """And ends with 2."""
+def test_bad_arguments_end_with_one_line(save, arguments: list[str], message: str) -> None:
+    """The command writes one line and exits with status 2."""
     save(RUN)
     save([], name="stepless.jsonl")
     Path("empty.jsonl").touch()
@@ -694,8 +702,8 @@ def test_what_is_wrong_is_said_in_a_line(save, arguments: list[str], message: st
     assert done.stderr.count("\n") == 1
 
 
-def test_a_run_that_breaks_off_in_the_middle_is_told(save) -> None:
-    """As by any other command."""
+def test_a_damaged_run_is_an_error(save) -> None:
+    """The command names the damaged line and exits with status 2."""
     run = save(RUN)
     run.write_bytes(run.read_bytes() + b"nonsense\n")
     done = subprocess.run(
@@ -705,8 +713,8 @@ def test_a_run_that_breaks_off_in_the_middle_is_told(save) -> None:
     assert "line 6" in done.stderr
 
 
-def test_a_page_has_a_volume_of_its_own() -> None:
-    """What is for the sound device is refused for a page."""
+def test_a_page_refuses_options_of_the_sound_device() -> None:
+    """`listen(web=...)` refuses a volume and a bad port, and writes no file."""
     model = small()
     with pytest.raises(ValueError, match="not for a page"):
         gradsound.listen(model, sgd(model), web=True, volume=0.5)
@@ -717,11 +725,11 @@ def test_a_page_has_a_volume_of_its_own() -> None:
     assert not Path("run.jsonl").exists()
 
 
-def test_a_page_that_cannot_be_served_costs_no_run(save) -> None:
-    """The run that was there has its name, and nothing else is left."""
+def test_a_taken_port_keeps_the_earlier_run(save) -> None:
+    """If the port is taken, the earlier run keeps its name and no file is added."""
     before = save(RUN).read_bytes()
     model = small()
-    with Address().listening as taken:
+    with PageAddress().socket as taken:
         port = taken.getsockname()[1]
         with pytest.raises(OSError, match=f"port {port}: Address already in use"):
             gradsound.listen(model, sgd(model), web=port)
@@ -730,27 +738,27 @@ def test_a_page_that_cannot_be_served_costs_no_run(save) -> None:
 
 
 def test_without_websockets(monkeypatch) -> None:
-    """What to install is said, before anything is written."""
-    monkeypatch.setattr("gradsound.web.host_and_port.find_spec", lambda _: None)
+    """`listen(web=True)` names the missing package before it writes a file."""
+    monkeypatch.setitem(sys.modules, "websockets", None)
     model = small()
-    with pytest.raises(MissingExtraError, match=r"pip install 'gradsound\[web\]'"):
+    with pytest.raises(MissingExtraError, match="pip install websockets"):
         gradsound.listen(model, sgd(model), web=True)
     assert not Path("run.jsonl").exists()
 
 
-def test_no_steps_no_fuss() -> None:
-    """A page of a training that never began ends with it."""
-    _, _, attachment = trained()
+def test_a_training_without_steps_ends_its_page() -> None:
+    """The page of a training without steps ends with the training."""
+    _, _, attachment = listen_on_page()
     page = Page(attachment.url)
     with pytest.warns(GradsoundWarning, match="nothing to hear"):
         attachment.close()
-    assert page.end() == 1000
+    assert page.receive_close() == 1000
     assert page.kinds() == ["hello", "over"]
 
 
-def test_messages_have_numbers_that_any_reader_has() -> None:
-    """JSON without NaN, whatever the run has."""
+def test_messages_are_strict_json() -> None:
+    """No message has NaN or Infinity, which JSON does not know."""
     with served(RUNS / "3-sgd-lr1-batch10.jsonl") as (url, _):
-        page = Page(url, parse=lambda text: json.loads(text, parse_constant=pytest.fail))
-        page.until(lambda: "marks" in page.kinds(), "there is no picture")
+        page = Page(url, decode=lambda text: json.loads(text, parse_constant=pytest.fail))
+        page.receive_until(lambda: "marks" in page.kinds(), "no picture arrives")
         page.close()

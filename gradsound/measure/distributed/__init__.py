@@ -1,1 +1,1 @@
-"""Norms across ranks: their numbers, local gradients, sharded sums."""
+"""Several ranks: numbers of processes, local gradients, sums over sharded parameters."""

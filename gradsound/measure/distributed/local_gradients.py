@@ -1,4 +1,4 @@
-"""A rank's own gradients, before DistributedDataParallel reduces them."""
+"""Norms of a rank's own gradients, before DistributedDataParallel reduces them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from gradsound.measure.loss_scaling import LossScaling
 from gradsound.measure.norms.snapshot import NormCollector
-from gradsound.measure.pending_step import ScalerState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -18,16 +18,17 @@ if TYPE_CHECKING:
 
 
 class LocalGradients:
-    """Takes the norm of every gradient as the backward pass makes it.
+    """Hooks on parameters that collect the norm of each gradient in the backward pass.
 
-    Gradients that are accumulated are taken each time, and the last time counts.
+    With gradient accumulation the norm of the last backward pass before a step counts.
 
     Args:
         collect: Called with a parameter's index and its gradient; never raises.
-        scaler: What scales the loss, if anything does: then gradients are still scaled.
+        scaler: The GradScaler that scales the loss, if any. The gradients still contain
+            its loss scale.
 
     Attributes:
-        held: What was taken since the last step.
+        collector: Norms since the last step.
     """
 
     def __init__(
@@ -37,32 +38,32 @@ class LocalGradients:
         self._handles: list[Any] = []
         self.collector = NormCollector()
 
-    def rebind(self, parameters: Iterable[nn.Parameter | None]) -> None:
-        """Takes those of these parameters from now on."""
+    def register_hooks(self, parameters: Iterable[nn.Parameter | None]) -> None:
+        """Moves the hooks to these parameters."""
         self.remove()
         for index, parameter in enumerate(parameters):
             if parameter is not None and parameter.requires_grad:
-                hook = _Take(index, self._collect)
+                hook = _CollectHook(index, self._collect)
                 self._handles.append(parameter.register_post_accumulate_grad_hook(hook))  # type: ignore[no-untyped-call]
 
-    def scalars(self, optimizer: Optimizer) -> ScalerState | None:
-        """What is said of the step of an optimizer that is about to begin."""
-        scale = None
+    def loss_scaling(self, optimizer: Optimizer) -> LossScaling | None:
+        """Returns the loss scale in the collected norms, and the optimizer's skip flag."""
+        loss_scale = None
         if self._scaler is not None and self._scaler.is_enabled() and self.collector.norms:
             norm = next(iter(self.collector.norms.values()))
             device = norm.device if isinstance(norm, torch.Tensor) else "cpu"
-            scale = self._scaler.scale(torch.ones((), device=device))
-        return ScalerState.of(optimizer, scale)
+            loss_scale = self._scaler.scale(torch.ones((), device=device))
+        return LossScaling.of_optimizer(optimizer, loss_scale)
 
     def remove(self) -> None:
-        """Takes no more, and forgets what it took."""
+        """Removes the hooks and forgets the collected norms."""
         self.collector.norms.clear()
         while self._handles:
             self._handles.pop().remove()
 
 
-class _Take:
-    """A hook that takes the norm of a parameter's gradient."""
+class _CollectHook:
+    """A hook of one parameter that passes the gradient on with the parameter's index."""
 
     def __init__(self, index: int, collect: Callable[[int, torch.Tensor], None]) -> None:
         self._index, self._collect = index, collect

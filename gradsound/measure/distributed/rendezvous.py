@@ -1,4 +1,4 @@
-"""Ranks that must do something together find out at once whether they do."""
+"""Waits until all ranks of a sharded model make the same call, or raises an error."""
 
 from __future__ import annotations
 
@@ -6,44 +6,45 @@ from datetime import timedelta
 
 import torch.distributed as dist
 
-_PATIENCE = 10.0  # seconds that ranks wait for one another
-_meetings = 0  # how many there were, the same on all ranks
+_TIMEOUT_SECONDS = 10.0  # longer than ranks of one training differ, short enough to notice
+_rendezvous_count = 0  # equal on all ranks, so each rendezvous has keys of its own
 
 
-def meet(what: str, agreed: str = "") -> None:
-    """Waits until all ranks are here, a little while, and have the same to say.
+def wait_for_ranks(call: str, arguments: str = "") -> None:
+    """Waits up to 10 seconds until all ranks make the same call.
 
-    It goes through the store that the ranks found each other by: a collective could not be
-    given up again once begun.
+    It uses the store of the default process group. A collective would not do, because a
+    rank cannot cancel a collective.
 
     Args:
-        what: What each rank has called, for the message.
-        agreed: What must be the same on all of them.
+        call: Name of the function that each rank calls, for messages.
+        arguments: Text that must be equal on all ranks.
 
     Raises:
-        RuntimeError: If some are missing, or have something else to say.
+        RuntimeError: If a rank does not call in time, or has other arguments.
+        ValueError: If there is no process group any more.
     """
-    global _meetings  # noqa: PLW0603 (as many as on every other rank)
+    global _rendezvous_count  # noqa: PLW0603 (all ranks must count alike)
     store = dist.PrefixStore(  # type: ignore[attr-defined]
-        f"gradsound/{_meetings}", dist.distributed_c10d._get_default_store()
+        f"gradsound/{_rendezvous_count}", dist.distributed_c10d._get_default_store()
     )
-    own, words = str(dist.get_rank()), f"{what} {agreed}"
-    everyone = [str(rank) for rank in range(dist.get_world_size())]
-    store.set(own, words)
+    rank, message = str(dist.get_rank()), f"{call} {arguments}"
+    ranks = [str(rank) for rank in range(dist.get_world_size())]
+    store.set(rank, message)
     try:
-        store.wait(everyone, timedelta(seconds=_PATIENCE))
+        store.wait(ranks, timedelta(seconds=_TIMEOUT_SECONDS))
     except RuntimeError as error:
-        missing = [rank for rank in everyone if not store.check([rank])]
-        store.delete_key(own)
+        missing = [rank for rank in ranks if not store.check([rank])]
+        store.delete_key(rank)
         raise RuntimeError(
-            f"rank {', '.join(missing)} did not call {what} within {_PATIENCE:g} s: of a "
-            "sharded model (FSDP2, tensor parallel) every rank has a part of each "
-            "gradient, so all ranks must"
+            f"rank {', '.join(missing)} did not call {call} within {_TIMEOUT_SECONDS:g} s: "
+            "each rank has a part of every gradient of a sharded model (FSDP2, tensor "
+            f"parallel), so all ranks must call {call}"
         ) from error
-    _meetings += 1
-    different = [rank for rank in everyone if store.get(rank).decode() != words]
+    _rendezvous_count += 1
+    different = [rank for rank in ranks if store.get(rank).decode() != message]
     if different:
         raise RuntimeError(
-            f"rank {', '.join(different)} called something else than {what}, or with other "
-            "layers: of a sharded model all ranks must measure the same"
+            f"rank {', '.join(different)} did not call {call} with the same layers: all "
+            "ranks of a sharded model must measure the same layers"
         )

@@ -1,4 +1,4 @@
-"""Gradients that lie in pieces on several ranks: their norms, added up by all of them.
+"""Norms of sharded gradients (FSDP2, tensor parallel), added up by one all-reduce.
 
 Shapes: L layers, P parameters.
 """
@@ -24,23 +24,27 @@ if TYPE_CHECKING:
 
 
 class ReducedNorms:
-    """Norms of layers, added up over all ranks: as `taking.LayerNorms`."""
+    """Norms of layers, added up over all ranks; a `NormsPerLayer`.
+
+    Args:
+        total: Sums over all ranks: squared norms, presences, failures, shape (2 L + 1,).
+    """
 
     def __init__(self, total: torch.Tensor) -> None:
-        self._reading = AsyncCopy([total])
+        self._copy = AsyncCopy([total])
 
     @property
     def ready(self) -> bool:
-        """As `LayerNorms.ready`."""
-        return self._reading.ready
+        """Whether `values` returns without waiting."""
+        return self._copy.ready
 
-    def layers(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """As `LayerNorms.layers`.
+    def values(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Returns norms and absence as `NormsPerLayer.values` does.
 
         Raises:
             RuntimeError: If a rank could not measure its part.
         """
-        (total,) = self._reading.values()
+        (total,) = self._copy.values()
         squares, present, failed = np.split(total, [len(total) // 2, -1])
         if failed[0]:
             raise RuntimeError(f"{failed[0]:.0f} of the ranks could not measure its part")
@@ -48,71 +52,93 @@ class ReducedNorms:
 
 
 class ShardedNorms:
-    """Adds up norms over all ranks, in one all-reduce of a few figures for each layer.
+    """Adds up squared norms over all ranks, by one all-reduce of 2 L + 1 numbers.
 
-    Every rank must take part each time; so one that could not measure does too.
+    Every rank must call `reduce` at every step, also a rank that could not measure.
     """
 
-    def rebind(self, parameters: Sequence[nn.Parameter | None]) -> None:
-        """Looks at how parameters are divided, length P."""
+    def __init__(self) -> None:
+        self._device = torch.device("cpu")
+        self._shares = np.zeros(0)
+
+    def update_parameters(self, parameters: Sequence[nn.Parameter | None]) -> None:
+        """Determines how parameters are divided among ranks.
+
+        Args:
+            parameters: Length P; None for one that no longer exists.
+        """
         self._shares = np.array([_share(p) for p in parameters])
-        self._on_device: tuple[torch.Tensor, torch.Tensor] | None = None
+        # Shares and layer indices of the parameters, in the memory of the accelerator.
+        self._shares_and_layers: tuple[torch.Tensor, torch.Tensor] | None = None
         kinds = [p.device_mesh.device_type for p in parameters if is_sharded(p)]  # type: ignore[union-attr]
         if kinds:
-            kind = kinds[0]
-            module: Any = torch.get_device_module(kind)
-            at = f":{module.current_device()}" if kind != "cpu" else ""
-            self._device = torch.device(f"{kind}{at}")
+            self._device = _collective_device(kinds[0])
 
-    def add_up(self, sample: NormSnapshot | None, first: NDArray[np.intp]) -> ReducedNorms:
-        """As `taking.LocalNorms`, of this rank's parts; None if they are unknown."""
+    def reduce(
+        self, snapshot: NormSnapshot | None, first: NDArray[np.intp]
+    ) -> ReducedNorms:
+        """Adds up the norms of all ranks.
+
+        Args:
+            snapshot: Norms of this rank's parts; None if this rank could not measure.
+            first: Index of each layer's first parameter, shape (L,).
+        """
         size = len(first)
-        figures = np.zeros(2 * size + 1)  # squares, presence, failures
-        if sample is None:
-            figures[-1] = 1
+        sums = np.zeros(2 * size + 1)  # squared norms, presences, failures
+        if snapshot is None:
+            sums[-1] = 1
         else:
-            squares = np.square(sample.on_host()) * self._shares
-            figures[:size] = np.add.reduceat(squares, first)
-            figures[size:-1] = ~np.logical_and.reduceat(sample.none, first)
-        total = self._sent(torch.from_numpy(figures))
-        for vector in sample.vectors if sample else ():
-            if self._on_device is None:
-                owner = np.repeat(np.arange(size), np.diff([*first, len(vector)]))
-                self._on_device = (
-                    self._sent(torch.from_numpy(self._shares)),
-                    self._sent(torch.from_numpy(owner)),
+            squares = np.square(snapshot.host_norms()) * self._shares
+            sums[:size] = np.add.reduceat(squares, first)
+            sums[size:-1] = ~np.logical_and.reduceat(snapshot.without_gradient, first)
+        total = self._to_device(torch.from_numpy(sums))
+        for vector in snapshot.vectors if snapshot else ():
+            if self._shares_and_layers is None:
+                layers = np.repeat(np.arange(size), np.diff([*first, len(vector)]))
+                self._shares_and_layers = (
+                    self._to_device(torch.from_numpy(self._shares)),
+                    self._to_device(torch.from_numpy(layers)),
                 )
-            shares, owners = self._on_device
-            total[:size].index_add_(0, owners, vector.square() * shares)
+            device_shares, device_layers = self._shares_and_layers
+            total[:size].index_add_(0, device_layers, vector.square() * device_shares)
         dist.all_reduce(total)
         return ReducedNorms(total)
 
-    def local_part(self, parameter: Any) -> torch.Tensor | None:
-        """What this rank has of a parameter's gradient, if there is one."""
+    def local_gradient(self, parameter: Any) -> torch.Tensor | None:
+        """Returns this rank's part of a parameter's gradient; None if it has none."""
         gradient = parameter.grad
         if gradient is None or not is_sharded(gradient):
             return gradient  # type: ignore[no-any-return]
-        if gradient.placements != parameter.placements:  # such as a sum still to be made
+        if gradient.placements != parameter.placements:  # for example an unfinished sum
             gradient = gradient.redistribute(placements=parameter.placements)
         return gradient.to_local()  # type: ignore[no-any-return]
 
-    def _sent(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Puts a tensor where collectives take place, without waiting for it."""
+    def _to_device(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Moves a tensor to the device of the all-reduce without waiting."""
         if self._device.type == "cpu":
             return tensor
         return tensor.pin_memory().to(self._device, non_blocking=True)
 
 
-def _share(parameter: nn.Parameter | None) -> float:
-    """What this rank's squared norm counts for in the sum over all ranks.
+def _collective_device(kind: str) -> torch.device:
+    """Returns this rank's device of a kind, such as "cuda"."""
+    if kind == "cpu":
+        return torch.device(kind)
+    module: Any = torch.get_device_module(kind)
+    return torch.device(f"{kind}:{module.current_device()}")
 
-    Pieces that several ranks have alike, on purpose or because a mesh does not tell of the
-    other dimensions, would be counted as often otherwise.
+
+def _share(parameter: nn.Parameter | None) -> float:
+    """Returns the weight of this rank's squared norm in the sum over all ranks.
+
+    Several ranks may have the same part, as replicas or because the parameter's mesh does
+    not contain all dimensions of the training. The weight is one over their number; else
+    the sum would contain the part several times.
     """
-    pieces = 1
+    parts = 1
     if is_sharded(parameter):
         mesh: Any = parameter.device_mesh  # type: ignore[union-attr]
         for dimension, placement in enumerate(parameter.placements):  # type: ignore[union-attr]
-            # Not is_shard(), which is false of what FSDP2 makes of tensor parallel.
-            pieces *= 1 if placement.is_replicate() else mesh.size(dimension)
-    return pieces / dist.get_world_size()
+            # is_shard() would be False for FSDP2 on top of tensor parallel.
+            parts *= 1 if placement.is_replicate() else mesh.size(dimension)
+    return parts / dist.get_world_size()

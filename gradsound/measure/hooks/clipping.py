@@ -1,7 +1,7 @@
-"""Norms from before gradients are clipped: heard by standing in for torch's functions.
+"""Measures norms before clipping, by replacements of torch's clip functions.
 
-The moment is the right one for any loop: what is clipped is whole by then, reduced over
-ranks and unscaled, which no hook of the backward pass can know.
+Only at this moment a raw norm is meaningful in any loop: gradients are complete, reduced
+over ranks and unscaled. A hook of the backward pass cannot know that.
 """
 
 from __future__ import annotations
@@ -18,52 +18,52 @@ if TYPE_CHECKING:
 
     from gradsound.measure.hooks.base import GradientMonitor
 
-_NAMES = ("clip_grad_norm_", "clip_grad_value_")
-_PLACES = (utils, utils.clip_grad)
-_listening: weakref.WeakSet[GradientMonitor] = weakref.WeakSet()
+_FUNCTIONS = ("clip_grad_norm_", "clip_grad_value_")
+_MODULES = (utils, utils.clip_grad)
+_monitors: weakref.WeakSet[GradientMonitor] = weakref.WeakSet()  # open ones
 
 
 class ClipHandle:
-    """Has a tap measure before ``torch.nn.utils`` clips, until removed.
+    """Has a monitor measure before ``torch.nn.utils`` clips, until removed.
 
-    While there is one, the functions of that module are ours, which do what they did.
-    Functions that were imported by name before are not reached.
+    While a handle exists, replacements of the two functions call all monitors and then the
+    originals. A function that the user imported by name before is not replaced.
 
     Args:
-        tap: Whom to tell.
+        monitor: Measures the gradients before clipping.
     """
 
     def __init__(self, monitor: GradientMonitor) -> None:
         self._monitor = monitor
-        _listening.add(monitor)
-        for place in _PLACES:
-            for name in _NAMES:
-                function = getattr(place, name)
+        _monitors.add(monitor)
+        for module in _MODULES:
+            for name in _FUNCTIONS:
+                function = getattr(module, name)
                 if not hasattr(function, "gradsound_original"):
-                    setattr(place, name, _telling(function))
+                    setattr(module, name, _measured(function))
 
     def remove(self) -> None:
-        """Takes it off again, and with the last one what stands in."""
-        _listening.discard(self._monitor)
-        if _listening:
+        """Removes the monitor; with the last one, restores torch's functions."""
+        _monitors.discard(self._monitor)
+        if _monitors:
             return
-        for place in _PLACES:
-            for name in _NAMES:
-                original = getattr(getattr(place, name), "gradsound_original", None)
-                if original is not None:  # not covered by somebody else's
-                    setattr(place, name, original)
+        for module in _MODULES:
+            for name in _FUNCTIONS:
+                original = getattr(getattr(module, name), "gradsound_original", None)
+                if original is not None:  # None if other code replaced it since
+                    setattr(module, name, original)
 
 
-def _telling(function: Callable[..., Any]) -> Callable[..., Any]:
+def _measured(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def clip(
         parameters: torch.Tensor | Iterable[torch.Tensor], *args: Any, **kwargs: Any
     ) -> Any:
-        if not torch.compiler.is_compiling():  # there it would break the graph
+        if not torch.compiler.is_compiling():  # a monitor would break the graph
             if not isinstance(parameters, torch.Tensor):
                 parameters = list(parameters)
             given = [parameters] if isinstance(parameters, torch.Tensor) else parameters
-            for monitor in [*_listening]:
+            for monitor in [*_monitors]:
                 monitor.before_clip(given)
         return function(parameters, *args, **kwargs)
 

@@ -1,4 +1,4 @@
-"""Steps that a GradScaler skips: heard by standing in for its step()."""
+"""Measures steps that a GradScaler skips, by a replacement of its step()."""
 
 from __future__ import annotations
 
@@ -13,42 +13,42 @@ if TYPE_CHECKING:
 
 
 class GradScalerHandle:
-    """Has a tap measure what no hook hears: with most optimizers, a skip calls none.
+    """Replaces ``step`` of one GradScaler until removed.
 
-    The scaler's ``step`` is shadowed on the instance and does what it did; removing the
-    handle leaves the scaler as it was.
+    If a scaler skips a step, most optimizers call no hook. So the replacement calls the
+    original, then measures if no hook did.
 
     Args:
-        scaler: Whose steps to hear.
-        tap: Told of those that no hook of it heard.
-        optimizer: If given, the only one that counts.
+        scaler: The GradScaler.
+        monitor: Measures the skipped steps.
+        optimizer: If given, steps of other optimizers do not count.
     """
 
     def __init__(
         self, scaler: GradScaler, monitor: GradientMonitor, optimizer: Optimizer | None
     ) -> None:
         self._scaler, self._original, self._monitor = scaler, scaler.step, monitor
-        self._shadow = vars(scaler).get("step")  # of an attachment before this one
+        self._previous = vars(scaler).get("step")  # the replacement of another attachment
         self._optimizer = None if optimizer is None else weakref.ref(optimizer)
         self._active = True
         scaler.step = self._step  # type: ignore[method-assign]
 
     def remove(self) -> None:
-        """Takes it off again; while another shadows it, it only passes on."""
+        """Restores the scaler; under another replacement, only calls the original."""
         self._active = False
         while isinstance(top := _owner(vars(self._scaler).get("step")), GradScalerHandle):
             if top._active:
                 break
-            if top._shadow is None:
+            if top._previous is None:
                 del self._scaler.step
             else:
-                self._scaler.step = top._shadow  # type: ignore[method-assign]
+                self._scaler.step = top._previous  # type: ignore[method-assign]
 
     def _step(self, optimizer: Optimizer, *args: Any, **kwargs: Any) -> Any:
-        before = self._monitor.steps
+        steps = self._monitor.steps
         result = self._original(optimizer, *args, **kwargs)
-        ours = self._optimizer is None or self._optimizer() is optimizer
-        if self._active and ours and self._monitor.steps == before:
+        counts = self._optimizer is None or self._optimizer() is optimizer
+        if self._active and counts and self._monitor.steps == steps:
             self._monitor.measure_skipped(optimizer, self._scaler)
         return result
 

@@ -1,4 +1,4 @@
-"""Guards of hooks: no exception reaches training, and torch.compile leaves them alone."""
+"""Guards of hooks: no exception reaches the training, and torch.compile skips the hooks."""
 
 from __future__ import annotations
 
@@ -12,44 +12,44 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class _GivesUp(Protocol):
-    def give_up(self) -> None: ...
+class _Stoppable(Protocol):
+    def stop_after_error(self) -> None: ...
 
 
-_Monitor = TypeVar("_Monitor", bound=_GivesUp)
+_Monitor = TypeVar("_Monitor", bound=_Stoppable)
 _Args = ParamSpec("_Args")
 
 
 def never_raises(
     method: Callable[Concatenate[_Monitor, _Args], None],
 ) -> Callable[Concatenate[_Monitor, _Args], None]:
-    """The method, for a hook to call: an exception ends the measuring, not training.
+    """Returns a monitor's method that stops the monitor where it would raise an exception.
 
-    Gradients are not tracked meanwhile.
+    Autograd does not track the method's operations.
     """
 
     @wraps(method)
     def guarded(monitor: _Monitor, /, *args: _Args.args, **kwargs: _Args.kwargs) -> None:
-        differentiating = torch.is_grad_enabled()
-        torch._C._set_grad_enabled(False)  # as no_grad(), for a third of its time
+        grad_enabled = torch.is_grad_enabled()
+        torch._C._set_grad_enabled(False)  # takes a third of the time of no_grad()
         try:
             method(monitor, *args, **kwargs)
-        except Exception:  # noqa: BLE001 (whatever it is, training must go on)
-            monitor.give_up()
+        except Exception:  # noqa: BLE001 (training must go on after any error)
+            monitor.stop_after_error()
         finally:
-            torch._C._set_grad_enabled(differentiating)
+            torch._C._set_grad_enabled(grad_enabled)
 
     return guarded
 
 
 def has_closure(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Whether the arguments of ``step(self, closure)`` have a closure."""
+    """Returns whether a call ``step(self, closure)`` with these arguments has a closure."""
     return (args[1] if len(args) > 1 else kwargs.get("closure")) is not None
 
 
 def uncompiled(hook: Callable[..., None]) -> Callable[..., None]:
-    """The hook, left alone by torch.compile.
+    """Returns a hook that torch.compile does not trace.
 
-    A compiled step calls it, but has as many graphs as without it.
+    A compiled step that calls it has as many graphs as without the hook.
     """
     return disable(hook)  # type: ignore[no-untyped-call, no-any-return]

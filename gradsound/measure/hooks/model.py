@@ -1,4 +1,4 @@
-"""Steps of a model, whichever optimizers it has."""
+"""Hooks on a model without a given optimizer: measures at the step of any optimizer."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch.optim.optimizer import (
 
 from gradsound.measure.hooks.base import GradientMonitor
 from gradsound.measure.hooks.guards import has_closure, never_raises, uncompiled
+from gradsound.measure.hooks.parts import DEFAULT_PARTS, MonitorParts
 from gradsound.measure.norms.snapshot import NormCollector
 
 if TYPE_CHECKING:
@@ -23,112 +24,122 @@ if TYPE_CHECKING:
     from gradsound.measure.parameter_tracker import ParameterTracker
     from gradsound.measure.step_queue import Emit
 
-_IDLE = 100  # steps of other optimizers; then it may be that parameters were replaced
+_FOREIGN_STEPS = 100  # of other optimizers; then the parameters may have been replaced
 
 
 class ModelMonitor(GradientMonitor):
-    """Hears a model: gradients new since the last step of whichever optimizer has them.
+    """Measures a model's fresh gradients: those that are new since the last step.
 
-    Optimizers that step during the backward pass, one for each parameter, are heard as one
-    step at its end.
+    A step is a step of any optimizer that has some of the fresh gradients' parameters. If
+    optimizers step during the backward pass, one for each parameter, the whole backward
+    pass is one step.
 
     Args:
-        census: As for `GradientMonitor`.
+        tracker: As for `GradientMonitor`.
         emit: As for `GradientMonitor`.
         budget: As for `GradientMonitor`.
+        parts: As for `GradientMonitor`.
     """
 
     def __init__(
-        self, tracker: ParameterTracker, emit: Emit, budget: float | None = None
+        self,
+        tracker: ParameterTracker,
+        emit: Emit,
+        budget: float | None = None,
+        parts: MonitorParts = DEFAULT_PARTS,
     ) -> None:
         self._fresh: set[int] = set()  # ids of parameters
-        self._index: dict[int, int] = {}  # by id, of those that are heard
-        self._marks: list[Any] = []  # hooks of parameters
-        self._collector = NormCollector()  # of the backward pass that goes on
-        self._backward = -1  # its number
-        self._idle = 0
-        super().__init__(tracker, emit, budget)
+        self._indices: dict[int, int] = {}  # of measured parameters, by id
+        self._parameter_hooks: list[Any] = []
+        self._collector = NormCollector()  # of the backward pass in progress
+        self._backward = -1  # number of that backward pass
+        self._foreign_steps = 0
+        super().__init__(tracker, emit, budget, parts)
         self.handles += [
-            register_optimizer_step_pre_hook(uncompiled(self._before)),
-            register_optimizer_step_post_hook(uncompiled(self._after)),
+            register_optimizer_step_pre_hook(uncompiled(self._before_step)),
+            register_optimizer_step_post_hook(uncompiled(self._after_step)),
         ]
 
-    def rebind(self) -> None:
-        """Adapts to other parameters than before: those have to tell of new gradients."""
-        super().rebind()
-        for mark in self._marks:
-            mark.remove()
-            self.handles.remove(mark)
-        known, self._index, self._marks = self._index, {}, []
-        for index, reference in enumerate(self.tracker.parameters):
-            parameter = reference()
+    def update_parameters(self) -> None:
+        """Moves to the tracker's current parameters, and the hooks on parameters too."""
+        super().update_parameters()
+        for hook in self._parameter_hooks:
+            hook.remove()
+            self.handles.remove(hook)
+        known, self._indices, self._parameter_hooks = self._indices, {}, []
+        for index, parameter in enumerate(self.tracker.alive_parameters()):
             if parameter is None or not parameter.requires_grad:
                 continue
-            self._index[id(parameter)] = index
+            self._indices[id(parameter)] = index
             if known and id(parameter) not in known and parameter.grad is not None:
-                self._fresh.add(id(parameter))  # nobody was there to see it come
-            hook = _Mark(self._fresh, id(parameter))
-            self._marks.append(parameter.register_post_accumulate_grad_hook(hook))  # type: ignore[no-untyped-call]
-        self.handles += self._marks
+                self._fresh.add(id(parameter))  # no hook was there when it was made
+            mark = _FreshHook(self._fresh, id(parameter))
+            handle = parameter.register_post_accumulate_grad_hook(mark)  # type: ignore[no-untyped-call]
+            self._parameter_hooks.append(handle)
+        self.handles += self._parameter_hooks
 
-    def _before(
+    def measure_skipped(self, optimizer: Optimizer, scaler: GradScaler) -> None:
+        """Measures the fresh gradients of a step that a GradScaler skipped."""
+        self._measure_fresh(optimizer, scaler)
+
+    def _before_step(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
         if not has_closure(args, kwargs):
-            self._hear(optimizer)
+            self._measure_fresh(optimizer)
 
-    def _after(
+    def _after_step(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
-        if has_closure(args, kwargs):  # it made the gradients during the step
-            self._hear(optimizer)
-
-    def measure_skipped(self, optimizer: Optimizer, scaler: GradScaler) -> None:
-        """As `GradientMonitor.measure_skipped`, of the new gradients."""
-        self._hear(optimizer, scaler)
+        if has_closure(args, kwargs):  # the closure made the gradients during the step
+            self._measure_fresh(optimizer)
 
     @never_raises
-    def _hear(self, optimizer: Optimizer, scaler: GradScaler | None = None) -> None:
+    def _measure_fresh(
+        self, optimizer: Optimizer, scaler: GradScaler | None = None
+    ) -> None:
         backward = torch._C._current_graph_task_id()
         if backward >= 0:
-            self._hold(optimizer, backward)
+            self._collect_in_backward(optimizer, backward)
             return
         if not self._fresh:
-            if self._idle % _IDLE == 0 and self.tracker.refresh():
-                self.rebind()
-            self._idle += 1
-        if self._fresh and any(True for _ in self._ours(optimizer)):
-            skipped_at = None if scaler is None else scaler.get_scale()
-            self.measure(optimizer, self._fresh, skipped_at)
+            if self._foreign_steps % _FOREIGN_STEPS == 0 and self.tracker.refresh():
+                self.update_parameters()
+            self._foreign_steps += 1
+        if self._fresh and any(True for _ in self._measured_parameters(optimizer)):
+            loss_scale = None if scaler is None else scaler.get_scale()
+            self.measure(optimizer, self._fresh, loss_scale)
             self._fresh.clear()
 
-    def _ours(self, optimizer: Optimizer) -> Iterator[tuple[int, torch.Tensor]]:
-        """The optimizer's parameters that are measured here, with their indices."""
+    def _measured_parameters(
+        self, optimizer: Optimizer
+    ) -> Iterator[tuple[int, torch.Tensor]]:
+        """Yields the optimizer's parameters that this monitor measures, with indices."""
         for group in optimizer.param_groups:
             parameters: list[torch.Tensor] = group["params"]
             for parameter in parameters:
-                index = self._index.get(id(parameter))
+                index = self._indices.get(id(parameter))
                 if index is not None and self.tracker.parameters[index]() is parameter:
                     yield index, parameter
 
-    def _hold(self, optimizer: Optimizer, backward: int) -> None:
-        """Takes norms during a backward pass, to be emitted at its end."""
-        for index, parameter in self._ours(optimizer):
+    def _collect_in_backward(self, optimizer: Optimizer, backward: int) -> None:
+        """Collects norms during a backward pass, which is one step when it ends."""
+        for index, parameter in self._measured_parameters(optimizer):
             if backward != self._backward:
                 self._backward = backward
-                self._collector.norms.clear()  # of a pass that failed
-                # As DistributedDataParallel does to learn of the end of a pass.
-                torch.autograd.Variable._execution_engine.queue_callback(self._flush)
-            if (gradient := self.part_of(parameter)) is not None:
-                self._collector.put(index, gradient)
+                self._collector.norms.clear()  # a backward pass that failed leaves some
+                # DistributedDataParallel notices the end of a backward pass like this.
+                torch.autograd.Variable._execution_engine.queue_callback(self._end_backward)
+            if (gradient := self.reader.local_gradient(parameter)) is not None:
+                self._collector.add(index, gradient)
                 self._fresh.discard(id(parameter))
 
-    def _flush(self) -> None:
+    def _end_backward(self) -> None:
         self.measure_collected(self._collector, None)
 
 
-class _Mark:
-    """A hook that notes that a parameter has a new gradient."""
+class _FreshHook:
+    """A hook of one parameter that marks its gradient as fresh."""
 
     def __init__(self, fresh: set[int], parameter: int) -> None:
         self._fresh, self._parameter = fresh, parameter

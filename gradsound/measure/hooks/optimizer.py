@@ -1,4 +1,4 @@
-"""Steps of one optimizer."""
+"""Hooks on one optimizer: measures the gradients that each of its steps applies."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradsound.measure.hooks.base import GradientMonitor
 from gradsound.measure.hooks.guards import has_closure, uncompiled
+from gradsound.measure.hooks.parts import DEFAULT_PARTS, MonitorParts
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -18,13 +19,14 @@ if TYPE_CHECKING:
 
 
 class OptimizerMonitor(GradientMonitor):
-    """Hears an optimizer: the gradients that each of its steps applies.
+    """Measures each step of one optimizer.
 
     Args:
-        census: As for `GradientMonitor`.
-        optimizer: Whose steps to hear.
+        tracker: As for `GradientMonitor`.
+        optimizer: The optimizer.
         emit: As for `GradientMonitor`.
         budget: As for `GradientMonitor`.
+        parts: As for `GradientMonitor`.
     """
 
     def __init__(
@@ -33,46 +35,47 @@ class OptimizerMonitor(GradientMonitor):
         optimizer: Optimizer,
         emit: Emit,
         budget: float | None = None,
+        parts: MonitorParts = DEFAULT_PARTS,
     ) -> None:
-        super().__init__(tracker, emit, budget)
-        steps = sum("step" in vars(kind) for kind in type(optimizer).__mro__)
-        self._nests = steps > 2  # a subclass of a subclass may call super().step()
-        self._running: FrameType | None = None  # then, the call that is under way
-        self._hears_ends = False
-        hook = uncompiled(self._before)
-        self.handles.append(optimizer.register_step_pre_hook(hook))
+        super().__init__(tracker, emit, budget, parts)
+        classes_with_step = sum("step" in vars(kind) for kind in type(optimizer).__mro__)
+        # A subclass of a subclass of Optimizer may call super().step().
+        self._may_nest = classes_with_step > 2
+        self._outer_step: FrameType | None = None  # of the step in progress, if it may nest
+        self._has_post_hook = False
+        self.handles.append(optimizer.register_step_pre_hook(uncompiled(self._before_step)))
 
-    def _before(
+    def _before_step(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
-        if self._nests:
+        if self._may_nest:
             step = _frame_of_step()
-            if self._running is not None and _is_within(step, self._running):
-                return  # super().step(): hooks fire twice
-            self._running = step
-        has = has_closure(args, kwargs)
-        if (has or self._nests) and not self._hears_ends:  # a hook less is time saved
-            self._hears_ends = True
-            hook = uncompiled(self._after)
+            if self._outer_step is not None and _is_within(step, self._outer_step):
+                return  # super().step() fires the hooks a second time
+            self._outer_step = step
+        closure = has_closure(args, kwargs)
+        if (closure or self._may_nest) and not self._has_post_hook:
+            self._has_post_hook = True  # registered only if needed: each hook costs time
+            hook = uncompiled(self._after_step)
             self.handles.append(optimizer.register_step_post_hook(hook))
-        if not has:
+        if not closure:
             self.measure(optimizer)
 
-    def _after(
+    def _after_step(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
-        if self._nests and _frame_of_step() is not self._running:
+        if self._may_nest and _frame_of_step() is not self._outer_step:
             return
-        self._running = None
-        if has_closure(args, kwargs):  # it made the gradients during the step
+        self._outer_step = None
+        if has_closure(args, kwargs):  # the closure made the gradients during the step
             self.measure(optimizer)
 
 
 def _frame_of_step() -> FrameType | None:
-    """The call of ``step`` that called the hook that called this."""
+    """Returns the frame of the ``step`` that called the hook that calls this function."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None and frame.f_code.co_filename.endswith("eval_frame.py"):
-        frame = frame.f_back  # that of disable()
+        frame = frame.f_back  # the frame of torch.compiler.disable()
     return frame
 
 

@@ -1,1 +1,1 @@
-"""Gradient norms of one moment: computed in batches, gathered by layer."""
+"""Norms of gradients at one moment: computed in batches, combined per layer."""

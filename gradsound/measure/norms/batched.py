@@ -1,6 +1,7 @@
-"""How norms are taken: many gradients in few operations.
+"""Norms of many gradients in few operations, by a plan that is made once.
 
-What is done at each step is what cannot wait until gradients change. Shapes: P parameters.
+Only work that must precede the next change of the gradients happens here, at every step.
+Shapes: P parameters.
 """
 
 from __future__ import annotations
@@ -13,142 +14,168 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from gradsound.measure.norms.compute import LARGE, norm_of, norms_of_rows, norms_on_device
+from gradsound.measure.norms.compute import (
+    LARGE,
+    compute_norm,
+    compute_norms_on_device,
+    compute_row_norms,
+)
 from gradsound.measure.norms.snapshot import NormSnapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
     from gradsound.measure.norms.compute import Gradients
     from gradsound.measure.norms.jit import JitNorms
 
-_SMALL = 4096  # elements; larger gradients are not worth copying
-_STACKED = 4  # from so many small tensors of one shape, copying them together pays
-_SCRATCH = 2**17  # elements that are copied together at most: they stay in the cache
-_PATTERNS = 8  # plans kept; if more parameters come and go, it is planned anew
-_REPLAN = 100  # steps; gradients may have moved to another device, where the plan is slow
+_STACKED_MAX = 4096  # elements of a gradient; to copy a larger one costs more than it saves
+_STACK_LEAST = 4  # gradients of one shape; to copy fewer costs more than it saves
+_STACK_ELEMENTS = 2**17  # in one stack at most, so that it stays in the processor's cache
+_PLANS_MAX = 8  # plans kept; beyond, all are made again
+_REPLAN_STEPS = 100  # a plan is slow, but right, for gradients on another device
+
+
+@lru_cache(maxsize=1)
+def load_jit_norms() -> type[JitNorms] | None:
+    """Returns the class that reads small gradients by machine code; None if it cannot.
+
+    It needs llvmlite, and a processor that llvmlite knows. Without it, torch computes the
+    same norms more slowly.
+    """
+    try:
+        from gradsound.measure.norms.jit import JitNorms
+
+        JitNorms([])
+    except (ImportError, OSError, RuntimeError):
+        return None
+    return JitNorms
 
 
 class BatchedNorms:
-    """Takes the norms of the same parameters' gradients again and again.
+    """Computes the norms of the same parameters' gradients again and again.
 
-    What to do is planned once for each choice of parameters that have one, because looking
-    at every gradient's shape each time would cost more than reading a small one.
+    It keeps a plan for each set of parameters that have a gradient. To look at the shape of
+    every gradient at every step would cost more than to read a small gradient.
+
+    Args:
+        load_jit: Returns the class for small gradients, or None. Called only if there are
+            small gradients in host memory.
+
+    Example:
+        >>> norms = BatchedNorms()
+        >>> norms.compute([torch.tensor([3.0, 4.0]), None]).host_norms().tolist()
+        [5.0, 0.0]
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, load_jit: Callable[[], type[JitNorms] | None] = load_jit_norms
+    ) -> None:
+        self._load_jit = load_jit
         self._plans: dict[tuple[bool, ...], _Plan] = {}
-        self._takes = 0
+        self._calls = 0
 
-    def take(self, gradients: Gradients) -> NormSnapshot:
-        """Takes L2 norms without waiting for a device.
+    def compute(self, gradients: Gradients) -> NormSnapshot:
+        """Computes L2 norms without waiting for a device.
 
-        The gradients may differ in dtype, device and layout, and are not changed.
+        Args:
+            gradients: Length P, of any dtype, device and layout; None for a parameter
+                without a gradient. They are not changed.
         """
-        none = tuple([gradient is None for gradient in gradients])
-        if self._takes % _REPLAN == 0 or len(self._plans) > _PATTERNS:
+        without_gradient = tuple([gradient is None for gradient in gradients])
+        if self._calls % _REPLAN_STEPS == 0 or len(self._plans) > _PLANS_MAX:
             self._plans.clear()
-        self._takes += 1
-        if (plan := self._plans.get(none)) is not None:
+        self._calls += 1
+        if (plan := self._plans.get(without_gradient)) is not None:
             try:
-                return _taken(plan, gradients)
-            except (RuntimeError, TypeError):  # they are of another type now, or sparse
+                return _execute(plan, gradients)
+            except (RuntimeError, TypeError):  # a gradient changed its type or layout
                 pass
-        plan = self._plans[none] = _planned(gradients)
-        return _taken(plan, gradients)
+        plan = self._plans[without_gradient] = _make_plan(gradients, self._load_jit)
+        return _execute(plan, gradients)
 
 
 @dataclass(slots=True)
 class _Plan:
-    """How to take the norms of gradients of certain kinds, by indices of parameters.
+    """How to compute the norms of gradients of certain types, by parameter index.
 
     Attributes:
-        none: Which parameters have no gradient, shape (P,).
-        small: Small ones, for machine code to read, if there is any here.
-        stacks: Others, of equal shape and type, measured as the rows of one matrix, with
-            the memory for it: to allocate it each time would cost more than all else.
-        rest: All others in the processor's memory.
-        order: Of all these, shape (P,) or shorter.
-        devices: Those in the memory of an accelerator.
+        without_gradient: Which parameters have no gradient, shape (P,).
+        small: Small gradients that machine code reads, if any.
+        stacks: Other small gradients of equal shape and dtype, computed as the rows of one
+            matrix, with the memory of that matrix. To allocate it at every step would cost
+            more than all other work.
+        single: All other gradients in host memory.
+        order: Parameter indices of all these in this order, at most P.
+        devices: Gradients in the memory of each accelerator.
     """
 
-    none: NDArray[np.bool_]
+    without_gradient: NDArray[np.bool_]
     small: JitNorms | None = None
     stacks: list[tuple[list[int], torch.Tensor]] = field(default_factory=list)
-    rest: list[int] = field(default_factory=list)
+    single: list[int] = field(default_factory=list)
     order: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, np.intp))
     devices: dict[torch.device, list[int]] = field(default_factory=dict)
 
 
-def _planned(gradients: Gradients) -> _Plan:
+def _make_plan(
+    gradients: Gradients, load_jit: Callable[[], type[JitNorms] | None]
+) -> _Plan:
     plan = _Plan(np.array([gradient is None for gradient in gradients]))
     small: list[int] = []
-    alike, devices = defaultdict(list), defaultdict(list)
+    stackable, devices = defaultdict(list), defaultdict(list)
     for index, gradient in enumerate(gradients):
         if gradient is None:
             continue
         if not gradient.is_cpu:
             devices[gradient.device].append(index)
-        elif (  # LLVM is loaded for small ones alone: on an accelerator there are none
+        elif (  # the size first: a model with large gradients alone does not load LLVM
             gradient.numel() <= LARGE
-            and (kind := _machine_code()) is not None
-            and kind.reads(gradient)
+            and (jit := load_jit()) is not None
+            and jit.can_read(gradient)
         ):
             small.append(index)
         elif (
             gradient.layout is torch.strided
             and not gradient.is_complex()
-            and 0 < gradient.numel() <= _SMALL
+            and 0 < gradient.numel() <= _STACKED_MAX
         ):
-            alike[gradient.shape, gradient.dtype].append(index)
+            stackable[gradient.shape, gradient.dtype].append(index)
         else:
-            plan.rest.append(index)
-    if small and (kind := _machine_code()) is not None:
-        plan.small = kind(small)
-    for (shape, dtype), indices in alike.items():
-        if len(indices) < _STACKED:  # one by one: torch has nothing faster for a few
-            plan.rest += indices
+            plan.single.append(index)
+    if small and (jit := load_jit()) is not None:
+        plan.small = jit(small)
+    for (shape, dtype), indices in stackable.items():
+        if len(indices) < _STACK_LEAST:
+            plan.single += indices
         else:
-            plan.stacks += _stacks(indices, shape, dtype)
+            plan.stacks += _make_stacks(indices, shape, dtype)
     plan.devices = dict(devices)
     stacked = [k for indices, _ in plan.stacks for k in indices]
-    plan.order = np.array(small + stacked + plan.rest, np.intp)
+    plan.order = np.array(small + stacked + plan.single, np.intp)
     return plan
 
 
-@lru_cache(maxsize=1)
-def _machine_code() -> type[JitNorms] | None:
-    """What reads small gradients, where llvmlite is installed and knows the processor."""
-    try:
-        from gradsound.measure.norms.jit import JitNorms
-
-        JitNorms([])
-    except (ImportError, OSError, RuntimeError):  # torch does it too, in more time
-        return None
-    return JitNorms
-
-
-def _stacks(
+def _make_stacks(
     indices: list[int], shape: torch.Size, dtype: torch.dtype
 ) -> Iterator[tuple[list[int], torch.Tensor]]:
-    """Cuts what would take too much memory at once."""
-    most = max(1, _SCRATCH // shape.numel())
-    for begin in range(0, len(indices), most):
-        few = indices[begin : begin + most]
-        yield few, torch.empty(len(few), *shape, dtype=dtype)
+    """Divides gradients of one shape into stacks of limited memory."""
+    rows = max(1, _STACK_ELEMENTS // shape.numel())
+    for begin in range(0, len(indices), rows):
+        part = indices[begin : begin + rows]
+        yield part, torch.empty(len(part), *shape, dtype=dtype)
 
 
-def _taken(plan: _Plan, gradients: Gradients) -> NormSnapshot:
-    small = b"" if plan.small is None else plan.small.take(gradients)
+def _execute(plan: _Plan, gradients: Gradients) -> NormSnapshot:
+    small = b"" if plan.small is None else plan.small.compute(gradients)
     values: list[float] = []
     vectors: list[torch.Tensor] = []
     for indices, memory in plan.stacks:
         torch.stack([gradients[k] for k in indices], out=memory)  # type: ignore[misc]
-        values += norms_of_rows(memory.flatten(1))
-    for k in plan.rest:
-        values.append(norm_of(gradients[k]))  # type: ignore[arg-type]
+        values += compute_row_norms(memory.flatten(1))
+    for k in plan.single:
+        values.append(compute_norm(gradients[k]))  # type: ignore[arg-type]
     for device, indices in plan.devices.items():
-        vectors.append(norms_on_device(indices, gradients, device))
-    return NormSnapshot(plan.none, plan.order, small, values, vectors)
+        vectors.append(compute_norms_on_device(indices, gradients, device))
+    return NormSnapshot(plan.without_gradient, plan.order, small, values, vectors)

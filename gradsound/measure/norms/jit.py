@@ -1,8 +1,8 @@
-"""Norms of many small gradients in one call of machine code.
+"""Norms of many small gradients in one call of machine code, for the extra ``jit``.
 
-In a training loop neither Python's code nor torch's is in the cache when gradients are to
-be measured, so each of torch's functions costs a multiple of what it takes to read a small
-tensor. This is one function, of a few hundred bytes. Shapes: P gradients.
+In a training loop, the code of Python and of torch has left the caches when a monitor
+measures. So each function of torch costs a multiple of the time for reading a small tensor.
+This module compiles one function of a few hundred bytes instead. Shapes: P gradients.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from gradsound.llvm import compiled
+from gradsound.llvm import compile_function
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-# Sums of squares in float64, which neither overflow nor vanish; the last elements are read
-# under a mask. The table has P addresses, then P sizes, then room for P norms.
+# It sums squares in float64, where squares of float32 neither overflow nor become 0. A mask
+# keeps the last read within the gradient. The table has P addresses, P sizes and P norms.
 _CODE = """\
 declare <16 x float> @llvm.masked.load.v16f32.p0(ptr, i32, <16 x i1>, <16 x float>)
 declare <16 x double> @llvm.fmuladd.v16f64(<16 x double>, <16 x double>, <16 x double>)
@@ -80,13 +80,13 @@ done:
 
 
 class JitNorms:
-    """Takes the L2 norms of the same parameters' gradients again and again.
+    """Computes the L2 norms of the same parameters' small gradients again and again.
 
     Args:
-        indices: Of the parameters, shape (P,).
+        indices: Indices of the parameters, length P.
 
     Raises:
-        RuntimeError: If LLVM cannot make machine code here.
+        RuntimeError: If LLVM cannot compile for this processor.
     """
 
     def __init__(self, indices: Sequence[int]) -> None:
@@ -94,39 +94,42 @@ class JitNorms:
         self._call = _function()
         self._table = np.zeros(3 * self._count, np.int64)
         self._address = self._table.ctypes.data
-        self._room = self._table.data
-        self._norms = self._room[2 * self._count :]
+        self._memory = self._table.data
+        self._norms = self._memory[2 * self._count :]
         self._write = struct.Struct(f"{2 * self._count}q").pack_into
 
     @staticmethod
-    def reads(gradient: torch.Tensor) -> bool:
-        """Whether its elements are float32 in a row in the processor's memory."""
+    def can_read(gradient: torch.Tensor) -> bool:
+        """Returns whether a gradient is float32 and contiguous in host memory."""
         return (
             type(gradient) is torch.Tensor
             and gradient.dtype is torch.float32
             and gradient.is_cpu
             and gradient.is_contiguous()  # which no sparse tensor is
-            and gradient.data_ptr() != 0  # as it is of one that has no memory
+            and gradient.data_ptr() != 0  # 0 for a tensor without memory
         )
 
-    def take(self, gradients: Sequence[torch.Tensor | None]) -> bytes:
-        """Norms in the order of the indices, as float64.
+    def compute(self, gradients: Sequence[torch.Tensor | None]) -> bytes:
+        """Returns the norms in the order of the indices, as float64.
+
+        Args:
+            gradients: Gradients of all parameters.
 
         Raises:
-            TypeError: If one of the gradients is nothing that this `reads` any more.
+            TypeError: If the function can no longer read one of the gradients.
         """
-        # As `reads`, but in one expression: each call of a function would cost as much.
+        # The conditions of can_read(), inline: a call for each gradient would cost as much.
         kind, single = torch.Tensor, torch.float32
-        found = [gradients[k] for k in self._indices]
+        small = [gradients[k] for k in self._indices]
         addresses = [
             g.data_ptr()
-            for g in found
+            for g in small
             if type(g) is kind and g.dtype is single and g.is_cpu and g.is_contiguous()
         ]
         if len(addresses) < self._count or not all(addresses):
-            raise TypeError("a gradient is not what it was")
-        sizes = [g.numel() for g in found]  # type: ignore[union-attr]
-        self._write(self._room, 0, *addresses, *sizes)
+            raise TypeError("a gradient changed its type, device or layout")
+        sizes = [g.numel() for g in small]  # type: ignore[union-attr]
+        self._write(self._memory, 0, *addresses, *sizes)
         self._call(self._address, self._count)
         return self._norms.tobytes()
 
@@ -134,4 +137,4 @@ class JitNorms:
 @lru_cache(maxsize=1)
 def _function() -> Callable[[int, int], None]:
     signature = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
-    return signature(compiled(_CODE, "gradsound_norms"))
+    return signature(compile_function(_CODE, "gradsound_norms"))

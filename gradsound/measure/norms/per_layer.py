@@ -1,4 +1,4 @@
-"""From parameters' norms to layers' norms, on one rank or over all of them.
+"""Combines the norms of parameters to the norms of layers, on one rank.
 
 Shapes: L layers, P parameters.
 """
@@ -17,38 +17,39 @@ if TYPE_CHECKING:
     from gradsound.measure.norms.snapshot import NormSnapshot
 
 
-class LayerNorms(Protocol):
-    """Norms of layers that may still be on their way."""
+class NormsPerLayer(Protocol):
+    """Norms of layers, possibly still on an accelerator."""
 
     @property
     def ready(self) -> bool:
-        """Whether asking for them takes no waiting."""
+        """Whether `values` returns without waiting."""
 
-    def layers(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Norms, 0 where absent, and which layers are absent, both shape (L,)."""
+    def values(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Returns the norms, 0 where absent, and which are absent, both shape (L,)."""
 
 
 class LocalNorms:
     """Norms of layers that are whole on this rank.
 
     Args:
-        sample: Norms of the parameters.
-        first: The index of each layer's first parameter, shape (L,).
+        snapshot: Norms of the parameters.
+        first: Index of each layer's first parameter, shape (L,).
     """
 
-    def __init__(self, sample: NormSnapshot, first: NDArray[np.intp]) -> None:
-        self._sample, self._first = sample, first
-        self._reading = AsyncCopy(sample.vectors) if sample.vectors else None
+    def __init__(self, snapshot: NormSnapshot, first: NDArray[np.intp]) -> None:
+        self._snapshot, self._first = snapshot, first
+        self._copy = AsyncCopy(snapshot.vectors) if snapshot.vectors else None
 
     @property
     def ready(self) -> bool:
-        """As `LayerNorms.ready`."""
-        return self._reading is None or self._reading.ready
+        """Whether `values` returns without waiting."""
+        return self._copy is None or self._copy.ready
 
-    def layers(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """As `LayerNorms.layers`."""
-        squares = np.square(self._sample.on_host())
-        for vector in self._reading.values() if self._reading else ():
+    def values(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Returns norms and absence as `NormsPerLayer.values` does."""
+        squares = np.square(self._snapshot.host_norms())
+        for vector in self._copy.values() if self._copy else ():
             squares += np.square(vector)
         norms = np.sqrt(np.add.reduceat(squares, self._first))
-        return norms, np.logical_and.reduceat(self._sample.none, self._first)
+        absent = np.logical_and.reduceat(self._snapshot.without_gradient, self._first)
+        return norms, absent

@@ -1,4 +1,4 @@
-"""Norms as they were taken, of all parameters at once or one by one.
+"""Norms of parameters: of one moment, or collected one by one in a backward pass.
 
 Shapes: P parameters.
 """
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from gradsound.measure.norms.compute import norm_of, norms_on_device
+from gradsound.measure.norms.compute import compute_norm, compute_norms_on_device
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,26 +21,26 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class NormSnapshot:
-    """Norms as they were taken, to be put in order when there is time.
+    """Norms in the order of their computation; the queue sorts them later.
 
     Attributes:
-        none: Which parameters have no gradient, shape (P,).
-        order: Whose the next two are, by index.
-        small: Norms of small gradients in the processor's memory, as float64.
-        values: Norms of the others there.
-        vectors: Norms of gradients in the memory of accelerators, a vector there for each,
-            0 elsewhere, each shape (P,).
+        without_gradient: Which parameters have no gradient, shape (P,).
+        order: Parameter indices of the norms in ``small``, then of those in ``values``.
+        small: Norms of small gradients in host memory, as bytes of float64.
+        values: Norms of other gradients in host memory.
+        vectors: One vector of norms for each accelerator, in its memory, shape (P,), 0 for
+            parameters elsewhere.
     """
 
-    none: NDArray[np.bool_]
+    without_gradient: NDArray[np.bool_]
     order: NDArray[np.intp]
     small: bytes
     values: Sequence[float]
     vectors: Sequence[torch.Tensor]
 
-    def on_host(self) -> NDArray[np.float64]:
-        """Norms of those in the processor's memory, shape (P,); 0 elsewhere."""
-        norms = np.zeros(len(self.none))
+    def host_norms(self) -> NDArray[np.float64]:
+        """Returns the norms of gradients in host memory, 0 elsewhere, shape (P,)."""
+        norms = np.zeros(len(self.without_gradient))
         small = np.frombuffer(self.small)
         norms[self.order[: len(small)]] = small
         norms[self.order[len(small) :]] = self.values
@@ -48,32 +48,44 @@ class NormSnapshot:
 
 
 class NormCollector:
-    """Norms taken one by one while a backward pass goes on.
+    """Norms that hooks compute one by one during a backward pass.
 
     Attributes:
-        norms: By the parameter's index, each a number or, on an accelerator, a tensor.
+        norms: Norms by parameter index; a 0-d tensor if the gradient is on an accelerator.
+
+    Example:
+        >>> collector = NormCollector()
+        >>> collector.add(1, torch.tensor([3.0, 4.0]))
+        >>> collector.snapshot(3).host_norms().tolist()
+        [0.0, 5.0, 0.0]
     """
 
     def __init__(self) -> None:
         self.norms: dict[int, float | torch.Tensor] = {}
 
-    def put(self, index: int, gradient: torch.Tensor) -> None:
-        """Takes the norm of a parameter's gradient as it is now."""
+    def add(self, index: int, gradient: torch.Tensor) -> None:
+        """Computes the norm of a parameter's current gradient."""
         if gradient.is_cpu:
-            self.norms[index] = norm_of(gradient)
+            self.norms[index] = compute_norm(gradient)
         else:
-            self.norms[index] = norms_on_device([0], [gradient], gradient.device)[0]
+            norms = compute_norms_on_device([0], [gradient], gradient.device)
+            self.norms[index] = norms[0]
 
-    def sample(self, size: int) -> NormSnapshot:
-        """Norms of P = size parameters."""
-        none = np.ones(size, bool)
-        none[[*self.norms]] = False
-        here = {k: norm for k, norm in self.norms.items() if isinstance(norm, float)}
-        there: dict[torch.device, list[torch.Tensor]] = {}
+    def snapshot(self, size: int) -> NormSnapshot:
+        """Returns the norms of P = size parameters."""
+        without_gradient = np.ones(size, bool)
+        without_gradient[[*self.norms]] = False
+        host = {k: norm for k, norm in self.norms.items() if isinstance(norm, float)}
+        devices: dict[torch.device, list[torch.Tensor]] = {}
         for index, norm in self.norms.items():
             if isinstance(norm, torch.Tensor):
-                if norm.device not in there:
-                    there[norm.device] = [torch.zeros_like(norm)] * size
-                there[norm.device][index] = norm
-        vectors = [torch.stack(norms) for norms in there.values()]
-        return NormSnapshot(none, np.array([*here], int), b"", [*here.values()], vectors)
+                if norm.device not in devices:
+                    devices[norm.device] = [torch.zeros_like(norm)] * size
+                devices[norm.device][index] = norm
+        return NormSnapshot(
+            without_gradient,
+            order=np.array([*host], int),
+            small=b"",
+            values=[*host.values()],
+            vectors=[torch.stack(norms) for norms in devices.values()],
+        )

@@ -1,1 +1,1 @@
-"""Kernels: a program to samples, by numpy, machine code or JavaScript."""
+"""Kernels: code that computes the samples of a program, by numpy, LLVM or JavaScript."""

@@ -1,7 +1,7 @@
-"""A voice as JavaScript: a module for a browser's audio thread, a function a program.
+"""The kernel in JavaScript: a module with a function for each program, for a browser.
 
-JavaScript's numbers are doubles, which have over twice the digits of float32: each result,
-rounded to float32, is what numpy makes, to the last bit.
+JavaScript's numbers are doubles, with more than twice the digits of float32. So each
+result, rounded to float32, equals numpy's to the last bit.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from gradsound.synth.voices.program import Argument, Program
 
 _MODULE = """\
-// The voices of this page, made by kernels/javascript.py; worklet.js plays them.
+// The voices of this page, written by kernels/javascript.py; worklet.js plays them.
 
 const {{ abs, floor, fround, sqrt, trunc }} = Math;
 const bits = new Int32Array(1);
 const single = new Float32Array(bits.buffer);
 
-// Adding this leaves no room for digits after the point, and rounds halves to even, which
-// Math.round does not. A result of 0 has the sign of what it was made of.
+// A double as large as this has no digits after the point: adding it rounds halves to even,
+// which Math.round does not. `x * 0` is a zero with the sign of x.
 const NO_FRACTION = 1.5 * 2 ** 52;
-const LARGE = 2 ** 23; // all float32 from here on are whole
+const LARGE = 2 ** 23; // every float32 from here on is whole
 
 function rint(x) {{
   const whole = x + NO_FRACTION - NO_FRACTION;
@@ -73,23 +73,28 @@ _OPERATIONS = {
 }
 
 
-def module(programs: Sequence[Program]) -> str:
+def to_javascript(programs: Sequence[Program]) -> str:
     """Returns the source of a module that sets ``globalThis.gradsoundVoices``.
 
-    That is an array of a voice for each program: ``inputs`` are the names of what it uses,
-    ``evaluate(count, inputs, out)`` makes so many samples of arrays of those names.
+    That is an array with a voice for each program. A voice's ``inputs`` are the names of
+    its inputs. Its ``evaluate(count, inputs, out)`` writes ``count`` samples to ``out``;
+    ``inputs`` has an array for each name.
 
-    A program's name is not in it, so nothing of a user's is but numbers.
+    The module contains no text of a user, not even a program's name: only numbers.
+
+    Raises:
+        ValueError: If a program has an unknown input.
+        KeyError: If a program has an unknown operation.
     """
     return _MODULE.format(voices="".join(map(_voice, programs)))
 
 
 def _voice(program: Program) -> str:
-    names = [INPUTS[INPUTS.index(name)] for name in program.inputs]  # ours, or ValueError
+    names = [INPUTS[INPUTS.index(name)] for name in program.inputs]  # our text
     lines = [f"const v{k} = {name}[i];" for k, name in enumerate(names)]
     for name, *arguments in program.operations:
-        given = (_argument(one) for one in arguments if not isinstance(one, str))
-        lines.append(f"const v{len(lines)} = {_OPERATIONS[str(name)].format(*given)};")
+        operands = (_operand(one) for one in arguments if not isinstance(one, str))
+        lines.append(f"const v{len(lines)} = {_OPERATIONS[str(name)].format(*operands)};")
     lines.append(f"out[i] = v{len(lines) - 1};")
     return _VOICE.format(
         names=", ".join(f'"{name}"' for name in names),
@@ -98,9 +103,9 @@ def _voice(program: Program) -> str:
     )
 
 
-def _argument(argument: Argument) -> str:
-    """An earlier value by its name, or a constant as the double that equals its float32."""
+def _operand(argument: Argument) -> str:
+    """Returns the name of a value, or a constant as the double that equals its float32."""
     if type(argument) is int:
         return f"v{argument}"
-    written = repr(float(np.float32(argument)))
-    return written.replace("inf", "Infinity").replace("nan", "NaN")
+    literal = repr(float(np.float32(argument)))
+    return literal.replace("inf", "Infinity").replace("nan", "NaN")

@@ -1,4 +1,4 @@
-"""The kernel as machine code.
+"""The kernel as machine code, which LLVM compiles for this processor.
 
 Shapes: C channels, N frames, K events.
 """
@@ -9,9 +9,9 @@ import ctypes
 import itertools
 from typing import TYPE_CHECKING
 
-from gradsound.llvm import compiled
-from gradsound.synth.kernels import llvm_module
-from gradsound.synth.voices.program import ROOM
+from gradsound.llvm import compile_function
+from gradsound.synth.kernels.llvm_module import to_llvm_ir
+from gradsound.synth.voices.program import PADDING
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,32 +33,33 @@ _SIGNATURE = ctypes.CFUNCTYPE(
 )
 
 
-def kernel(program: Program, channels: int, cpu: str | None = None) -> Kernel:
-    """Returns the kernel of a program; `gradsound.synth.events` says what that is.
+def make_kernel(program: Program, channels: int, cpu: str | None = None) -> Kernel:
+    """Returns the kernel of a program; `gradsound.synth.events` defines kernels.
 
     Args:
-        program: What to compile.
+        program: The program to compile.
         channels: 1 or 2.
-        cpu: LLVM's name of a processor that this one can do the work of; itself if None.
+        cpu: LLVM's name of a processor whose code this one can run; this one if None.
 
     Raises:
-        RuntimeError: If LLVM cannot compile it.
+        RuntimeError: If LLVM cannot compile the program.
     """
     name = next(_names)
-    call = _SIGNATURE(compiled(llvm_module.kernel(program, channels, name), name, cpu))
+    call = _SIGNATURE(compile_function(to_llvm_ir(program, channels, name), name, cpu))
 
-    # Events and their address: to ask for it takes as long as to render a small block.
+    # The last events and their address: numpy takes as long to return an address as the
+    # kernel takes to render a small block.
     last: tuple[NDArray[np.void] | None, int] = (None, 0)
 
     def render(
         out: NDArray[np.float32], start: int, period: float, events: NDArray[np.void]
     ) -> None:
         nonlocal last
-        known = last  # as others may render in other threads
+        known = last  # another thread may replace it
         if events is not known[0]:
             known = last = (events, events.ctypes.data)
         stride = out.shape[1]
         row = ctypes.addressof(ctypes.c_char.from_buffer(out.data))
-        call(row, stride, stride - ROOM, start, period, len(events), known[1])
+        call(row, stride, stride - PADDING, start, period, len(events), known[1])
 
     return render

@@ -1,9 +1,10 @@
-"""A kernel as LLVM's intermediate representation, as text.
+"""The kernel as an LLVM module in text form: the function around the loops over frames.
 
-It does what `gradsound.synth.kernels.numpy_kernel` does, in the same order and precision,
-for 16 frames at a time; LLVM fits them to the vectors that a processor has. The way from a
-function to this is that of C. S. Perone, "Tutorial on using LLVM to JIT PyTorch fx graphs
-to native code (x86/arm/RISC-V/WASM), Part I: Scalars" (2022); here it is blocks.
+It computes what `gradsound.synth.kernels.numpy_kernel` computes, in the same order and
+precision, for vectors of 16 frames; LLVM splits them into the vectors of the processor. The
+way from a function to machine code follows C. S. Perone, "Tutorial on using LLVM to JIT
+PyTorch fx graphs to native code (x86/arm/RISC-V/WASM), Part I: Scalars" (2022), here for
+blocks in place of scalars.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradsound.synth.kernels.llvm_loop import FIELDS, FrameLoop
-from gradsound.synth.kernels.llvm_ops import FLOAT, INTRINSICS, LANES, IrLines
+from gradsound.synth.kernels.llvm_ops import FLOAT, INTRINSICS, LANES, BasicBlock
 
 if TYPE_CHECKING:
     from gradsound.synth.voices.program import Program
 
-# An event is rendered in two rounds: its rising edge and its middle, then its falling edge
-# and nothing. So the middle, most of it, does no work for edges. All but the last frames
-# are whole vectors; what is too much of the last is 0, and beyond the block there is room.
+# Each event takes two rounds: the rising edge with the middle, then the falling edge. So
+# the loop over the middle, which has most of the frames, does no work for edges. Only the
+# last vector of an event may be partial: the kernel adds 0 to its other frames, and the
+# padding after the block takes them.
 _MODULE = """\
 %event = type {{ {types} }}
 {declarations}
@@ -33,8 +35,8 @@ event:
   %where = getelementptr %event, ptr %list, i64 %k
   %record = load %event, ptr %where
 {event}
-  %heard = icmp slt i64 {begin}, {stop}
-  br i1 %heard, label %round, label %next
+  %audible = icmp slt i64 {begin}, {stop}
+  br i1 %audible, label %round, label %next
 round:
   %from = phi i64 [{begin}, %event], [{fall}, %rounded]
   %to = phi i64 [{rise}, %event], [{stop}, %rounded]
@@ -71,18 +73,24 @@ attributes #0 = {{ nounwind "prefer-vector-width"="512" }}
 """
 
 
-def kernel(program: Program, channels: int, name: str) -> str:
-    """Returns a module with one function of that name, which is the kernel."""
-    event = IrLines("event")
+def to_llvm_ir(program: Program, channels: int, name: str) -> str:
+    """Returns the text of a module with one function, the kernel of a program.
+
+    Args:
+        program: The program.
+        channels: 1 or 2.
+        name: Name of the function.
+    """
+    event = BasicBlock("event")
     fields = {
         field: event(f"extractvalue %event %record, {k}") for k, field in enumerate(FIELDS)
     }
-    parts = _range(event, fields)
-    for part, first, last in (("edge", "%from", "%to"), ("middle", "%to", parts["fall"])):
-        frames = FrameLoop(part, event, fields, first, last)
-        frames.write(program, channels, edged=part == "edge")
-        parts |= {f"{part}_begin": str(frames.begin), part: str(frames.loop)}
-        parts |= {f"{part}_count": frames.more}
+    texts = _frame_range(event, fields)
+    for label, first, last in (("edge", "%from", "%to"), ("middle", "%to", texts["fall"])):
+        loop = FrameLoop(label, event, fields, first, last)
+        next_frame = loop.write(program, channels, edged=label == "edge")
+        texts |= {f"{label}_begin": str(loop.begin), label: str(loop.body)}
+        texts |= {f"{label}_count": next_frame}
     used = {INTRINSICS[str(op)] for op, *_ in program.operations if op in INTRINSICS}
     declared = [f"declare {FLOAT} @llvm.{one}.v{LANES}f32({FLOAT})" for one in sorted(used)]
     declared += [f"declare i64 @llvm.{one}.i64(i64, i64)" for one in ("smax", "smin")]
@@ -91,32 +99,36 @@ def kernel(program: Program, channels: int, name: str) -> str:
         types=", ".join(FIELDS.values()),
         declarations="\n".join(declared),
         event=event,
-        **parts,
+        **texts,
     )
 
 
-def _range(event: IrLines, fields: dict[str, str]) -> dict[str, str]:
-    """Where the event begins and stops in the block, and its edges end and begin."""
+def _frame_range(event: BasicBlock, fields: dict[str, str]) -> dict[str, str]:
+    """Returns the names of four of the event's frames.
 
-    def least(a: str, b: str) -> str:
+    ``begin`` and ``stop`` are its first frame in the block and the one after its last;
+    ``rise`` is the end of its rising edge, ``fall`` the beginning of its falling one.
+    """
+
+    def minimum(a: str, b: str) -> str:
         return event(f"call i64 @llvm.smin.i64(i64 {a}, i64 {b})")
 
-    def most(a: str, b: str) -> str:
+    def maximum(a: str, b: str) -> str:
         return event(f"call i64 @llvm.smax.i64(i64 {a}, i64 {b})")
 
     first = fields["first"]
     count = event("sext i32 {} to i64", fields["count"])
     fade = event("sext i32 {} to i64", fields["fade"])
-    begin = most("0", event("sub i64 %start, {}", first))
-    stop = least(count, event("sub i64 %end, {}", first))
-    # Both edges are as long as their last vector: only the last of all is not full.
-    edge = event("sub i64 {}, {}", most(fade, begin), begin)
+    begin = maximum("0", event("sub i64 %start, {}", first))
+    stop = minimum(count, event("sub i64 %end, {}", first))
+    # Edges and middle are whole vectors, so that only the event's last one may be partial.
+    edge = event("sub i64 {}, {}", maximum(fade, begin), begin)
     edge = event(f"add i64 {{}}, {LANES - 1}", edge)
     edge = event("add i64 {}, {}", begin, event(f"and i64 {{}}, {-LANES}", edge))
-    rise = least(edge, stop)
+    rise = minimum(edge, stop)
     middle = event(
-        "sub i64 {}, {}", least(event("sub i64 {}, {}", count, fade), stop), rise
+        "sub i64 {}, {}", minimum(event("sub i64 {}, {}", count, fade), stop), rise
     )
-    middle = event(f"and i64 {{}}, {-LANES}", most("0", middle))
+    middle = event(f"and i64 {{}}, {-LANES}", maximum("0", middle))
     fall = event("add i64 {}, {}", rise, middle)
     return {"begin": begin, "stop": stop, "rise": rise, "fall": fall}

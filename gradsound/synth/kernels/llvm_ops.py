@@ -1,14 +1,14 @@
-"""LLVM's intermediate representation: what the operations of a program are in it."""
+"""LLVM instructions: a program's operations as text, and the block they are added to."""
 
 from __future__ import annotations
 
 import struct
 
-from gradsound.synth.voices.program import ROOM
+from gradsound.synth.voices.program import PADDING
 
-LANES = ROOM  # frames at a time: the widest vectors, and several of narrower ones
+LANES = PADDING  # frames a vector: the widest a processor has; LLVM splits it on others
 
-FLOAT, WHOLE, TRUTH = f"<{LANES} x float>", f"<{LANES} x i32>", f"<{LANES} x i1>"
+FLOAT, INT, BOOL = f"<{LANES} x float>", f"<{LANES} x i32>", f"<{LANES} x i1>"
 INTRINSICS = {
     "abs": "fabs",
     "sqrt": "sqrt",
@@ -24,10 +24,10 @@ OPERATIONS = {
     "lt": f"fcmp olt {FLOAT} {{}}, {{}}",
     "le": f"fcmp ole {FLOAT} {{}}, {{}}",
     "eq": f"fcmp oeq {FLOAT} {{}}, {{}}",
-    "and": f"and {TRUTH} {{}}, {{}}",
-    "or": f"or {TRUTH} {{}}, {{}}",
-    "not": f"xor {TRUTH} {{}}, splat (i1 true)",
-    "select": f"select {TRUTH} {{}}, {FLOAT} {{}}, {FLOAT} {{}}",
+    "and": f"and {BOOL} {{}}, {{}}",
+    "or": f"or {BOOL} {{}}, {{}}",
+    "not": f"xor {BOOL} {{}}, splat (i1 true)",
+    "select": f"select {BOOL} {{}}, {FLOAT} {{}}, {FLOAT} {{}}",
     **{
         name: f"call {FLOAT} @llvm.{intrinsic}.v{LANES}f32({FLOAT} {{}})"
         for name, intrinsic in INTRINSICS.items()
@@ -35,36 +35,52 @@ OPERATIONS = {
 }
 
 
-class IrLines:
-    """Instructions of one part of the module, each of which makes a name."""
+class BasicBlock:
+    """Instructions of one basic block of a function, without its label and its branch.
 
-    def __init__(self, part: str) -> None:
-        self.part = part
-        self.lines: list[str] = []
+    Args:
+        label: The block's label, which begins every name that the block defines.
+    """
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self.instructions: list[str] = []
         self._phis: list[str] = []
-        self._grown: list[str] = []
+        self._additions: list[str] = []
 
-    def __call__(self, instruction: str, *arguments: str) -> str:
-        """Adds an instruction, its blanks filled in, and returns the name it makes."""
-        name = f"%{self.part}.{len(self.lines)}"
-        self.lines.append(f"  {name} = {instruction.format(*arguments)}")
+    def __call__(self, instruction: str, *operands: str) -> str:
+        """Adds an instruction with a result, and returns the result's name.
+
+        Args:
+            instruction: The instruction, with ``{}`` in place of each of the operands.
+            operands: Names of values, or constants.
+        """
+        name = f"%{self.label}.{len(self.instructions)}"
+        self.instructions.append(f"  {name} = {instruction.format(*operands)}")
         return name
 
-    def add(self, line: str) -> None:
-        """Adds a line that makes none of its own."""
-        self.lines.append(f"  {line}")
+    def add(self, instruction: str) -> None:
+        """Adds an instruction without a result."""
+        self.instructions.append(f"  {instruction}")
 
-    def carry(self, kind: str, begin: IrLines, start: str, addend: str) -> str:
-        """Makes what is carried around a loop: ``start`` at first, then ever more."""
-        name = f"%{self.part}.carried{len(self._phis)}"
-        back = f"[{start}, %{begin.part}], [{name}.next, %{self.part}]"
-        self._phis.append(f"  {name} = phi {kind} {back}")
+    def accumulate(self, kind: str, before: BasicBlock, start: str, addend: str) -> str:
+        """Adds a variable that grows with each pass of the loop; returns its name.
+
+        Args:
+            kind: LLVM's type of the variable.
+            before: The block before the loop.
+            start: The value in the first pass.
+            addend: The growth from a pass to the next.
+        """
+        name = f"%{self.label}.carried{len(self._phis)}"
+        sources = f"[{start}, %{before.label}], [{name}.next, %{self.label}]"
+        self._phis.append(f"  {name} = phi {kind} {sources}")
         add = "fadd" if "float" in kind else "add"
-        self._grown.append(f"  {name}.next = {add} {kind} {name}, {addend}")
+        self._additions.append(f"  {name}.next = {add} {kind} {name}, {addend}")
         return name
 
     def splat(self, kind: str, scalar: str) -> str:
-        """A vector that has one number everywhere."""
+        """Adds a vector that has a scalar in every lane; returns its name."""
         one = self(f"insertelement <{LANES} x {kind}> poison, {kind} {scalar}, i32 0")
         return self(
             f"shufflevector <{LANES} x {kind}> {one}, <{LANES} x {kind}> poison, "
@@ -72,11 +88,14 @@ class IrLines:
         )
 
     def __str__(self) -> str:
-        return "\n".join([*self._phis, *self.lines, *self._grown])
+        return "\n".join([*self._phis, *self.instructions, *self._additions])
 
 
-def constant(value: float) -> str:
-    """A vector of a float32, as LLVM writes it: the bits of the double that is equal."""
+def splat_constant(value: float) -> str:
+    """Returns a vector that has a float32 in every lane.
+
+    LLVM writes a float32 as the bits of the double that equals it.
+    """
     (single,) = struct.unpack("<f", struct.pack("<f", value))
     (bits,) = struct.unpack("<Q", struct.pack("<d", single))
     return f"splat (float 0x{bits:016X})"

@@ -1,4 +1,4 @@
-"""The choice of the kernel: machine code where llvmlite is installed, else numpy."""
+"""Selection of the kernel: LLVM machine code if llvmlite is installed, else numpy."""
 
 from __future__ import annotations
 
@@ -15,27 +15,28 @@ if TYPE_CHECKING:
 
 
 @lru_cache(maxsize=64)
-def kernel(program: Program, channels: int) -> Kernel:
-    """Returns the fastest kernel of a program that there is here.
+def select_kernel(program: Program, channels: int) -> Kernel:
+    """Returns the fastest kernel of a program that this machine can run.
 
-    That is machine code where llvmlite is installed, else numpy; the samples are the same.
+    Both kernels make the same samples. If LLVM cannot compile the program, a warning says
+    why and numpy renders it.
     """
     try:
         from gradsound.synth.kernels import llvm_kernel
     except ImportError:
-        return numpy_kernel.kernel(program, channels)
+        return numpy_kernel.make_kernel(program, channels)
     try:
-        return llvm_kernel.kernel(program, channels)
+        return llvm_kernel.make_kernel(program, channels)
     except (RuntimeError, OSError) as error:
-        why = str(error).partition("\n")[0]
-        warn(f"voice {program.name!r} cannot be compiled, numpy plays it instead: {why}")
-        return numpy_kernel.kernel(program, channels)
+        reason = str(error).partition("\n")[0]
+        warn(f"LLVM cannot compile voice {program.name!r}, so numpy renders it: {reason}")
+        return numpy_kernel.make_kernel(program, channels)
 
 
-def renderer() -> str:
-    """A sentence that says what renders."""
+def describe_kernel() -> str:
+    """Returns a sentence that names the kernel of this machine."""
     if find_spec("llvmlite") is None:
-        return "Rendered by numpy; pip install 'gradsound[jit]' makes them machine code."
+        return "Rendered by numpy; pip install llvmlite compiles voices to machine code."
     from gradsound import llvm
 
-    return f"Rendered by machine code, for {llvm.processor()}."
+    return f"Rendered by machine code, for {llvm.host_cpu()}."

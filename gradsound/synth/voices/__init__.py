@@ -1,1 +1,1 @@
-"""Voices: the built-in ones, and how a function of a user becomes a program."""
+"""Voices: the built-in ones, and the tracer that makes programs of users' functions."""

@@ -1,8 +1,8 @@
-"""The voices: functions of a phase, written as users write theirs.
+"""The built-in voices, functions of a phase in numpy; and a voice's program by its name.
 
-Each is within -1..1, and none makes frequencies above 0.45 of the sample rate that are
-over -75 dB of the whole: ``dt``, the turns of a frame, says how many partials there is
-room for. Where a voice has no sharp limit, the figures with ``dt`` are fitted to that.
+Each voice stays within -1..1. Its partials above 0.45 of the sample rate are together below
+-75 dB of the whole. ``dt``, the turns a frame, decides how many partials fit. In voices
+without a sharp limit, the numbers beside ``dt`` are fitted to these -75 dB.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from gradsound.errors import warn
-from gradsound.name_matching import unknown
+from gradsound.name_matching import describe_unknown
 from gradsound.synth.voices.functions import TAU
 from gradsound.synth.voices.program import Program
 from gradsound.synth.voices.tracer import trace
@@ -33,23 +33,23 @@ def sine(phase: Any) -> Any:
 
 
 def soft(phase: Any, dt: Any) -> Any:
-    """Three partials, 6 dB apart: low notes are heard on small loudspeakers too."""
+    """Three partials, 6 dB apart: small loudspeakers play its low notes too."""
     return _partials(phase, dt, ((1, 4), (2, 2), (3, 1)))
 
 
 def organ(phase: Any, dt: Any) -> Any:
-    """Six drawbars: full, and steady."""
+    """Six drawbars: full and steady."""
     return _partials(phase, dt, _DRAWBARS)
 
 
 def bell(phase: Any, bright: Any, dt: Any) -> Any:
-    """Frequency modulation (Chowning 1973): what deviates above its usual rings."""
+    """Frequency modulation (Chowning 1973): a norm above its usual value rings."""
     index = bright * np.clip(0.095 / dt - 1.55, 0, 3)
     return np.sin(TAU * phase + index * np.sin(2 * TAU * phase))
 
 
 def saw(phase: Any, dt: Any) -> Any:
-    """All partials, the k-th as loud as 1/k, and softer towards the limit."""
+    """All partials, the k-th at a level of 1/k, softer towards the limit."""
     return _saw(phase, _slope(dt))
 
 
@@ -61,34 +61,34 @@ def square(phase: Any, dt: Any) -> Any:
 
 
 def pluck(phase: Any, time: Any, dt: Any) -> Any:
-    """A string: bright as it begins, then darker and softer."""
+    """A string: bright at first, then darker and softer."""
     return np.exp(-8 * time) * _saw(phase, _slope(dt) * np.exp(-np.minimum(30 * time, 9)))
 
 
 def hiss(phase: Any, noise: Any) -> Any:
-    """As much noise as tone."""
+    """A tone and white noise at the same level."""
     return 0.5 * np.sin(TAU * phase) + 0.5 * noise
 
 
 def growl(phase: Any, bright: Any, time: Any, dt: Any) -> Any:
-    """Driven, and rough: 35 beats a second, the rougher the brighter."""
+    """Overdriven, with 35 beats a second: a norm above its usual value distorts."""
     drive = np.clip(0.09 / dt - 0.57, 0.02, 1 + 7 * bright)
     rough = 0.75 + 0.25 * np.sin(35 * TAU * time)
     return rough * np.tanh(drive * np.sin(TAU * phase)) / np.tanh(drive)
 
 
 def clang(phase: Any, dt: Any) -> Any:
-    """A dense inharmonic alarm, by frequency modulation; its pitch is five times as high.
+    """A dense inharmonic alarm by frequency modulation, five times as high as its pitch.
 
-    The ratio 7 : 5 has no partial at the pitch, nor any two an octave apart that are loud:
-    nothing blends.
+    With the ratio 7 : 5, no partial is at the pitch and no two loud partials are an octave
+    apart, so the alarm does not blend with notes.
     """
     index = np.clip(0.028 / dt - 1.4, 0, 5)
     return np.sin(5 * TAU * phase + index * np.sin(7 * TAU * phase))
 
 
 def _partials(phase: Any, dt: Any, partials: tuple[tuple[int, int], ...]) -> Any:
-    """Sines, each of which but the first goes as it nears the limit."""
+    """Returns a sum of sines; all but the first fade out towards the limit."""
     total = sum(level for _, level in partials)
     return sum(
         (1 if k == 1 else np.clip(9 - 20 * k * dt, 0, 1))
@@ -99,12 +99,12 @@ def _partials(phase: Any, dt: Any, partials: tuple[tuple[int, int], ...]) -> Any
 
 
 def _slope(dt: Any) -> Any:
-    """How much softer each partial is than the one before, besides what its number does."""
+    """Returns the ratio of each partial's level to the last one's, before the 1/k."""
     return np.exp(-dt * (12 + 110 * dt))
 
 
 def _saw(phase: Any, a: Any) -> Any:
-    """The sum of a^k sin(k x) / k over all k, which is this arctan, at a peak of 1."""
+    """Returns the sum of a^k sin(k x) / k over all k, an arctan, scaled to a peak of 1."""
     angle = np.arctan(a * np.sin(TAU * phase) / (1 - a * np.cos(TAU * phase)))
     return angle / np.arctan(a / np.sqrt(1 - a * a))
 
@@ -116,12 +116,13 @@ VOICES: Mapping[str, Callable[..., Any]] = {
 
 
 def find_voice(voice: Voice) -> Program:
-    """Returns the program of a voice: of its name, or of what a user wrote.
+    """Returns the program of a voice, by name or from a user's function or module.
 
     Raises:
-        TypeError: If it cannot be a voice.
-        ValueError: If there is none of that name; the message has the nearest.
-        VoiceError: If it cannot be compiled; the message has the operation and its line.
+        TypeError: If ``voice`` is neither a name nor callable.
+        ValueError: If no voice has that name; the message has the nearest name.
+        VoiceError: If the voice cannot be compiled; the message has the operation and its
+            line.
     """
     if isinstance(voice, Program):
         return voice
@@ -129,21 +130,21 @@ def find_voice(voice: Voice) -> Program:
         if ":" in voice:
             raise ValueError(
                 f"no voice {voice!r}: module:function is for the command line; import the "
-                "function, and give that"
+                "function and pass it"
             )
         if voice not in VOICES:
-            raise ValueError(unknown("voice", voice, VOICES))
-        return program_of(VOICES[voice])
+            raise ValueError(describe_unknown("voice", voice, VOICES))
+        return trace_builtin(VOICES[voice])
     program = trace(voice)
     if find_spec("llvmlite") is None:
         warn(
-            f"numpy plays voice {program.name!r}, as llvmlite is not installed: the same "
-            "samples, more slowly. pip install 'gradsound[jit]' makes it machine code"
+            f"numpy renders voice {program.name!r}, because llvmlite is not installed: the "
+            "same samples, more slowly. pip install llvmlite compiles it to machine code"
         )
     return program
 
 
 @lru_cache(maxsize=32)
-def program_of(voice: Callable[..., Any]) -> Program:
-    """The program of a voice of this module, which is traced once."""
+def trace_builtin(voice: Callable[..., Any]) -> Program:
+    """Returns the program of a built-in voice, and traces each voice only once."""
     return trace(voice)

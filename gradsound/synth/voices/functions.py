@@ -1,8 +1,8 @@
-"""The functions that a voice may use, made of the operations that a program has.
+"""The functions of torch and numpy that a voice may use, built from program operations.
 
-sin, exp and arctan are polynomials written here once, so that they are the same wherever
-they are computed. Their coefficients minimise the greatest error (Lawson's iteration, by
-weighted least squares); it is named with each, and a test measures it.
+sin, exp and arctan are polynomials, so that every kernel computes the same values. Their
+coefficients minimise the greatest error (Lawson's iteration of weighted least squares). A
+comment states each error, and a test measures it.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from gradsound.errors import VoiceError
 from gradsound.synth.voices.program import INPUTS
-from gradsound.synth.voices.traced_value import TracedValue, emit, number
+from gradsound.synth.voices.traced_value import TracedValue, emit, to_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 TAU = 2 * math.pi
 _HIGHEST_POWER = 16
-_PHASE = INPUTS.index("phase")  # the value that it is
+_PHASE = INPUTS.index("phase")  # number of the phase's value
 
 # sin(2 pi t) = t (1/4 - t^2) P(t^2) for t within -1/2..1/2, to 1.1e-7; zeros are exact
 SIN = (25.13273038, -64.83468111, 67.04389802, -38.12319671, 12.23330104)
@@ -41,7 +41,7 @@ EDGE = (1.57079101, -2.5835714, 1.270949515, -0.2773181)
 
 
 def polynomial(x: Any, coefficients: Sequence[Any]) -> Any:
-    """By Horner's rule, the constant coefficient first."""
+    """Evaluates a polynomial by Horner's rule; the constant coefficient is the first."""
     result = x * coefficients[-1] + coefficients[-2]
     for coefficient in coefficients[-3::-1]:
         result = result * x + coefficient
@@ -49,9 +49,9 @@ def polynomial(x: Any, coefficients: Sequence[Any]) -> Any:
 
 
 def _where(condition: Any, then: Any, otherwise: Any) -> Any:
-    if not isinstance(condition, TracedValue):  # a constant: what it says is known now
+    if not isinstance(condition, TracedValue):  # a constant
         return then if condition else otherwise
-    if not condition.truth:
+    if not condition.is_bool:
         raise VoiceError("where needs a comparison as its condition, such as phase < 0")
     return emit("select", condition, then, otherwise)
 
@@ -77,26 +77,30 @@ def _clamp(x: Any, low: Any = None, high: Any = None, **named: Any) -> Any:
     return x if high is None else _minimum(x, high)
 
 
-def _turns(x: Any) -> tuple[Any, bool]:
-    """An angle in turns, and whether it is the phase itself, which is within a half."""
+def _to_turns(x: Any) -> tuple[Any, bool]:
+    """Converts an angle to turns.
+
+    Returns:
+        The turns, and whether they are the phase itself, which is within -1/2..1/2.
+    """
     if isinstance(x, TracedValue):
-        made = x.tape.source(x)
-        if made is not None and made[0] == "mul" and type(made[2]) is float:
-            # sin(c y): c is divided now, so that sin(TAU phase) is exact in its argument
-            turns = made[2] / TAU
-            y: Any = TracedValue(x.tape, int(made[1]))
-            if abs(turns - 1) < 2**-24:  # float32's 1, whatever precision TAU was given in
+        source = x.tape.source(x)
+        if source is not None and source[0] == "mul" and type(source[2]) is float:
+            # sin(c y): c / TAU is one constant, so that TAU * phase cancels to the phase
+            factor = source[2] / TAU
+            y: Any = TracedValue(x.tape, int(source[1]))
+            if abs(factor - 1) < 2**-24:  # float32's 1, for TAU in any precision
                 return y, y.index == _PHASE
-            return y * turns, False
+            return y * factor, False
     return x * (1 / TAU), False
 
 
-def _sin(x: Any, ahead: float = 0.0) -> Any:
-    """The sine of an angle that many turns ahead."""
-    turns, within = _turns(x)
-    if ahead:
-        turns, within = turns + ahead, False
-    if not within:
+def _sin(x: Any, offset: float = 0.0) -> Any:
+    """Returns the sine of an angle plus an offset in turns."""
+    turns, reduced = _to_turns(x)
+    if offset:
+        turns, reduced = turns + offset, False
+    if not reduced:
         turns = turns - emit("rint", turns)
     square = turns * turns
     return turns * (0.25 - square) * polynomial(square, SIN)
@@ -113,8 +117,8 @@ def _exp(x: Any) -> Any:
 
 
 def _tanh(x: Any) -> Any:
-    grown = _exp(_clamp(x, -9.0, 9.0) * 2.0)
-    return (grown - 1.0) / (grown + 1.0)
+    exponential = _exp(_clamp(x, -9.0, 9.0) * 2.0)
+    return (exponential - 1.0) / (exponential + 1.0)
 
 
 def _arctan(x: Any) -> Any:
@@ -133,8 +137,8 @@ def _power(x: Any, exponent: Any) -> Any:
         return emit("sqrt", x)
     if isinstance(exponent, TracedValue) or exponent not in range(1, _HIGHEST_POWER + 1):
         raise VoiceError(
-            f"powers of a value are 0.5 or whole numbers from 1 to {_HIGHEST_POWER}: write "
-            "others with exp, sqrt or /"
+            "the power of a value must be 0.5 or a whole number from 1 to "
+            f"{_HIGHEST_POWER}: write others with exp, sqrt or /"
         )
     result = x
     for _ in range(int(exponent) - 1):
@@ -146,39 +150,39 @@ def _remainder(a: Any, b: Any) -> Any:
     return a - b * emit("floor", a / b)
 
 
-def _truths(*values: Any) -> bool:
-    return all(isinstance(value, TracedValue) and value.truth for value in values)
+def _all_bool(*values: Any) -> bool:
+    return all(isinstance(value, TracedValue) and value.is_bool for value in values)
 
 
 def _logical(name: str) -> Callable[..., Any]:
-    def function(*truths: Any) -> Any:
-        constants = [truth for truth in truths if not isinstance(truth, TracedValue)]
-        if len(truths) == 2 and len(constants) == 1 and constants[0] in (0, 1):
-            (value,) = (truth for truth in truths if isinstance(truth, TracedValue))
+    def function(*operands: Any) -> Any:
+        constants = [one for one in operands if not isinstance(one, TracedValue)]
+        if len(operands) == 2 and len(constants) == 1 and constants[0] in (0, 1):
+            (value,) = (one for one in operands if isinstance(one, TracedValue))
             return value if bool(constants[0]) == (name == "and") else name == "or"
-        if not _truths(*truths):
+        if not _all_bool(*operands):
             raise VoiceError(f"{name} needs comparisons, such as phase < 0")
-        return emit(name, *truths)
+        return emit(name, *operands)
 
     return function
 
 
 def _xor(a: Any, b: Any) -> Any:
-    if not _truths(a, b):
+    if not _all_bool(a, b):
         raise VoiceError("xor needs comparisons, such as phase < 0")
     return emit("or", emit("and", a, emit("not", b)), emit("and", emit("not", a), b))
 
 
 def _add(a: Any, b: Any) -> Any:
-    return emit("or" if _truths(a, b) else "add", a, b)  # as torch and numpy have it
+    return emit("or" if _all_bool(a, b) else "add", a, b)  # as in torch and numpy
 
 
 def _mul(a: Any, b: Any) -> Any:
-    return emit("and" if _truths(a, b) else "mul", a, b)
+    return emit("and" if _all_bool(a, b) else "mul", a, b)
 
 
-# torch, numpy and Python have several names for the same.
-_SEVERAL: Mapping[tuple[str, ...], Callable[..., Any]] = {
+# Each function by its names in torch, numpy and Python.
+_BY_NAMES: Mapping[tuple[str, ...], Callable[..., Any]] = {
     ("add",): _add,
     ("sub", "subtract"): lambda a, b: emit("sub", a, b),
     ("rsub",): lambda a, b: b - a,
@@ -189,7 +193,7 @@ _SEVERAL: Mapping[tuple[str, ...], Callable[..., Any]] = {
     ("mod", "remainder"): _remainder,
     ("pow", "power", "float_power"): _power,
     ("neg", "negative"): lambda a: a * -1.0,
-    ("pos", "positive", "float", "clone", "contiguous", "detach"): number,
+    ("pos", "positive", "float", "clone", "contiguous", "detach"): to_number,
     ("abs", "absolute", "fabs"): lambda a: emit("abs", a),
     ("sqrt",): lambda a: emit("sqrt", a),
     ("rsqrt",): lambda a: 1.0 / emit("sqrt", a),
@@ -215,7 +219,7 @@ _SEVERAL: Mapping[tuple[str, ...], Callable[..., Any]] = {
     ("maximum", "fmax"): _maximum,
     ("clamp", "clip"): _clamp,
     ("relu",): lambda a: _maximum(a, 0.0),
-    ("sign", "sgn"): lambda a: number(a > 0.0) - number(a < 0.0),
+    ("sign", "sgn"): lambda a: to_number(a > 0.0) - to_number(a < 0.0),
     ("sin",): _sin,
     ("cos",): lambda a: _sin(a, 0.25),
     ("tan",): lambda a: _sin(a) / _sin(a, 0.25),
@@ -227,5 +231,5 @@ _SEVERAL: Mapping[tuple[str, ...], Callable[..., Any]] = {
     ("lerp",): lambda a, b, weight: a + weight * (b - a),
 }
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
-    name: function for names, function in _SEVERAL.items() for name in names
+    name: function for names, function in _BY_NAMES.items() for name in names
 }

@@ -1,7 +1,8 @@
-"""A voice as plain data: a short list of float32 operations, and what they mean.
+"""The program of a voice: a list of float32 operations, as plain data.
 
-numpy evaluates it here, LLVM in `gradsound.synth.kernels.llvm_kernel`. Both do these
-operations in this order, none of them fused or left out, so they agree to the last bit.
+numpy evaluates a program here; `gradsound.synth.kernels.llvm_kernel` compiles it. Both do
+the operations in this order and neither fuses nor omits any, so their results are equal to
+the last bit.
 """
 
 from __future__ import annotations
@@ -16,24 +17,38 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-Argument: TypeAlias = int | float  # int: an earlier value by its number, float: a constant
-Operation: TypeAlias = tuple[str | Argument, ...]  # its name, then its arguments
+Argument: TypeAlias = int | float  # int: number of an earlier value; float: a constant
+Operation: TypeAlias = tuple[str | Argument, ...]  # name and arguments
 
-# What a voice may ask for besides its phase; docs/voices.md says it to users.
-CONTROLS = ("norm", "deviation", "depth")  # given with a note, and ramped through it
+# The parameters of a voice; docs/voices.md explains them to users.
+CONTROLS = ("norm", "deviation", "depth")  # a note's own; linear between its two ends
 INPUTS = ("phase", "dt", "time", "noise", *CONTROLS)
 
-ROOM = 16  # frames beyond a block that a kernel may read and write, adding nothing
+PADDING = 16  # frames after a block that a kernel may read and write, without changing them
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What a voice computes for each frame.
+    """The operations by which a voice computes each sample.
+
+    `gradsound.trace` makes one of a function. Wherever a voice is expected, its program
+    will do.
 
     Attributes:
-        name: What to call the voice.
-        inputs: Which of `INPUTS` it uses: the values 0, 1, ...
-        operations: What it does: each makes the next value. The last is the result.
+        name: Name of the voice.
+        inputs: Those of `INPUTS` that the voice uses, as the values 0, 1, ...
+        operations: Operations, each of which makes the next value. The last value is the
+            sample.
+
+    Example:
+        >>> import gradsound
+        >>> program = gradsound.trace(lambda phase: 2 * abs(phase) - 0.5)
+        >>> program.inputs
+        ('phase',)
+        >>> program.operations
+        (('abs', 0), ('mul', 1, 2.0), ('sub', 2, 0.5))
+        >>> gradsound.Program.from_data(program.to_data()) == program
+        True
     """
 
     name: str
@@ -41,36 +56,41 @@ class Program:
     operations: tuple[Operation, ...]
 
     def to_data(self) -> dict[str, Any]:
-        """As plain data, fit for JSON."""
+        """Returns the program as lists and dictionaries, fit for JSON."""
         operations = [list(operation) for operation in self.operations]
         return {"name": self.name, "inputs": list(self.inputs), "operations": operations}
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Program:
-        """The program that `to_data` was asked of."""
+        """Returns the program of data that `to_data` returned."""
         operations = tuple(tuple(operation) for operation in data["operations"])
         return cls(data["name"], tuple(data["inputs"]), operations)
 
 
 def evaluate(program: Program, inputs: Mapping[str, NDArray[np.float32]]) -> Any:
-    """Returns what a program makes of inputs, float32 of any shapes that broadcast."""
+    """Returns the result of a program.
+
+    Args:
+        program: The program.
+        inputs: Values by input name, float32 of any shapes that broadcast.
+    """
     values: dict[int, Any] = dict(enumerate(inputs[name] for name in program.inputs))
-    last: dict[int, int] = {}  # by value: the operation after which nothing needs it
+    last_use: dict[int, int] = {}  # by value: the last operation that needs it
     for number, (_, *arguments) in enumerate(program.operations, len(program.inputs)):
-        last.update((a, number) for a in arguments if type(a) is int)
+        last_use.update((a, number) for a in arguments if type(a) is int)
     for number, (name, *arguments) in enumerate(program.operations, len(program.inputs)):
         values[number] = _NUMPY[str(name)](
             *(values[a] if type(a) is int else np.float32(a) for a in arguments)
         )
         for argument in {a for a in arguments if type(a) is int}:
-            if last[argument] == number:
-                del values[argument]  # or the memory of a long program leaves the cache
+            if last_use[argument] == number:
+                del values[argument]  # or the values of a long program leave the cache
     return values[len(program.inputs) + len(program.operations) - 1]
 
 
-def _exp2i(whole: NDArray[np.float32]) -> NDArray[np.float32]:
-    """2 to the power of whole numbers within -126..127, by its bits."""
-    return ((whole.astype(np.int32) + np.int32(127)) << np.int32(23)).view(np.float32)
+def _exp2i(exponent: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Returns 2 to the power of whole numbers within -126..127, by float32's bits."""
+    return ((exponent.astype(np.int32) + np.int32(127)) << np.int32(23)).view(np.float32)
 
 
 _NUMPY: Mapping[str, Callable[..., Any]] = {

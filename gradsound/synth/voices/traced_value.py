@@ -1,7 +1,7 @@
-"""What stands for the numbers of a voice while it is traced, and notes what it becomes.
+"""The traced value: a stand-in for a number, which records the operations of a voice.
 
-A `TracedValue` goes through operators, torch's functions, numpy's and methods alike, by the
-protocols that these two have for it; neither is imported.
+Operators, methods and the functions of torch and numpy accept a `TracedValue`, because it
+implements the protocols of both libraries. This module imports neither of them.
 """
 
 from __future__ import annotations
@@ -17,80 +17,84 @@ if TYPE_CHECKING:
 
     from gradsound.synth.voices.program import Operation
 
-MOST = 1000  # operations of a voice; that many are compiled in a tenth of a second
-_LARGEST = (2 - 2**-23) * 2.0**127  # that float32 has
+_MAX_FLOAT32 = (2 - 2**-23) * 2.0**127
 _BINARY = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor")
-_COMPARING = ("lt", "le", "gt", "ge", "eq", "ne")
+_COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
 _UNARY = ("neg", "pos", "abs", "invert")
-_OPERATORS = (*_BINARY, *_COMPARING, *_UNARY, "div", "rsub", "rdiv")  # written as signs
-_LOGICAL = ("lt", "le", "eq", "and", "or", "not")  # what makes truths, not numbers
+_OPERATORS = (*_BINARY, *_COMPARISONS, *_UNARY, "div", "rsub", "rdiv")  # written as signs
+_BOOLEAN = ("lt", "le", "eq", "and", "or", "not")  # operations whose result is a bool
 
 
 class Tape:
-    """The operations of a voice so far.
+    """The operations of a voice, in the order in which tracing records them.
 
     Args:
         inputs: Names of the first values.
-        functions: What a voice may use, by the name that it has in torch or numpy.
+        functions: The functions that a voice may use, by their names in torch and numpy.
+        max_operations: How many operations a voice may have.
     """
 
     def __init__(
-        self, inputs: tuple[str, ...], functions: Mapping[str, Callable[..., Any]]
+        self,
+        inputs: tuple[str, ...],
+        functions: Mapping[str, Callable[..., Any]],
+        max_operations: int,
     ) -> None:
         self.operations: list[Operation] = []
-        self._functions = functions
+        self._functions, self._max_operations = functions, max_operations
         self._first = len(inputs)
         self._known: dict[str, int] = {}
         self.values = {name: TracedValue(self, k) for k, name in enumerate(inputs)}
 
     def emit(self, name: str, *arguments: TracedValue | float) -> TracedValue:
-        """Notes an operation, or finds it if it was noted before."""
+        """Records an operation, unless it is recorded already; returns its value."""
         if name not in ("and", "or", "not"):
-            first = int(name == "select")  # its first argument is a truth
-            arguments = (*arguments[:first], *map(number, arguments[first:]))
+            first = int(name == "select")  # its first argument stays a bool
+            arguments = (*arguments[:first], *map(to_number, arguments[first:]))
         if name in ("add", "mul") and not isinstance(arguments[0], TracedValue):
             arguments = arguments[::-1]  # constants come second
         operation: Operation = (
             name,
-            *(a.index if isinstance(a, TracedValue) else _single(a) for a in arguments),
+            *(a.index if isinstance(a, TracedValue) else _float32(a) for a in arguments),
         )
-        key = repr(operation)  # the value 1 and the constant 1.0 are equal to Python
+        key = repr(operation)  # == holds between the value 1 and the constant 1.0
         if key not in self._known:
-            if len(self.operations) == MOST:
-                raise VoiceError(f"it takes more than {MOST} operations: make it shorter")
+            if len(self.operations) == self._max_operations:
+                limit = f"more than {self._max_operations} operations"
+                raise VoiceError(f"it takes {limit}: make it shorter")
             self._known[key] = self._first + len(self.operations)
             self.operations.append(operation)
-        return TracedValue(self, self._known[key], truth=name in _LOGICAL)
+        return TracedValue(self, self._known[key], is_bool=name in _BOOLEAN)
 
     def source(self, value: TracedValue) -> Operation | None:
-        """The operation that made a value; None of an input."""
-        found = value.index - self._first
-        return None if found < 0 else self.operations[found]
+        """Returns the operation that made a value; None for an input."""
+        number = value.index - self._first
+        return None if number < 0 else self.operations[number]
 
     def call(self, name: str, *arguments: Any, **options: Any) -> Any:
-        """Notes what a function of torch or numpy does.
+        """Records a call of a function of torch or numpy; returns its result.
 
         Raises:
-            VoiceError: If it is not among those that a voice may use.
+            VoiceError: If a voice may not use the function, or not with these arguments.
         """
         if name.startswith("__"):
             name = name.strip("_")
         self.check(name)
         in_place = options.pop("inplace", False)
-        given = [self._plain(name, argument) for argument in arguments]
-        named = {
+        plain = [self._plain(name, argument) for argument in arguments]
+        plain_options = {
             key: self._plain(name, option)
             for key, option in options.items()
             if option is not None and option is not False  # dtype=None and the like
         }
         try:
-            result = self._functions[name](*given, **named)
+            result = self._functions[name](*plain, **plain_options)
         except TypeError as error:
             raise VoiceError(f"{name} cannot be compiled with these arguments") from error
         return arguments[0].become(result) if in_place else result
 
     def check(self, name: str) -> None:
-        """Raises VoiceError if a voice may not use a function of that name."""
+        """Raises VoiceError if a voice may not use the function of that name."""
         if name not in self._functions:
             first = {
                 function: name for name, function in reversed([*self._functions.items()])
@@ -102,12 +106,10 @@ class Tape:
             )
 
     def _plain(self, name: str, argument: Any) -> TracedValue | float | None:
-        """A value of this tape, or a constant."""
+        """Returns an argument as a value of this tape, a constant or None."""
         if isinstance(argument, TracedValue):
             if argument.tape is not self:
-                raise VoiceError(
-                    "it keeps a value of an earlier call: it must not have state"
-                )
+                raise VoiceError("it keeps a value of an earlier call: remove its state")
             return argument
         if argument is None or isinstance(argument, (int, float)):
             return argument
@@ -117,24 +119,30 @@ class Tape:
             shape = getattr(argument, "shape", None)
         if shape is None:
             kind = type(argument).__name__
-            raise VoiceError(f"{name} is given {kind}, which is no real number")
+            raise VoiceError(f"{name} accepts real numbers only, got {kind}")
         raise VoiceError(
-            f"{name} is given shape {tuple(shape)}: a voice computes one number at a time, "
-            "so take the elements one by one"
+            f"{name} got an argument of shape {tuple(shape)}: a voice computes one number "
+            "at a time, so take the elements one by one"
         )
 
 
 class TracedValue:
-    """A number, or a truth, of which nothing is known but how it is made."""
+    """A number or a bool that is unknown while its voice is traced.
 
-    def __init__(self, tape: Tape, index: int, *, truth: bool = False) -> None:
-        self.tape, self.index, self.truth = tape, index, truth
+    Args:
+        tape: The tape that records its operations.
+        index: Number of the value in the program.
+        is_bool: Whether it is a bool.
+    """
+
+    def __init__(self, tape: Tape, index: int, *, is_bool: bool = False) -> None:
+        self.tape, self.index, self.is_bool = tape, index, is_bool
 
     @classmethod
     def __torch_function__(
         cls, function: Any, _: Any, arguments: Any = (), options: Any = None
     ) -> Any:
-        """What torch calls instead of a function of its own."""
+        """Records a function of torch; torch calls this instead of the function."""
         options = options or {}
         tape = _tape_of((*arguments, *options.values()))
         return tape.call(function.__name__, *arguments, **options)
@@ -142,19 +150,19 @@ class TracedValue:
     def __array_ufunc__(
         self, ufunc: Any, method: str, *arguments: Any, **options: Any
     ) -> Any:
-        """What numpy calls instead of one of its ufuncs."""
+        """Records a ufunc of numpy; numpy calls this instead of the ufunc."""
         name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
         return self.tape.call(name, *arguments, **options)
 
     def __array_function__(
         self, function: Any, _: Any, arguments: Any, options: Any
     ) -> Any:
-        """What numpy calls instead of one of its other functions."""
+        """Records another function of numpy; numpy calls this instead of the function."""
         return self.tape.call(function.__name__, *arguments, **options)
 
     def become(self, other: Any) -> TracedValue:
-        """Takes the place of another value, as a tensor does that is changed in place."""
-        self.index, self.truth = other.index, other.truth
+        """Takes the place of another value, as a tensor does that changes in place."""
+        self.index, self.is_bool = other.index, other.is_bool
         return self
 
     def __getattr__(self, name: str) -> Any:
@@ -163,22 +171,23 @@ class TracedValue:
         self.tape.check(name)
         return partial(self.tape.call, name, self)
 
-    def _decided(self, *_: Any) -> NoReturn:
+    def _refuse_branch(self, *_: Any) -> NoReturn:
         raise VoiceError(
-            "what it does depends on a value that changes with every sample: write "
+            "it branches on a value that changes with every sample: write "
             "torch.where(condition, a, b) or numpy.where instead of if, and, or, not, min, "
             "max and loops over values"
         )
 
-    __bool__ = __len__ = __iter__ = __contains__ = __getitem__ = __setitem__ = _decided
+    __bool__ = __len__ = __iter__ = __contains__ = _refuse_branch
+    __getitem__ = __setitem__ = _refuse_branch
 
-    def _known(self, *_: Any) -> NoReturn:
+    def _refuse_number(self, *_: Any) -> NoReturn:
         raise VoiceError(
-            "a plain number is made of a value that changes with every sample (by float(), "
-            "int(), .item() or the math module): use the functions of torch or numpy"
+            "it makes a plain number of a value that changes with every sample (by "
+            "float(), int(), .item() or the math module): use functions of torch or numpy"
         )
 
-    __float__ = __int__ = __index__ = __complex__ = __round__ = item = _known
+    __float__ = __int__ = __index__ = __complex__ = __round__ = item = _refuse_number
     __hash__ = object.__hash__
 
 
@@ -198,7 +207,7 @@ for _name in _BINARY:
     setattr(TracedValue, f"__{_name}__", _operator(_name))
     setattr(TracedValue, f"__r{_name}__", _reflected(_name))
     setattr(TracedValue, f"__i{_name}__", _in_place(_name))
-for _name in _COMPARING:
+for _name in _COMPARISONS:
     setattr(TracedValue, f"__{_name}__", _operator(_name))
 for _name in _UNARY:
     setattr(
@@ -206,22 +215,22 @@ for _name in _UNARY:
     )
 
 
-def _single(constant: float) -> float:
-    """A constant, once it is one in float32 too; infinity is."""
-    if math.isnan(constant) or _LARGEST < abs(constant) < math.inf:
-        raise VoiceError(f"the constant {constant} is none that float32 has")
+def _float32(constant: float) -> float:
+    """Returns a constant that float32 can hold; raises VoiceError for others and NaN."""
+    if math.isnan(constant) or _MAX_FLOAT32 < abs(constant) < math.inf:
+        raise VoiceError(f"float32 cannot hold the constant {constant}")
     return float(constant)
 
 
-def number(value: Any) -> Any:
-    """A truth as 1 or 0; a number as it is."""
-    if isinstance(value, TracedValue) and value.truth:
+def to_number(value: Any) -> Any:
+    """Returns 1 or 0 for a bool, and a number as it is."""
+    if isinstance(value, TracedValue) and value.is_bool:
         return value.tape.emit("select", value, 1.0, 0.0)
     return value
 
 
 def emit(name: str, *arguments: TracedValue | float) -> Any:
-    """Notes an operation on values, of which there must be one."""
+    """Records an operation on the tape of its arguments, one of which is a TracedValue."""
     return _tape_of(arguments).emit(name, *arguments)
 
 
@@ -230,7 +239,7 @@ def _tape_of(arguments: tuple[Any, ...]) -> Tape:
         if isinstance(argument, TracedValue):
             return argument.tape
         if isinstance(argument, (tuple, list)) and argument:  # torch.stack and the like
-            with_values = [one for one in argument if isinstance(one, TracedValue)]
-            if with_values:
-                return with_values[0].tape
+            values = [one for one in argument if isinstance(one, TracedValue)]
+            if values:
+                return values[0].tape
     raise AssertionError("called without a value")

@@ -1,4 +1,4 @@
-"""From a function of a phase, written in torch or numpy, to its program."""
+"""The tracer: makes the program of a voice that is a function in torch or numpy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from gradsound.errors import VoiceError
 from gradsound.synth.voices.functions import FUNCTIONS
 from gradsound.synth.voices.program import INPUTS, Program, evaluate
-from gradsound.synth.voices.traced_value import Tape, TracedValue, number
+from gradsound.synth.voices.traced_value import Tape, TracedValue, to_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,42 +20,58 @@ if TYPE_CHECKING:
 
     from gradsound.synth.voices.program import Operation
 
-BRIGHT = "bright"  # a control made of another
-_OURS = ("gradsound", "torch", "numpy", "functools")  # in whose lines no user looks
+MAX_OPERATIONS = 1000  # of a voice; LLVM compiles that many in 0.1 s
+BRIGHT = "bright"  # a parameter that the program computes from another
+_LIBRARIES = ("gradsound", "torch", "numpy", "functools")  # no error is in a line of these
 _PHASES, _NOISES = 64, (-0.9, 0.1, 0.8)
-_GOLDEN = (5**0.5 - 1) / 2  # of a turn: phases that no partial has as its zeros
+_GOLDEN = (5**0.5 - 1) / 2  # turns; no partial is zero at multiples of it
 _LONGEST = 5.0  # seconds; no preset has longer notes
-_PROBES = (0.0, 0.5, 1.0)  # of the controls; deviation is 2 x that - 1
+_PROBES = (0.0, 0.5, 1.0)  # of the controls; for deviation 2 x that - 1
 
 
 def trace(voice: Callable[..., Any]) -> Program:
     """Returns the program of a voice.
 
+    The voice is called twice, with values that record its operations.
+
     Args:
-        voice: A function or module of ``phase`` and, by their names, any of ``norm``,
-            ``deviation``, ``bright``, ``depth``, ``time``, ``noise`` and ``dt``; see
-            docs/voices.md. Other parameters must have defaults.
+        voice: A function or module. Its parameters are ``phase`` and, by name, any of
+            ``norm``, ``deviation``, ``bright``, ``depth``, ``time``, ``noise`` and ``dt``;
+            docs/voices.md explains them. Other parameters must have defaults.
 
     Raises:
-        TypeError: If it cannot be called.
-        VoiceError: If it cannot be compiled; the message has the operation and its line.
+        TypeError: If the voice cannot be called.
+        VoiceError: If the voice cannot be compiled; the message has the operation and its
+            line.
+
+    Example:
+        >>> import gradsound
+        >>> import numpy as np
+        >>> def bell(phase, bright):
+        ...     tone = 2 * np.pi * phase
+        ...     return np.sin(tone + 3 * bright * np.sin(2 * tone))
+        >>> program = gradsound.trace(bell)
+        >>> program.name, program.inputs
+        ('bell', ('phase', 'deviation'))
+        >>> len(program.operations)
+        36
     """
     if not callable(voice):
         raise TypeError(f"a voice is a name, a function or a module, got {voice!r}")
-    voice = getattr(voice, "_orig_mod", voice)  # of a module that torch has compiled
+    voice = getattr(voice, "_orig_mod", voice)  # the module inside a torch.compile wrapper
     name = _name(voice)
     try:
-        wanted = _wanted(voice)
-        first, second = (_operations(voice, wanted) for _ in range(2))
+        parameters = _parameters(voice)
+        first, second = (_record(voice, parameters) for _ in range(2))
         if first != second:
             raise VoiceError(
-                "it does something else each time it is called: it must have no state and "
-                "no random numbers (a parameter called noise is white noise)"
+                "its operations differ from call to call: remove state and random numbers "
+                "(a parameter called noise is white noise)"
             )
-        program = _used(name, *first)
-        _check(program)
+        program = _prune(name, *first)
+        _check_samples(program)
     except VoiceError as error:
-        place = _place(error.__traceback__)
+        place = _user_line(error.__traceback__)
         raise VoiceError(f"voice {name!r}{place}: {error}") from error.__cause__
     return program
 
@@ -66,22 +82,23 @@ def _name(voice: object) -> str:
     return str(getattr(voice, "__name__", type(voice).__name__))
 
 
-def _wanted(voice: Callable[..., Any]) -> tuple[str, ...]:
-    """The parameters of a voice that are to be given."""
+def _parameters(voice: Callable[..., Any]) -> tuple[str, ...]:
+    """Returns the names of the parameters that the tracer passes to a voice."""
     if inspect.isclass(voice):
-        raise VoiceError(f"it is a class: give what it makes, such as {voice.__name__}()")
-    bound: set[str] = set()  # what a partial has given already
+        raise VoiceError(f"it is a class: pass an instance, such as {voice.__name__}()")
+    bound: set[str] = set()  # by keyword, in a partial
     forward = voice
     while isinstance(forward, partial):
         bound |= forward.keywords.keys()
         forward = forward.func
-    # A module's own signature says nothing; a partial's lacks what was given by place.
+    # A module's own signature is (*args, **kwargs). A partial of a function keeps its own
+    # signature, which lacks the arguments that it binds by position.
     forward = getattr(forward, "forward", voice)
     try:
         signature = inspect.signature(forward)
     except (TypeError, ValueError) as error:
         raise VoiceError(
-            "what its parameters are cannot be found out: wrap it in a function of phase"
+            "Python does not know its parameters: wrap it in a function of phase"
         ) from error
     names = []
     for parameter in signature.parameters.values():
@@ -90,7 +107,7 @@ def _wanted(voice: Callable[..., Any]) -> tuple[str, ...]:
         if parameter.name in bound:
             continue
         if parameter.kind == parameter.POSITIONAL_ONLY:
-            raise VoiceError("its parameters are given by name: take the / out of them")
+            raise VoiceError("its parameters must accept keywords: remove the /")
         if parameter.name in (*INPUTS, BRIGHT):
             names.append(parameter.name)
         elif parameter.default is parameter.empty:
@@ -100,38 +117,42 @@ def _wanted(voice: Callable[..., Any]) -> tuple[str, ...]:
             )
     if "phase" not in names:
         raise VoiceError(
-            f"it needs a parameter called phase (turns, -0.5 to 0.5), and has {signature}"
+            "it needs a parameter called phase (turns, -0.5 to 0.5), but its parameters "
+            f"are {signature}"
         )
     return tuple(names)
 
 
-def _operations(
-    voice: Callable[..., Any], wanted: tuple[str, ...]
+def _record(
+    voice: Callable[..., Any], parameters: tuple[str, ...]
 ) -> tuple[list[Operation], int]:
-    """What a voice does, and which value is its result."""
-    tape = Tape(INPUTS, FUNCTIONS)
+    """Calls a voice once; returns its operations and the number of its result."""
+    tape = Tape(INPUTS, FUNCTIONS, MAX_OPERATIONS)
     values: dict[str, Any] = dict(tape.values)
-    if BRIGHT in wanted:
+    if BRIGHT in parameters:
         values[BRIGHT] = values["deviation"] * 0.5 + 0.5
     try:
-        result = voice(**{name: values[name] for name in wanted})
+        result = voice(**{name: values[name] for name in parameters})
     except VoiceError:
         raise
     except (Exception, SystemExit) as error:
         message = f"it fails when it is traced: {type(error).__name__}: {error}"
         raise VoiceError(message).with_traceback(error.__traceback__) from error
     if isinstance(result, (int, float)):
-        raise VoiceError(f"it returns {result}, whatever the phase: that is silence")
+        raise VoiceError(f"it returns {result} at every phase, which is silence")
     if not isinstance(result, TracedValue):
         raise VoiceError(f"it returns {type(result).__name__}: return one number")
     if result.tape is not tape:
-        raise VoiceError("it returns a value of an earlier call: it must not have state")
-    result = cast("TracedValue", number(result))
+        raise VoiceError("it returns a value of an earlier call: remove its state")
+    result = cast("TracedValue", to_number(result))
     return tape.operations, result.index
 
 
-def _used(name: str, operations: list[Operation], result: int) -> Program:
-    """The program of what the result needs; so the result comes last."""
+def _prune(name: str, operations: list[Operation], result: int) -> Program:
+    """Returns the program without the operations that the result does not need.
+
+    The result is its last value.
+    """
     needed, pending = set(), [result]
     while pending:
         index = pending.pop()
@@ -141,18 +162,20 @@ def _used(name: str, operations: list[Operation], result: int) -> Program:
                 arguments = operations[index - len(INPUTS)][1:]
                 pending += [a for a in arguments if type(a) is int]
     kept = {index: k for k, index in enumerate(sorted(needed))}
-    return Program(
-        name,
-        tuple(INPUTS[index] for index in kept if index < len(INPUTS)),
-        tuple(
-            (made[0], *(kept[a] if type(a) is int else a for a in made[1:]))
-            for made in (operations[i - len(INPUTS)] for i in kept if i >= len(INPUTS))
-        ),
+    inputs = tuple(INPUTS[index] for index in kept if index < len(INPUTS))
+    remaining = [operations[i - len(INPUTS)] for i in kept if i >= len(INPUTS)]
+    renumbered = tuple(
+        (operation, *(kept[a] if type(a) is int else a for a in arguments))
+        for operation, *arguments in remaining
     )
+    return Program(name, inputs, renumbered)
 
 
-def _check(program: Program) -> None:
-    """Refuses a voice that is silent, or makes what is not a number."""
+def _check_samples(program: Program) -> None:
+    """Raises VoiceError if a voice is silent or returns NaN or infinity.
+
+    It evaluates the voice at all combinations of a few values of each input.
+    """
     grids = {
         "phase": np.arange(1, _PHASES + 1) * _GOLDEN % 1 - 0.5,
         "dt": np.array([1e-3, 0.05, 0.45]),
@@ -165,24 +188,25 @@ def _check(program: Program) -> None:
     axes = np.meshgrid(*(grids[name] for name in program.inputs), indexing="ij")
     inputs = {name: axis.astype(np.float32) for name, axis in zip(program.inputs, axes)}
     with np.errstate(all="ignore"):
-        result = np.asarray(evaluate(program, inputs))
-    wrong = np.argwhere(~np.isfinite(result))
-    if len(wrong):
-        where = ", ".join(f"{n} {axis[tuple(wrong[0])]:g}" for n, axis in inputs.items())
-        raise VoiceError(f"it gives {result[tuple(wrong[0])]} at {where}")
+        samples = np.asarray(evaluate(program, inputs))
+    nonfinite = np.argwhere(~np.isfinite(samples))
+    if len(nonfinite):
+        first = tuple(nonfinite[0])
+        values = ", ".join(f"{name} {axis[first]:g}" for name, axis in inputs.items())
+        raise VoiceError(f"it returns {samples[first]} at {values}")
     if not {"phase", "noise"} & {*program.inputs}:
-        raise VoiceError("it does not depend on its phase: that is silence")
-    if np.ptp(result) == 0:
-        raise VoiceError(f"it is {result.flat[0]:g} whatever the phase: that is silence")
+        raise VoiceError("it does not depend on its phase, which is silence")
+    if np.ptp(samples) == 0:
+        raise VoiceError(f"it returns {samples.flat[0]:g} at every phase, which is silence")
 
 
-def _place(traceback: TracebackType | None) -> str:
-    """The last line of the user's own that a traceback went through."""
+def _user_line(traceback: TracebackType | None) -> str:
+    """Returns the last line of a traceback that is in the user's code."""
     place = ""
     while traceback is not None:
         frame, line = traceback.tb_frame, traceback.tb_lineno
         module = str(frame.f_globals.get("__name__", "")).split(".")[0]
-        if module not in _OURS:
+        if module not in _LIBRARIES:
             file = frame.f_code.co_filename
             code = linecache.getline(file, line).strip()
             place = f" ({file}, line {line}: {code})" if code else f" ({file}, line {line})"

@@ -1,36 +1,36 @@
-// The mark of each kind of alarm: a shape of its own, and what it is called.
+// The mark of each kind of alarm: a shape and its meaning.
 
 const SVG = "http://www.w3.org/2000/svg";
-export const MARK_SIZE = 12; // units of the paths below; CSS pixels in the picture
+export const MARK_SIZE = 12; // CSS pixels, the unit of the paths below
 
-// Shapes differ in outline, so that they are told apart without colour.
+// Outlines differ, so that users can distinguish the marks without colour.
 export const MARKS = {
   nonfinite: {
     path: "M1 3 3 1 6 4 9 1 11 3 8 6 11 9 9 11 6 8 3 11 1 9 4 6Z",
     meaning: "a norm is NaN or infinite",
   },
-  stall: { path: "M2 1H5V11H2ZM7 1H10V11H7Z", meaning: "no step comes" },
-  dead: { path: "M6 0.5 11.5 6 6 11.5 0.5 6Z", meaning: "a layer has no gradient any more" },
+  stall: { path: "M2 1H5V11H2ZM7 1H10V11H7Z", meaning: "no step arrives" },
+  dead: { path: "M6 0.5 11.5 6 6 11.5 0.5 6Z", meaning: "a layer no longer has a gradient" },
   spike: { path: "M6 1 11.5 11H0.5Z", meaning: "a norm far above its median" },
   vanishing: { path: "M0.5 1H11.5L6 11Z", meaning: "a norm far below the largest" },
   skipped: { path: "M1 1 6 6 1 11ZM6 1 11 6 6 11Z", meaning: "the scaler skipped a step" },
-  plateau: { path: "M0.5 4.5H11.5V7.5H0.5Z", meaning: "the loss falls no more" },
+  plateau: { path: "M0.5 4.5H11.5V7.5H0.5Z", meaning: "the loss no longer falls" },
   recovery: {
     path: "M6 1A5 5 0 1 1 6 11A5 5 0 1 1 6 1ZM6 3.5A2.5 2.5 0 1 0 6 8.5A2.5 2.5 0 1 0 6 3.5Z",
-    meaning: "it is over, all is as before",
+    meaning: "an alarm is over",
   },
   end: { path: "M1.5 1.5H10.5V10.5H1.5Z", meaning: "the end of the run" },
 };
 
-const HARMLESS = ["recovery", "end"]; // all others may be a sign that something is wrong
+const NO_WARNINGS = ["recovery", "end"];
 
-export function warns(type) {
-  return type in MARKS && !HARMLESS.includes(type);
+export function isWarning(type) {
+  return type in MARKS && !NO_WARNINGS.includes(type);
 }
 
 const outlines = new Map(Object.entries(MARKS).map(([type, { path }]) => [type, new Path2D(path)]));
 
-// Draws a mark whose lower edge is centred at x, y; nothing for types without a shape.
+// Draws a mark above x, y; nothing for a type without a shape.
 export function drawMark(context, type, x, y) {
   const outline = outlines.get(type);
   if (!outline) return;
@@ -42,7 +42,7 @@ export function drawMark(context, type, x, y) {
   context.restore();
 }
 
-// The same as an element, for a line of text.
+// Returns a mark as an element for a line of text.
 export function markElement(type) {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("viewBox", `0 0 ${MARK_SIZE} ${MARK_SIZE}`);

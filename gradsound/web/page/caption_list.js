@@ -1,52 +1,52 @@
-// The list of what happened, the newest first.
+// The list of captions under "What happened", the newest first.
 
 import { markElement } from "./alarm_marks.js";
 
-const MOST = 200; // lines; more are not read, and a week of alarms must not fill the page
+const MAX_ITEMS = 200; // a week of alarms must not fill the page
 
 export class CaptionList {
   #list;
-  #nothing;
-  #lines = new Map(); // the key of a caption -> its line
+  #placeholder;
+  #items = new Map(); // item by key of its caption, the newest last
 
-  constructor(region, nothing) {
+  constructor(region, placeholder) {
     this.#list = region.querySelector("ol");
-    this.#nothing = nothing;
+    this.#placeholder = placeholder;
   }
 
-  // Adds a line, unless it is there. Where a run is played again (once more is true), its
-  // line is moved to the top, for it has been said again.
-  add(caption, onceMore) {
+  // Adds a caption unless the list has it. If the user plays a run again (repeated is true),
+  // its caption moves to the top.
+  add(caption, repeated) {
     const key = `${caption.step} ${caption.type} ${caption.text}`;
-    if (this.#lines.has(key) && !onceMore) return;
-    this.#lines.get(key)?.remove();
-    const line = lineOf(caption);
-    this.#lines.delete(key); // so that it is last, the newest, in the order of the map
-    this.#lines.set(key, line);
-    this.#list.prepend(line);
-    this.#nothing.hidden = true;
-    if (this.#lines.size > MOST) this.#drop(this.#lines.keys().next().value);
+    if (this.#items.has(key) && !repeated) return;
+    this.#items.get(key)?.remove();
+    const item = createItem(caption);
+    this.#items.delete(key); // set() would keep the old place in the order of the map
+    this.#items.set(key, item);
+    this.#list.prepend(item);
+    this.#placeholder.hidden = true;
+    if (this.#items.size > MAX_ITEMS) this.#drop(this.#items.keys().next().value);
   }
 
   #drop(key) {
-    this.#lines.get(key).remove();
-    this.#lines.delete(key);
+    this.#items.get(key).remove();
+    this.#items.delete(key);
   }
 }
 
-function lineOf(caption) {
-  const line = document.createElement("li");
-  line.className = caption.warns ? "warns" : "tells";
-  line.dataset.type = caption.type;
-  // History is there to be read; only what happens now is to be spoken.
-  if (caption.past) line.setAttribute("aria-live", "off");
-  line.append(markElement(caption.type), span("clock", caption.clock), " ");
-  if (caption.warns) line.append(span("unseen", "Warning: "));
-  line.append(span("text", caption.text));
-  return line;
+function createItem(caption) {
+  const item = document.createElement("li");
+  item.className = caption.warns ? "warning" : "info";
+  item.dataset.type = caption.type;
+  // Screen readers speak new captions, not the history.
+  if (caption.past) item.setAttribute("aria-live", "off");
+  item.append(markElement(caption.type), createSpan("clock", caption.clock), " ");
+  if (caption.warns) item.append(createSpan("visually-hidden", "Warning: "));
+  item.append(createSpan("text", caption.text));
+  return item;
 }
 
-function span(className, text) {
+function createSpan(className, text) {
   const element = document.createElement("span");
   element.className = className;
   element.textContent = text;

@@ -1,28 +1,28 @@
-// How the norms in the picture are spread, and the range that the colours cover.
+// The range of norms that the colours cover, from a histogram of the norms in the picture.
 
-const PER_DECADE = 20; // bins; the range is rounded more coarsely than that
-const SMALLEST = -46; // power of ten below every float32
-const LARGEST = 39; // power of ten above every float32
-const LEFT_OUT = 0.002; // of all norms, at either end: one spike must not take all the colours
+const BINS_PER_DECADE = 20; // finer than the rungs to which the range is rounded
+const MIN_POWER = -46; // of ten; below every float32
+const MAX_POWER = 39; // of ten; above every float32
+const OUTLIERS = 0.002; // share of norms beyond each end; one spike must not take all colours
 
-// A rung is a round norm: 1, 2, 5, 10 ... have the rungs 0, 1, 2, 3 ...
+// A rung is a round norm: the norms 1, 2, 5, 10 ... are the rungs 0, 1, 2, 3 ...
 const RUNGS = [1, 2, 5];
-const LEAST = RUNGS.length; // rungs, a decade: small differences must not look large
-const SLACK = 3; // rungs that a range may be too wide before it is made narrower
-const UNKNOWN = { low: -LEAST, high: LEAST }; // rungs, where no norm is above 0
+const MIN_RUNGS = RUNGS.length; // of a range, one decade: small differences must not look large
+const SPARE_RUNGS = 3; // that a range may be too wide before it shrinks
+const DEFAULT = { low: -MIN_RUNGS, high: MIN_RUNGS }; // rungs while no norm is above 0
 
-export class Spread {
-  #bins = new Uint32Array((LARGEST - SMALLEST) * PER_DECADE);
+export class ColourRange {
+  #bins = new Uint32Array((MAX_POWER - MIN_POWER) * BINS_PER_DECADE);
   #total = 0;
-  #rungs = UNKNOWN;
+  #rungs = DEFAULT;
 
-  // The norms of the lowest and the highest colour, and whether there are some beyond.
-  range = { low: normAt(UNKNOWN.low), high: normAt(UNKNOWN.high), below: false, above: false };
+  // The norms of the lowest and highest colour, and whether some norms are below or above.
+  range = { low: normAt(DEFAULT.low), high: normAt(DEFAULT.high), below: false, above: false };
 
   add(norms, weight = 1) {
     for (const norm of norms) {
       if (!(norm > 0 && norm < Infinity)) continue;
-      this.#bins[Math.floor((Math.log10(norm) - SMALLEST) * PER_DECADE)] += weight;
+      this.#bins[Math.floor((Math.log10(norm) - MIN_POWER) * BINS_PER_DECADE)] += weight;
       this.#total += weight;
     }
   }
@@ -31,45 +31,48 @@ export class Spread {
     this.add(norms, -1);
   }
 
-  // Takes the range anew; true if it is another one.
-  settle() {
+  // Fits the range to the norms. Returns whether it changed.
+  update() {
     const before = this.range;
     const last = this.#total - 1;
-    const leave = Math.floor(LEFT_OUT * this.#total);
-    const some = this.#total > 0;
-    this.#rungs = some ? this.#wanted(this.#power(leave), this.#power(last - leave)) : UNKNOWN;
+    const outliers = Math.floor(OUTLIERS * this.#total);
+    const hasNorms = this.#total > 0;
+    this.#rungs = hasNorms
+      ? this.#fitRungs(this.#powerOfRank(outliers), this.#powerOfRank(last - outliers))
+      : DEFAULT;
     const low = normAt(this.#rungs.low);
     const high = normAt(this.#rungs.high);
     this.range = {
       low,
       high,
-      below: some && 10 ** (this.#power(0) + 1 / PER_DECADE) < low,
-      above: some && 10 ** this.#power(last) >= high,
+      below: hasNorms && 10 ** (this.#powerOfRank(0) + 1 / BINS_PER_DECADE) < low,
+      above: hasNorms && 10 ** this.#powerOfRank(last) >= high,
     };
     return Object.keys(before).some((key) => before[key] !== this.range[key]);
   }
 
-  // The rungs around two powers of ten; those that there are, while they fit.
-  #wanted(from, to) {
+  // Returns the rungs around two powers of ten; the present rungs while they fit.
+  #fitRungs(from, to) {
     let low = Math.floor(rungOf(from));
-    let high = Math.ceil(rungOf(to + 1 / PER_DECADE));
-    while (high - low < LEAST) {
+    let high = Math.ceil(rungOf(to + 1 / BINS_PER_DECADE));
+    while (high - low < MIN_RUNGS) {
       low -= 1;
-      if (high - low < LEAST) high += 1;
+      if (high - low < MIN_RUNGS) high += 1;
     }
-    const kept = this.#rungs;
-    const fits = kept !== UNKNOWN && kept.low <= low && kept.high >= high;
-    return fits && kept.high - kept.low <= high - low + SLACK ? kept : { low, high };
+    const present = this.#rungs;
+    const covers = present !== DEFAULT && present.low <= low && present.high >= high;
+    const narrow = present.high - present.low <= high - low + SPARE_RUNGS;
+    return covers && narrow ? present : { low, high };
   }
 
-  // The power of ten at the lower edge of the bin that has the norm of a rank.
-  #power(rank) {
+  // Returns the power of ten at the lower edge of the bin of the norm with a rank.
+  #powerOfRank(rank) {
     let passed = 0;
     for (let bin = 0; bin < this.#bins.length; bin++) {
       passed += this.#bins[bin];
-      if (passed > rank) return bin / PER_DECADE + SMALLEST;
+      if (passed > rank) return bin / BINS_PER_DECADE + MIN_POWER;
     }
-    return LARGEST;
+    return MAX_POWER;
   }
 }
 
@@ -78,9 +81,9 @@ function normAt(rung) {
   return Number(`${RUNGS[rung - decade * RUNGS.length]}e${decade}`);
 }
 
-// The rung of a power of ten, between two of them a fraction.
+// Returns the rung of a power of ten; a fraction between two rungs.
 function rungOf(power) {
-  const decade = Math.floor(power + 1e-9); // bins end at round powers, but for rounding
+  const decade = Math.floor(power + 1e-9); // rounding may put a round power just below itself
   const within = Math.max(0, power - decade);
   const edges = [...RUNGS.map(Math.log10), 1];
   const below = edges.findLastIndex((edge) => edge <= within + 1e-9);

@@ -1,19 +1,19 @@
-// From a norm to its colour or pattern, and the colours of the page for the canvas.
+// The colour or pattern of a norm, and the page's own colours for the canvas.
 
-// Viridis (van der Walt and Smith 2015, CC0): equal steps look equal, to the colour-blind too.
+// Viridis (van der Walt and Smith 2015, CC0): equal differences look equal, also to colour-blind
+// users.
 const VIRIDIS = [
   "440154", "472d7b", "3b528b", "2c728e", "21918c", "28ae80", "5ec962", "addc30", "fde725",
 ];
-const SHADES = 256; // of the table; finer is not seen
-const LOWEST = 0.1; // of viridis, for the lowest norm: what is darker is kept for zero
+const SHADES = 256; // of the table; the eye sees no finer ones
+const DARKEST = 0.1; // place in viridis of the lowest norm; darker colours mean zero
 const WHITE = "ffffff";
 const BLACK = "000000";
-const LILAC = "c9b8dc"; // stands out from the darkest colour
+const LILAC = "c9b8dc"; // contrasts with the darkest colour
 const CRIMSON = "c8102e"; // not in viridis
 
-// Patterns repeat after this many CSS pixels: smaller is a grey, larger needs large areas.
-const PERIOD = 6;
-const SHIFT = 0.382; // of dashes from row to row; the golden ratio lines them up nowhere
+const PERIOD = 6; // CSS pixels of a pattern; finer looks grey, coarser needs a large area
+const ROW_SHIFT = 0.382; // of a dash spacing; the golden ratio aligns the dashes of no two rows
 
 export const PATTERNS = [
   { value: NaN, name: "NaN", meaning: "NaN: crimson with white diagonals" },
@@ -24,55 +24,56 @@ export const PATTERNS = [
 
 export class Palette {
   #table = new Uint32Array(SHADES);
-  #low = 0;
-  #perDecade = 0; // shades
-  #period;
-  #rowHeight;
-  #apart; // device pixels from dash to dash
-  #special;
+  #lowPower = 0; // log10 of the lowest norm
+  #shadesPerDecade = 0;
+  #period; // device pixels
+  #rowHeight; // device pixels
+  #dashSpacing; // device pixels
+  #patternColours;
 
-  // low and high are norms; ground and faint are CSS colours "#rrggbb"; pixels are device
-  // pixels to a CSS pixel, rowHeight is in device pixels.
-  constructor({ low, high }, { ground, faint }, pixels, rowHeight) {
-    this.#low = Math.log10(low);
-    this.#perDecade = (SHADES - 1) / (Math.log10(high) - this.#low);
-    this.#period = Math.max(4, Math.round(PERIOD * pixels));
+  // low and high: norms. ground and faint: CSS colours "#rrggbb". pixelRatio: device pixels
+  // per CSS pixel. rowHeight: device pixels.
+  constructor({ low, high }, { ground, faint }, pixelRatio, rowHeight) {
+    this.#lowPower = Math.log10(low);
+    this.#shadesPerDecade = (SHADES - 1) / (Math.log10(high) - this.#lowPower);
+    this.#period = Math.max(4, Math.round(PERIOD * pixelRatio));
     this.#rowHeight = rowHeight;
-    // The lower the rows the fewer to each, or hundreds of rows would be one bright bar.
-    this.#apart = 2 * this.#period * Math.max(1, (2 * this.#period) / rowHeight);
-    this.#special = {
-      nan: word(CRIMSON), stripe: word(WHITE), bar: word(BLACK), gap: word(WHITE),
-      zero: word(VIRIDIS[0]), dash: word(LILAC),
-      ground: word(ground.slice(1)), dot: word(faint.slice(1)),
+    // Low rows get fewer dashes: hundreds of rows would otherwise look like a bright bar.
+    this.#dashSpacing = 2 * this.#period * Math.max(1, (2 * this.#period) / rowHeight);
+    this.#patternColours = {
+      nan: toPixel(CRIMSON), stripe: toPixel(WHITE), bar: toPixel(BLACK), gap: toPixel(WHITE),
+      zero: toPixel(VIRIDIS[0]), dash: toPixel(LILAC),
+      ground: toPixel(ground.slice(1)), dot: toPixel(faint.slice(1)),
     };
     for (let shade = 0; shade < SHADES; shade++) {
-      this.#table[shade] = word(viridis(LOWEST + (1 - LOWEST) * (shade / (SHADES - 1))));
+      this.#table[shade] = toPixel(viridis(DARKEST + (1 - DARKEST) * (shade / (SHADES - 1))));
     }
   }
 
-  // The colour of all pixels of a cell, or null if it has a pattern.
-  plain(norm) {
+  // Returns the colour of a norm; null if it has a pattern.
+  colour(norm) {
     if (!(norm > 0 && norm < Infinity)) return null;
-    const shade = Math.round((Math.log10(norm) - this.#low) * this.#perDecade);
+    const shade = Math.round((Math.log10(norm) - this.#lowPower) * this.#shadesPerDecade);
     return this.#table[Math.min(SHADES - 1, Math.max(0, shade))];
   }
 
-  // The colour of one pixel of a pattern; x and y count on from cell to cell, so that
-  // neighbours join.
-  patterned(norm, x, y) {
-    const { nan, stripe, bar, gap, zero, dash, ground, dot } = this.#special;
+  // Returns the colour of one pixel of a pattern. x and y count through all cells, so that
+  // the patterns of neighbours join.
+  patternColour(norm, x, y) {
+    const { nan, stripe, bar, gap, zero, dash, ground, dot } = this.#patternColours;
     const period = this.#period;
-    if (Number.isNaN(norm)) return within(x + y, period) < period / 3 ? stripe : nan;
-    if (norm === Infinity) return within(x, period) < period / 2 ? bar : gap;
+    if (Number.isNaN(norm)) return modulo(x + y, period) < period / 3 ? stripe : nan;
+    if (norm === Infinity) return modulo(x, period) < period / 2 ? bar : gap;
     const row = Math.floor(y / this.#rowHeight);
     const middle = y - row * this.#rowHeight === (this.#rowHeight - 1) >> 1;
-    const marked = (apart, width) => middle && within(x + row * SHIFT * apart, apart) < width;
-    if (norm === 0) return marked(this.#apart, period) ? dash : zero;
-    return marked(this.#apart / 2, period / 3) ? dot : ground;
+    const isDash = (spacing, width) =>
+      middle && modulo(x + row * ROW_SHIFT * spacing, spacing) < width;
+    if (norm === 0) return isDash(this.#dashSpacing, period) ? dash : zero;
+    return isDash(this.#dashSpacing / 2, period / 3) ? dot : ground;
   }
 }
 
-// The colours of the page that the canvas needs, as they are in the present scheme.
+// Returns the page's own colours in the present colour scheme.
 export function pageColours() {
   const style = getComputedStyle(document.documentElement);
   const colour = (name) => style.getPropertyValue(`--${name}`).trim();
@@ -83,21 +84,22 @@ export function pageColours() {
   };
 }
 
-// The scale from its lowest colour to its highest, as a CSS gradient.
-export function gradient() {
+// Returns the colours from the lowest norm to the highest as a CSS gradient.
+export function colourBarGradient() {
   const stops = [0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1];
-  const colours = stops.map((stop) => `#${viridis(LOWEST + (1 - LOWEST) * stop)} ${100 * stop}%`);
+  const colours = stops.map((stop) => `#${viridis(DARKEST + (1 - DARKEST) * stop)} ${100 * stop}%`);
   return `linear-gradient(to right, ${colours.join(", ")})`;
 }
 
-function viridis(part) {
-  const place = part * (VIRIDIS.length - 1);
-  const below = Math.min(VIRIDIS.length - 2, Math.floor(place));
-  const between = place - below;
+// Returns a colour of viridis, at 0 to 1, as "rrggbb".
+function viridis(place) {
+  const scaled = place * (VIRIDIS.length - 1);
+  const below = Math.min(VIRIDIS.length - 2, Math.floor(scaled));
+  const fraction = scaled - below;
   let colour = "";
   for (const channel of [0, 2, 4]) {
     const [from, to] = [below, below + 1].map((index) => byteAt(VIRIDIS[index], channel));
-    colour += Math.round(from + (to - from) * between).toString(16).padStart(2, "0");
+    colour += Math.round(from + (to - from) * fraction).toString(16).padStart(2, "0");
   }
   return colour;
 }
@@ -106,13 +108,13 @@ function byteAt(hex, start) {
   return parseInt(hex.slice(start, start + 2), 16);
 }
 
-// The place within a period, from 0 on; of negative places too, unlike %.
-function within(place, period) {
-  return ((place % period) + period) % period;
+// Returns a remainder of 0 or more, also of negative numbers, unlike %.
+function modulo(value, period) {
+  return ((value % period) + period) % period;
 }
 
-// "rrggbb" as a pixel of ImageData, whose bytes are red, green, blue, alpha.
-function word(hex) {
+// Converts "rrggbb" to a pixel of ImageData, whose bytes are red, green, blue, alpha.
+function toPixel(hex) {
   const [red, green, blue] = [0, 2, 4].map((start) => byteAt(hex, start));
   return ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
 }

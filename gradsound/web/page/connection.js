@@ -1,114 +1,115 @@
-// The connection to the server: opens itself again when it is lost.
+// The connection to the server; it opens itself again after a loss.
 
-const FIRST_PAUSE = 0.5; // seconds; a server that blinked is there again
-const LONGEST_PAUSE = 8; // seconds; longer, and one would wait after all is well
-const TICK = 250; // ms between looks at how long is left
-const SILENCE = 15_000; // ms; the server says something every 5 s, or it cannot be reached
-const REFUSALS = [403, 404]; // what a server says of an address of an earlier run
+const FIRST_DELAY = 0.5; // seconds before the first retry; a short outage is over by then
+const MAX_DELAY = 8; // seconds; a longer delay would outlast the outage
+const COUNTDOWN_MS = 250; // between updates of the countdown
+const SILENCE_MS = 15_000; // without a message; the server sends one every 5 s
+const REFUSALS = [403, 404]; // statuses that the server answers to the address of another run
 
 export class Connection {
-  #heard;
-  #newest;
+  #handlers;
+  #newestStep;
   #socket = null;
-  #timer = null;
-  #silence = null; // the timer of how long nothing came
-  #pause = FIRST_PAUSE;
+  #countdown = null; // timer
+  #silence = null; // timer
+  #delay = FIRST_DELAY; // seconds
   #attempts = 0; // since the last message
   #ended = false;
 
-  // heard has text(object), binary(buffer), opening(), lost(seconds left, attempts), refused()
-  // and closed(). newest() is the last step that the page has, null for none.
-  constructor(heard, newest) {
-    this.#heard = heard;
-    this.#newest = newest;
-    window.addEventListener("online", () => this.again());
+  // handlers: onText(object), onBinary(buffer), onOpening(), onLost(seconds left, attempts),
+  // onRefused() and onClosed(). newestStep(): the last step that the page has; null for none.
+  constructor(handlers, newestStep) {
+    this.#handlers = handlers;
+    this.#newestStep = newestStep;
+    window.addEventListener("online", () => this.retry());
   }
 
   open() {
-    clearInterval(this.#timer);
-    this.#timer = null;
+    clearInterval(this.#countdown);
+    this.#countdown = null;
     const address = new URL("socket", location.href);
     address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
-    const since = this.#newest();
+    const since = this.#newestStep();
     if (since !== null) address.searchParams.set("since", since);
-    this.#heard.opening();
+    this.#handlers.onOpening();
     this.#attempts += 1;
     this.#socket = new WebSocket(address);
     this.#socket.binaryType = "arraybuffer";
     this.#socket.onmessage = ({ data }) => this.#receive(data);
-    this.#socket.onclose = () => this.#closed();
-    this.#await();
+    this.#socket.onclose = () => this.#handleClose();
+    this.#restartSilenceTimer();
   }
 
-  // Tries at once, unless it is open or being opened.
-  again() {
+  // Opens the connection at once, unless it is open or opening.
+  retry() {
     if (this.#socket === null && !this.#ended) this.open();
   }
 
-  // Whether it went.
+  // Sends a message if the connection is open. Returns whether it is.
   send(message) {
     const open = this.#socket?.readyState === WebSocket.OPEN;
     if (open) this.#socket.send(JSON.stringify(message));
     return open;
   }
 
-  // Nothing more will come: that the server closes now is no loss.
+  // Expects the server to close the connection, and does not open it again.
   end() {
     this.#ended = true;
   }
 
-  // Gives up a socket on which nothing came for long, as where a network is gone: a browser
-  // would wait for it for minutes.
-  #await() {
+  // Gives up a socket that is silent for 15 s, as after a network loss. A browser would keep
+  // it for minutes.
+  #restartSilenceTimer() {
     clearTimeout(this.#silence);
     this.#silence = setTimeout(() => {
       this.#socket.onclose = this.#socket.onmessage = null;
       this.#socket.close();
-      this.#closed();
-    }, SILENCE);
+      this.#handleClose();
+    }, SILENCE_MS);
   }
 
   #receive(data) {
-    this.#await();
+    this.#restartSilenceTimer();
     this.#attempts = 0;
-    this.#pause = FIRST_PAUSE;
-    if (typeof data === "string") this.#heard.text(JSON.parse(data));
-    else this.#heard.binary(data);
+    this.#delay = FIRST_DELAY;
+    if (typeof data === "string") this.#handlers.onText(JSON.parse(data));
+    else this.#handlers.onBinary(data);
   }
 
-  async #closed() {
+  async #handleClose() {
     clearTimeout(this.#silence);
     this.#socket = null;
     if (this.#ended) {
-      this.#heard.closed();
+      this.#handlers.onClosed();
       return;
     }
-    this.#countDown();
-    // A socket does not say why it failed; the page's own address does.
-    if (this.#attempts > 0 && (await refused()) && this.#socket === null) {
-      clearInterval(this.#timer);
-      this.#heard.refused();
+    this.#startCountdown();
+    // A WebSocket does not tell why it failed; a request of the page does.
+    if (this.#attempts > 0 && (await isRefused()) && this.#socket === null) {
+      clearInterval(this.#countdown);
+      this.#handlers.onRefused();
     }
   }
 
-  #countDown() {
-    const until = performance.now() + 1000 * this.#pause;
-    this.#pause = Math.min(2 * this.#pause, LONGEST_PAUSE);
-    const look = () => {
-      const left = (until - performance.now()) / 1000;
+  #startCountdown() {
+    const end = performance.now() + 1000 * this.#delay;
+    this.#delay = Math.min(2 * this.#delay, MAX_DELAY);
+    const update = () => {
+      const left = (end - performance.now()) / 1000;
       if (left <= 0) this.open();
-      else this.#heard.lost(Math.ceil(left), this.#attempts);
+      else this.#handlers.onLost(Math.ceil(left), this.#attempts);
     };
-    this.#timer = setInterval(look, TICK);
-    look();
+    this.#countdown = setInterval(update, COUNTDOWN_MS);
+    update();
   }
 }
 
-async function refused() {
+// Returns whether the server refuses this page's address; false if it does not answer.
+async function isRefused() {
   try {
     const answer = await fetch(location.pathname, { cache: "no-store" });
     return REFUSALS.includes(answer.status);
   } catch {
-    return false; // nobody there: not the address, or not known
+    return false;
   }
 }

@@ -1,34 +1,35 @@
-// The controls of the sound, and their keys.
+// The controls of the sound: buttons, volume, band buttons and their keys.
 
-const KEY_STEP = 5; // percent of volume for a press of a key
-const BAND_KEYS = 9; // there are no more digits
+const VOLUME_KEY_PERCENT = 5; // of a press of a key
+const BAND_KEYS = 9; // digits
 
-const at = (id) => document.getElementById(id);
+const element = (id) => document.getElementById(id);
 
-// What acts: listen(), volume(0 to 1), mute(bool).
-export function setUpControls({ listen, volume, mute }) {
-  const slider = at("volume");
-  const loud = () => {
-    at("volume-text").textContent = `${slider.value} %`;
+// onListen(): the user starts or pauses. onVolume(gain): linear, 0 to 1. onMute(whether).
+export function setUpControls({ onListen, onVolume, onMute }) {
+  const slider = element("volume");
+  const reportVolume = () => {
+    element("volume-text").textContent = `${slider.value} %`;
     slider.setAttribute("aria-valuetext", `${slider.value} percent`);
-    volume(slider.valueAsNumber / 100);
+    onVolume((slider.valueAsNumber / 100) ** 2); // as a square, equal steps sound about equal
   };
-  const louder = (percent) => {
+  const changeVolume = (percent) => {
     slider.valueAsNumber += percent;
-    loud();
+    reportVolume();
   };
-  slider.addEventListener("input", loud);
-  loud();
-  at("listen").addEventListener("click", listen);
-  at("mute").addEventListener("click", () => mute(toggle(at("mute"))));
-  at("help-button").addEventListener("click", () => at("help").showModal());
-  at("help-close").addEventListener("click", () => at("help").close());
-  document.addEventListener("keydown", (event) => press(event, { listen, louder }));
+  slider.addEventListener("input", reportVolume);
+  reportVolume();
+  element("listen").addEventListener("click", onListen);
+  element("mute").addEventListener("click", () => onMute(toggle(element("mute"))));
+  element("help-button").addEventListener("click", () => element("help").showModal());
+  element("help-close").addEventListener("click", () => element("help").close());
+  document.addEventListener("keydown", (event) => handleKey(event, { onListen, changeVolume }));
 }
 
-// A button for each line that sounds: switched(index, off), pointed(layers or none).
-export function setUpBands(lines, { switched, pointed }) {
-  at("bands").replaceChildren(...lines.map((line, index) => {
+// Creates a button for each track. onSwitch(track, off): the user silences or restores it.
+// onPoint(layers): the user points at its button; with no layers, at none any more.
+export function setUpBands(tracks, { onSwitch, onPoint }) {
+  element("bands").replaceChildren(...tracks.map((track, index) => {
     const button = document.createElement("button");
     button.type = "button";
     button.setAttribute("aria-pressed", "true");
@@ -40,43 +41,47 @@ export function setUpBands(lines, { switched, pointed }) {
       button.append(key);
     }
     const name = document.createElement("span");
-    name.textContent = line.name;
+    name.textContent = track.name;
     button.append(name);
-    button.addEventListener("click", () => switched(index, !toggle(button)));
-    const listen = (types, layers) => {
-      for (const type of types) button.addEventListener(type, () => pointed(layers));
+    button.addEventListener("click", () => onSwitch(index, !toggle(button)));
+    const pointAt = (types, layers) => {
+      for (const type of types) button.addEventListener(type, () => onPoint(layers));
     };
-    listen(["pointerenter", "focus"], line.layers);
-    listen(["pointerleave", "blur"], []);
+    pointAt(["pointerenter", "focus"], track.layers);
+    pointAt(["pointerleave", "blur"], []);
     return button;
   }));
 }
 
+// Presses a toggle button, or releases it. Returns whether it is pressed.
 function toggle(button) {
   const pressed = button.getAttribute("aria-pressed") !== "true";
   button.setAttribute("aria-pressed", pressed);
   return pressed;
 }
 
-// Keys of the page: none with a modifier, none that the focused element has a use for.
-function press(event, { listen, louder }) {
+// Handles the page's keys, except those with a modifier and those of the focused element.
+function handleKey(event, { onListen, changeVolume }) {
   const { key, target } = event;
   if (event.defaultPrevented || event.ctrlKey || event.altKey || event.metaKey) return;
-  if (at("help").open) {
-    if (key === "?") at("help").close();
+  if (element("help").open) {
+    if (key === "?") element("help").close();
     else return;
   } else if (key === " " && !target.closest("button, input")) {
-    if (!event.repeat && !at("listen").disabled) listen();
-  } else if (key === "+" || (key === "ArrowUp" && !hasArrows(target))) louder(KEY_STEP);
-  else if (key === "-" || (key === "ArrowDown" && !hasArrows(target))) louder(-KEY_STEP);
-  else if (event.repeat) return;
-  else if (key.toLowerCase() === "m") at("mute").click();
-  else if (key === "?") at("help").showModal();
-  else if (key >= "1" && key <= "9" && key.length === 1) at("bands").children[key - 1]?.click();
-  else return;
+    if (!event.repeat && !element("listen").disabled) onListen();
+  } else if (key === "+" || (key === "ArrowUp" && !usesArrows(target))) {
+    changeVolume(VOLUME_KEY_PERCENT);
+  } else if (key === "-" || (key === "ArrowDown" && !usesArrows(target))) {
+    changeVolume(-VOLUME_KEY_PERCENT);
+  } else if (event.repeat) return;
+  else if (key.toLowerCase() === "m") element("mute").click();
+  else if (key === "?") element("help").showModal();
+  else if (key >= "1" && key <= "9" && key.length === 1) {
+    element("bands").children[key - 1]?.click();
+  } else return;
   event.preventDefault();
 }
 
-function hasArrows(element) {
-  return element.closest("input, #picture, #captions") !== null;
+function usesArrows(target) {
+  return target.closest("input, #picture, #captions") !== null;
 }

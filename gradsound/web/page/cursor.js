@@ -1,86 +1,89 @@
-// The cursor of the picture: where the pointer or the arrow keys are, and what is there.
+// The cursor of the picture: follows the pointer or the arrow keys and describes the norms there.
 
-import { clock, norm, steps } from "./format.js";
+import { formatClock, formatNorm, formatSteps } from "./format.js";
 import { layerAt } from "./layout.js";
 
-const NEAR = 6; // CSS pixels from a mark at which it is read
-const MOST_READ = 3; // marks; where they are dense the list below has them all
-const LEAP = 10; // columns, with Shift
+const MARK_DISTANCE = 6; // CSS pixels to a mark, at most, for the cursor to describe it
+const MAX_MARKS = 3; // in a description; the list of captions has all
+const SHIFT_COLUMNS = 10; // that an arrow key moves with Shift
 
 export class Cursor {
-  #place = null; // {x, y} of the pointer, or {column, layer} of the keys
-  #changed;
+  #target = null; // {x, y} from the pointer, or {column, layer} from the keys
+  #onChange;
 
-  // start() is the place where the keys begin, moved(place, byColumns, byLayers) the one to
-  // which they go; chosen() is called when the place is.
-  constructor(canvas, { changed, start, moved, chosen }) {
-    this.#changed = changed;
-    const point = ({ offsetX, offsetY }) => this.#put({ x: offsetX, y: offsetY });
-    canvas.addEventListener("pointermove", point);
+  // onChange(): the cursor moved. keyStart(): returns the target of the first arrow key.
+  // moveTarget(target, byColumns, byLayers): returns a neighbour of a target. onChoose(): the
+  // user clicked or pressed Enter.
+  constructor(canvas, { onChange, keyStart, moveTarget, onChoose }) {
+    this.#onChange = onChange;
+    const follow = ({ offsetX, offsetY }) => this.#setTarget({ x: offsetX, y: offsetY });
+    canvas.addEventListener("pointermove", follow);
     canvas.addEventListener("pointerleave", ({ pointerType }) => {
-      if (pointerType !== "touch") this.#put(null); // a finger is lifted to read
+      if (pointerType !== "touch") this.#setTarget(null); // a user lifts the finger to read
     });
     canvas.addEventListener("click", (event) => {
-      point(event);
-      chosen();
+      follow(event);
+      onChoose();
     });
-    canvas.addEventListener("keydown", (event) => this.#press(event, { start, moved, chosen }));
-    canvas.addEventListener("blur", () => this.#put(null));
+    canvas.addEventListener("keydown", (event) =>
+      this.#handleKey(event, { keyStart, moveTarget, onChoose }));
+    canvas.addEventListener("blur", () => this.#setTarget(null));
   }
 
   get byKeys() {
-    return this.#place !== null && "column" in this.#place;
+    return this.#target !== null && "column" in this.#target;
   }
 
-  // What is under it, or null: left and right in CSS pixels, from and to as positions, the
-  // columns there, the layer or null, and whether it is exactly these columns.
-  find(view, columns) {
-    if (this.#place === null || columns.newest === null) return null;
+  // Returns the cursor's place, or null: left and right in CSS pixels, from and to as
+  // positions, the columns there, the layer or null, and whether keys chose one column.
+  locate(viewport, columns) {
+    if (this.#target === null || columns.newest === null) return null;
     if (this.byKeys) {
-      const { column, layer } = this.#place;
-      const left = Math.max(view.layout.left, view.x(column.start));
-      const right = Math.max(left, view.x(column.end));
-      return { left, right, from: column.start, to: column.end, columns: [column], layer, exact: true };
+      const { column, layer } = this.#target;
+      const left = Math.max(viewport.layout.left, viewport.x(column.start));
+      const right = Math.max(left, viewport.x(column.end));
+      return {
+        left, right, from: column.start, to: column.end, columns: [column], layer, exact: true,
+      };
     }
-    const { x, y } = this.#place;
-    if (x < view.layout.left || x >= view.layout.right) return null;
-    const from = view.position(x);
-    const to = from + view.layout.pixels / view.scale; // one CSS pixel
-    const first = columns.after(from);
-    const near = columns.all.slice(first, columns.after(to) + 1);
-    const found = near.filter(({ start }) => start < to);
-    const layer = layerAt(view.layout, y);
-    return { left: x, right: x, from, to, columns: found, layer, exact: false };
+    const { x, y } = this.#target;
+    if (x < viewport.layout.left || x >= viewport.layout.right) return null;
+    const from = viewport.position(x);
+    const to = from + viewport.layout.pixelRatio / viewport.pixelsPerUnit; // one CSS pixel
+    const near = columns.all.slice(columns.indexAfter(from), columns.indexAfter(to) + 1);
+    const covered = near.filter(({ start }) => start < to);
+    const layer = layerAt(viewport.layout, y);
+    return { left: x, right: x, from, to, columns: covered, layer, exact: false };
   }
 
-  #put(place) {
-    if (place === null && this.#place === null) return;
-    this.#place = place;
-    this.#changed();
+  #setTarget(target) {
+    if (target === null && this.#target === null) return;
+    this.#target = target;
+    this.#onChange();
   }
 
-  #press(event, { start, moved, chosen }) {
+  #handleKey(event, { keyStart, moveTarget, onChoose }) {
     if (event.ctrlKey || event.altKey || event.metaKey) return;
-    const columns = event.shiftKey ? LEAP : 1;
+    const columns = event.shiftKey ? SHIFT_COLUMNS : 1;
     const moves = {
       ArrowLeft: [-columns, 0], ArrowRight: [columns, 0], ArrowUp: [0, 1], ArrowDown: [0, -1],
       Home: [-Infinity, 0], End: [Infinity, 0],
     };
     if (event.key in moves) {
-      // An arrow shows the cursor first; where Home and End go, it is not asked.
-      const shows = !this.byKeys && event.key.startsWith("Arrow");
-      const from = this.byKeys ? this.#place : start();
-      this.#put(shows ? from : moved(from, ...moves[event.key]));
-    } else if (event.key === "Escape") this.#put(null);
-    else if (event.key === "Enter") chosen();
+      // The first arrow key only shows the cursor; Home and End go to a known place at once.
+      const onlyShows = !this.byKeys && event.key.startsWith("Arrow");
+      const from = this.byKeys ? this.#target : keyStart();
+      this.#setTarget(onlyShows ? from : moveTarget(from, ...moves[event.key]));
+    } else if (event.key === "Escape") this.#setTarget(null);
+    else if (event.key === "Enter") onChoose();
     else return;
     event.preventDefault();
-    event.stopPropagation(); // these keys are not the page's while the picture has the focus
+    event.stopPropagation(); // the page uses some of these keys for the volume
   }
 }
 
-// Where the keys go from a place, by columns and layers.
-export function moved(columns, layerCount, { column, layer }, byColumns, byLayers) {
+// Returns the target some columns and layers away from another.
+export function moveTarget(columns, layerCount, { column, layer }, byColumns, byLayers) {
   const index = columns.findIndex(({ end }) => end > column.start) + byColumns;
   return {
     column: columns[Math.min(columns.length - 1, Math.max(0, index))],
@@ -88,26 +91,28 @@ export function moved(columns, layerCount, { column, layer }, byColumns, byLayer
   };
 }
 
-// What the cursor found, in words.
-export function reading(found, layers, marks, view) {
-  if (found === null) return "";
-  const reach = (NEAR * view.layout.pixels) / view.scale;
-  const [from, to] = [found.from - reach, found.to + reach];
-  const near = ({ position }) => position !== null && from <= position && position <= to;
-  const within = ({ step }) => found.columns.some(({ first, last }) => first <= step && step <= last);
-  const about = marks.filter(found.exact ? within : near);
-  const texts = about.slice(0, MOST_READ).map(({ text }) => text);
-  const more = about.length > MOST_READ ? [`and ${about.length - MOST_READ} more`] : [];
-  return [place(found, layers), ...texts, ...more].join(" · ");
+// Returns the steps, norms and marks at the cursor's place as text; empty for null.
+export function describe(place, layers, marks, viewport) {
+  if (place === null) return "";
+  const reach = (MARK_DISTANCE * viewport.layout.pixelRatio) / viewport.pixelsPerUnit;
+  const [from, to] = [place.from - reach, place.to + reach];
+  const isNear = ({ position }) => position !== null && from <= position && position <= to;
+  const isInColumns = ({ step }) =>
+    place.columns.some(({ first, last }) => first <= step && step <= last);
+  const found = marks.filter(place.exact ? isInColumns : isNear);
+  const texts = found.slice(0, MAX_MARKS).map(({ text }) => text);
+  const more = found.length > MAX_MARKS ? [`and ${found.length - MAX_MARKS} more`] : [];
+  return [describeNorm(place, layers), ...texts, ...more].join(" · ");
 }
 
-function place({ columns, layer }, layers) {
+function describeNorm({ columns, layer }, layers) {
   if (columns.length === 0) return "no step here";
   const first = columns[0].first;
   const last = columns.at(-1).last;
-  const when = `${steps(first, last)} at ${clock(columns.at(-1).time)}`;
-  if (layer === null) return when;
-  const value = Math.max(...columns.map(({ norms }) => norms[layer])); // NaN above all
-  const what = value > 0 && value < Infinity ? (first === last ? "norm " : "greatest norm ") : "";
-  return `${when}, ${layers[layer]}: ${what}${norm(value)}`;
+  const steps = `${formatSteps(first, last)} at ${formatClock(columns.at(-1).time)}`;
+  if (layer === null) return steps;
+  const norm = Math.max(...columns.map(({ norms }) => norms[layer])); // NaN wins
+  const isPlain = norm > 0 && norm < Infinity;
+  const label = isPlain ? (first === last ? "norm " : "greatest norm ") : "";
+  return `${steps}, ${layers[layer]}: ${label}${formatNorm(norm)}`;
 }

@@ -1,19 +1,19 @@
-// What is to be shown when the sound reaches a frame.
+// The display schedule: calls that show something when the sound reaches a frame.
 
-const MOST = 1000; // entries; a sound that does not move on must not fill the memory
+const MAX_ENTRIES = 1000; // a sound that stands still must not fill the memory
 
-export class Schedule {
-  #entries = []; // by frame, the earliest first
+export class DisplaySchedule {
+  #entries = []; // sorted by frame
 
   add(frame, show) {
-    let place = this.#entries.length;
-    while (place > 0 && this.#entries[place - 1].frame > frame) place -= 1;
-    this.#entries.splice(place, 0, { frame, show });
-    if (this.#entries.length > MOST) this.#entries.shift().show();
+    let index = this.#entries.length;
+    while (index > 0 && this.#entries[index - 1].frame > frame) index -= 1;
+    this.#entries.splice(index, 0, { frame, show });
+    if (this.#entries.length > MAX_ENTRIES) this.#entries.shift().show();
   }
 
-  // Shows what is due at a frame; Infinity for all.
-  reach(frame) {
+  // Calls all entries up to a frame; Infinity calls all.
+  showUntil(frame) {
     while (this.#entries.length && this.#entries[0].frame <= frame) this.#entries.shift().show();
   }
 

@@ -1,38 +1,38 @@
-// A gain that goes from 1 to 0, or back, so slowly that it does not click.
+// A gain that moves between 1 and 0 without a click.
 
 const { max, min } = Math;
 
-export class Level {
+export class Fade {
   #level; // 0 to 1
   #frames;
-  off = false; // where it goes: to 0, or to 1
+  off = false; // whether the level moves to 0; otherwise it moves to 1
 
-  // frames is how many it takes from 0 to 1.
+  // frames: duration of a whole fade.
   constructor(level, frames) {
     this.#level = level;
     this.#frames = frames;
   }
 
-  // Whether it is 0, and stays so.
+  // Whether the level is 0 and stays there.
   get silent() {
     return this.off && this.#level === 0;
   }
 
-  // Takes n samples to it, which begin so many frames after those of the last advance.
-  apply(samples, n, after) {
+  // Multiplies n samples by the level; the first is `offset` frames after the last advance.
+  apply(samples, n, offset) {
     if (this.#level === 1 && !this.off) return;
     for (let k = 0; k < n; k += 1) {
-      const share = this.#moved(after + k + 1);
-      samples[k] *= share * share * (3 - 2 * share); // without corners
+      const level = this.#levelAfter(offset + k + 1);
+      samples[k] *= level * level * (3 - 2 * level); // smoothstep: a corner would click
     }
   }
 
   advance(frames) {
-    this.#level = this.#moved(frames);
+    this.#level = this.#levelAfter(frames);
   }
 
-  #moved(frames) {
-    const way = frames / this.#frames;
-    return this.off ? max(0, this.#level - way) : min(1, this.#level + way);
+  #levelAfter(frames) {
+    const change = frames / this.#frames;
+    return this.off ? max(0, this.#level - change) : min(1, this.#level + change);
   }
 }

@@ -1,21 +1,21 @@
-// The norms as an image: a row for each layer, painted from left to right.
+// The heatmap: an image of the norms with a row for each layer, painted from left to right.
 
-const MARK = 6; // CSS pixels that a NaN or infinity is wide at least: one step must be seen
-const GAP_FROM = 12; // device pixels of a row from which on it is set apart from the next
+const MIN_ALARM_WIDTH = 6; // CSS pixels of a NaN or infinity; one step of it must be visible
+const GAP_HEIGHT = 12; // device pixels of a row from which on a gap separates rows
 
-export class Strip {
+export class Heatmap {
   #context;
   #image;
   #pixels;
   #palette;
   #rowHeight;
-  #mark;
-  #reached = -1; // the last pixel that was painted
-  #merged = null; // norms there, shape (L,)
+  #minAlarmWidth; // device pixels
+  #lastPixel = -1; // the rightmost painted pixel
+  #lastNorms = null; // its norms, shape (L,)
 
-  // width: device pixels. origin: the position of pixel 0, in pixels since position 0, so
-  // that patterns stay with what they show when the strip is made anew.
-  constructor({ width, layerCount, rowHeight, origin, pixels }, palette) {
+  // width: device pixels. origin: device pixels from position 0 to the left edge, so that a
+  // pattern keeps its place when the heatmap is painted again.
+  constructor({ width, layerCount, rowHeight, origin, pixelRatio }, palette) {
     this.canvas = document.createElement("canvas");
     this.canvas.width = width;
     this.canvas.height = layerCount * rowHeight;
@@ -25,29 +25,29 @@ export class Strip {
     this.#pixels = new Uint32Array(this.#image.data.buffer);
     this.#palette = palette;
     this.#rowHeight = rowHeight;
-    this.#mark = Math.round(MARK * pixels);
+    this.#minAlarmWidth = Math.round(MIN_ALARM_WIDTH * pixelRatio);
   }
 
   get end() {
     return this.origin + this.canvas.width;
   }
 
-  // Paints columns, given the device pixels to a unit of position. Several that share a
-  // pixel become one there: Math.max puts NaN above infinity above numbers above -1.
-  paint(columns, scale) {
-    let [from, to] = [this.canvas.width, 0]; // what has changed
+  // Paints columns. Columns in the same pixel merge to the largest norm: Math.max orders NaN
+  // above infinity, norms, and -1 for no gradient.
+  paint(columns, pixelsPerUnit) {
+    let [from, to] = [this.canvas.width, 0]; // pixels that changed
     for (const { start, end, norms } of columns) {
-      const left = Math.floor(start * scale) - this.origin;
-      const right = Math.max(left + 1, Math.floor(end * scale) - this.origin);
+      const left = Math.floor(start * pixelsPerUnit) - this.origin;
+      const right = Math.max(left + 1, Math.floor(end * pixelsPerUnit) - this.origin);
       if (right <= 0 || left >= this.canvas.width) continue;
-      const shared = left === this.#reached;
-      const merged = (norm, layer) => Math.max(norm, this.#merged[layer]);
-      const first = shared ? norms.map(merged) : norms;
+      const shared = left === this.#lastPixel;
+      const merge = (norm, layer) => Math.max(norm, this.#lastNorms[layer]);
+      const first = shared ? norms.map(merge) : norms;
       this.#paintCells(first, left, left + 1);
       if (right > left + 1) this.#paintCells(norms, left + 1, right);
-      this.#reached = right - 1;
-      this.#merged = right > left + 1 ? norms : first;
-      from = Math.max(0, Math.min(from, left - this.#mark));
+      this.#lastPixel = right - 1;
+      this.#lastNorms = right > left + 1 ? norms : first;
+      from = Math.max(0, Math.min(from, left - this.#minAlarmWidth));
       to = Math.max(to, right);
     }
     if (to <= from) return;
@@ -56,27 +56,27 @@ export class Strip {
 
   #paintCells(norms, from, to) {
     const right = Math.min(to, this.canvas.width);
-    const height = this.#rowHeight - (this.#rowHeight >= GAP_FROM ? 1 : 0);
+    const height = this.#rowHeight - (this.#rowHeight >= GAP_HEIGHT ? 1 : 0);
     for (let layer = 0; layer < norms.length; layer++) {
-      const top = (norms.length - 1 - layer) * this.#rowHeight; // the first is the lowest
-      const colour = this.#palette.plain(norms[layer]);
-      if (colour !== null) this.#fill(colour, Math.max(0, from), right, top, height);
-      else this.#pattern(norms[layer], from, right, top, height);
+      const top = (norms.length - 1 - layer) * this.#rowHeight; // the first layer is lowest
+      const colour = this.#palette.colour(norms[layer]);
+      if (colour !== null) this.#fillCell(colour, Math.max(0, from), right, top, height);
+      else this.#fillPattern(norms[layer], from, right, top, height);
     }
   }
 
-  #fill(colour, left, right, top, height) {
+  #fillCell(colour, left, right, top, height) {
     for (let y = top; y < top + height; y++) {
       this.#pixels.fill(colour, y * this.canvas.width + left, y * this.canvas.width + right);
     }
   }
 
-  #pattern(norm, from, right, top, height) {
+  #fillPattern(norm, from, right, top, height) {
     const finite = Number.isFinite(norm);
-    const left = Math.max(0, finite ? from : Math.min(from, right - this.#mark));
+    const left = Math.max(0, finite ? from : Math.min(from, right - this.#minAlarmWidth));
     for (let y = top; y < top + height; y++) {
       for (let x = left; x < right; x++) {
-        const colour = this.#palette.patterned(norm, this.origin + x, y);
+        const colour = this.#palette.patternColour(norm, this.origin + x, y);
         this.#pixels[y * this.canvas.width + x] = colour;
       }
     }

@@ -1,42 +1,47 @@
-// The tones of events, by the float32 operations of gradsound.synth.kernels.numpy_kernel.
+// The synthesis kernel: renders note events in the browser.
+//
+// It rounds each operation to float32, as gradsound.synth.kernels.numpy_kernel does, so that
+// both give the same samples.
 
 const { fround, imul, max, min } = Math;
 
-export const QUANTUM = 128; // frames that a browser asks for at a time
+export const QUANTUM = 128; // frames of a block; Web Audio fixes it
 export const CHANNELS = 2;
 const PERIOD = fround(1 / sampleRate); // seconds
-const EDGE = [1.57079101, -2.5835714, 1.270949515, -0.2773181].map(fround); // functions.py
+// Odd polynomial of the raised cosine, as in gradsound/synth/voices/functions.py.
+const EDGE = [1.57079101, -2.5835714, 1.270949515, -0.2773181].map(fround);
 
-// What fills each input with n of an event's, from its frame i on.
-const FILLS = {
+// Fill an input of a voice with n values of an event, from its frame i on.
+const FILLERS = {
   phase({ phase, increment, glide }, i, n, out) {
     for (let k = 0; k < n; k += 1) {
       const mean = (increment - glide + imul(glide, i + k)) | 0;
-      out[k] = turns(phase + imul(i + k, mean));
+      out[k] = toTurns(phase + imul(i + k, mean));
     }
   },
   dt({ increment, glide }, i, n, out) {
-    for (let k = 0; k < n; k += 1) out[k] = turns(increment + imul(2 * glide, i + k));
+    for (let k = 0; k < n; k += 1) out[k] = toTurns(increment + imul(2 * glide, i + k));
   },
   time(_, i, n, out) {
     for (let k = 0; k < n; k += 1) out[k] = (i + k) * PERIOD;
   },
   noise({ first, slot }, i, n, out) {
     const salt = imul(slot, 0x9e3779b9);
-    for (let k = 0; k < n; k += 1) out[k] = 2 * turns(hash((first + i + k) ^ salt));
+    for (let k = 0; k < n; k += 1) out[k] = 2 * toTurns(hash((first + i + k) ^ salt));
   },
-  norm: controlled(0),
-  deviation: controlled(1),
-  depth: controlled(2),
+  norm: fillControl(0),
+  deviation: fillControl(1),
+  depth: fillControl(2),
 };
 
-// Of the event that is rendered now. Made once: an audio thread should leave no garbage.
+// Buffers of the event being rendered. Allocated once: garbage collection would interrupt
+// the audio thread.
 const inputs = Object.fromEntries(
-  Object.keys(FILLS).map((name) => [name, new Float32Array(QUANTUM)]),
+  Object.keys(FILLERS).map((name) => [name, new Float32Array(QUANTUM)]),
 );
 const tone = new Float32Array(QUANTUM);
 
-function controlled(control) {
+function fillControl(control) {
   return ({ count, controls }, i, n, out) => {
     const start = controls[2 * control];
     const rise = slope(start, controls[2 * control + 1], count);
@@ -44,24 +49,24 @@ function controlled(control) {
   };
 }
 
-// What each of so many frames adds to what goes from one value to another.
+// Change per frame of a value that moves linearly over `count` frames.
 function slope(start, end, count) {
   return fround(fround(end - start) * fround(1 / count));
 }
 
-// 2**-32 turns as turns, within half of one.
-function turns(whole) {
-  return (whole | 0) * 2 ** -32;
+// Converts a phase in units of 2**-32 turns to turns, -0.5 to 0.5.
+function toTurns(phase) {
+  return (phase | 0) * 2 ** -32;
 }
 
-// 32 bits that have nothing to do with the seed's (C. Wellons' lowbias32, 2018).
+// 32-bit hash: lowbias32 (C. Wellons, 2018).
 function hash(seed) {
   const once = imul(seed ^ (seed >>> 16), 0x7feb352d);
   const twice = imul(once ^ (once >>> 15), 0x846ca68b);
   return twice ^ (twice >>> 16);
 }
 
-// Raised cosine, from 0 at 0 to 1 at 1.
+// Raised cosine from 0 to 1.
 function edge(share) {
   const angle = fround(share - 0.5);
   const square = fround(angle * angle);
@@ -70,13 +75,13 @@ function edge(share) {
   return fround(0.5 + fround(angle * result));
 }
 
-// The events of one voice, and what renders them.
+// A voice with its pending events.
 export class Voice {
   #names;
   #evaluate;
-  #events = []; // by first frame, then slot: they are added up in this order
+  #events = []; // sorted by first frame, then slot; the order of additions fixes the rounding
 
-  // What gradsound.synth.kernels.javascript made of a program.
+  // Takes an entry of voices.js, which gradsound.synth.kernels.javascript writes.
   constructor({ inputs: names, evaluate }) {
     this.#names = names;
     this.#evaluate = evaluate;
@@ -91,7 +96,7 @@ export class Voice {
     this.#events.sort((a, b) => a.first - b.first || a.slot - b.slot);
   }
 
-  // Forgets what ended before a frame.
+  // Removes events that end before a frame.
   forget(frame) {
     let kept = 0;
     for (const event of this.#events) {
@@ -100,17 +105,17 @@ export class Voice {
     this.#events.length = kept;
   }
 
-  // Adds what sounds in the quantum that begins at a frame to its channels.
-  play(channels, start, lines) {
+  // Adds the block that begins at a frame to the channels. trackFades: a Fade per track.
+  play(channels, start, trackFades) {
     const end = start + QUANTUM;
     for (const event of this.#events) {
       if (event.first >= end) break;
       const from = max(start, event.first);
       const n = min(end, event.first + event.count) - from;
-      const line = event.line < 0 ? undefined : lines[event.line];
-      if (n <= 0 || line?.silent) continue;
+      const fade = event.track < 0 ? undefined : trackFades[event.track];
+      if (n <= 0 || fade?.silent) continue;
       this.#render(event, from - event.first, n);
-      line?.apply(tone, n, from - start);
+      fade?.apply(tone, n, from - start);
       for (let channel = 0; channel < CHANNELS; channel += 1) {
         const out = channels[channel];
         const pan = event.pan[channel];
@@ -119,19 +124,19 @@ export class Voice {
     }
   }
 
-  // Makes the tone of an event, n frames from its frame i on.
+  // Renders n frames of an event into `tone`, from the event's frame i on.
   #render(event, i, n) {
-    for (const name of this.#names) FILLS[name](event, i, n, inputs[name]);
+    for (const name of this.#names) FILLERS[name](event, i, n, inputs[name]);
     this.#evaluate(n, inputs, tone);
     const { count, gain } = event;
     const rise = slope(gain[0], gain[1], count);
-    const steep = fround(1 / event.fade);
+    const slopeOfFade = fround(1 / event.fade);
     const end = fround(count - 0.5);
     for (let k = 0; k < n; k += 1) {
       const at = i + k;
-      const risen = fround(fround(at + 0.5) * steep);
-      const left = fround(fround(end - at) * steep);
-      const nearer = min(risen, left);
+      const fadeIn = fround(fround(at + 0.5) * slopeOfFade);
+      const fadeOut = fround(fround(end - at) * slopeOfFade);
+      const nearer = min(fadeIn, fadeOut);
       const level = fround(gain[0] + fround(rise * at));
       tone[k] *= nearer < 1 ? fround(level * edge(nearer)) : level;
     }

@@ -1,55 +1,58 @@
-// Where the parts of the picture lie on its canvas.
+// The layout of the picture: where rows, names, marks and axis lie on its canvas.
 
-const WANTED_HEIGHT = 400; // CSS pixels of the norms, where rows can have the size for it
-const NARROW_HEIGHT = 300; // the same on a phone
-const NARROW = 600; // CSS pixels of width, below which it is a phone
-const HIGHEST_ROW = 64; // CSS pixels; one layer alone needs no more
-const LANE = 18; // CSS pixels above the norms, for the marks of alarms
-const AXIS = 24; // CSS pixels below, for the numbers
-const RIGHT = 10; // CSS pixels, so that the last number is whole
-const NAMES = 0.3; // of the width at most
-const LONGEST = 220; // CSS pixels of a name at most
-const LEAST = 32; // CSS pixels of names: below them the axis has its own
-const SPACE = 8; // CSS pixels between a name and its row
+// CSS pixels, except MAX_NAME_SHARE.
+const PLOT_HEIGHT = 400; // of all rows together
+const NARROW_PLOT_HEIGHT = 300; // the same on a phone
+const NARROW_WIDTH = 600; // of a phone, at most
+const MAX_ROW_HEIGHT = 64; // a run of one layer needs no more
+const MARK_LANE = 18; // above the rows, for the marks of alarms
+const AXIS_HEIGHT = 24; // below the rows
+const RIGHT_MARGIN = 10; // for half of the last number on the axis
+const MAX_NAME_SHARE = 0.3; // of the width
+const MAX_NAME_WIDTH = 220;
+const MIN_NAME_WIDTH = 32; // the title of the axis needs as much
+const NAME_GAP = 8; // between a name and its row
 
-// CSS pixels between two names at least.
-export const LINE = 15;
+export const LINE_HEIGHT = 15; // CSS pixels between two names, at least
 export const FONT = "12px system-ui, sans-serif";
 
-// Lengths are CSS pixels, but rowHeight and plotPixels: device pixels, so that rows are crisp.
+// Lengths are CSS pixels, but rowHeight and plotPixels are whole device pixels, so that rows
+// are sharp. pixelRatio: device pixels per CSS pixel. nameInterval: rows from name to name.
 export function layOut(context, width, layers) {
-  const pixels = window.devicePixelRatio || 1;
-  const wanted = width < NARROW ? NARROW_HEIGHT : WANTED_HEIGHT;
-  const rowHeight = Math.max(1, Math.floor(Math.min(HIGHEST_ROW, wanted / layers.length) * pixels));
+  const pixelRatio = window.devicePixelRatio || 1;
+  const wantedHeight = width < NARROW_WIDTH ? NARROW_PLOT_HEIGHT : PLOT_HEIGHT;
+  const cssRowHeight = Math.min(MAX_ROW_HEIGHT, wantedHeight / layers.length);
+  const rowHeight = Math.max(1, Math.floor(cssRowHeight * pixelRatio));
   context.font = FONT;
-  const every = Math.max(1, Math.ceil((LINE * pixels) / rowHeight));
-  const room = Math.min(LONGEST, NAMES * width) - SPACE;
-  const names = layers.map((layer) => elided(context, layer, room));
+  const nameInterval = Math.max(1, Math.ceil((LINE_HEIGHT * pixelRatio) / rowHeight));
+  const room = Math.min(MAX_NAME_WIDTH, MAX_NAME_SHARE * width) - NAME_GAP;
+  const names = layers.map((layer) => shorten(context, layer, room));
   const widths = names.map((name) => context.measureText(name).width);
-  const left = Math.ceil(Math.max(LEAST, ...widths) + SPACE);
-  const plotPixels = Math.max(1, Math.floor((width - left - RIGHT) * pixels));
-  const plotHeight = (rowHeight * layers.length) / pixels;
+  const left = Math.ceil(Math.max(MIN_NAME_WIDTH, ...widths) + NAME_GAP);
+  const plotPixels = Math.max(1, Math.floor((width - left - RIGHT_MARGIN) * pixelRatio));
+  const plotHeight = (rowHeight * layers.length) / pixelRatio;
+  const bottom = MARK_LANE + plotHeight;
   return {
-    pixels, width, left, top: LANE, rowHeight, names, every, plotPixels, plotHeight,
-    plotWidth: plotPixels / pixels, right: left + plotPixels / pixels,
-    bottom: LANE + plotHeight, height: LANE + plotHeight + AXIS, nameRight: left - SPACE,
+    pixelRatio, width, left, top: MARK_LANE, rowHeight, names, nameInterval, plotPixels,
+    plotHeight, plotWidth: plotPixels / pixelRatio, right: left + plotPixels / pixelRatio,
+    bottom, height: bottom + AXIS_HEIGHT, nameRight: left - NAME_GAP,
   };
 }
 
-// The upper edge of a layer's row, in CSS pixels.
+// Returns the upper edge of a layer's row, in CSS pixels.
 export function rowTop(layout, layer) {
-  return layout.top + ((layout.names.length - 1 - layer) * layout.rowHeight) / layout.pixels;
+  return layout.top + ((layout.names.length - 1 - layer) * layout.rowHeight) / layout.pixelRatio;
 }
 
-// The layer whose row is at y; null beside the rows.
+// Returns the layer whose row is at y; null above and below the rows.
 export function layerAt(layout, y) {
-  const row = Math.floor(((y - layout.top) * layout.pixels) / layout.rowHeight);
+  const row = Math.floor(((y - layout.top) * layout.pixelRatio) / layout.rowHeight);
   return row >= 0 && row < layout.names.length ? layout.names.length - 1 - row : null;
 }
 
-// A name that fits. Of a path the end says most, and of the rest the first letters and the
-// numbers: transformer.h.9.mlp.c_proj, t.h.9.m.c_proj, …9.m.c_proj.
-function elided(context, name, room) {
+// Shortens a name to fit. The end of a path tells most, so the parts before it keep their
+// first letter and their numbers: transformer.h.9.mlp.c_proj, t.h.9.m.c_proj, …9.m.c_proj.
+function shorten(context, name, room) {
   const fits = (text) => context.measureText(text).width <= room;
   const parts = name.split(".");
   for (let part = 0; part < parts.length - 1 && !fits(parts.join(".")); part++) {
@@ -62,8 +65,12 @@ function elided(context, name, room) {
   return `…${rest}`;
 }
 
-// Calls back when the page moves to a screen of other pixels, or is zoomed.
-export function onPixelRatio(changed) {
+// Calls back when the pixel ratio changes: another screen, or another zoom.
+export function onPixelRatioChange(callback) {
   const query = matchMedia(`(resolution: ${window.devicePixelRatio}dppx)`);
-  query.addEventListener("change", () => { changed(); onPixelRatio(changed); }, { once: true });
+  const change = () => {
+    callback();
+    onPixelRatioChange(callback);
+  };
+  query.addEventListener("change", change, { once: true });
 }

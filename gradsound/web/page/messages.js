@@ -1,22 +1,24 @@
-// The binary messages of the server, read into plain objects.
+// Parsers of the server's binary messages (docs/web.md).
 
-export const EVENTS = 1; // what sounds
-export const COLUMNS = 2; // what the picture shows
+// Types of messages.
+export const EVENTS = 1;
+export const COLUMNS = 2;
 
-export function typeOf(buffer) {
+export function messageType(buffer) {
   return new DataView(buffer).getUint32(0, true);
 }
 
-// Which steps sound from which frame on; null where the message has no step.
-export function soundingSteps(buffer) {
+// Returns the steps of a message of note events and their first frame; null if it has none.
+export function parseSteps(buffer) {
   const view = new DataView(buffer);
   const first = view.getUint32(24, true);
   const last = view.getUint32(28, true);
   return first > last ? null : { begin: view.getFloat64(16, true), first, last };
 }
 
-// Columns: time in seconds since the start of the run, first..last step, a norm for each layer.
-export function columnsOf(buffer, layerCount) {
+// Returns columns of the picture: time in seconds since the start of the run, first and last
+// step, and a norm for each layer.
+export function parseColumns(buffer, layerCount) {
   const view = new DataView(buffer);
   const columns = [];
   let offset = 8;
@@ -25,7 +27,7 @@ export function columnsOf(buffer, layerCount) {
       time: view.getFloat64(offset, true),
       first: view.getUint32(offset + 8, true),
       last: view.getUint32(offset + 12, true),
-      // A copy, so that an old column does not keep the message it came with.
+      // A copy: a view would keep the whole message in memory.
       norms: new Float32Array(buffer.slice(offset + 16, offset + 16 + 4 * layerCount)),
     });
     offset += 16 + 4 * layerCount;

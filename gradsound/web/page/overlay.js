@@ -1,34 +1,37 @@
-// What is drawn around and over the norms: names, axis, marks, cursor.
+// The overlay of the picture: names, axis, alarm marks, playhead and cursor on the canvas.
 
-import { clock, number } from "./format.js";
-import { FONT, LINE, rowTop } from "./layout.js";
-import { MARK_SIZE, drawMark, warns } from "./alarm_marks.js";
+import { MARK_SIZE, drawMark, isWarning } from "./alarm_marks.js";
+import { formatClock, formatNumber } from "./format.js";
+import { FONT, LINE_HEIGHT, rowTop } from "./layout.js";
 
-const APART = 84; // CSS pixels between numbers of the axis at least
-const TICK = 4; // CSS pixels
-const WORDS_DOWN = 16; // CSS pixels from the norms to the foot of the words below
-const SECONDS = [5, 10, 15, 30, 60, 120, 300, 600]; // between two numbers of a time axis
-const EPOCH_OPACITY = 0.45; // an epoch is no alarm
-const NAME_DOWN = 4; // CSS pixels from the middle of a row to the foot of its name
+// CSS pixels, except EPOCH_OPACITY and TICK_SECONDS.
+const TICK_SPACING = 84; // between two numbers of the axis, at least
+const TICK_HEIGHT = 4;
+const AXIS_BASELINE = 16; // of the axis text, below the rows
+const NAME_BASELINE = 4; // of a name, below the middle of its row
+const TICK_SECONDS = [5, 10, 15, 30, 60, 120, 300, 600]; // between two numbers of a time axis
+const EPOCH_OPACITY = 0.45; // fainter than an alarm
 
-export function drawNames(context, layout, colours, named) {
+export function drawNames(context, layout, colours, cursorLayer) {
   context.font = FONT;
   context.textAlign = "right";
-  const half = layout.rowHeight / layout.pixels / 2;
-  const write = (layer, colour) => {
+  const half = layout.rowHeight / layout.pixelRatio / 2;
+  const drawName = (layer, colour) => {
     context.fillStyle = colour;
-    const foot = rowTop(layout, layer) + half + NAME_DOWN;
-    context.fillText(layout.names[layer], layout.nameRight, foot);
+    const baseline = rowTop(layout, layer) + half + NAME_BASELINE;
+    context.fillText(layout.names[layer], layout.nameRight, baseline);
   };
-  for (let layer = 0; layer < layout.names.length; layer += layout.every) {
-    // Those too near the name under the cursor make room for it.
-    if (named === null || Math.abs(layer - named) * 2 * half >= LINE) write(layer, colours.muted);
+  for (let layer = 0; layer < layout.names.length; layer += layout.nameInterval) {
+    // The name of the cursor's layer replaces the names that it would overlap.
+    const overlaps = cursorLayer !== null
+      && Math.abs(layer - cursorLayer) * 2 * half < LINE_HEIGHT;
+    if (!overlaps) drawName(layer, colours.muted);
   }
-  if (named !== null) write(named, colours.ink);
+  if (cursorLayer !== null) drawName(cursorLayer, colours.ink);
 }
 
-// Where norms will be, and a word where there are none.
-export function drawFrame(context, layout, colours, word) {
+// Draws the frame of the plot, and a text in it.
+export function drawFrame(context, layout, colours, text) {
   context.lineWidth = 1;
   context.strokeStyle = colours.line;
   const { left, top, plotWidth, plotHeight } = layout;
@@ -36,66 +39,67 @@ export function drawFrame(context, layout, colours, word) {
   context.font = FONT;
   context.textAlign = "center";
   context.fillStyle = colours.muted;
-  context.fillText(word, left + plotWidth / 2, top + plotHeight / 2 + NAME_DOWN);
+  context.fillText(text, left + plotWidth / 2, top + plotHeight / 2 + NAME_BASELINE);
 }
 
-export function drawTimes(context, layout, colours, view) {
-  const least = (APART * layout.pixels) / view.scale;
-  const step = SECONDS.find((seconds) => seconds >= least) ?? SECONDS.at(-1);
-  drawAxis(context, layout, colours, view, { step, title: "time", text: clock });
+export function drawTimeAxis(context, layout, colours, viewport) {
+  const least = (TICK_SPACING * layout.pixelRatio) / viewport.pixelsPerUnit;
+  const tick = TICK_SECONDS.find((seconds) => seconds >= least) ?? TICK_SECONDS.at(-1);
+  drawAxis(context, layout, colours, viewport, { tick, title: "time", format: formatClock });
 }
 
-export function drawSteps(context, layout, colours, view) {
-  const least = Math.max(1, (APART * layout.pixels) / view.scale);
+export function drawStepAxis(context, layout, colours, viewport) {
+  const least = Math.max(1, (TICK_SPACING * layout.pixelRatio) / viewport.pixelsPerUnit);
   const decade = 10 ** Math.floor(Math.log10(least));
-  const step = decade * [1, 2, 5, 10].find((times) => times * decade >= least);
-  drawAxis(context, layout, colours, view, { step, title: "step", text: number });
+  const tick = decade * [1, 2, 5, 10].find((times) => times * decade >= least);
+  drawAxis(context, layout, colours, viewport, { tick, title: "step", format: formatNumber });
 }
 
-function drawAxis(context, layout, colours, view, { step, title, text }) {
+function drawAxis(context, layout, colours, viewport, { tick, title, format }) {
   context.font = FONT;
   context.fillStyle = colours.muted;
   context.textAlign = "right";
-  context.fillText(title, layout.nameRight, layout.bottom + WORDS_DOWN);
+  context.fillText(title, layout.nameRight, layout.bottom + AXIS_BASELINE);
   context.textAlign = "center";
-  const from = Math.max(0, Math.ceil(view.from / step));
-  for (let place = from; place * step <= view.to; place++) {
-    const x = view.x(place * step);
-    const words = text(place * step);
-    if (x < layout.left || x + context.measureText(words).width / 2 > layout.width) continue;
-    context.fillRect(x, layout.bottom, 1, TICK);
-    context.fillText(words, x, layout.bottom + WORDS_DOWN);
+  const first = Math.max(0, Math.ceil(viewport.from / tick));
+  for (let index = first; index * tick <= viewport.to; index++) {
+    const x = viewport.x(index * tick);
+    const text = format(index * tick);
+    if (x < layout.left || x + context.measureText(text).width / 2 > layout.width) continue;
+    context.fillRect(x, layout.bottom, 1, TICK_HEIGHT);
+    context.fillText(text, x, layout.bottom + AXIS_BASELINE);
   }
 }
 
-// Marks of alarms above the norms, and epochs as lines through them.
-export function drawMarks(context, layout, colours, view, marks) {
+// Draws alarms as marks above the rows, and epochs as lines through them.
+export function drawMarks(context, layout, colours, viewport, marks) {
   for (const { type, position } of marks) {
-    if (position === null || position < view.from || position > view.to) continue;
-    const x = view.x(position);
+    if (position === null || position < viewport.from || position > viewport.to) continue;
+    const x = viewport.x(position);
     if (type === "epoch") {
       context.globalAlpha = EPOCH_OPACITY;
       context.fillStyle = colours.ink;
       context.fillRect(Math.round(x), layout.top - 4, 1, layout.plotHeight + 4);
       context.globalAlpha = 1;
     } else {
-      context.fillStyle = warns(type) ? colours.warning : colours.ink;
-      context.strokeStyle = colours.paper; // parts those that overlap
+      context.fillStyle = isWarning(type) ? colours.warning : colours.ink;
+      context.strokeStyle = colours.paper; // separates marks that overlap
       drawMark(context, type, Math.min(x, layout.width - MARK_SIZE / 2), layout.top - 3);
     }
   }
 }
 
-// The rows of a band: a bar at their left.
-export function drawBand(context, layout, colours, layers) {
+// Draws a bar to the left of some layers' rows.
+export function drawHighlight(context, layout, colours, layers) {
   context.fillStyle = colours.accent;
+  const height = layout.rowHeight / layout.pixelRatio;
   for (const layer of layers) {
-    context.fillRect(layout.left - 5, rowTop(layout, layer), 3, layout.rowHeight / layout.pixels);
+    context.fillRect(layout.left - 5, rowTop(layout, layer), 3, height);
   }
 }
 
 export function drawPlayhead(context, layout, colours, x) {
-  context.fillStyle = colours.paper; // an edge, so that it is seen on every colour
+  context.fillStyle = colours.paper; // an edge, so that the playhead contrasts with any colour
   context.fillRect(x - 2, layout.top - 4, 4, layout.plotHeight + 8);
   context.fillStyle = colours.accent;
   context.fillRect(x - 1, layout.top - 4, 2, layout.plotHeight + 8);
@@ -106,13 +110,13 @@ export function drawPlayhead(context, layout, colours, x) {
   context.fill();
 }
 
-// The cursor: a line through all layers, and a frame around the one that is read.
+// Draws the cursor: a frame around its columns, and one around its layer.
 export function drawCursor(context, layout, colours, { left, right, layer }) {
   const width = Math.max(3, right - left);
   const x = (left + right - width) / 2;
   outline(context, colours, x, layout.top, width, layout.plotHeight);
   if (layer === null) return;
-  const height = Math.max(3, layout.rowHeight / layout.pixels);
+  const height = Math.max(3, layout.rowHeight / layout.pixelRatio);
   outline(context, colours, layout.left, rowTop(layout, layer), layout.plotWidth, height);
 }
 

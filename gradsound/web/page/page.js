@@ -1,248 +1,249 @@
-// The page: joins the connection, the sound, the picture and the words.
+// The page: connects the server's messages with sound, picture, captions and controls.
 
 import { CaptionList } from "./caption_list.js";
 import { Connection } from "./connection.js";
 import { setUpBands, setUpControls } from "./controls.js";
-import { named, steps } from "./format.js";
-import { drawScale, setUpLegend } from "./legend.js";
-import { COLUMNS, EVENTS, columnsOf, soundingSteps, typeOf } from "./messages.js";
+import { DisplaySchedule } from "./display_schedule.js";
+import { formatSteps, withReadableNames } from "./format.js";
+import { drawColourBar, setUpLegend } from "./legend.js";
+import { COLUMNS, EVENTS, messageType, parseColumns, parseSteps } from "./messages.js";
 import { Picture } from "./picture.js";
-import { Schedule } from "./display_schedule.js";
-import * as showing from "./readout.js";
+import * as readout from "./readout.js";
 import { Sound } from "./sound.js";
 
-const TICK = 100; // ms between looks at what sounds: a step sounds longer
-const TAIL = 2000; // ms; what began to sound last, an alarm's figure at most, is over by then
+const POLL_MS = 100; // between checks of the sound's position; a step sounds longer
+const TAIL_MS = 2000; // after the last step; longer than any alarm sound
 
-const at = (id) => document.getElementById(id);
+const element = (id) => document.getElementById(id);
 
-const now = {
-  hello: null,
-  link: "connecting",
-  attempts: 0, // that failed on end
+const state = {
+  hello: null, // the server's first message
+  link: "connecting", // see page_state.js
+  attempts: 0, // to connect, failed in a row
   listening: false,
-  starting: false, // the sound, which takes a moment
-  heard: false, // whether it was ever listened to
-  wanted: false, // whether it is to be, as soon as there is a run
+  starting: false, // while the audio output opens
+  hasListened: false,
+  playOnConnect: false, // the user has pressed Listen before the first message
   over: false,
-  how: "", // the run ended, where that is known
-  asked: 0, // playings that did not begin yet: what comes is of the one before
-  step: null, // the first of those that sound
-  latest: 0, // frame of the last thing that was sent
+  outcome: "", // how the training ended, if known
+  unansweredPlays: 0, // until "playing" arrives, messages belong to the playback before
+  step: null, // the first of the steps that sound
+  lastFrame: 0, // at which the schedule has something to show
   volume: 1,
   muted: false,
 };
 let sound = null;
 let picture = null;
-let tail = null; // the timer of when it is silent after its end
-const schedule = new Schedule();
-const captions = new CaptionList(at("captions"), at("nothing"));
-const connection = new Connection(
-  { text, binary, opening, lost, refused, closed: () => link("closed") },
-  () => picture?.newest ?? null,
-);
+let tailTimer = null; // pauses the sound after its end
+const schedule = new DisplaySchedule();
+const captions = new CaptionList(element("captions"), element("no-captions"));
+const handlers = {
+  onText: handleText,
+  onBinary: handleBinary,
+  onOpening: () => readout.showCountdown(state.link === "lost" ? "Trying now." : ""),
+  onLost: handleLoss,
+  onRefused: handleRefusal,
+  onClosed: () => setLink("closed"),
+};
+const connection = new Connection(handlers, () => picture?.newest ?? null);
 
-setUpLegend(at("patterns"), at("pattern-help"), at("mark-help"));
+setUpLegend(element("patterns"), element("pattern-help"), element("mark-help"));
 setUpControls({
-  listen: press,
-  volume: (volume) => {
-    now.volume = volume;
+  onListen: toggleListening,
+  onVolume: (volume) => {
+    state.volume = volume;
     if (sound) sound.volume = volume;
   },
-  mute: (muted) => {
-    now.muted = muted;
+  onMute: (muted) => {
+    state.muted = muted;
     if (sound) sound.muted = muted;
   },
 });
-at("again").addEventListener("click", () => connection.again());
-setInterval(tick, TICK);
+element("retry").addEventListener("click", () => connection.retry());
+setInterval(showDue, POLL_MS);
 connection.open();
 
-function text(message) {
-  if (message.kind === "hello") greet(named(message));
-  else if (message.kind === "playing") now.asked -= 1;
-  else if (now.asked > 0 && message.kind !== "marks") return;
-  else if (message.kind === "caption") tell(message);
-  else if (message.kind === "marks") message.marks.forEach(mark);
-  else if (message.kind === "over") end(message.how);
+function handleText(message) {
+  if (message.kind === "hello") handleHello(withReadableNames(message));
+  else if (message.kind === "playing") state.unansweredPlays -= 1;
+  else if (state.unansweredPlays > 0 && message.kind !== "marks") return;
+  else if (message.kind === "caption") handleCaption(message);
+  else if (message.kind === "marks") message.marks.forEach(addMark);
+  else if (message.kind === "over") handleEnd(message.how);
 }
 
-function binary(buffer) {
-  if (typeOf(buffer) === EVENTS && now.asked === 0) hear(buffer);
-  else if (typeOf(buffer) === COLUMNS) see(columnsOf(buffer, now.hello.layers.length));
+function handleBinary(buffer) {
+  if (messageType(buffer) === COLUMNS) {
+    addColumns(parseColumns(buffer, state.hello.layers.length));
+  } else if (messageType(buffer) === EVENTS && state.unansweredPlays === 0) playEvents(buffer);
 }
 
-function greet(hello) {
-  if (now.hello === null) begin(hello);
-  else if (JSON.stringify(hello) !== JSON.stringify(now.hello)) location.reload(); // another run
-  else goOn();
-  link("open");
-  if (now.wanted) listen();
+function handleHello(hello) {
+  if (state.hello === null) setUpRun(hello);
+  else if (JSON.stringify(hello) !== JSON.stringify(state.hello)) location.reload(); // another run
+  else resumeAfterLoss();
+  setLink("open");
+  if (state.playOnConnect) listen();
 }
 
-function begin(hello) {
-  now.hello = hello;
-  showing.run(hello);
+function setUpRun(hello) {
+  state.hello = hello;
+  readout.showRun(hello);
   sound = new Sound(hello);
-  sound.volume = now.volume;
-  sound.muted = now.muted;
-  picture = new Picture(at("picture"), hello, {
-    reading: (words, byKeys) => showing.reading(words, byKeys, hello.live),
-    range: (range) => drawScale(at("scale-bar"), at("scale-ticks"), range),
-    chosen: seek,
+  sound.volume = state.volume;
+  sound.muted = state.muted;
+  picture = new Picture(element("picture"), hello, {
+    onDescribe: (text, byKeys) => readout.showCursorText(text, byKeys, hello.live),
+    onRange: (range) => drawColourBar(element("colour-bar"), element("colour-ticks"), range),
+    onChoose: playFrom,
   });
   setUpBands(hello.lines, {
-    switched: (line, off) => sound.silence(line, off),
-    pointed: (layers) => (picture.band = layers),
+    onSwitch: (track, off) => sound.silence(track, off),
+    onPoint: (layers) => (picture.highlighted = layers),
   });
 }
 
-// After a reconnection: frames may count anew, so nothing waits for the old ones.
-function goOn() {
+// The new connection may count frames from 0, so the schedule cannot wait for the old ones.
+function resumeAfterLoss() {
   sound.clear();
-  now.latest = now.asked = 0;
-  if (now.hello.live) schedule.reach(Infinity);
-  else if (now.listening && !now.over) play(now.step);
+  state.lastFrame = state.unansweredPlays = 0;
+  if (state.hello.live) schedule.showUntil(Infinity);
+  else if (state.listening && !state.over) requestPlayback(state.step);
 }
 
-function press() {
-  if (now.hello === null) now.wanted = !now.wanted;
-  else if (now.listening && !now.over) pause();
+function toggleListening() {
+  if (state.hello === null) state.playOnConnect = !state.playOnConnect;
+  else if (state.listening && !state.over) pause();
   else listen();
-  settle();
+  showState();
 }
 
 async function listen() {
-  now.wanted = false;
-  if (now.starting) return;
-  now.starting = true;
+  state.playOnConnect = false;
+  if (state.starting) return;
+  state.starting = true;
   try {
     await sound.start();
-    now.listening = now.heard = true;
-    showing.trouble("");
-    if (!now.hello.live) play(now.over ? null : now.step);
+    state.listening = state.hasListened = true;
+    readout.showSoundError("");
+    if (!state.hello.live) requestPlayback(state.over ? null : state.step);
   } catch (error) {
-    showing.trouble(error.message);
+    readout.showSoundError(error.message);
   } finally {
-    now.starting = false;
-    settle();
+    state.starting = false;
+    showState();
   }
 }
 
 async function pause() {
-  now.listening = false;
-  if (now.hello.live) schedule.reach(Infinity);
+  state.listening = false;
+  if (state.hello.live) schedule.showUntil(Infinity);
   else {
     schedule.clear();
     connection.send({ kind: "pause" });
   }
-  settle();
+  showState();
   await sound.stop();
 }
 
-// Plays a finished run from a step; null for the first.
-function play(step) {
-  clearTimeout(tail);
-  now.over = false;
-  now.latest = 0; // frames may count anew
-  now.step = step ?? picture.oldest ?? 0;
+// Asks the server to play a finished run from a step; null means the first.
+function requestPlayback(step) {
+  clearTimeout(tailTimer);
+  state.over = false;
+  state.lastFrame = 0; // the server counts frames from 0 in each playback
+  state.step = step ?? picture.oldest ?? 0;
   schedule.clear();
   sound.clear();
-  now.asked += connection.send({ kind: "play", from: now.step });
+  state.unansweredPlays += connection.send({ kind: "play", from: state.step });
 }
 
-function seek(step) {
-  stepSounds(step, step);
-  now.over = false;
-  if (now.listening) play(step);
+function playFrom(step) {
+  showPlayingSteps(step, step);
+  state.over = false;
+  if (state.listening) requestPlayback(step);
   else listen();
-  settle();
+  showState();
 }
 
-function hear(buffer) {
-  const sounding = soundingSteps(buffer);
-  sound.events(buffer, sounding?.begin);
-  if (sounding === null || !now.listening) return;
-  when(sounding.begin, () => stepSounds(sounding.first, sounding.last));
+function playEvents(buffer) {
+  const steps = parseSteps(buffer);
+  sound.events(buffer, steps?.begin);
+  if (steps === null || !state.listening) return;
+  showAt(steps.begin, () => showPlayingSteps(steps.first, steps.last));
 }
 
-function see(columns) {
+function addColumns(columns) {
   picture.add(columns);
   const newest = columns.at(-1);
-  if (newest && now.hello.live && !now.listening) stepSounds(newest.first, newest.last);
+  const silent = state.hello.live && !state.listening;
+  if (newest && silent) showPlayingSteps(newest.first, newest.last);
 }
 
-function tell(caption) {
-  // Of a finished run, all alarms are marked before it is heard.
-  if (now.hello.live || caption.type === "epoch") picture.mark(caption);
-  const show = () => captions.add(caption, !now.hello.live && !caption.past);
+function handleCaption(caption) {
+  // The message "marks" has all alarms of a finished run already.
+  if (state.hello.live || caption.type === "epoch") picture.mark(caption);
+  const show = () => captions.add(caption, !state.hello.live && !caption.past);
   if (caption.past) show();
-  else when(caption.frame, show);
+  else showAt(caption.frame, show);
 }
 
-// Marks an alarm of a finished run in the picture, named as its caption will name it.
-function mark({ step, type, text }) {
-  picture.mark({ step, type, text: `${steps(step, step)}: ${text}` });
+// Adds the mark of an alarm of a finished run, with the text that its caption will have.
+function addMark({ step, type, text }) {
+  picture.mark({ step, type, text: `${formatSteps(step, step)}: ${text}` });
 }
 
-// Nothing more will come; what came is still to be heard.
-function end(how) {
-  now.how = how;
-  if (now.hello.live) connection.end();
-  when(now.latest, () => {
-    now.over = true;
-    settle();
-    tail = setTimeout(() => {
-      if (now.listening) pause();
-    }, TAIL);
+// The server sends nothing more; the events that it sent may still sound.
+function handleEnd(outcome) {
+  state.outcome = outcome;
+  if (state.hello.live) connection.end();
+  showAt(state.lastFrame, () => {
+    state.over = true;
+    showState();
+    tailTimer = setTimeout(() => {
+      if (state.listening) pause();
+    }, TAIL_MS);
   });
 }
 
-// Shows something when the sound reaches a frame; at once where nothing sounds.
-function when(frame, show) {
-  now.latest = Math.max(now.latest, frame);
-  if (now.listening && sound.running && sound.frame !== null) schedule.add(frame, show);
+// Calls a function when the sound reaches a frame; at once if nothing sounds.
+function showAt(frame, show) {
+  state.lastFrame = Math.max(state.lastFrame, frame);
+  if (state.listening && sound.running && sound.frame !== null) schedule.add(frame, show);
   else show();
 }
 
-function tick() {
-  if (!now.listening) return;
-  schedule.reach(sound.running ? sound.frame ?? -Infinity : Infinity);
+function showDue() {
+  if (!state.listening) return;
+  schedule.showUntil(sound.running ? sound.frame ?? -Infinity : Infinity);
 }
 
-function opening() {
-  showing.countdown(now.link === "lost" ? "Trying now." : "");
+function handleLoss(seconds, attempts) {
+  state.attempts = attempts;
+  setLink("lost");
+  readout.showCountdown(`Trying again in ${seconds} s.`);
 }
 
-function lost(seconds, attempts) {
-  now.attempts = attempts;
-  link("lost");
-  showing.countdown(`Trying again in ${seconds} s.`);
+function handleRefusal() {
+  if (state.listening) pause();
+  setLink("refused");
 }
 
-// Nothing will come from here again.
-function refused() {
-  if (now.listening) pause();
-  link("refused");
+function setLink(link) {
+  state.link = link;
+  if (link !== "lost") readout.showCountdown("");
+  if (link === "open") state.attempts = 0;
+  showState();
 }
 
-function link(name) {
-  now.link = name;
-  if (name !== "lost") showing.countdown("");
-  if (name === "open") now.attempts = 0;
-  settle();
+function showState() {
+  readout.showState(state);
+  if (picture) picture.running = state.link === "open" && !state.over;
 }
 
-// Makes what is seen agree with how things are.
-function settle() {
-  showing.state(now);
-  if (picture) picture.running = now.link === "open" && !now.over;
-}
-
-function stepSounds(first, last) {
-  const before = now.step;
-  now.step = first;
-  if (before === null) settle();
-  showing.step(first, last, picture.timeOf(first));
-  if (!now.hello.live) picture.playhead = first;
+function showPlayingSteps(first, last) {
+  const before = state.step;
+  state.step = first;
+  if (before === null) showState();
+  readout.showStep(first, last, picture.timeOf(first));
+  if (!state.hello.live) picture.playhead = first;
 }

@@ -1,30 +1,32 @@
-// The state of the page: its name, and what is said of it.
+// The state of the page, as a name and as a sentence for the user.
 
-const DOUBTFUL = 5; // failed attempts, some 15 s: a server that restarts is there by then
-const ELSEWHERE = "of an earlier run; the address of a new one is printed where the training runs.";
-const NEXT = "The next run has another address, which is printed where it begins.";
-const HOW = "Press Listen, or the space bar, to hear it.";
+const MANY_ATTEMPTS = 5; // failed ones, about 15 s; a server that restarts is back by then
+const OLD_ADDRESS = "an earlier run. The training prints the address of the new run.";
+const NEXT_RUN = "The next run has another address; it prints that when it starts.";
+const HOW_TO_LISTEN = "Press Listen, or the space bar, to hear it.";
 
-// link is connecting, open, lost, refused or closed.
-export function stateOf({ link, listening, heard, over }) {
+// link: connecting, open, lost, refused or closed. hasListened: whether the user ever started
+// the sound.
+export function stateName({ link, listening, hasListened, over }) {
   if (link === "refused" || link === "lost" || link === "connecting") return link;
   if (over) return "over";
   if (listening) return "listening";
-  return heard ? "paused" : "waiting";
+  return hasListened ? "paused" : "waiting";
 }
 
-// how is what is known of how the run ended, wanted whether it is to sound once it is there.
-export function wordsOf(state, { hello, attempts, step, how, wanted }) {
+// outcome: how the training ended, if known. playOnConnect: whether the user has started the
+// sound before the page was connected.
+export function stateText(name, { hello, attempts, step, outcome, playOnConnect }) {
   const lost = hello ? "Connection lost." : "No connection.";
-  const over = how ? `The run is over: ${how}.` : "The run is over.";
-  const first = hello?.live && step === null ? " No step has come yet." : "";
+  const over = outcome ? `The run is over: ${outcome}.` : "The run is over.";
+  const noStep = hello?.live && step === null ? " No step has come yet." : "";
   return {
-    connecting: wanted ? "Connecting; then it plays." : "Connecting.",
-    waiting: `${hello?.live ? "Live." : "A finished run."}${first} ${HOW}`,
-    listening: hello?.live ? `Listening live.${first}` : "Playing.",
+    connecting: playOnConnect ? "Connecting; then the run plays." : "Connecting.",
+    waiting: `${hello?.live ? "Live." : "A finished run."}${noStep} ${HOW_TO_LISTEN}`,
+    listening: hello?.live ? `Listening live.${noStep}` : "Playing.",
     paused: "Paused.",
-    lost: attempts > DOUBTFUL ? `${lost} This address may be ${ELSEWHERE}` : lost,
-    over: hello?.live ? `${over} ${NEXT}` : over,
-    refused: `This address is not valid any more. It is ${ELSEWHERE}`,
-  }[state];
+    lost: attempts > MANY_ATTEMPTS ? `${lost} This address may belong to ${OLD_ADDRESS}` : lost,
+    over: hello?.live ? `${over} ${NEXT_RUN}` : over,
+    refused: `This address is no longer valid. It belongs to ${OLD_ADDRESS}`,
+  }[name];
 }

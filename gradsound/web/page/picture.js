@@ -1,149 +1,151 @@
-// The picture: the norm of every layer, over the last minutes or over the whole run.
+// The picture: norms of all layers over the last minutes, or over a whole finished run.
 
 import { Palette, pageColours } from "./colours.js";
 import { Columns } from "./columns.js";
-import { Cursor, moved, reading } from "./cursor.js";
-import { layOut, onPixelRatio } from "./layout.js";
+import { Cursor, describe, moveTarget } from "./cursor.js";
+import { Heatmap } from "./heatmap.js";
+import { layOut, onPixelRatioChange } from "./layout.js";
 import {
-  drawBand, drawCursor, drawFrame, drawMarks, drawNames, drawPlayhead, drawSteps, drawTimes,
+  drawCursor, drawFrame, drawHighlight, drawMarks, drawNames, drawPlayhead, drawStepAxis,
+  drawTimeAxis,
 } from "./overlay.js";
-import { Strip } from "./heatmap.js";
-import { RunClock, View } from "./viewport.js";
+import { RunClock, Viewport } from "./viewport.js";
 
-const TICK = 125; // ms between looks whether time has moved by a pixel
-const CALM_TICK = 1000; // ms, for who wants less motion
-const AHEAD = 0.25; // of the width that the image of a live run has in store
-const MOST_MARKS = 1000; // of alarms; older ones have long left a live picture
+const POLL_MS = 125; // between checks whether the run's clock has moved by a pixel
+const REDUCED_POLL_MS = 1000; // for users who prefer reduced motion
+const SPARE_WIDTH = 0.25; // of the plot; room of a live heatmap before it is painted again
+const MAX_MARKS = 1000; // older alarms are no longer in a live picture
 
 export class Picture {
   #canvas;
   #context;
   #hello;
-  #told;
+  #handlers;
   #columns;
   #clock = new RunClock();
   #cursor;
   #marks = [];
-  #layout = null;
-  #strip = null; // null when it has to be made anew
-  #view = null;
+  #layout = null; // null until the next drawing
+  #heatmap = null; // null when it has to be painted again
+  #viewport = null; // of the last drawing
   #colours = pageColours();
-  #asked = false;
-  #step = null;
-  #band = [];
+  #drawRequested = false;
+  #playingStep = null;
+  #highlighted = []; // layers
 
-  // told has reading(text, byKeys), range(range) and chosen(step).
-  constructor(canvas, hello, told) {
+  // handlers: onDescribe(text, byKeys) for the text at the cursor, onRange(range) for another
+  // range of the colours, onChoose(step) for a click.
+  constructor(canvas, hello, handlers) {
     this.#canvas = canvas;
     this.#context = canvas.getContext("2d");
     this.#hello = hello;
-    this.#told = told;
+    this.#handlers = handlers;
     this.#columns = new Columns(hello.live);
     this.#cursor = new Cursor(canvas, {
-      changed: () => this.#ask(),
-      start: () => this.#start(),
-      moved: (...move) => moved(this.#columns.all, hello.layers.length, ...move),
-      chosen: () => this.#choose(),
+      onChange: () => this.#requestDraw(),
+      keyStart: () => this.#keyStart(),
+      moveTarget: (...move) => moveTarget(this.#columns.all, hello.layers.length, ...move),
+      onChoose: () => this.#choose(),
     });
-    this.#watch();
-    this.#told.range(this.#columns.spread.range);
+    this.#listenForChanges();
+    this.#handlers.onRange(this.#columns.colourRange.range);
   }
 
-  // The last step that it has; null for none.
+  // The last step in the picture; null for none.
   get newest() {
     return this.#columns.newest?.last ?? null;
   }
 
-  // The first step that it has; null for none.
+  // The first step in the picture; null for none.
   get oldest() {
     return this.#columns.all[0]?.first ?? null;
   }
 
-  // Seconds since the start of the run at a step. A step that sounds may not be in the
-  // picture yet; of a live run, it is of now. null where it is not known.
+  // Returns the seconds from the start of the run to a step; null if unknown. A live step
+  // sounds before its column arrives: for it the time is now.
   timeOf(step) {
-    return this.#columns.ofStep(step)?.time ?? (this.#hello.live ? this.#clock.now : null);
+    return this.#columns.columnOf(step)?.time ?? (this.#hello.live ? this.#clock.now : null);
   }
 
   add(columns) {
     if (columns.length === 0) return;
     this.#columns.add(columns);
-    this.#clock.reach(columns.at(-1).time);
-    if (this.#columns.spread.settle()) {
-      this.#told.range(this.#columns.spread.range);
-      this.#strip = null;
+    this.#clock.update(columns.at(-1).time);
+    if (this.#columns.colourRange.update()) {
+      this.#handlers.onRange(this.#columns.colourRange.range);
+      this.#heatmap = null;
     }
-    // What is not seen is not painted: the image is made anew when it is seen again.
-    if (document.hidden || !this.#hello.live) this.#strip = null;
-    this.#strip?.paint(columns, this.#view.scale);
-    this.#ask();
+    // A hidden page paints nothing; it paints the whole heatmap when the user returns.
+    if (document.hidden || !this.#hello.live) this.#heatmap = null;
+    this.#heatmap?.paint(columns, this.#viewport.pixelsPerUnit);
+    this.#requestDraw();
   }
 
-  // Marks a step, once; minutes have no mark, and what is about no step.
+  // Adds a mark at a step, once. Minutes and captions without a step have none.
   mark({ type, step, text }) {
-    const same = (mark) => mark.type === type && mark.step === step && mark.text === text;
-    if (type === "minute" || step === null || this.#marks.some(same)) return;
+    const isSame = (mark) => mark.type === type && mark.step === step && mark.text === text;
+    if (type === "minute" || step === null || this.#marks.some(isSame)) return;
     this.#marks.push({ type, step, text, position: null });
-    if (this.#marks.length > MOST_MARKS) this.#marks.shift();
-    this.#ask();
+    if (this.#marks.length > MAX_MARKS) this.#marks.shift();
+    this.#requestDraw();
   }
 
-  // Whether time goes on: not where the connection is lost or the run is over.
+  // Whether the run's clock runs; false if the connection is lost or the run is over.
   set running(running) {
     this.#clock.running = running;
-    this.#ask();
+    this.#requestDraw();
   }
 
-  // The step that sounds of a finished run; null for none.
+  // The step of a finished run that sounds; null for none.
   set playhead(step) {
-    this.#step = step;
-    this.#ask();
+    this.#playingStep = step;
+    this.#requestDraw();
   }
 
-  // The layers of a band, to be shown as such; none if empty.
-  set band(layers) {
-    this.#band = layers;
-    this.#ask();
+  set highlighted(layers) {
+    this.#highlighted = layers;
+    this.#requestDraw();
   }
 
-  #watch() {
-    const anew = () => {
+  #listenForChanges() {
+    const layOutAgain = () => {
       this.#layout = null;
-      this.#ask();
+      this.#requestDraw();
     };
-    // The parent's width: the canvas has its height from here, and must not call itself.
+    // Observes the parent: the canvas changes its own size in #fit, which would never end.
     new ResizeObserver(() => {
-      if (this.#layout?.width !== this.#canvas.parentElement.clientWidth) anew();
+      if (this.#layout?.width !== this.#canvas.parentElement.clientWidth) layOutAgain();
     }).observe(this.#canvas.parentElement);
-    onPixelRatio(anew);
+    onPixelRatioChange(layOutAgain);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
       this.#colours = pageColours();
-      anew();
+      layOutAgain();
     });
-    document.addEventListener("visibilitychange", () => this.#ask());
+    document.addEventListener("visibilitychange", () => this.#requestDraw());
     if (!this.#hello.live) return;
-    const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    setInterval(() => this.#tick(), calm ? CALM_TICK : TICK);
+    const reduced = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    setInterval(() => this.#drawIfMoved(), reduced ? REDUCED_POLL_MS : POLL_MS);
   }
 
-  #tick() {
-    if (document.hidden || !this.#clock.running || this.#view === null) return;
-    if (this.#see().end !== this.#view.end) this.#ask();
+  #drawIfMoved() {
+    if (document.hidden || !this.#clock.running || this.#viewport === null) return;
+    if (this.#currentViewport().end !== this.#viewport.end) this.#requestDraw();
   }
 
-  #ask() {
-    if (this.#asked) return;
-    this.#asked = true;
+  #requestDraw() {
+    if (this.#drawRequested) return;
+    this.#drawRequested = true;
     requestAnimationFrame(() => {
-      this.#asked = false;
-      if (!document.hidden) this.#draw(); // it is asked again when it is seen
+      this.#drawRequested = false;
+      if (!document.hidden) this.#draw(); // "visibilitychange" requests it again
     });
   }
 
-  #see() {
+  #currentViewport() {
     const { all, newest } = this.#columns;
-    if (this.#hello.live) return View.ofTime(this.#layout, all[0]?.start ?? 0, this.#clock.now);
-    return View.ofSteps(this.#layout, all[0]?.start ?? 0, newest?.end ?? 1);
+    const start = all[0]?.start ?? 0;
+    if (this.#hello.live) return Viewport.ofTime(this.#layout, start, this.#clock.now);
+    return Viewport.ofSteps(this.#layout, start, newest?.end ?? 1);
   }
 
   #draw() {
@@ -151,85 +153,98 @@ export class Picture {
     const layout = this.#layout;
     const context = this.#context;
     const colours = this.#colours;
-    const view = this.#see();
-    if (!this.#fits(view)) this.#strip = this.#paint(view);
-    this.#view = view;
+    const viewport = this.#currentViewport();
+    if (!this.#covers(viewport)) this.#heatmap = this.#paint(viewport);
+    this.#viewport = viewport;
     for (const mark of this.#marks) mark.position ??= this.#positionOf(mark.step);
-    const found = this.#cursor.find(view, this.#columns);
-    context.setTransform(layout.pixels, 0, 0, layout.pixels, 0, 0);
+    const place = this.#cursor.locate(viewport, this.#columns);
+    context.setTransform(layout.pixelRatio, 0, 0, layout.pixelRatio, 0, 0);
     context.clearRect(0, 0, layout.width, layout.height);
     drawFrame(context, layout, colours, this.#columns.newest ? "" : "no step yet");
-    context.fillStyle = colours.ground;
-    // Only where something is known: before it and after now there is no stall, but nothing.
-    const oldest = view.x(this.#columns.all[0]?.start ?? view.end / view.scale);
-    const known = Math.min(layout.right, Math.max(layout.left, oldest));
-    const reached = Math.min(layout.right, view.x(view.end / view.scale)) - known;
-    context.fillRect(known, layout.top, Math.max(0, reached), layout.plotHeight);
-    this.#blit(view);
-    drawMarks(context, layout, colours, view, this.#marks);
-    drawNames(context, layout, colours, found?.layer ?? null);
-    drawBand(context, layout, colours, this.#band);
-    (this.#hello.live ? drawTimes : drawSteps)(context, layout, colours, view);
-    if (this.#step !== null) drawPlayhead(context, layout, colours, view.x(this.#step + 0.5));
-    if (found) drawCursor(context, layout, colours, found);
-    this.#told.reading(reading(found, this.#hello.layers, this.#marks, view), this.#cursor.byKeys);
+    this.#drawGround(viewport);
+    this.#copyHeatmap(viewport);
+    drawMarks(context, layout, colours, viewport, this.#marks);
+    drawNames(context, layout, colours, place?.layer ?? null);
+    drawHighlight(context, layout, colours, this.#highlighted);
+    (this.#hello.live ? drawTimeAxis : drawStepAxis)(context, layout, colours, viewport);
+    const step = this.#playingStep;
+    if (step !== null) drawPlayhead(context, layout, colours, viewport.x(step + 0.5));
+    if (place) drawCursor(context, layout, colours, place);
+    const text = describe(place, this.#hello.layers, this.#marks, viewport);
+    this.#handlers.onDescribe(text, this.#cursor.byKeys);
+  }
+
+  // Fills the ground from the first column to now: a gap there is a stall.
+  #drawGround(viewport) {
+    const layout = this.#layout;
+    const now = viewport.end / viewport.pixelsPerUnit;
+    const oldest = viewport.x(this.#columns.all[0]?.start ?? now);
+    const left = Math.min(layout.right, Math.max(layout.left, oldest));
+    const width = Math.max(0, Math.min(layout.right, viewport.x(now)) - left);
+    this.#context.fillStyle = this.#colours.ground;
+    this.#context.fillRect(left, layout.top, width, layout.plotHeight);
   }
 
   #fit() {
     const { clientWidth } = this.#canvas.parentElement;
     const layout = layOut(this.#context, clientWidth, this.#hello.layers);
-    this.#canvas.width = Math.round(layout.width * layout.pixels);
-    this.#canvas.height = Math.round(layout.height * layout.pixels);
-    // Exactly as large as its pixels: half a pixel more, and all is blurred.
-    this.#canvas.style.width = `${this.#canvas.width / layout.pixels}px`;
-    this.#canvas.style.height = `${this.#canvas.height / layout.pixels}px`;
-    this.#strip = null;
+    const { pixelRatio } = layout;
+    this.#canvas.width = Math.round(layout.width * pixelRatio);
+    this.#canvas.height = Math.round(layout.height * pixelRatio);
+    // The exact size of its pixels: half a pixel more would blur the whole canvas.
+    this.#canvas.style.width = `${this.#canvas.width / pixelRatio}px`;
+    this.#canvas.style.height = `${this.#canvas.height / pixelRatio}px`;
+    this.#heatmap = null;
     return layout;
   }
 
-  // Whether the image holds what is to be seen, at its scale.
-  #fits(view) {
-    if (this.#strip === null || this.#view.scale !== view.scale) return false;
-    const end = view.edge + this.#layout.plotPixels;
-    return this.#strip.origin <= view.edge && end <= this.#strip.end;
+  // Returns whether the heatmap covers a viewport, at its number of pixels per unit.
+  #covers(viewport) {
+    if (this.#heatmap === null) return false;
+    if (this.#viewport.pixelsPerUnit !== viewport.pixelsPerUnit) return false;
+    const end = viewport.start + this.#layout.plotPixels;
+    return this.#heatmap.origin <= viewport.start && end <= this.#heatmap.end;
   }
 
-  #paint(view) {
-    const { plotPixels, rowHeight, pixels } = this.#layout;
-    const width = Math.ceil(plotPixels * (this.#hello.live ? 1 + AHEAD : 1));
+  #paint(viewport) {
+    const { plotPixels, rowHeight, pixelRatio } = this.#layout;
+    const width = Math.ceil(plotPixels * (this.#hello.live ? 1 + SPARE_WIDTH : 1));
     const layerCount = this.#hello.layers.length;
-    const palette = new Palette(this.#columns.spread.range, this.#colours, pixels, rowHeight);
-    const strip = new Strip({ width, layerCount, rowHeight, origin: view.edge, pixels }, palette);
-    strip.paint(this.#columns.all, view.scale);
-    return strip;
+    const { range } = this.#columns.colourRange;
+    const palette = new Palette(range, this.#colours, pixelRatio, rowHeight);
+    const size = { width, layerCount, rowHeight, origin: viewport.start, pixelRatio };
+    const heatmap = new Heatmap(size, palette);
+    heatmap.paint(this.#columns.all, viewport.pixelsPerUnit);
+    return heatmap;
   }
 
-  #blit(view) {
-    const { left, top, pixels, plotPixels } = this.#layout;
-    const { canvas, origin } = this.#strip;
+  #copyHeatmap(viewport) {
+    const { left, top, pixelRatio, plotPixels } = this.#layout;
+    const { canvas, origin } = this.#heatmap;
+    const source = [viewport.start - origin, 0, plotPixels, canvas.height];
+    const corner = [Math.round(left * pixelRatio), Math.round(top * pixelRatio)];
     this.#context.setTransform(1, 0, 0, 1, 0, 0);
-    const place = [Math.round(left * pixels), Math.round(top * pixels), plotPixels, canvas.height];
-    this.#context.drawImage(canvas, view.edge - origin, 0, plotPixels, canvas.height, ...place);
-    this.#context.setTransform(pixels, 0, 0, pixels, 0, 0);
+    this.#context.drawImage(canvas, ...source, ...corner, plotPixels, canvas.height);
+    this.#context.setTransform(pixelRatio, 0, 0, pixelRatio, 0, 0);
   }
 
   #positionOf(step) {
-    const column = this.#columns.ofStep(step);
+    const column = this.#columns.columnOf(step);
     if (column === null) return null;
     return this.#hello.live ? (column.start + column.end) / 2 : step + 0.5;
   }
 
-  // Where the keys begin: at the step that sounds, or the newest.
-  #start() {
-    const sounding = this.#step === null ? null : this.#columns.ofStep(this.#step);
-    return { column: sounding ?? this.#columns.newest, layer: 0 };
+  // Returns the target of the first arrow key: the step that sounds, or the newest.
+  #keyStart() {
+    const playing = this.#playingStep === null ? null : this.#columns.columnOf(this.#playingStep);
+    return { column: playing ?? this.#columns.newest, layer: 0 };
   }
 
   #choose() {
-    const found = this.#view && this.#cursor.find(this.#view, this.#columns);
-    if (!found || this.#hello.live) return;
+    const place = this.#viewport && this.#cursor.locate(this.#viewport, this.#columns);
+    if (!place || this.#hello.live) return;
     const { all, newest } = this.#columns;
-    const step = this.#cursor.byKeys ? found.columns[0].first : Math.floor(found.from);
-    this.#told.chosen(Math.min(newest.last, Math.max(all[0].first, step)));
+    const step = this.#cursor.byKeys ? place.columns[0].first : Math.floor(place.from);
+    this.#handlers.onChoose(Math.min(newest.last, Math.max(all[0].first, step)));
   }
 }

@@ -1,71 +1,75 @@
-// What the page says of the run, the connection and the sound, put into its elements.
+// The readout: writes run, state, step, cursor text and errors into the page's elements.
 
-import { clock, number } from "./format.js";
-import { stateOf, wordsOf } from "./page_state.js";
+import { formatClock, formatNumber } from "./format.js";
+import { stateName, stateText } from "./page_state.js";
 
-const HINT = "Point at the picture, or use the arrow keys on it, to read it.";
-const HINTS = { live: HINT, finished: `${HINT} A click, or Enter, plays from there.` };
-const NOTHING = {
-  live: "Nothing yet. Alarms, epochs and minutes are written here, the newest first.",
-  finished: "Alarms, epochs and minutes are written here as they sound, the newest first. " +
-    "Point at a mark above the picture to read it before.",
+const CURSOR_HINT = "Point at the picture, or press the arrow keys on it, to read it.";
+const CURSOR_HINTS = {
+  live: CURSOR_HINT,
+  finished: `${CURSOR_HINT} A click, or Enter, plays from there.`,
+};
+const NO_CAPTIONS = {
+  live: "Nothing yet. Alarms, epochs and minutes appear here, the newest first.",
+  finished: "Alarms, epochs and minutes appear here as they sound, the newest first. " +
+    "Point at a mark above the picture to read it earlier.",
 };
 const TIME_HELP = {
-  live: "Time goes from left to right, with the training; where it is empty, no step came.",
-  finished: "Steps go from left to right; a click plays from there.",
+  live: "Time runs from left to right; where the picture is empty, no step came.",
+  finished: "Steps run from left to right; a click plays from a step.",
 };
 
-const at = (id) => document.getElementById(id);
-const kind = (live) => (live ? "live" : "finished");
+const element = (id) => document.getElementById(id);
+const runKind = (live) => (live ? "live" : "finished");
 
-export function run({ run, note, live }) {
+export function showRun({ run, note, live }) {
   document.title = `${run}, gradsound`;
-  at("run").textContent = run;
-  at("note").textContent = note;
-  at("note").hidden = !note;
-  at("seek-key").hidden = live;
-  at("nothing").textContent = NOTHING[kind(live)];
-  at("time-help").textContent = TIME_HELP[kind(live)];
+  element("run").textContent = run;
+  element("comment").textContent = note;
+  element("comment").hidden = !note;
+  element("seek-key").hidden = live;
+  element("no-captions").textContent = NO_CAPTIONS[runKind(live)];
+  element("time-help").textContent = TIME_HELP[runKind(live)];
 }
 
-export function state(now) {
-  const { hello, listening, link, over, wanted } = now;
-  const name = stateOf(now);
+export function showState(state) {
+  const { hello, listening, link, over, playOnConnect } = state;
+  const name = stateName(state);
   document.body.dataset.state = name;
-  put(at("words"), wordsOf(name, now));
-  at("again").hidden = name !== "lost" && name !== "refused";
-  const sounds = (listening && !over) || wanted;
+  write("state-text", stateText(name, state));
+  element("retry").hidden = name !== "lost" && name !== "refused";
+  const sounds = (listening && !over) || playOnConnect;
   const ended = link === "refused" || (hello?.live && (link === "closed" || over));
-  at("listen").disabled = ended && !sounds; // what came before may sound still
-  at("listen").dataset.does = sounds ? "pause" : "listen";
-  put(at("listen-text"), sounds ? "Pause" : "Listen");
-  put(at("step-label"), listening || !hello?.live ? "Step" : "Newest step");
+  element("listen").disabled = ended && !sounds; // events from before the end may still sound
+  element("listen").dataset.action = sounds ? "pause" : "listen";
+  write("listen-text", sounds ? "Pause" : "Listen");
+  write("step-label", listening || !hello?.live ? "Step" : "Newest step");
 }
 
-export function countdown(words) {
-  put(at("countdown"), words);
+export function showCountdown(text) {
+  write("countdown", text);
 }
 
-// time is in seconds since the start of the run, null if it is not known.
-export function step(first, last, time) {
-  put(at("step-number"), first === last ? number(first) : `${number(first)}–${number(last)}`);
-  put(at("step-clock"), time === null ? "" : `at ${clock(time)}`);
+// time: seconds since the start of the run; null if unknown.
+export function showStep(first, last, time) {
+  const range = `${formatNumber(first)}–${formatNumber(last)}`;
+  write("step-number", first === last ? formatNumber(first) : range);
+  write("step-clock", time === null ? "" : `at ${formatClock(time)}`);
 }
 
-export function reading(words, byKeys, live) {
-  // Moving the pointer must not make a screen reader speak without end.
-  at("reading").setAttribute("aria-live", byKeys ? "polite" : "off");
-  at("reading").classList.toggle("hint", !words);
-  put(at("reading"), words || HINTS[kind(live)]);
+export function showCursorText(text, byKeys, live) {
+  // With the pointer, a screen reader would speak at every move.
+  element("cursor-text").setAttribute("aria-live", byKeys ? "polite" : "off");
+  element("cursor-text").classList.toggle("hint", !text);
+  write("cursor-text", text || CURSOR_HINTS[runKind(live)]);
 }
 
-// Why there is no sound, in a sentence; empty where there is.
-export function trouble(sentence) {
-  at("trouble").hidden = !sentence;
-  put(at("trouble"), sentence);
+// Shows why the run does not sound; an empty sentence hides the message.
+export function showSoundError(sentence) {
+  element("sound-error").hidden = !sentence;
+  write("sound-error", sentence);
 }
 
-// A live region speaks when it is written to, even the same words.
-function put(element, words) {
-  if (element.textContent !== words) element.textContent = words;
+// Writes a text only if it changed: screen readers speak every write to a live region.
+function write(id, text) {
+  if (element(id).textContent !== text) element(id).textContent = text;
 }

@@ -1,113 +1,113 @@
-// The sound of a run: opens the browser's audio, and passes on to it what the server sends.
+// The sound of a run: opens the browser's audio output and passes note events to the worklet.
 
-const RAMP = 0.01; // seconds; time constant of volume and mute, which would click without
-const RAMPED = 0.06; // seconds until what is muted is silent
-const WAIT = 3000; // ms in which a browser that lets a page sound does so
+const GAIN_SECONDS = 0.01; // time constant of volume and mute; a jump would click
+const SILENT_MS = 60; // until a muted output is silent: six time constants
+const RESUME_MS = 3000; // in which a browser that permits sound resumes it
 
 export class Sound {
   #rate;
   #live;
-  #opening = null; // a promise of what #open opens
-  #opened = null; // {context, node, gain}
-  #wanted = false;
+  #opening = null; // promise of #open
+  #output = null; // {context, node, gain}
+  #started = false; // whether start() was called, and stop() was not
   #volume = 1;
   #muted = false;
-  #silenced = new Set(); // lines
-  #heard = null; // the worklet's last report; null before it knows where it will be
-  #sent = 0; // events and clears; a report that is after fewer than #since does not count
-  #since = 0;
-  #sounds = false; // whether events were sent since the last clear
+  #silencedTracks = new Set();
+  #report = null; // the worklet's last valid report
+  #sent = 0; // events and clears sent to the worklet
+  #validFrom = 0; // a report is valid if the worklet has processed that many of them
+  #hasEvents = false; // whether events were sent since the last clear
 
   constructor(hello) {
     this.#rate = hello.sample_rate;
     this.#live = hello.live;
   }
 
-  // Opens the sound, or goes on with it; from a click or a key, or browsers refuse. Throws
-  // an Error whose message says what is wrong.
+  // Opens or resumes the audio output. Browsers permit it only in the handler of a click or
+  // a key. Throws an Error that tells the user the reason.
   async start() {
-    this.#wanted = true;
+    this.#started = true;
     try {
       this.#opening ??= this.#open();
-      this.#opened = await this.#opening;
-      if (this.#wanted) await resumed(this.#opened.context);
+      this.#output = await this.#opening;
+      if (this.#started) await resume(this.#output.context);
     } catch (error) {
-      this.#wanted = false;
-      if (this.#opened === null) this.#opening = null; // it may be tried again
+      this.#started = false;
+      if (this.#output === null) this.#opening = null; // the next start() opens it again
       throw error;
     }
-    if (this.#wanted) this.#level();
-    else await this.#opened.context.suspend();
+    if (this.#started) this.#applyGain();
+    else await this.#output.context.suspend();
   }
 
-  // Suspends it, and forgets what was to sound.
+  // Fades out, suspends the output and discards all events.
   async stop() {
-    this.#wanted = false;
-    if (this.#opened === null) return;
-    this.#level();
+    this.#started = false;
+    if (this.#output === null) return;
+    this.#applyGain();
     this.clear();
-    await new Promise((resolve) => setTimeout(resolve, 1000 * RAMPED));
-    if (!this.#wanted) await this.#opened.context.suspend();
+    await new Promise((resolve) => setTimeout(resolve, SILENT_MS));
+    if (!this.#started) await this.#output.context.suspend();
   }
 
-  // Passes on a message of type 1, whose steps begin at a frame; it may be back there that
-  // the sound goes on.
+  // Passes on a message of note events; its steps begin at the frame `begin`. If that frame
+  // is past, the worklet jumps back to it.
   events(buffer, begin) {
-    if (!this.#wanted || this.#opened === null) return;
-    const back = begin < this.frame;
+    if (!this.#started || this.#output === null) return;
+    const jumpsBack = begin < this.frame;
     this.#post({ events: buffer });
-    this.#sounds = true;
-    if (back) this.#forget();
+    this.#hasEvents = true;
+    if (jumpsBack) this.#invalidateReport();
   }
 
-  // Forgets what was to sound: what comes next may be of any frame.
+  // Discards all events; the next ones may begin at any frame.
   clear() {
-    if (this.#opened === null) return;
+    if (this.#output === null) return;
     this.#post({ clear: true });
-    this.#sounds = false;
-    this.#forget();
+    this.#hasEvents = false;
+    this.#invalidateReport();
   }
 
-  // 0 to 1.
+  // volume: linear gain, 0 to 1.
   set volume(volume) {
     this.#volume = volume;
-    this.#level();
+    this.#applyGain();
   }
 
   set muted(muted) {
     this.#muted = muted;
-    this.#level();
+    this.#applyGain();
   }
 
-  // Switches a line off, or on again.
-  silence(line, off) {
-    if (off) this.#silenced.add(line);
-    else this.#silenced.delete(line);
-    this.#opened?.node.port.postMessage({ silence: [line, off] });
+  // Silences a track, or restores it.
+  silence(track, off) {
+    if (off) this.#silencedTracks.add(track);
+    else this.#silencedTracks.delete(track);
+    this.#output?.node.port.postMessage({ silence: [track, off] });
   }
 
   get running() {
-    return this.#wanted && this.#opened?.context.state === "running";
+    return this.#started && this.#output?.context.state === "running";
   }
 
-  // The server's frame that is heard now; -Infinity until that is known, null while nothing
-  // has come.
+  // The server's frame that the user hears now; null before the first event, -Infinity until
+  // the worklet reports its position.
   get frame() {
-    if (this.#heard === null) return this.#sounds ? -Infinity : null;
-    const { currentTime, outputLatency = 0 } = this.#opened.context; // Safari does not say
-    const { frame, time } = this.#heard;
+    if (this.#report === null) return this.#hasEvents ? -Infinity : null;
+    const { currentTime, outputLatency = 0 } = this.#output.context; // undefined in Safari
+    const { frame, time } = this.#report;
     return frame + (currentTime - outputLatency - time) * this.#rate;
   }
 
   async #open() {
-    const context = opened(this.#rate);
-    context.resume().catch(() => {}); // now: what is no part of the click may be refused
+    const context = openContext(this.#rate);
+    context.resume().catch(() => {}); // now: after an await the click counts no more
     try {
       await context.audioWorklet.addModule("worklet.js");
       await context.audioWorklet.addModule("voices.js");
     } catch (error) {
       context.close();
-      throw new Error("The sound's code did not come: is the run's server still there?", {
+      throw new Error("The page cannot load its synthesizer: does the run's server still run?", {
         cause: error,
       });
     }
@@ -119,69 +119,69 @@ export class Sound {
     const gain = new GainNode(context, { gain: 0 });
     node.connect(gain).connect(context.destination);
     node.port.onmessage = ({ data }) => {
-      if (data.taken >= this.#since) this.#heard = data;
+      if (data.processed >= this.#validFrom) this.#report = data;
     };
-    for (const line of this.#silenced) node.port.postMessage({ silence: [line, true] });
-    // A call, or sleep, takes the sound away; nobody gives it back but who asks for it.
-    const again = () => {
-      if (this.#wanted && context.state !== "running") context.resume().catch(() => {});
+    for (const track of this.#silencedTracks) node.port.postMessage({ silence: [track, true] });
+    // A phone call or sleep interrupts the output, and the browser does not resume it.
+    const resumeIfInterrupted = () => {
+      if (this.#started && context.state !== "running") context.resume().catch(() => {});
     };
-    context.addEventListener("statechange", again);
-    document.addEventListener("visibilitychange", again);
+    context.addEventListener("statechange", resumeIfInterrupted);
+    document.addEventListener("visibilitychange", resumeIfInterrupted);
     return { context, node, gain };
   }
 
   #post(message) {
     this.#sent += 1;
-    this.#opened.node.port.postMessage(message);
+    this.#output.node.port.postMessage(message);
   }
 
-  // What was reported is over, until there is a report after all that was sent.
-  #forget() {
-    this.#heard = null;
-    this.#since = this.#sent;
+  // The last report is wrong until the worklet has processed all messages sent so far.
+  #invalidateReport() {
+    this.#report = null;
+    this.#validFrom = this.#sent;
   }
 
-  #level() {
-    if (this.#opened === null) return;
-    const { context, gain } = this.#opened;
-    // Squared, as loudness is heard: the middle of a slider is half as loud.
-    const level = this.#wanted && !this.#muted ? this.#volume ** 2 : 0;
-    gain.gain.setTargetAtTime(level, context.currentTime, RAMP);
+  #applyGain() {
+    if (this.#output === null) return;
+    const { context, gain } = this.#output;
+    // Squared: loudness is not linear, and the middle of the slider sounds half as loud.
+    const level = this.#started && !this.#muted ? this.#volume : 0;
+    gain.gain.setTargetAtTime(level, context.currentTime, GAIN_SECONDS);
   }
 }
 
-function opened(rate) {
+function openContext(rate) {
   if (!window.isSecureContext) {
     const port = location.port || "80";
     throw new Error(
-      "Browsers let a page sound like this only if its address is of their own machine: " +
-        `there, type "ssh -L ${port}:127.0.0.1:${port} ${location.hostname}" and open ` +
+      "A browser plays this page only from an address of its own machine. On that machine, " +
+        `type "ssh -L ${port}:127.0.0.1:${port} ${location.hostname}" and open ` +
         `http://127.0.0.1:${port}${location.pathname}`,
     );
   }
   if (!window.AudioContext || !window.AudioWorkletNode) {
-    throw new Error("This browser has no AudioWorklet: take a newer one to hear the run.");
+    throw new Error("This browser has no AudioWorklet. Use a newer browser to hear the run.");
   }
   try {
     return new AudioContext({ sampleRate: rate, latencyHint: "interactive" });
   } catch (error) {
-    throw new Error(`The browser opens no sound of ${rate} Hz: ${error.message}`, {
+    throw new Error(`The browser cannot play ${rate} Hz: ${error.message}`, {
       cause: error,
     });
   }
 }
 
-// Where a page may not sound, resume() waits for ever.
-async function resumed(context) {
+// Resumes a context; throws after 3 s, because resume() never ends where a page may not sound.
+async function resume(context) {
   let timer;
-  const late = new Promise((_, reject) => {
+  const timeout = new Promise((_, reject) => {
     timer = setTimeout(() => {
-      reject(new Error("The browser holds the sound back: is there an output? Try again."));
-    }, WAIT);
+      reject(new Error("The browser does not start the sound. Check its output and try again."));
+    }, RESUME_MS);
   });
   try {
-    await Promise.race([context.resume(), late]);
+    await Promise.race([context.resume(), timeout]);
   } finally {
     clearTimeout(timer);
   }

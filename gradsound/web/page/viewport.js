@@ -1,74 +1,79 @@
-// Which part of the run the picture shows, and which position is at which pixel.
+// The viewport: the part of the run that the picture shows, and the pixel of each position.
+//
+// A position is a time in seconds in a live run, and a step number in a finished one.
 
-// Seconds that a live picture shows: as many as there are, in steps, so that it seldom shrinks.
-const SHORTEST = 60;
-const LONGEST = 600;
-const STEP = 30;
+// Seconds that a live picture shows. It grows in stretches, so that it seldom rescales.
+const MIN_SPAN = 60;
+const MAX_SPAN = 600;
+const SPAN_STRETCH = 30;
 
-// scale: device pixels to a unit of position. edge: the place of the plot's first device
-// pixel, in pixels from position 0, and end: that of where the run is. Whole pixels, so that
-// the image is never blurred.
-export class View {
-  constructor(layout, scale, edge, end) {
+// pixelsPerUnit: device pixels of a unit of position. start and end: device pixels from
+// position 0 to the left edge of the plot and to the end of the run so far. Both are whole
+// numbers: fractions would blur the image.
+export class Viewport {
+  constructor(layout, pixelsPerUnit, start, end) {
     this.layout = layout;
-    this.scale = scale;
-    this.edge = edge;
+    this.pixelsPerUnit = pixelsPerUnit;
+    this.start = start;
     this.end = end;
   }
 
-  // The last minutes before now, in seconds since the start of the run. While there are
-  // fewer than have room, they fill it from the left.
+  // Shows the last 1 to 10 minutes of a live run. A shorter run fills it from the left.
   static ofTime(layout, oldest, now) {
-    const span = Math.min(LONGEST, Math.max(SHORTEST, STEP * Math.ceil((now - oldest) / STEP)));
-    const scale = layout.plotPixels / span;
-    const [from, end] = [oldest, now].map((time) => Math.floor(time * scale));
-    return new View(layout, scale, Math.max(from, end - layout.plotPixels), end);
+    const stretches = Math.ceil((now - oldest) / SPAN_STRETCH);
+    const span = Math.min(MAX_SPAN, Math.max(MIN_SPAN, SPAN_STRETCH * stretches));
+    const pixelsPerUnit = layout.plotPixels / span;
+    const [first, end] = [oldest, now].map((time) => Math.floor(time * pixelsPerUnit));
+    return new Viewport(layout, pixelsPerUnit, Math.max(first, end - layout.plotPixels), end);
   }
 
-  // The whole run.
+  // Shows a whole finished run.
   static ofSteps(layout, from, to) {
-    const scale = layout.plotPixels / (to - from);
-    const edge = Math.floor(from * scale);
-    return new View(layout, scale, edge, edge + layout.plotPixels);
+    const pixelsPerUnit = layout.plotPixels / (to - from);
+    const start = Math.floor(from * pixelsPerUnit);
+    return new Viewport(layout, pixelsPerUnit, start, start + layout.plotPixels);
   }
 
+  // The positions at the left and right edges.
   get from() {
-    return this.edge / this.scale;
+    return this.start / this.pixelsPerUnit;
   }
 
   get to() {
-    return (this.edge + this.layout.plotPixels) / this.scale;
+    return (this.start + this.layout.plotPixels) / this.pixelsPerUnit;
   }
 
-  // CSS pixels on the canvas, of a position.
+  // Converts a position to CSS pixels on the canvas.
   x(position) {
-    return this.layout.left + (position * this.scale - this.edge) / this.layout.pixels;
+    return this.layout.left + (position * this.pixelsPerUnit - this.start) / this.layout.pixelRatio;
   }
 
+  // Converts CSS pixels on the canvas to a position.
   position(x) {
-    return ((x - this.layout.left) * this.layout.pixels + this.edge) / this.scale;
+    return ((x - this.layout.left) * this.layout.pixelRatio + this.start) / this.pixelsPerUnit;
   }
 }
 
-// The time of a live run: what its columns say, and going on between them.
+// The time of a live run: the time of its newest column, plus the time since on this page.
 export class RunClock {
-  #ahead = null; // seconds from this page's clock to that of the run
-  #held = 0;
+  #offset = null; // seconds from this page's clock to the run's; null before the first column
+  #stoppedAt = 0; // seconds of the run
   #running = true;
 
   get now() {
-    return this.#running ? this.#measured() : this.#held;
+    return this.#running ? this.#measure() : this.#stoppedAt;
   }
 
-  // It is this late at least; what comes late itself says less than it is.
-  reach(time) {
-    this.#ahead = Math.max(this.#ahead ?? -Infinity, time - performance.now() / 1000);
-    if (!this.#running) this.#held = Math.max(this.#held, time);
+  // Takes the time of a column. The largest offset counts: a column that arrives late has a
+  // smaller one.
+  update(time) {
+    this.#offset = Math.max(this.#offset ?? -Infinity, time - performance.now() / 1000);
+    if (!this.#running) this.#stoppedAt = Math.max(this.#stoppedAt, time);
   }
 
-  // Lets it stand still, where nothing is known of the run, or go on.
+  // Stops the clock when the connection is lost or the run is over, or restarts it.
   set running(running) {
-    if (this.#running && !running) this.#held = this.#measured();
+    if (this.#running && !running) this.#stoppedAt = this.#measure();
     this.#running = running;
   }
 
@@ -76,7 +81,7 @@ export class RunClock {
     return this.#running;
   }
 
-  #measured() {
-    return this.#ahead === null ? 0 : this.#ahead + performance.now() / 1000;
+  #measure() {
+    return this.#offset === null ? 0 : this.#offset + performance.now() / 1000;
   }
 }

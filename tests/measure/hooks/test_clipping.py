@@ -1,14 +1,16 @@
-"""Norms from before clipping, beside those that the optimizer applies."""
+"""Raw norms, from before clipping, and the norms that the optimizer applies."""
 
 import numpy as np
 import pytest
 import torch
 from helpers.models import loss_of, sgd, small, train, true_norm
-from helpers.monitors import BOTH, StepCollector, small_collector
+from helpers.monitors import BOTH, FailingNorms, StepCollector, small_collector
 from torch import nn
 from torch._dynamo.testing import CompileCounter
 from torch.nn.utils import clip_grad_norm_ as imported_before
 from torch.nn.utils import clip_grad_value_
+
+from gradsound.measure.hooks.parts import MonitorParts
 
 CLIP = {
     "clip_grad_norm_": lambda p: torch.nn.utils.clip_grad_norm_(p, 1 / 13),
@@ -23,8 +25,8 @@ def norms_of(model: nn.Module) -> list[float]:
 @BOTH
 @pytest.mark.parametrize("name", CLIP)
 @pytest.mark.parametrize("given", ["iterator", "list"])
-def test_both_norms_are_heard(with_optimizer: bool, name: str, given: str) -> None:
-    """The raw one is from before, the other is what is applied; weights are as without."""
+def test_raw_and_applied_norms(with_optimizer: bool, name: str, given: str) -> None:
+    """A step has the norms from before and after clipping; weights are as without."""
     model, optimizer, collector = small_collector(with_optimizer)
     twin = small()
     raw, applied = [], []
@@ -47,8 +49,8 @@ def test_both_norms_are_heard(with_optimizer: bool, name: str, given: str) -> No
 
 
 @BOTH
-def test_without_clipping_nothing_raw_is_known(with_optimizer: bool) -> None:
-    """Nor is it in a step after one that was clipped."""
+def test_a_step_without_clipping_has_no_raw_norms(with_optimizer: bool) -> None:
+    """Raw norms are None in a step without clipping, also after a clipped step."""
     model, optimizer, collector = small_collector(with_optimizer)
     train(
         model,
@@ -63,7 +65,7 @@ def test_without_clipping_nothing_raw_is_known(with_optimizer: bool) -> None:
 
 @BOTH
 def test_the_first_clipping_counts(with_optimizer: bool) -> None:
-    """Layers that are clipped one by one, or twice: raw is from before all."""
+    """If layers are clipped one by one or twice, raw norms are from before the first."""
     model, optimizer, collector = small_collector(with_optimizer)
     raw = []
 
@@ -79,8 +81,8 @@ def test_the_first_clipping_counts(with_optimizer: bool) -> None:
 
 
 @BOTH
-def test_a_layer_that_is_not_clipped_is_what_it_was(with_optimizer: bool) -> None:
-    """Its raw norm is the applied one."""
+def test_a_layer_that_is_not_clipped(with_optimizer: bool) -> None:
+    """The raw norm of a layer that is not clipped is its applied norm."""
     model, optimizer, collector = small_collector(with_optimizer)
     train(
         model,
@@ -96,7 +98,7 @@ def test_a_layer_that_is_not_clipped_is_what_it_was(with_optimizer: bool) -> Non
 
 @BOTH
 def test_absent_layers_have_no_raw_norm(with_optimizer: bool) -> None:
-    """Clipped or not."""
+    """An absent layer's raw norm is NaN."""
     model, optimizer, collector = small_collector(with_optimizer)
     model[2](torch.rand(2, 4)).sum().backward()
     CLIP["clip_grad_norm_"](model.parameters())
@@ -107,7 +109,7 @@ def test_absent_layers_have_no_raw_norm(with_optimizer: bool) -> None:
 
 @BOTH
 def test_accumulated_gradients(with_optimizer: bool) -> None:
-    """Raw is the sum of all backward passes."""
+    """The raw norms are those of the sum of all backward passes."""
     model, optimizer, collector = small_collector(with_optimizer)
     data = torch.Generator().manual_seed(1)
     for _ in range(3):
@@ -121,7 +123,7 @@ def test_accumulated_gradients(with_optimizer: bool) -> None:
 
 @pytest.mark.parametrize("fused", [True, False])
 def test_under_a_scaler(fused: bool) -> None:
-    """Clipped after unscale_, as one must, raw is without the scale."""
+    """Raw norms from after unscale_() do not contain the loss scale."""
     model = small()
     optimizer = sgd(model, fused=fused)
     scaler = torch.amp.GradScaler("cpu")
@@ -136,8 +138,8 @@ def test_under_a_scaler(fused: bool) -> None:
     np.testing.assert_allclose(np.linalg.norm(collector.norms[0]), 1 / 13, rtol=1e-5)
 
 
-def test_two_models_have_each_their_own() -> None:
-    """Clipping one says nothing of the other."""
+def test_clipping_of_another_model() -> None:
+    """Clipping one model adds no raw norms to the steps of another."""
     model, other = small(), small()
     optimizers = sgd(model), sgd(other)
     collectors = StepCollector(model, optimizers[0]), StepCollector(other, optimizers[1])
@@ -151,8 +153,8 @@ def test_two_models_have_each_their_own() -> None:
     assert collectors[1].steps[0].raw is None
 
 
-def test_the_layer_that_was_nan_is_told_from_those_that_became_it() -> None:
-    """After clipping by norm all are NaN."""
+def test_raw_norms_show_the_layer_with_nan() -> None:
+    """Clipping by norm makes all layers NaN; only the raw norms show the first."""
     model, optimizer, collector = small_collector(with_optimizer=True)
 
     def clip() -> None:
@@ -166,8 +168,8 @@ def test_the_layer_that_was_nan_is_told_from_those_that_became_it() -> None:
 
 
 @BOTH
-def test_other_ways_to_clip_are_heard_if_told(with_optimizer: bool) -> None:
-    """A function that was imported by name, or one's own: before_clip() makes it known."""
+def test_before_clip_serves_other_clip_functions(with_optimizer: bool) -> None:
+    """For a function imported by name, a step has raw norms only after before_clip()."""
     model, optimizer, collector = small_collector(with_optimizer)
     raw = []
 
@@ -184,8 +186,8 @@ def test_other_ways_to_clip_are_heard_if_told(with_optimizer: bool) -> None:
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-def test_closing_leaves_torch_as_it_was(order: tuple[int, int]) -> None:
-    """Two may end in any order; a function that somebody put on top stays."""
+def test_closing_restores_torch(order: tuple[int, int]) -> None:
+    """Two monitors may close in any order; the last restores torch's functions."""
     before = imported_before, clip_grad_value_
     model = small()
     collectors = [StepCollector(model, sgd(model[0])), StepCollector(model, sgd(model[2]))]
@@ -199,18 +201,20 @@ def test_closing_leaves_torch_as_it_was(order: tuple[int, int]) -> None:
     assert nn.utils.clip_grad.clip_grad_value_ is before[1]
 
 
-def test_what_somebody_else_put_there_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And calls what it called."""
-    monkeypatch.setattr(nn.utils, "clip_grad_value_", clip_grad_value_)  # to be put back
+def test_a_later_replacement_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """close() keeps a replacement by other code, which still works."""
+    monkeypatch.setattr(
+        nn.utils, "clip_grad_value_", clip_grad_value_
+    )  # restored after the test
     model, optimizer, collector = small_collector(with_optimizer=True)
     below = nn.utils.clip_grad_value_
     calls = []
 
-    def theirs(*args: object) -> None:
+    def replacement(*args: object) -> None:
         calls.append(args)
         below(*args)
 
-    nn.utils.clip_grad_value_ = theirs
+    nn.utils.clip_grad_value_ = replacement
     collector.monitor.close()
     train(
         model,
@@ -219,14 +223,14 @@ def test_what_somebody_else_put_there_stays(monkeypatch: pytest.MonkeyPatch) -> 
         before_step=lambda: nn.utils.clip_grad_value_(model.parameters(), 1.0),
     )
 
-    assert nn.utils.clip_grad_value_ is theirs
+    assert nn.utils.clip_grad_value_ is replacement
     assert len(calls) == 1
     assert collector.steps == []
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own code
-def test_a_compiled_step_with_clipping_is_compiled_as_without() -> None:
-    """It has as many graphs; what happens inside of one is not heard raw."""
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # in torch's own code
+def test_compiled_clipping_has_as_many_graphs() -> None:
+    """Compiled clipping has as many graphs and operations, and adds no raw norms."""
     counts = []
     for attached in (False, True):
         torch._dynamo.reset()
@@ -250,9 +254,11 @@ def test_a_compiled_step_with_clipping_is_compiled_as_without() -> None:
 
 
 def test_an_error_while_measuring_stays_there() -> None:
-    """Clipping goes on, and what it raises of its own is raised."""
-    model, _optimizer, collector = small_collector(with_optimizer=True)
-    collector.monitor._batched = None
+    """If the monitor fails, clipping works on, and raises its own errors."""
+    norms = FailingNorms()
+    parts = MonitorParts(norms_per_layer=norms)
+    model, _optimizer, _collector = small_collector(with_optimizer=True, parts=parts)
+    norms.fails = True
     loss_of(model, torch.Generator()).backward()
     with pytest.warns(RuntimeWarning, match="an error ended the measuring"):
         CLIP["clip_grad_norm_"](model.parameters())

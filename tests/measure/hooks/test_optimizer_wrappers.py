@@ -1,4 +1,4 @@
-"""Trainings that others wrap: Accelerate, and optimizers around optimizers."""
+"""Wrapped trainings: Accelerate, and optimizers around optimizers."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("own_folder")
 @pytest.mark.parametrize("precision", ["no", "bf16"])
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_accelerate(with_optimizer: bool, precision: str, accumulate: int) -> None:
-    """What it prepared is heard: a step when it steps, raw and clipped norms."""
+    """Each step of a prepared optimizer is one step, with raw and clipped norms."""
     AcceleratorState._reset_state(reset_partial_state=True)  # as in a new program
     plugin = GradientAccumulationPlugin(num_steps=accumulate, sync_with_dataloader=False)
     accelerator = Accelerator(
@@ -51,7 +51,7 @@ def test_accelerate(with_optimizer: bool, precision: str, accumulate: int) -> No
 
 
 class Lookahead(torch.optim.Optimizer):
-    """As many were written: around another, and without calling Optimizer.__init__."""
+    """A wrapper that does not call Optimizer.__init__, as many published ones."""
 
     def __init__(self, optimizer: torch.optim.Optimizer) -> None:
         self.optimizer = optimizer
@@ -65,18 +65,18 @@ class Lookahead(torch.optim.Optimizer):
         self.optimizer.zero_grad()
 
 
-class Proper(Lookahead):
-    """As they should be."""
+class InitializedLookahead(Lookahead):
+    """A wrapper that calls Optimizer.__init__."""
 
     def __init__(self, optimizer: torch.optim.Optimizer) -> None:
         torch.optim.Optimizer.__init__(self, optimizer.param_groups, {})
         self.optimizer = optimizer
 
 
-@pytest.mark.parametrize("kind", [Lookahead, Proper])
+@pytest.mark.parametrize("kind", [Lookahead, InitializedLookahead])
 @pytest.mark.parametrize("given", ["wrapper", "inner", "none"])
 def test_an_optimizer_around_another_steps_once(kind: type, given: str) -> None:
-    """Whichever is given, or none."""
+    """Each step is one step, if attach() gets the wrapper, the inner optimizer or none."""
     model = small()
     inner = torch.optim.SGD(model.parameters(), lr=0.01)
     optimizer = kind(inner)
@@ -93,8 +93,8 @@ def test_an_optimizer_around_another_steps_once(kind: type, given: str) -> None:
     np.testing.assert_allclose([step.norms for step in steps], wanted, rtol=1e-6)
 
 
-def test_a_wrapper_that_hides_its_optimizer_is_refused() -> None:
-    """With what to give instead."""
+def test_a_wrapper_that_hides_its_optimizer_raises() -> None:
+    """The message says to give the inner optimizer, which attach() accepts."""
 
     class Hidden(Lookahead):
         def __init__(self, optimizer: torch.optim.Optimizer) -> None:
@@ -108,8 +108,8 @@ def test_a_wrapper_that_hides_its_optimizer_is_refused() -> None:
     gradsound.attach(model, hidden.inside).close()
 
 
-def test_an_engine_that_keeps_gradients_is_told_in_words() -> None:
-    """As DeepSpeed does: .grad is None when the optimizer steps; one warning says so."""
+def test_an_engine_that_keeps_gradients_warns_once() -> None:
+    """If .grad is None at each step, as with DeepSpeed, there is one warning."""
 
     class Engine(nn.Module):
         def __init__(self, module: nn.Module) -> None:
@@ -135,8 +135,10 @@ def test_an_engine_that_keeps_gradients_is_told_in_words() -> None:
             engine(torch.rand(8, 3)).square().mean().backward()
             engine.optimizer.step()
 
-    with pytest.warns(gradsound.errors.GradsoundWarning, match="such as DeepSpeed") as told:
+    with pytest.warns(
+        gradsound.errors.GradsoundWarning, match="such as DeepSpeed"
+    ) as warned:
         train()
     attachment.close()
 
-    assert len(told) == 1
+    assert len(warned) == 1

@@ -1,4 +1,4 @@
-"""One program, three evaluations: numpy, machine code and torch agree."""
+"""Kernels: numpy, machine code and torch compute the same samples of a program."""
 
 import hashlib
 import inspect
@@ -13,35 +13,34 @@ import llvmlite.binding as llvm
 import numpy as np
 import pytest
 import torch
-from helpers.events import by_chance
+from helpers.events import PERIOD, random_events
 
-from gradsound.llvm import parsed
-from gradsound.rendering.voice_demo import sweep
-from gradsound.synth import events
-from gradsound.synth.events import EVENT
-from gradsound.synth.kernels import llvm_kernel, llvm_module, llvm_ops, numpy_kernel, select
+from gradsound.llvm import parse_module
+from gradsound.rendering.voice_demo import demo_score
+from gradsound.synth.events import EVENT, Kernel
+from gradsound.synth.kernels import llvm_kernel, llvm_module, llvm_ops, numpy_kernel
+from gradsound.synth.kernels.select import select_kernel
 from gradsound.synth.mixer import render
 from gradsound.synth.voices import builtin
-from gradsound.synth.voices.builtin import VOICES, clang, find_voice, program_of
+from gradsound.synth.voices.builtin import VOICES, clang, find_voice, trace_builtin
 from gradsound.synth.voices.functions import TAU
-from gradsound.synth.voices.program import ROOM, evaluate
+from gradsound.synth.voices.program import PADDING, evaluate
 
-PERIOD = 1 / 44_100  # seconds
-SPAN = 20_700  # frames that the events take
+SPAN = 20_700  # frames until the end of the random events
 EACH = pytest.mark.parametrize("voice", [*VOICES.values(), clang], ids=lambda v: v.__name__)
 X86 = platform.machine() in ("x86_64", "AMD64")
 
 
 def rendered(
-    kernel: events.Kernel, made: np.ndarray, block: int = SPAN, channels: int = 1
+    kernel: Kernel, events: np.ndarray, block: int = SPAN, channels: int = 1
 ) -> np.ndarray:
-    """The samples of events, made in blocks, shape (C, SPAN)."""
+    """Returns the samples of events, rendered in blocks, shape (C, SPAN)."""
 
     def blocks() -> Iterator[np.ndarray]:
         for start in range(0, SPAN, block):
             frames = min(block, SPAN - start)
-            out = np.zeros((channels, frames + ROOM), np.float32)
-            kernel(out, start, PERIOD, made)
+            out = np.zeros((channels, frames + PADDING), np.float32)
+            kernel(out, start, PERIOD, events)
             yield out[:, :frames]
 
     return np.concatenate([*blocks()], axis=1)
@@ -50,102 +49,103 @@ def rendered(
 @EACH
 @pytest.mark.parametrize("channels", [1, 2])
 def test_machine_code_is_numpy(voice, channels: int) -> None:
-    """To the last bit, over 300 events of any kind, in blocks of any size."""
-    program, made = program_of(voice), by_chance(300)
-    right = rendered(numpy_kernel.kernel(program, channels), made, channels=channels)
-    kernel = llvm_kernel.kernel(program, channels)
+    """Both have the same samples of 300 random events, in blocks of any size."""
+    program, events = trace_builtin(voice), random_events(300)
+    right = rendered(numpy_kernel.make_kernel(program, channels), events, channels=channels)
+    kernel = llvm_kernel.make_kernel(program, channels)
 
     assert np.isfinite(right).all()
     assert np.abs(right).max() > 0.05
     for block in (SPAN, 1, 63, 64, 65, 441, 8193) if channels == 1 else (SPAN, 65):
-        np.testing.assert_array_equal(rendered(kernel, made, block, channels), right)
+        np.testing.assert_array_equal(rendered(kernel, events, block, channels), right)
 
 
 @EACH
 @pytest.mark.parametrize("block", [1, 63, 64, 65, 441, 8193])
 def test_numpy_is_numpy_in_any_blocks(voice, block: int) -> None:
-    """The reference says the same however it is cut; of ten events, as blocks of 1 take."""
-    kernel, made = numpy_kernel.kernel(program_of(voice), 1), by_chance(10)
-    made["first"] %= 400
+    """The samples do not depend on the blocks. Ten events, since blocks of 1 are slow."""
+    kernel, events = numpy_kernel.make_kernel(trace_builtin(voice), 1), random_events(10)
+    events["first"] %= 400
 
     np.testing.assert_array_equal(
-        rendered(kernel, made, block)[:, :1000], rendered(kernel, made)[:, :1000]
+        rendered(kernel, events, block)[:, :1000], rendered(kernel, events)[:, :1000]
     )
 
 
-@pytest.mark.skipif(not X86, reason="the processors are x86-64's")
+@pytest.mark.skipif(not X86, reason="these are x86-64 processors")
 @EACH
 @pytest.mark.parametrize("cpu", ["x86-64", "x86-64-v3"])
 def test_every_processor_makes_the_same(voice, cpu: str) -> None:
-    """Code for the plainest x86-64 and for AVX2, which this machine runs too."""
-    program, made = program_of(voice), by_chance(300)
+    """Code for the first x86-64 and for AVX2 has the same samples; both run here."""
+    program, events = trace_builtin(voice), random_events(300)
 
     np.testing.assert_array_equal(
-        rendered(llvm_kernel.kernel(program, 1, cpu), made),
-        rendered(numpy_kernel.kernel(program, 1), made),
+        rendered(llvm_kernel.make_kernel(program, 1, cpu), events),
+        rendered(numpy_kernel.make_kernel(program, 1), events),
     )
 
 
 @EACH
 def test_arm_code_has_vectors(voice) -> None:
-    """For AArch64 it cannot be run here, but it works on four numbers at once."""
+    """Code for AArch64, which this machine cannot run, works on four floats at a time."""
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
     arm = llvm.Target.from_triple("aarch64-linux-gnu").create_target_machine()
-    code = llvm_module.kernel(program_of(voice), 2, "kernel")
-    assembly = arm.emit_assembly(parsed(code))
+    code = llvm_module.to_llvm_ir(trace_builtin(voice), 2, "kernel")
+    assembly = arm.emit_assembly(parse_module(code))
 
     assert assembly.count(".4s") > 50
-    assert "fmla" not in assembly  # fused, it would round once where others round twice
+    assert "fmla" not in assembly  # fused multiply-adds round once in place of twice
 
 
-def test_rooms_are_left_as_they_were() -> None:
-    """What a kernel reads and writes beyond a block, it does not change."""
-    made = by_chance(300)
-    out = np.full((2, 100 + ROOM), 7.0, np.float32)
-    llvm_kernel.kernel(program_of(VOICES["bell"]), 2)(out, 10_000, PERIOD, made)
+def test_the_padding_stays_unchanged() -> None:
+    """A kernel may read and write the frames after a block, but only adds 0 to them."""
+    events = random_events(300)
+    out = np.full((2, 100 + PADDING), 7.0, np.float32)
+    llvm_kernel.make_kernel(trace_builtin(VOICES["bell"]), 2)(out, 10_000, PERIOD, events)
 
     assert (out[:, 100:] == 7.0).all()
     assert (out[:, :100] != 7.0).any()
 
 
 @EACH
-def test_torch_says_the_same(voice, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The voice itself, in torch's float64, within 2e-6 or what float32 makes possible."""
-    program = program_of(voice)
+def test_torch_computes_the_same(voice, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The voice in torch's float64 differs by at most 2e-6, or by float32's rounding."""
+    program = trace_builtin(voice)
     inputs = {name: torch.rand(20_000) * 0.9 + 0.05 for name in program.inputs}
     inputs["phase"] = torch.rand(20_000) - 0.5
     if "dt" in inputs:
         inputs["dt"] *= 0.3
-    given = {name: value.double() for name, value in inputs.items()}
+    arguments = {name: value.double() for name, value in inputs.items()}
     if "bright" in inspect.signature(voice).parameters:
-        given["bright"] = given.pop("deviation") * 0.5 + 0.5
-    monkeypatch.setattr(builtin, "np", Translated())
-    by_torch = voice(**given).numpy()
+        arguments["bright"] = arguments.pop("deviation") * 0.5 + 0.5
+    monkeypatch.setattr(builtin, "np", TorchAsNumpy())
+    by_torch = voice(**arguments).numpy()
     by_program = evaluate(program, {name: value.numpy() for name, value in inputs.items()})
 
-    # Seven turns rounded to float32, times the index 5; a quotient of two small numbers.
+    # clang rounds seven turns to float32 and multiplies them by the index 5; growl divides
+    # two small numbers.
     tolerance = {"clang": 1e-5, "growl": 1e-5}.get(voice.__name__, 2e-6)
     np.testing.assert_allclose(by_program, by_torch, rtol=0, atol=tolerance)
 
 
-class Translated:
-    """The functions of numpy, by torch."""
+class TorchAsNumpy:
+    """The functions of numpy that voices use, in torch."""
 
     def __getattr__(self, name: str):
         return getattr(torch, name)
 
     def clip(self, x, low, high):
-        """Bounds may be tensors too."""
+        """Accepts tensors as bounds too."""
         return torch.minimum(torch.maximum(x, torch.as_tensor(low)), torch.as_tensor(high))
 
     def minimum(self, x, most):
-        """Likewise."""
+        """Accepts a number as the second argument too."""
         return torch.minimum(x, torch.as_tensor(most, dtype=x.dtype))
 
 
-def test_without_llvmlite_it_is_numpy() -> None:
-    """The same samples, and no complaint for voices of ours."""
+def test_without_llvmlite_numpy_renders() -> None:
+    """The samples are the same, and only a user's own voice makes a warning."""
     program = """
         import sys
         import importlib.util
@@ -153,13 +153,13 @@ def test_without_llvmlite_it_is_numpy() -> None:
         importlib.util.find_spec = lambda name: None if name == "llvmlite" else found(name)
         sys.modules["llvmlite"] = None
         import hashlib, numpy as np
-        from gradsound.rendering.voice_demo import sweep
-        from gradsound.synth.kernels.select import renderer
+        from gradsound.rendering.voice_demo import demo_score
+        from gradsound.synth.kernels.select import describe_kernel
         from gradsound.synth.mixer import render
         from gradsound.synth.voices.builtin import find_voice
-        samples = render(sweep(find_voice("bell")), 44100)
+        samples = render(demo_score(find_voice("bell")), 44100)
         print(hashlib.sha256(samples.tobytes()).hexdigest())
-        print(renderer())
+        print(describe_kernel())
         def own(phase):
             return np.sin(phase)
         find_voice(own)
@@ -171,58 +171,79 @@ def test_without_llvmlite_it_is_numpy() -> None:
         check=True,
         env=os.environ | {"PYTHONWARNINGS": "default"},
     )
-    digest, renders = done.stdout.splitlines()
-    here = hashlib.sha256(render(sweep(find_voice("bell")), 44_100).tobytes()).hexdigest()
+    digest, kernel = done.stdout.splitlines()
+    samples = render(demo_score(find_voice("bell")), 44_100)
+    here = hashlib.sha256(samples.tobytes()).hexdigest()
 
     assert digest == here
-    assert renders.startswith("Rendered by numpy; pip install 'gradsound[jit]'")
-    assert done.stderr.count("numpy plays voice 'own', as llvmlite is not installed") == 1
+    assert kernel.startswith("Rendered by numpy; pip install llvmlite")
+    warning = "numpy renders voice 'own', because llvmlite is not installed: the same"
+    assert done.stderr.count(warning) == 1
     assert "bell" not in done.stderr
 
 
-def test_what_llvm_refuses_numpy_plays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numpy_renders_what_llvm_cannot_compile(monkeypatch: pytest.MonkeyPatch) -> None:
     """One warning says so, and the samples are the same."""
     monkeypatch.setitem(llvm_ops.OPERATIONS, "mul", "no instruction {} {}")
-    program, made = program_of(VOICES["sine"]), by_chance(10)
-    select.kernel.cache_clear()
-    with pytest.warns(RuntimeWarning, match="'sine' cannot be compiled, numpy plays it"):
-        kernel = select.kernel(program, 1)
-    assert select.kernel(program, 1) is kernel  # and is not told again
-    select.kernel.cache_clear()
+    program, events = trace_builtin(VOICES["sine"]), random_events(10)
+    select_kernel.cache_clear()
+    with pytest.warns(
+        RuntimeWarning, match=r"compile voice 'sine', so numpy renders it: .*"
+    ):
+        kernel = select_kernel(program, 1)
+    assert select_kernel(program, 1) is kernel  # and does not warn again
+    select_kernel.cache_clear()
 
     np.testing.assert_array_equal(
-        rendered(kernel, made), rendered(numpy_kernel.kernel(program, 1), made)
+        rendered(kernel, events), rendered(numpy_kernel.make_kernel(program, 1), events)
     )
 
 
-def test_many_kernels_live_together() -> None:
-    """Each has a name of its own in the one engine."""
-    made = by_chance(10)
-    kernels = [llvm_kernel.kernel(program_of(voice), 1) for voice in VOICES.values()]
+def test_numpy_renders_without_llvms_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Llvmlite loads its library at first use, which may fail with an OSError."""
+
+    def fail(*_: object) -> None:
+        raise OSError("Could not find/load shared object file\nand more")
+
+    monkeypatch.setattr(llvm_kernel, "make_kernel", fail)
+    select_kernel.cache_clear()
+    with pytest.warns(RuntimeWarning, match="renders it: Could not .* file$"):
+        kernel = select_kernel(trace_builtin(VOICES["soft"]), 2)
+    select_kernel.cache_clear()
+
+    assert rendered(kernel, random_events(10), channels=2).any()
+
+
+def test_many_kernels_share_an_engine() -> None:
+    """Each kernel has a name of its own in LLVM's engine."""
+    events = random_events(10)
+    kernels = [
+        llvm_kernel.make_kernel(trace_builtin(voice), 1) for voice in VOICES.values()
+    ]
     for kernel, voice in zip(kernels, VOICES.values()):
-        right = rendered(numpy_kernel.kernel(program_of(voice), 1), made)
-        np.testing.assert_array_equal(rendered(kernel, made), right)
+        right = rendered(numpy_kernel.make_kernel(trace_builtin(voice), 1), events)
+        np.testing.assert_array_equal(rendered(kernel, events), right)
 
 
 def test_sine_is_a_sine() -> None:
-    """To 3e-7, over every phase that a float32 step of 2**-20 turns meets."""
+    """Its error is at most 3e-7, at every multiple of 2**-20 turns; zeros are exact."""
     phase = (np.arange(-(2**19), 2**19 + 1) * 2.0**-20).astype(np.float32)
-    made = evaluate(program_of(VOICES["sine"]), {"phase": phase})
+    sine = evaluate(trace_builtin(VOICES["sine"]), {"phase": phase})
 
-    np.testing.assert_allclose(made, np.sin(TAU * phase.astype(float)), rtol=0, atol=3e-7)
-    assert made[0] == made[2**19] == made[-1] == 0.0
+    np.testing.assert_allclose(sine, np.sin(TAU * phase.astype(float)), rtol=0, atol=3e-7)
+    assert sine[0] == sine[2**19] == sine[-1] == 0.0
 
 
 def test_noise_is_white() -> None:
-    """Uniform within -1..1, as loud in every tenth of the spectrum, and unlike its past."""
+    """It is uniform in -1..1, and has the same power in every tenth of the spectrum."""
 
     def noise(phase, noise):
         return noise + 0 * phase
 
-    made = np.zeros(1, EVENT)
-    made["count"], made["gain"], made["slot"] = 2**16, 1.0, 5
-    out = np.zeros((1, 2**16 + ROOM), np.float32)
-    numpy_kernel.kernel(program_of(noise), 1)(out, 0, PERIOD, made)
+    event = np.zeros(1, EVENT)
+    event["count"], event["gain"], event["slot"] = 2**16, 1.0, 5
+    out = np.zeros((1, 2**16 + PADDING), np.float32)
+    numpy_kernel.make_kernel(trace_builtin(noise), 1)(out, 0, PERIOD, event)
     out = out[:, : 2**16]
     power = np.abs(np.fft.rfft(out[0][:-1])[1:]) ** 2
     tenths = [part.mean() for part in np.array_split(power, 10)]

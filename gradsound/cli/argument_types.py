@@ -1,0 +1,37 @@
+"""Types of arguments: what a text on the command line means as a path, step or time."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def file_path(text: str) -> Path:
+    """Returns the path; an empty one is refused, because it means the working directory."""
+    if not text:
+        raise argparse.ArgumentTypeError("the name of a file is empty")
+    return Path(text)
+
+
+def step_number(text: str) -> int:
+    """Returns a step number as captions print it: 13912 or 13,912."""
+    try:
+        return int(text.replace(",", ""))
+    except ValueError:
+        message = f"must be a whole number, got {text!r}"
+        raise argparse.ArgumentTypeError(message) from None
+
+
+def parse_time(text: str) -> float:
+    """Returns the seconds of a time such as 42, 0:42 or 1:02:03.5.
+
+    Raises:
+        ValueError: If the text is not such a time.
+    """
+    try:
+        parts = [float(part) for part in text.split(":")]
+        if not (1 <= len(parts) <= 3 and all(0 <= part < 1e9 for part in parts)):
+            raise ValueError
+    except ValueError:
+        raise ValueError(f"a time is seconds, m:ss or h:mm:ss, got {text!r}") from None
+    return sum(part * 60.0**power for power, part in enumerate(reversed(parts)))

@@ -1,0 +1,150 @@
+"""Reads the gradient norms of all layers at one moment, from this rank or from all ranks.
+
+Shapes: L layers, P parameters.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradsound.errors import warn
+from gradsound.measure.norms.batched import BatchedNorms
+from gradsound.measure.norms.per_layer import LocalNorms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container
+
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+    from gradsound.measure.distributed.sharded_norms import ShardedNorms
+    from gradsound.measure.norms.per_layer import NormsPerLayer
+    from gradsound.measure.norms.snapshot import NormCollector, NormSnapshot
+    from gradsound.measure.parameter_tracker import ParameterTracker
+
+
+class GradientReader:
+    """Reads the norms of the tracked parameters' gradients.
+
+    The parameters of a sharded model are read by all ranks together. A rank that fails
+    still takes part, because the other ranks would wait for it.
+
+    Args:
+        tracker: The parameters.
+        on_change: Called after the tracker found other parameters than before. It calls
+            `update_parameters`.
+        norms_per_layer: Makes the norms of layers that are whole on this rank, from a
+            snapshot and the index of each layer's first parameter.
+    """
+
+    def __init__(
+        self,
+        tracker: ParameterTracker,
+        on_change: Callable[[], None],
+        norms_per_layer: Callable[
+            [NormSnapshot, NDArray[np.intp]], NormsPerLayer
+        ] = LocalNorms,
+    ) -> None:
+        self._tracker, self._on_change = tracker, on_change
+        self._norms_per_layer = norms_per_layer
+        self._batched = BatchedNorms()
+        self._sharded: ShardedNorms | None = None
+        if tracker.sharded:
+            from gradsound.measure.distributed.sharded_norms import (
+                ShardedNorms,  # takes 0.5 s to import; few models are sharded
+            )
+
+            self._sharded = ShardedNorms()
+        self._withdrawn = False
+        self._without_gradient: NDArray[np.bool_] | None = None  # in the last step
+        self._warned = False  # that no gradient is visible
+
+    def update_parameters(self) -> None:
+        """Prepares to read the tracker's current parameters."""
+        self._batched = BatchedNorms()
+        if self._sharded is not None:
+            self._sharded.update_parameters(self._tracker.alive_parameters())
+
+    def read(self, step: int, fresh: Container[int] | None = None) -> NormsPerLayer:
+        """Reads all layers for a step, after a check that the parameters are still valid.
+
+        Args:
+            step: Number of the step, for a warning.
+            fresh: The ids of the parameters whose gradients count; all if None.
+        """
+        if self._sharded is None:
+            return self._norms_per_layer(
+                self._checked_snapshot(step, fresh), self._tracker.first
+            )
+        return self._reduce(self._sharded, lambda: self._checked_snapshot(step, fresh))
+
+    def read_layers(self, layers: NDArray[np.bool_]) -> NormsPerLayer:
+        """Reads at least these layers, shape (L,)."""
+        wanted = None if layers.all() else self._tracker.parameters_of(layers)
+        if self._sharded is None:
+            return self._norms_per_layer(self._snapshot(wanted), self._tracker.first)
+        return self._reduce(self._sharded, lambda: self._snapshot(wanted))
+
+    def read_collected(self, collector: NormCollector) -> NormsPerLayer:
+        """Returns all layers' norms from norms that hooks have collected."""
+        parameters = len(self._tracker.parameters)
+        if self._sharded is None:
+            return self._norms_per_layer(
+                collector.snapshot(parameters), self._tracker.first
+            )
+        return self._reduce(self._sharded, lambda: collector.snapshot(parameters))
+
+    def local_gradient(self, parameter: torch.Tensor) -> torch.Tensor | None:
+        """Returns this rank's part of a parameter's gradient; None if it has none."""
+        if self._sharded is None:
+            return parameter.grad
+        return self._sharded.local_gradient(parameter)
+
+    def withdraw(self) -> None:
+        """Reports a failure to the other ranks in every later reduction."""
+        self._withdrawn = True
+
+    def _reduce(
+        self, sharded: ShardedNorms, snapshot: Callable[[], NormSnapshot]
+    ) -> NormsPerLayer:
+        """Adds up the norms of all ranks; if this rank fails, reports that and raises."""
+        local = None
+        try:
+            local = None if self._withdrawn else snapshot()
+        finally:
+            norms = sharded.reduce(local, self._tracker.first)
+        return norms
+
+    def _snapshot(self, fresh: Container[int] | None) -> NormSnapshot:
+        return self._batched.compute(self._gradients(fresh))
+
+    def _checked_snapshot(self, step: int, fresh: Container[int] | None) -> NormSnapshot:
+        snapshot = self._batched.compute(self._gradients(fresh))
+        if self._tracker.is_due(snapshot.without_gradient) and self._tracker.refresh():
+            self._on_change()
+            snapshot = self._batched.compute(self._gradients(fresh))
+        # A plan returns the same array at every step: to compare its elements costs more.
+        if snapshot.without_gradient is not self._without_gradient:
+            self._without_gradient = snapshot.without_gradient
+            if self._without_gradient.all():
+                self._warn_no_gradient(step)
+        return snapshot
+
+    def _gradients(self, fresh: Container[int] | None) -> list[torch.Tensor | None]:
+        """Returns this rank's gradients, length P; None for a parameter without one."""
+        alive = [reference() for reference in self._tracker.parameters]
+        if fresh is not None:
+            alive = [p if id(p) in fresh else None for p in alive]
+        if self._sharded is None:  # inline, because there may be thousands
+            return [None if p is None else p.grad for p in alive]
+        return [None if p is None else self._sharded.local_gradient(p) for p in alive]
+
+    def _warn_no_gradient(self, step: int) -> None:
+        if self._warned or self._tracker.warned:
+            return
+        self._warned = True
+        warn(
+            f"no gradient is visible at step {step}: .grad is None everywhere. Nothing was "
+            "computed, or a wrapper (such as DeepSpeed) keeps gradients to itself"
+        )

@@ -1,0 +1,137 @@
+"""Norms of gradients, by machine code and by torch."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from gradsound.measure.norms.batched import BatchedNorms, load_jit_norms
+
+
+def without_jit() -> None:
+    """The result of load_jit_norms() without llvmlite."""
+
+
+LOADERS = pytest.mark.parametrize(
+    "load_jit", [load_jit_norms, without_jit], ids=["machine code", "torch"]
+)
+
+
+def gradient_norms(gradients: object, load_jit: object = load_jit_norms) -> np.ndarray:
+    return BatchedNorms(load_jit).compute(gradients).host_norms()
+
+
+def test_machine_code_is_available() -> None:
+    """This environment has llvmlite, so the tests of machine code do not test torch."""
+    assert load_jit_norms() is not None
+
+
+@LOADERS
+def test_norms_of_any_gradient(load_jit) -> None:
+    """Norms are right to 2e-6 for any dtype, size, layout and range."""
+    inf, nan = float("inf"), float("nan")
+    at, values = [[0, 0, 2]], [1.0, 2.0, 4.0]  # 3 at one place
+    sparse = torch.sparse_coo_tensor(at, values, (5,), check_invariants=True)
+    cases = [
+        (torch.full((9,), 1 / 3), 1.0),
+        (torch.full((100,), 1e3, dtype=torch.float16), 1e4),  # inf if summed in half
+        (torch.full((10_001,), 3.0, dtype=torch.bfloat16), 300.014999625),
+        (torch.full((1_000_000,), 1e3, dtype=torch.float16), 1e6),  # many equal ones
+        (torch.full((1_000_003,), 1 / 3), np.sqrt(1_000_003) / 3),  # and a remainder
+        (torch.full((1000, 1000), 1 / 3).t()[::2], np.sqrt(500_000) / 3),  # not contiguous
+        (torch.full((4,), 1e200, dtype=torch.float64), 2e200),
+        (torch.full((4,), 3j, dtype=torch.complex64), 6.0),
+        (torch.full((4,), 3e200j, dtype=torch.complex128), 6e200),
+        (torch.full((4,), 1e20), 2e20),  # its square is no float32
+        (torch.full((4,), 1e-25), 2e-25),
+        (torch.tensor(-1 / 3), 1 / 3),
+        (torch.zeros(0), 0.0),
+        (torch.zeros(3), 0.0),
+        (torch.tensor([1.0, nan]), nan),
+        (torch.tensor([1.0, -inf]), inf),
+        (torch.tensor([nan, inf]), nan),
+        (sparse, 5.0),
+        (None, 0.0),
+    ]
+    gradients, wanted = zip(*cases)  # a sum of 2048 equal floats is good to 2e-6
+
+    np.testing.assert_allclose(gradient_norms(gradients, load_jit), wanted, rtol=2e-6)
+    for gradient, norm in cases:
+        np.testing.assert_allclose(gradient_norms([gradient], load_jit), [norm], rtol=2e-6)
+
+
+@LOADERS
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_many_small_gradients_of_one_shape(load_jit, dtype: torch.dtype) -> None:
+    """Norms of any size are right side by side, also when other gradients are None."""
+    sizes = [1e-30, 1e-25, 1e-10, 1.0, 1e10, 1e20, 1e30, 0.0, float("inf"), float("nan")]
+    gradients = [torch.full((3, 3), size, dtype=dtype) for size in sizes] * 5
+    batched = BatchedNorms(load_jit)
+    for absent in ((), (1, 7, 12), ()):
+        given = [None if k in absent else g for k, g in enumerate(gradients)]
+        wanted = [0.0 if g is None else 3 * float(g[0, 0]) for g in given]
+        norms = batched.compute(given).host_norms()
+        np.testing.assert_allclose(norms, wanted, rtol=1e-6)
+    before = [gradient.clone() for gradient in gradients]
+    batched.compute(gradients)
+    for gradient, was in zip(gradients, before):
+        torch.testing.assert_close(gradient, was, rtol=0, atol=0, equal_nan=True)
+
+
+@LOADERS
+def test_sizes_near_vector_lengths(load_jit) -> None:
+    """A norm contains a partial vector's elements, but no element beyond the gradient."""
+    sizes = [*range(1, 40), 4095, 4096, 4097, 16_384, 16_385]
+    memory = [torch.rand(size + 32) for size in sizes]
+    gradients = [one[16:-16] for one in memory]
+    wanted = [float(g.double().norm()) for g in gradients]
+
+    np.testing.assert_allclose(gradient_norms(gradients, load_jit), wanted, rtol=1e-6)
+
+
+@LOADERS
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda g: g.double(),
+        lambda g: g.half(),
+        lambda g: g.t(),
+        lambda g: g[:, :1],
+        lambda g: g.repeat(3, 3),
+        lambda g: g[:0],
+        lambda g: g.to_sparse(),
+        lambda g: nn.Parameter(g),
+        lambda g: torch.complex(g, g),
+        lambda g: torch.empty(4, 4).fill_(2.0).expand(2, 4, 4),
+        lambda g: torch._efficientzerotensor(4, 4),
+    ],
+)
+def test_gradients_may_change_their_type(load_jit, other) -> None:
+    """Norms stay right if a gradient changes type, size or layout, and changes back."""
+    gradients = [torch.rand(4, 4) for _ in range(6)]
+    changed = [*gradients]
+    changed[3] = other(gradients[3])
+    batched = BatchedNorms(load_jit)
+    for given in (gradients, changed, gradients):
+        wanted = [float(g.detach().to_dense().abs().double().norm()) for g in given]
+        with torch.no_grad():  # as hooks do
+            norms = batched.compute(given).host_norms()
+        np.testing.assert_allclose(norms, wanted, rtol=1e-3)
+
+
+def test_llvm_is_loaded_for_small_gradients_alone() -> None:
+    """Large gradients, and gradients on an accelerator, do not load LLVM."""
+    loads = []
+
+    def load_jit() -> None:
+        loads.append(1)
+
+    gradient_norms([torch.ones(20_000), torch.ones(3, device="meta"), None], load_jit)
+    assert not loads
+    gradient_norms([torch.ones(3)], load_jit)
+    assert loads
+
+
+def test_no_parameters_have_no_norms() -> None:
+    """An empty list of gradients has an empty array of norms."""
+    assert gradient_norms([]).shape == (0,)
