@@ -14,7 +14,7 @@ any code in it allocates memory.
 
     python benchmarks/overhead.py [--rounds 400] [model ...]
 
-Needs ``pip install gradsound[benchmark]``.
+Needs ``pip install '.[benchmark]'``.
 """
 
 from __future__ import annotations
