@@ -350,3 +350,37 @@ def test_neither_run_is_overwritten(save) -> None:
         with pytest.raises(ValueError, match="is the run itself"):
             gradsound.render(paths[0], path, other=paths[1])
         assert path.read_bytes() == before
+
+
+def test_a_ratio_says_what_it_is_made_of() -> None:
+    """Its comment and name are both names; budget and raw norms are of neither run."""
+    run, other = make_run([[1.0, 4.0]] * 3), make_run([[2.0, 1.0]] * 3)
+    first = replace(run, name="first", header=replace(run.header, budget=0.5))
+    ratio = divide_norms(first, replace(other, name="second"))
+
+    assert (ratio.name, ratio.header.comment) == ("second / first", "second / first")
+    assert ratio.header.budget is None
+    assert [step.norms.tolist() for step in ratio.steps] == [[2.0, 0.25]] * 3
+
+
+def test_a_ratio_has_values_and_skipped_steps_of_both() -> None:
+    """A step is skipped if either run skipped it; the second run's values win."""
+    run, other = make_run([[1.0]] * 3), make_run([[2.0]] * 3)
+    raw = np.ones(1, np.float32)
+    one = [replace(step, values={"loss": 1.0, "lr": 0.5}, raw=raw) for step in run.steps]
+    two = [replace(step, values={"loss": 2.0}) for step in other.steps]
+    one[0], two[1] = replace(one[0], skipped=True), replace(two[1], skipped=True)
+    steps = [*divide_norms(replace(run, steps=one), replace(other, steps=two)).steps]
+
+    assert [step.skipped for step in steps] == [True, True, False]
+    assert [dict(step.values) for step in steps] == [{"loss": 2.0, "lr": 0.5}] * 3
+    assert [step.raw for step in steps] == [None] * 3
+
+
+def test_different_layers_have_no_ratio() -> None:
+    """The error names a layer that only one run has, or the order, and the remedy."""
+    run = make_run([[1.0, 2.0]], layers=("a", "b"))
+    for layers, reason in ((("a", "c"), "c"), (("b", "a"), r"\(the order\)")):
+        with pytest.raises(ValueError, match=reason) as refused:
+            divide_norms(run, make_run([[1.0, 2.0]], layers=layers))
+        assert str(refused.value).endswith("the same ones, --layers chooses some")

@@ -279,3 +279,50 @@ def test_newer_minor_versions_are_read() -> None:
 
     assert header.layers == ("a",)
     assert step.number == 3
+
+
+STEP = b'{"step": 0, "time": 0, "norms": %s}'
+
+
+@pytest.mark.parametrize("first", ["null", '"NaN"', "1"])
+def test_every_norm_of_a_line_is_checked(first: str) -> None:
+    """A bad norm is refused also after an absent, a nonfinite and a good one."""
+    with pytest.raises(RunFormatError, match=r"^expected each norm .*null, .*, got -1$"):
+        decode_step(STEP % f"[{first}, -1]".encode(), 2, -1)
+
+
+def test_a_wrong_number_of_norms_names_its_key() -> None:
+    """The message has the key, the expected and the actual number."""
+    with pytest.raises(
+        RunFormatError, match=r'^expected "norms": a list of 2, got 1 of them'
+    ):
+        decode_step(STEP % b"[1]", 2, -1)
+
+
+def test_the_largest_float32_is_a_norm_and_a_loss_scale() -> None:
+    """Its nine digits lie a little above it, and are read as it."""
+    largest = float(np.finfo(np.float32).max)
+    step = Step(0, 0.0, np.array([largest], np.float32), np.zeros(1, bool), largest)
+    read = decode_step(encode_step(step), 1, -1)
+
+    assert (read.norms[0], read.loss_scale) == (np.float32(largest), largest)
+
+
+def test_a_header_needs_neither_start_nor_note() -> None:
+    """Both are empty then; a value that is no text is refused."""
+    fields = {"format": "gradsound-run", "version": "1.0", "layers": ["a"]}
+    header = decode_header(json.dumps(fields | {"parameters": [1]}).encode())
+    assert (header.start, header.comment) == ("", "")
+    for wrong, message in (
+        ({"note": 1}, '^expected "start" and "note" to be texts$'),
+        ({"layers": ["a", "a"]}, '^expected "layers": a list of different names$'),
+    ):
+        with pytest.raises(RunFormatError, match=message):
+            decode_header(json.dumps(fields | {"parameters": [1]} | wrong).encode())
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf])
+def test_names_that_are_no_utf_8_can_be_written_with_a_step(value: float) -> None:
+    """A name with half a surrogate pair is escaped; an infinite value keeps its sign."""
+    step = Step(0, 0.0, np.ones(1, np.float32), np.zeros(1, bool), values={"\ud800": value})
+    assert decode_step(encode_step(step), 1, -1).values == {"\ud800": value}
