@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradsound.errors import RunFormatError
-from gradsound.logs.detect import read_log
 from gradsound.runs.model import Run
 from gradsound.runs.reader import read_run_file, refuse_norms
 
@@ -19,6 +18,9 @@ def open_run(path: str | Path, *, norms: str | Iterable[str] | None = None) -> R
     path = Path(path)
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise RunFormatError(f"{path}: a pipe or device; save the run to a file first")
+    # Trainers and renderers import this module, but open no path: they need no readers.
+    from gradsound.logs.detect import read_log
+
     globs = [norms] if isinstance(norms, str) else None if norms is None else [*norms]
     if (run := read_log(path, globs)) is not None:
         return run
