@@ -1,4 +1,4 @@
-"""Functions of several benchmarks: describe the machine, check the names of parts."""
+"""Functions of several benchmarks: describe the machine, check a command line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterable
 
 
 def machine(*details: str) -> str:
@@ -32,9 +32,20 @@ def threads() -> str:
     return "1 thread" if count == 1 else f"{count} threads"
 
 
-def check_parts(
-    parser: argparse.ArgumentParser, wanted: Sequence[str], parts: Sequence[str]
+def check_choices(
+    parser: argparse.ArgumentParser,
+    noun: str,
+    wanted: Iterable[str],
+    choices: Collection[str],
 ) -> None:
-    """Ends the command if a user asked for a part that does not exist."""
-    if unknown := {*wanted} - {*parts}:
-        parser.error(f"no part {', '.join(unknown)}; there are: {', '.join(parts)}")
+    """Ends the command if a user asked for something that does not exist.
+
+    Args:
+        parser: Prints the error.
+        noun: What the choices are, such as "part".
+        wanted: The user's choices.
+        choices: The choices that exist.
+    """
+    unknown = [repr(name) for name in wanted if name not in choices]
+    if unknown:
+        parser.error(f"no {noun} {', '.join(unknown)}; there are: {', '.join(choices)}")

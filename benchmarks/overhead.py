@@ -26,12 +26,13 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import torch
-from machine import machine, threads
-from models import MODELS, Make
+from experiment_loggers import LONG_CASES, open_wandb_run
+from machine import check_choices, machine, threads
+from models import MODELS
+from runs import new_log
+from timed_loop import BARE, Hooks, Loop, Measure
 from torch import nn
 from torch.nn.utils import clip_grad_norm_  # by name: gradsound does not replace it
 
@@ -46,85 +47,9 @@ LONG_SECONDS = 0.1  # of a long turn
 LONG_ROUNDS = 8
 SETTLE_SECONDS = 1.0  # a process has started then, and the work of the last is done
 BUDGET_SECONDS = 30.0  # of training with a budget
-BARE, CONTROL = "bare", "bare again (control)"
-LONG_CONTROL = "bare again, in long turns"
+CONTROL = "bare again (control)"
 CLIPPING = "clipping"
 TINY = "10,000 tiny"  # without long turns: the other tools take minutes for it
-Measure = Callable[[int], object]  # called before each step, with its number
-
-
-def new_log() -> str:
-    """Returns a new name for a run file; to keep an existing file would take time."""
-    return f"{time.monotonic_ns()}.jsonl"
-
-
-class Loop:
-    """A training loop with one model, recorded or not.
-
-    Args:
-        make: Returns the model, its inputs and its targets.
-    """
-
-    def __init__(self, make: Make) -> None:
-        torch.manual_seed(0)
-        self.model, self._x, self._y = make()
-        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=1e-4)
-        self._loss_function = nn.CrossEntropyLoss()
-        self._number, self.warm = 0, 2
-        self.turn(lambda _: None, 5)
-        self.seconds = self.turn(lambda _: None, 5)
-        # Short steps need warm-up steps, so that the caches are as in a loop of the case
-        # alone. Long steps need none; for ratios near 1, turns must be close in time.
-        self.steps, self.warm = (6, 2) if self.seconds < 0.03 else (1, 0)
-
-    def turn(self, measure: Measure, steps: int) -> float:
-        """Trains a turn; returns the seconds that a step takes."""
-        for step in range(-self.warm, steps):
-            if step == 0:
-                begin = time.perf_counter()
-            self.optimizer.zero_grad()
-            self._loss_function(self.model(self._x), self._y).backward()
-            measure(self._number)
-            self.optimizer.step()
-            self._number += 1
-        return (time.perf_counter() - begin) / steps
-
-
-class Hooks:
-    """Switches the hooks of an optimizer on and off, and times them.
-
-    Args:
-        optimizer: An optimizer with hooks.
-
-    Attributes:
-        seconds: Time spent in timed hooks so far.
-    """
-
-    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
-        self.seconds = 0.0
-        self._registries = (
-            optimizer._optimizer_step_pre_hooks,
-            optimizer._optimizer_step_post_hooks,
-        )
-        self._plain = [dict(registry) for registry in self._registries]
-        self._timed = [
-            {key: self._time(hook) for key, hook in hooks.items()} for hooks in self._plain
-        ]
-
-    def set(self, *, on: bool, timed: bool = False) -> None:
-        """Switches the hooks on or off; a timed hook takes a microsecond more."""
-        wanted = self._timed if timed else self._plain
-        for registry, hooks in zip(self._registries, wanted):
-            registry.clear()
-            registry.update(hooks if on else {})
-
-    def _time(self, hook: Callable[..., None]) -> Callable[..., None]:
-        def call(*args: object) -> None:
-            begin = time.perf_counter()
-            hook(*args)
-            self.seconds += time.perf_counter() - begin
-
-        return call
 
 
 def short_turns(loop: Loop, rounds: int) -> dict[str, list[float]]:
@@ -175,61 +100,6 @@ def hook_seconds(loop: Loop, rounds: int) -> float:
             loop.turn(lambda _: None, loop.steps)
             seconds.append(hooks.seconds / (loop.warm + loop.steps))
     return statistics.median(seconds)
-
-
-@contextmanager
-def bare(loop: Loop) -> Iterator[Measure]:
-    """Measures nothing."""
-    yield lambda _: None
-
-
-@contextmanager
-def with_sound_file(loop: Loop) -> Iterator[Measure]:
-    """Attaches gradsound with a sound file, which another process renders meanwhile."""
-    with gradsound.attach(loop.model, loop.optimizer, log=new_log(), wav="run.wav"):
-        yield lambda _: None
-
-
-@contextmanager
-def tensorboard(loop: Loop) -> Iterator[Measure]:
-    """Writes a histogram of every gradient at every step."""
-    from torch.utils.tensorboard import SummaryWriter
-
-    with SummaryWriter("board") as writer:
-
-        def measure(step: int) -> None:
-            for name, parameter in loop.model.named_parameters():
-                writer.add_histogram(name, parameter.grad, step)
-
-        yield measure
-
-
-@contextmanager
-def wandb_watch(loop: Loop) -> Iterator[Measure]:
-    """Calls ``wandb.watch(log="gradients", log_freq=1)``, offline."""
-    import wandb
-
-    wandb.watch(loop.model, log="gradients", log_freq=1)
-    yield lambda step: wandb.log({"number": step})
-    wandb.unwatch(loop.model)
-
-
-@contextmanager
-def wandb_run(folder: str) -> Iterator[None]:
-    """Opens one run of wandb for all turns, because it takes seconds to start."""
-    import wandb
-
-    with wandb.init(mode="offline", dir=folder, settings=wandb.Settings(silent=True)):
-        yield
-
-
-LONG_CASES = {
-    BARE: bare,
-    LONG_CONTROL: bare,
-    "gradsound, with a sound file": with_sound_file,
-    "TensorBoard histograms": tensorboard,
-    "wandb.watch": wandb_watch,
-}
 
 
 def long_turns(loop: Loop, steps: int) -> dict[str, list[float]]:
@@ -321,12 +191,10 @@ def main() -> None:
     parser.add_argument("models", nargs="*", default=[*MODELS], metavar="model")
     parser.add_argument("--rounds", type=int, default=400)
     arguments = parser.parse_args()
-    for model in arguments.models:
-        if model not in MODELS:
-            parser.error(f"no model {model!r}; there are: {', '.join(MODELS)}")
+    check_choices(parser, "model", arguments.models, MODELS)
     torch.set_num_threads(THREADS)
     print(machine(threads()))
-    with tempfile.TemporaryDirectory() as folder, wandb_run(folder):
+    with tempfile.TemporaryDirectory() as folder, open_wandb_run(folder):
         os.chdir(folder)
         for model in arguments.models:
             compare(model, arguments.rounds)

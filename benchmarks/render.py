@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 
 import numpy as np
+from runs import make_run
 
-from gradsound import PRESETS, Run, Step, render
-from gradsound.runs.model import Header
+from gradsound import PRESETS, render
 from gradsound.synth import mixer
 from gradsound.synth.score import NOTE, Score
 from gradsound.synth.voices.builtin import find_voice
@@ -31,15 +31,6 @@ CASES = {  # steps, layers, preset
     "2,000 steps x 4 layers, perone2019": (2000, 4, "perone2019"),
     "100 steps x 100 layers, notes": (100, 100, "notes"),
 }
-
-
-def make_run(steps: int, layers: int) -> Run:
-    """Returns a run of log-normal norms around 1, as in a training."""
-    norms = np.random.default_rng(0).lognormal(size=(steps, layers)).astype(np.float32)
-    names = tuple(f"layer{k}" for k in range(layers))
-    header = Header(layers=names, parameters=(1,) * layers, start="")
-    present = np.zeros(layers, bool)
-    return Run(header, [Step(k, float(k), row, present) for k, row in enumerate(norms)])
 
 
 def high_share(fade: float) -> float:

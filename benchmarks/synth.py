@@ -19,10 +19,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+from runs import make_run
 from tones import RATE, Block, bells, sines
 
-from gradsound import Run, Step, llvm, render
-from gradsound.runs.model import Header
+from gradsound import llvm, render
 from gradsound.synth.events import EVENT
 from gradsound.synth.kernels import llvm_kernel
 from gradsound.synth.voices.builtin import VOICES, trace_builtin
@@ -81,11 +81,7 @@ def kernels() -> None:
 def runs() -> None:
     """Measures the rendering of finished runs to 16-bit WAV files in memory."""
     for steps, layers in ((10_000, 100), (200, 4)):
-        norms = np.random.default_rng(0).lognormal(size=(steps, layers)).astype(np.float32)
-        names = tuple(f"layer{k}" for k in range(layers))
-        header = Header(layers=names, parameters=(1,) * layers, start="")
-        present = np.zeros(layers, bool)
-        run = Run(header, [Step(k, float(k), row, present) for k, row in enumerate(norms)])
+        run = make_run(steps, layers)
         seconds = steps * (layers * 0.01 + 0.02)
         times = []
         with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:

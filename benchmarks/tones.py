@@ -11,10 +11,10 @@ import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
+from register_loop import render_in_registers
 
-from gradsound.llvm import compile_function
 from gradsound.synth.events import EVENT
-from gradsound.synth.kernels import llvm_kernel, llvm_ops, numpy_kernel
+from gradsound.synth.kernels import llvm_kernel, numpy_kernel
 from gradsound.synth.voices.builtin import VOICES, trace_builtin
 from gradsound.synth.voices.functions import SIN, TAU
 from gradsound.synth.voices.program import PADDING
@@ -166,88 +166,15 @@ def numba_bells(block: Block) -> Maker:
     return render
 
 
-def registers_only(program, block: Block) -> Maker:
-    """Prepares the operations of a program on registers alone: no events, no memory.
-
-    It works on four independent vectors at a time, so the processor waits for none.
-    """
-    import ctypes
-
-    vector, whole = f"<{llvm_ops.LANES} x float>", f"<{llvm_ops.LANES} x i32>"
-    body, carried, updates = llvm_ops.BasicBlock("b"), [], []
-
-    def carry(kind: str, start: str, addend: str) -> str:
-        name = f"%c{len(carried)}"
-        carried.append(f"  {name} = phi {kind} [{start}, %entry], [{name}.n, %loop]")
-        add = "fadd" if "float" in kind else "add"
-        updates.append(f"  {name}.n = {add} {kind} {name}, {addend}")
-        return name
-
-    count = carry("i64", "0", "1")
-    sums = []
-    for lane in range(4):
-        growth = carry(whole, f"splat (i32 {lane * 97 + 12345})", f"splat (i32 {lane})")
-        phase = carry(whole, f"splat (i32 {lane * 1234567})", growth)
-        position = carry(vector, "zeroinitializer", llvm_ops.splat_constant(llvm_ops.LANES))
-        turns = body(f"sitofp {whole} {phase} to {vector}")
-        scale = llvm_ops.splat_constant(2.0**-32)
-        values = [body(f"fmul {vector} {turns}, {scale}")]
-        for name, *arguments in program.operations:
-            operands = [
-                values[a] if type(a) is int else llvm_ops.splat_constant(a)
-                for a in arguments
-            ]
-            values.append(body(llvm_ops.OPERATIONS[name], *operands))
-        slope = body(f"fmul {vector} {position}, {llvm_ops.splat_constant(1e-9)}")
-        gain = body(f"fadd {vector} {slope}, {llvm_ops.splat_constant(0.001)}")
-        sample = body(f"fmul {vector} {values[-1]}, {gain}")
-        name = f"%sum{lane}"
-        carried.append(
-            f"  {name} = phi {vector} [zeroinitializer, %entry], [{name}.n, %loop]"
-        )
-        updates.append(f"  {name}.n = fadd {vector} {name}, {sample}")
-        sums.append(f"{name}.n")
-    stores = [
-        f"  %p{k} = getelementptr {vector}, ptr %out, i64 {k}\n"
-        f"  store {vector} {value}, ptr %p{k}, align 4"
-        for k, value in enumerate(sums)
-    ]
-    used = sorted(
-        {llvm_ops.INTRINSICS[n] for n, *_ in program.operations if n in llvm_ops.INTRINSICS}
-    )
-    lines = [
-        *(f"declare {vector} @llvm.{n}.v{llvm_ops.LANES}f32({vector})" for n in used),
-        "define void @bound(ptr %out, i64 %times) #0 {",
-        *("entry:", "  br label %loop", "loop:"),
-        *carried,
-        *body.instructions,
-        *updates,
-        f"  %more = icmp slt i64 {count}.n, %times",
-        "  br i1 %more, label %loop, label %done",
-        "done:",
-        *stores,
-        *("  ret void", "}", 'attributes #0 = { nounwind "prefer-vector-width"="512" }'),
-    ]
-    call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(
-        compile_function("\n".join(lines), "bound")
-    )
-    out = np.zeros(4 * llvm_ops.LANES, np.float32)
-    times = len(block.hertz) * block.frames // (4 * llvm_ops.LANES)
-
-    def run() -> np.ndarray:
-        call(out.ctypes.data, times)
-        return out
-
-    return run
-
-
 def sines(block: Block) -> Mapping[str, Callable[[], Maker]]:
     """Returns the makers of sines, by the label of their line."""
     program = trace_builtin(VOICES["sine"])
     return {
         "gradsound": lambda: by_kernel(llvm_kernel.make_kernel, program, block),
         "gradsound (control)": lambda: by_kernel(llvm_kernel.make_kernel, program, block),
-        "the same operations alone": lambda: registers_only(program, block),
+        "the same operations alone": lambda: render_in_registers(
+            program, len(block.hertz) * block.frames
+        ),
         "gradsound by numpy alone": lambda: by_kernel(
             numpy_kernel.make_kernel, program, block
         ),

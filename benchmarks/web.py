@@ -11,35 +11,29 @@ It needs ``pip install '.[web]'``, playwright, chromium, pulseaudio and pulseaud
 from __future__ import annotations
 
 import argparse
-import asyncio
-import base64
 import multiprocessing
 import os
 import random
 import statistics
 import sys
 import tempfile
-import threading
 import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from live import RATE, SHORT, Load, Monitor, delays_ms, new_log, write_step
-from machine import check_parts, machine, threads
+from cpu_load import Load
+from machine import check_choices, machine, threads
+from page_voices import print_voices
+from player_process import SHORT, processor_seconds, start_player, write_step
+from runs import new_log
+from sound_monitor import Monitor, delays_ms
 
 import gradsound
 from gradsound.music.presets import PRESETS
-from gradsound.runs.model import Header, Step
-from gradsound.runs.writer import RunWriter
-from gradsound.synth.events import EVENT
-from gradsound.synth.kernels.javascript import to_javascript
-from gradsound.synth.voices.builtin import VOICES, find_voice
-from gradsound.web.messages import encode_events
-from gradsound.web.page_address import PageAddress
-from gradsound.web.server import Server
-from gradsound.workers.sinks import PageSink, Player
+from gradsound.runs.model import Step
+from gradsound.workers.sinks import PageSink
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,44 +45,7 @@ from helpers.sound_server import SoundServer
 TURN_SECONDS = 1.0  # of a measurement
 LAYERS = 100
 SETTLE_SECONDS = 25.0  # in which a page adapts its delay to the network
-NOTES, NOTE_FRAMES = 4, 60 * RATE  # simultaneous notes, and their length
-# Returns the milliseconds in which a browser renders notes.
-RENDER = """async ([notes, frames]) => {
-  const context = new OfflineAudioContext(2, frames, 44100);
-  await context.audioWorklet.addModule("worklet.js");
-  await context.audioWorklet.addModule("voices.js");
-  const processorOptions = { live: true };
-  const options = { numberOfInputs: 0, outputChannelCount: [2], processorOptions };
-  const node = new AudioWorkletNode(context, "gradsound", options);
-  node.connect(context.destination);
-  let begin;
-  context.suspend(0).then(async () => {
-    const buffer = Uint8Array.from(atob(notes), (c) => c.charCodeAt(0)).buffer;
-    node.port.postMessage({ events: buffer });
-    await new Promise((resolve) => setTimeout(resolve, 200)); // until the worklet has them
-    begin = performance.now();
-    context.resume();
-  });
-  const sound = await context.startRendering();
-  if (!sound.getChannelData(0).some((sample) => sample !== 0)) throw new Error("silence");
-  return performance.now() - begin;
-}"""
 FAST = 0.02  # seconds from step to step; the server merges steps that fast
-
-
-@contextmanager
-def page_player(
-    layers: int, preset: gradsound.Preset
-) -> Iterator[tuple[RunWriter, Player]]:
-    """Serves a page; yields the writer of its run file, and the player."""
-    path = Path(new_log())
-    names = tuple(f"layer{k}" for k in range(layers))
-    header = Header(layers=names, parameters=(1,) * layers, start="")
-    writer = RunWriter(path, header, 1)
-    player = PageSink().start(path, writer.reader_files[0].fileno(), preset)
-    yield writer, player
-    print(player.close(), end="")
-    writer.close()
 
 
 def delays(seconds: float) -> None:
@@ -97,7 +54,7 @@ def delays(seconds: float) -> None:
     os.environ.update(server.environment)
     with ExitStack() as stack:
         stack.callback(server.remove)
-        writer, player = stack.enter_context(page_player(1, SHORT))
+        writer, player = stack.enter_context(start_player(PageSink(), 1, SHORT))
         page = stack.enter_context(chromium()).new_page()
         page.goto(player.url)
         page.click("#listen")
@@ -119,7 +76,7 @@ def traffic(seconds: float) -> None:
 
     generator = np.random.default_rng(0)
     for preset in ("notes", "scan", "ambient", "alarms"):
-        with page_player(LAYERS, PRESETS[preset]) as (writer, player):
+        with start_player(PageSink(), LAYERS, PRESETS[preset]) as (writer, player):
             page, sizes = Page(player.url), {"notes": 0, "picture": 0, "text": 0}
             begin = time.monotonic()
             number = 0
@@ -188,9 +145,9 @@ def listeners(rounds: int) -> None:
         for case in random.sample([*cases], len(cases)):
             with with_listeners(load, cases[case]) as attachment:
                 load.turn(lambda: None, 0.5)
-                before = server_seconds(attachment)
+                before = page_seconds(attachment)
                 seconds[case].append(load.turn(lambda: None, TURN_SECONDS))
-                spent = server_seconds(attachment) - before
+                spent = page_seconds(attachment) - before
                 shares[case].append(spent / TURN_SECONDS)
     print(f"  a bare step takes {statistics.median(seconds['bare']) * 1e3:.1f} ms")
     for case in [*cases][1:]:
@@ -199,52 +156,9 @@ def listeners(rounds: int) -> None:
         print(f"  {case:22} {ratio:6.3f} x, the page takes {share:6.1%} of a core")
 
 
-def server_seconds(attachment: gradsound.Attachment | None) -> float:
-    """Returns the processor time of the page's server in seconds."""
-    if attachment is None:
-        return 0.0
-    pid = attachment._recorder.player._process._process.pid
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def voices() -> None:
-    """Prints how long a browser takes to render each built-in voice."""
-    programs = [find_voice(name) for name in VOICES]
-    address = PageAddress()
-    ended = threading.Event()
-
-    async def wait() -> None:
-        await asyncio.to_thread(ended.wait)
-
-    async def serve() -> None:
-        files = {"voices.js": to_javascript(programs)}
-        server = Server(None, address.token, files, is_public=False)
-        await server.serve(address.socket, wait())
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    with chromium() as browser:
-        page = browser.new_page()
-        page.goto(address.url)
-        for number, program in enumerate(programs):
-            notes = base64.b64encode(simultaneous_notes(number)).decode()
-            arguments = [notes, NOTE_FRAMES]
-            best = min(page.evaluate(RENDER, arguments) for _ in range(5))
-            each = 1e6 * best / NOTE_FRAMES / NOTES
-            print(f"  {program.name:8} {each:5.0f} ns", flush=True)
-    ended.set()
-    thread.join()
-
-
-def simultaneous_notes(voice: int) -> bytes:
-    """Returns a message with notes that sound at the same time."""
-    events = np.zeros(NOTES, EVENT)
-    events["count"], events["fade"] = NOTE_FRAMES, 100
-    events["gain"], events["pan"] = 0.1, 0.7
-    events["increment"] = np.arange(1, NOTES + 1) * 220.0 / RATE * 2**32
-    voices, tracks = np.full(NOTES, voice), np.full(NOTES, -1)
-    return encode_events(events, voices, tracks, 0, 0, None)
+def page_seconds(attachment: gradsound.Attachment | None) -> float:
+    """Returns the processor time of the page's server in seconds; 0 without a page."""
+    return 0.0 if attachment is None else processor_seconds(attachment._recorder.player)
 
 
 def main() -> None:
@@ -256,7 +170,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0)
     arguments = parser.parse_args()
     wanted = arguments.parts or parts
-    check_parts(parser, wanted, parts)
+    check_choices(parser, "part", wanted, parts)
     print(machine(threads()))
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
@@ -271,7 +185,7 @@ def main() -> None:
             listeners(arguments.rounds)
         if "voices" in wanted:
             print("\nTime of a browser for a sample of a note")
-            voices()
+            print_voices()
         os.chdir("/")
 
 
