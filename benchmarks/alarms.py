@@ -1,193 +1,189 @@
 """Measures how soon an alarm follows a fault in a real training, and how many are false.
 
-It trains the demo's network on real digits, with three recipes and three seeds for each
-fault. An alarm catches a fault if its kind fits, and if it comes within three steps of the
-first step whose gradients the fault touches.
+It trains a convolutional network, a transformer, LoRA, a ResNet, an autoencoder and an
+actor-critic, with each fault and without one. An alarm catches a fault if its kind fits,
+and if it comes within three steps of the first step whose gradients the fault touches. With
+``--runs`` it also counts the alarms of every run in a folder.
 
-    python benchmarks/alarms.py [--seeds 3]
+    python benchmarks/alarms.py [--seeds 3] [--runs DIR]
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
-import time
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
-from machine import machine
-from torch.nn import functional
+from cart_pole import ActorCritic
+from faults import FAULTS
+from image_tasks import (
+    FAULTY_RECIPES,
+    HEALTHY_RECIPES,
+    Convolutions,
+    ResNet,
+    VariationalAutoencoder,
+)
+from language_tasks import LowRankAdaptation, Transformer
+from machine import machine, threads
+from training_task import STEPS, TrainingTask
 
 import gradsound
 from gradsound.alarms.run_detector import RunDetector
-from gradsound.alarms.thresholds import Alarm, Thresholds
-
-sys.path.append(str(Path(__file__).parents[1] / "demos"))
-from digits import load_digits
-from five_runs import FIVE, Net, Recipe, draw
+from gradsound.alarms.thresholds import OBSERVATIONS, Alarm, Thresholds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from faults import Fault
 
-FAULT_STEP = 80
-STEPS = 120  # of a training with a fault
+    from gradsound import Step
+
+FIRST_SEED = 10
+FAULT_STEPS = 40  # of a training, from the step of its fault to its end
 CATCH_STEPS = 3  # in which an alarm must follow, to catch a fault
-LAYER = "fc1"
-RECIPES = (Recipe("sgd", 0.01, 10), Recipe("sgd", 0.03, 64), Recipe("adam", 0.003, 64))
-HEALTHY = tuple(FIVE[k] for k in (0, 1, 4))  # the other two diverge within twelve steps
-HEALTHY_STEPS = 1000
+NOT_COUNTED = {"recovery", "end"}
+COUNTS = f"{'rows':>6}  per 1,000  {'alarms':30}  observations"
+LOSSES = 20  # first or last ones, whose mean the table shows
 
-
-class Training:
-    """A training that can have a fault.
-
-    Args:
-        recipe: Optimizer, learning rate and batch size.
-        seed: Seed of the weights and the batches.
-        half: Whether to train in float16 with a GradScaler.
-    """
-
-    def __init__(self, recipe: Recipe, seed: int, *, half: bool = False) -> None:
-        torch.manual_seed(seed)
-        self.recipe, self.seed, self.half = recipe, seed, half
-        self.model = Net()
-        kinds = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
-        self.optimizer = kinds[recipe.optimizer](self.model.parameters(), lr=recipe.lr)
-        self.scaler = torch.amp.GradScaler("cpu", enabled=half, init_scale=2.0**10)
-
-    def run(self, steps: int, fault: Fault | None = None) -> list[tuple[int, Alarm]]:
-        """Trains; returns the alarms, each with the index of its step in the run."""
-        images, labels = DIGITS
-        with tempfile.TemporaryDirectory() as folder:
-            log = Path(folder) / "run.jsonl"
-            with gradsound.attach(self.model, self.optimizer, log=log, scaler=self.scaler):
-                batches = draw(len(images), self.recipe.batch_size, steps, self.seed)
-                for number, batch in enumerate(batches):
-                    self.optimizer.zero_grad()
-                    if fault is not None:
-                        fault.before(self, number)
-                    with torch.autocast("cpu", torch.float16, enabled=self.half):
-                        loss = functional.nll_loss(self.model(images[batch]), labels[batch])
-                    self.scaler.scale(loss).backward()
-                    if fault is not None:
-                        fault.after(self, number)
-                    self.scaler.step(self.optimizer)
-                    self.scaler.update()
-            run = gradsound.read_run(log)
-            detector = RunDetector(run.header.layers, Thresholds())
-            alarms = detector.detect([*run.steps])
-        return [(index, alarm) for index, found in enumerate(alarms) for alarm in found]
-
-
-def nothing(_: Training, __: int) -> None:
-    """Does nothing; most faults use it for one of their two calls."""
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A fault of a training.
-
-    Attributes:
-        name: The fault, for the table.
-        kinds: Kinds of alarms that fit the fault.
-        delay: Steps between the fault and the first gradients that it touches.
-        before: Called before each forward pass, with the training and the step's number.
-        after: Called after each backward pass, with the same.
-        half: Whether the fault needs float16.
-    """
-
-    name: str
-    kinds: tuple[str, ...]
-    delay: int = 0
-    before: Callable[[Training, int], None] = nothing
-    after: Callable[[Training, int], None] = nothing
-    half: bool = False
-
-
-def make_nan(training: Training, number: int) -> None:
-    """Puts NaN into the gradient of one layer."""
-    if number == FAULT_STEP:
-        training.model.get_parameter(f"{LAYER}.weight").grad[0, 0] = torch.nan
-
-
-def raise_rate(training: Training, number: int) -> None:
-    """Trains with 30 times the learning rate for five steps."""
-    rate = training.recipe.lr * (30 if FAULT_STEP <= number < FAULT_STEP + 5 else 1)
-    training.optimizer.param_groups[0]["lr"] = rate
-
-
-def freeze(training: Training, number: int) -> None:
-    """Freezes one layer."""
-    if number == FAULT_STEP:
-        training.model.get_submodule(LAYER).requires_grad_(False)
-
-
-def stall(_: Training, number: int) -> None:
-    """Stalls as a data loader does."""
-    if number == FAULT_STEP:
-        time.sleep(3)
-
-
-def overflow(training: Training, number: int) -> None:
-    """Sets a loss scale at which gradients overflow in float16."""
-    if number == FAULT_STEP:
-        training.scaler.update(2.0**40)
-
-
-FAULTS = (
-    Fault(f"NaN in {LAYER}", ("nonfinite",), after=make_nan),
-    Fault("rate x 30 for 5 steps", ("spike", "nonfinite", "dead"), 1, before=raise_rate),
-    Fault(f"{LAYER} frozen", ("dead",), before=freeze),
-    Fault("loader stalls 3 s", ("stall",), before=stall),
-    Fault("float16 overflows", ("skipped",), before=overflow, half=True),
-)
+MakeTask = Callable[..., TrainingTask]
+OTHERS: dict[str, list[MakeTask]] = {
+    task.name: [task]
+    for task in (
+        Transformer,
+        LowRankAdaptation,
+        ResNet,
+        VariationalAutoencoder,
+        ActorCritic,
+    )
+}
+FAULTY_TASKS: dict[str, list[MakeTask]] = {
+    "convolutions": [partial(Convolutions, recipe=recipe) for recipe in FAULTY_RECIPES],
+    **OTHERS,
+}
+HEALTHY_TASKS: dict[str, list[MakeTask]] = {
+    str(recipe): [partial(Convolutions, recipe=recipe)] for recipe in HEALTHY_RECIPES
+} | OTHERS
 
 
 def main() -> None:
-    """Prints the table of faults and the table of healthy runs."""
+    """Prints the table of faults, of healthy trainings, and of the runs of a folder."""
     parser = argparse.ArgumentParser(description="Delay of alarms, and false alarms.")
-    parser.add_argument("--seeds", type=int, default=3)
-    seeds = range(10, 10 + parser.parse_args().seeds)
-    print(machine())
-    print(f"\n{'fault':24}caught  steps  alarm             others")
-    for fault in FAULTS:
-        caught, steps, fitting, others = 0, [], Counter(), Counter()
-        runs = [*product(RECIPES, seeds)]
-        for recipe, seed in runs:
-            first = FAULT_STEP + fault.delay
-            for index, alarm in Training(recipe, seed, half=fault.half).run(STEPS, fault):
+    parser.add_argument(
+        "--seeds", type=int, default=3, help="of each training; 0 trains nothing (3)"
+    )
+    parser.add_argument(
+        "--runs", type=Path, metavar="DIR", help="count the alarms of these runs too"
+    )
+    options = parser.parse_args()
+    if options.seeds < 0:
+        parser.error(f"--seeds must be 0 or more, got {options.seeds}")
+    if options.runs is not None and not options.runs.is_dir():
+        parser.error(f"--runs needs a folder with runs, got {options.runs}")
+    torch.set_num_threads(1)
+    print(machine(threads()))
+    if options.seeds:
+        seeds = range(FIRST_SEED, FIRST_SEED + options.seeds)
+        print_faults(seeds)
+        print_healthy(seeds)
+    if options.runs is not None:
+        print_runs(options.runs)
+
+
+def print_faults(seeds: range) -> None:
+    """Trains with each fault; prints how many were caught, and in how many steps."""
+    print(f"\n{'training':26}{'fault':24}caught  steps  {'alarm':16}  others")
+    for (name, makers), fault in product(FAULTY_TASKS.items(), FAULTS):
+        tasks = (make(seed, half=fault.half) for make, seed in product(makers, seeds))
+        count, delays, fitting, others = 0, [], Counter[str](), Counter[str]()
+        for task in tasks:
+            if fault.half and not task.halves:
+                continue
+            caught, first = [], task.fault_step + fault.delay
+            _, alarms = train(task, task.fault_step + FAULT_STEPS, fault)
+            for index, alarm in alarms:
                 fits = alarm.kind in fault.kinds and 0 <= index - first < CATCH_STEPS
                 (fitting if fits else others)[alarm.kind] += 1
-                if fits and len(steps) == caught:
-                    steps.append(index - first + 1)
-            caught = len(steps)
-        print(
-            f"{fault.name:24}{caught:3}/{len(runs)}  {max(steps, default=0):5}  "
-            f"{format_counts(fitting):16}  {format_counts(others)}"
-        )
-    print(f"\n{'healthy run':24}seed   steps  alarms per 1,000 steps")
-    for recipe, seed in product(HEALTHY, seeds):
-        alarms = Training(recipe, seed).run(HEALTHY_STEPS)
-        kinds = Counter(alarm.kind for _, alarm in alarms)
-        early = sum(index < 200 for index, _ in alarms)
-        rate = 1000 * len(alarms) / HEALTHY_STEPS
-        print(
-            f"{recipe!s:24}{seed:4}{HEALTHY_STEPS:8}  {rate:.1f}, {early} in the first 200"
-            f"  {format_counts(kinds)}"
-        )
+                caught += [index - first + 1] * fits
+            count, delays = count + 1, delays + caught[:1]
+        if count:
+            print(
+                f"{name:26}{fault.name:24}{len(delays):3}/{count}  "
+                f"{max(delays, default=0):5}  {format_counts(fitting):16}  "
+                f"{format_counts(others)}",
+                flush=True,
+            )
+
+
+def print_healthy(seeds: range) -> None:
+    """Trains without a fault; prints the loss, first and last, and the alarms."""
+    width = max(map(len, HEALTHY_TASKS))
+    print(f"\n{'healthy training':{width}}  seed  {'loss':20}  {COUNTS}")
+    for (name, makers), seed in product(HEALTHY_TASKS.items(), seeds):
+        for make in makers:
+            steps, alarms = train(make(seed), STEPS)
+            losses = [step.values["loss"] for step in steps]
+            first, last = np.mean(losses[:LOSSES]), np.mean(losses[-LOSSES:])
+            print(
+                f"{name:{width}}  {seed:4}  {f'{first:.3g} to {last:.3g}':20}  "
+                f"{format_alarms(len(steps), alarms)}",
+                flush=True,
+            )
+
+
+def print_runs(folder: Path) -> None:
+    """Prints the alarms of every run in a folder."""
+    paths, unreadable = sorted(folder.iterdir()), []
+    width = max((len(path.name) for path in paths), default=0)
+    print(f"\n{'run':{width}}  {COUNTS}")
+    for path in paths:
+        try:
+            steps, alarms = find_alarms(path)
+        except (gradsound.RunFormatError, OSError) as error:
+            unreadable.append(str(error))
+            continue
+        counts = format_alarms(len(steps), alarms)
+        print(f"{path.name:{width}}  {counts}", flush=True)
+    for message in unreadable:
+        print(f"no run: {message}")
+
+
+def train(
+    task: TrainingTask, steps: int, fault: Fault | None = None
+) -> tuple[list[Step], list[tuple[int, Alarm]]]:
+    """Trains; returns what `find_alarms` returns of the run."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "run.jsonl"
+        task.train(log, steps, fault)
+        return find_alarms(log)
+
+
+def find_alarms(path: Path) -> tuple[list[Step], list[tuple[int, Alarm]]]:
+    """Returns the steps and the alarms of a run, each alarm with the index of its step."""
+    run = gradsound.read_run(path)
+    steps = [*run.steps]
+    found = RunDetector(run.header, Thresholds()).detect(steps)
+    return steps, [(index, alarm) for index, alarms in enumerate(found) for alarm in alarms]
+
+
+def format_alarms(rows: int, alarms: list[tuple[int, Alarm]]) -> str:
+    """Returns the columns `COUNTS` of a run."""
+    kinds = Counter(alarm.kind for _, alarm in alarms if alarm.kind not in NOT_COUNTED)
+    observations = Counter({kind: kinds.pop(kind) for kind in OBSERVATIONS & kinds.keys()})
+    rate = 1000 * kinds.total() / max(rows, 1)
+    return (
+        f"{rows:6}  {rate:9.1f}  {format_counts(kinds):30}  {format_counts(observations)}"
+    )
 
 
 def format_counts(kinds: Counter[str]) -> str:
     """Returns the kinds of alarms with their counts."""
     return ", ".join(f"{kind} {count}" for kind, count in kinds.items()) or "-"
 
-
-DIGITS = load_digits()
 
 if __name__ == "__main__":
     main()
