@@ -1,4 +1,4 @@
-"""Detection of alarms in a run: stalls, skipped steps, loss plateaus and norm alarms.
+"""Detection of all alarms of a run: in its norms, its losses, its times and its skips.
 
 Each alarm has hysteresis: the detector reports a condition when it begins, and not again
 before it has ended.
@@ -8,75 +8,75 @@ Shapes: S steps, L layers.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from gradsound.alarms.loss_detector import LossDetector
 from gradsound.alarms.norm_detector import NormDetector
-from gradsound.alarms.thresholds import (
-    LOSS_FALL,
-    PLATEAU_CHECKS,
-    SKIP_COUNTS,
-    STALL_GROWTH,
-    WINDOW_STEPS,
-    Alarm,
-)
+from gradsound.alarms.pause_detector import PauseDetector
+from gradsound.alarms.thresholds import SKIP_COUNTS, Alarm
+from gradsound.durations import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gradsound.alarms.thresholds import Thresholds
-    from gradsound.runs.model import Step
+    from gradsound.runs.model import Header, Step
 
-_LOSS = "loss"  # name of the logged value that the plateau alarm watches
+# Names of logged values.
+_LOSS, _RATE = "loss", "lr"
+# Losses of an evaluation; the first that a step has wins.
+_EVALUATION_LOSSES = (
+    *("eval_loss", "val_loss", "valid_loss", "validation_loss", "test_loss", "dev_loss"),
+    *("eval/loss", "val/loss", "valid/loss", "validation/loss", "test/loss", "loss/val"),
+)
 
 
 class RunDetector:
     """Finds the alarms of a run in its successive steps.
 
     Args:
-        names: Names of the layers, L of them.
+        header: Header of the run, with L layers.
         thresholds: Limits of the alarms.
 
     Attributes:
         layer_count: L.
         step_count: Number of steps so far.
-        stalled: Whether `detect_stall` has reported a stall since the last step.
     """
 
-    def __init__(self, names: Sequence[str], thresholds: Thresholds) -> None:
-        self._names, self._thresholds = names, thresholds
+    def __init__(self, header: Header, thresholds: Thresholds) -> None:
+        names = header.layers
+        self._names = names
         self.layer_count, self.step_count = len(names), 0
         self._alarms: list[Alarm] = []  # of the current step
-        self._number, self._time = -1, 0.0  # of the last step
-        self._intervals: deque[float] = deque(maxlen=WINDOW_STEPS)  # seconds
-        self._longest_stall, self.stalled = 0.0, False  # seconds
         self._skip_streak = 0  # steps
-        self._norm_detector = NormDetector(names, thresholds)
-        # Numbers of steps and their losses: two windows of plateau_steps.
-        self._losses: deque[tuple[int, float]] = deque(maxlen=2 * thresholds.plateau_steps)
-        self._loss_count, self._on_plateau = 0, False
+        self._norms = NormDetector(names, thresholds, in_model_order=header.in_model_order)
+        self._losses = LossDetector(thresholds.plateau_steps)
+        self._pauses = PauseDetector(thresholds)
+        self._evaluated = False  # whether the last step had an evaluation loss
+        self._number = -1  # of the last step
+
+    @property
+    def stalled(self) -> bool:
+        """Whether `detect_stall` has reported a stall since the last step."""
+        return self._pauses.stalled
 
     def detect(self, steps: Sequence[Step]) -> list[tuple[Alarm, ...]]:
         """Returns the alarms of each step."""
-        # The scaler threw away the gradients of skipped steps, so their norms mean nothing.
-        applied = [step for step in steps if not step.skipped]
-        norm_alarms = iter(self._norm_detector.detect(applied))
-        alarms = []
+        found, applied, losses = [], [], []
         for step in steps:
-            self._alarms = []
-            self._detect_pause(step)
-            if step.skipped:
-                self._detect_skip(step)
-            else:
-                self._skip_streak = 0
-                self._alarms += next(norm_alarms)
-            if _LOSS in step.values:
-                self._detect_plateau(step)
+            found.append(self._detect_values(step))
+            if not step.skipped:
+                # The scaler threw away the gradients of skipped steps, so their norms mean
+                # nothing.
+                applied.append(step)
+                is_usual = "usual" if self._losses.is_usual else ""
+                losses.append("worse" if self._losses.is_worse else is_usual)
             self._number, self.step_count = step.number, self.step_count + 1
-            alarms.append(tuple(self._alarms))
-        return alarms
+        norm_alarms = iter(self._norms.detect(applied, losses))
+        return [
+            tuple(alarms) if step.skipped else (*alarms, *next(norm_alarms))
+            for step, alarms in zip(steps, found)
+        ]
 
     def detect_stall(self, seconds: float) -> Alarm | None:
         """Returns a stall alarm while the next step is late, once for each pause.
@@ -84,88 +84,45 @@ class RunDetector:
         Args:
             seconds: Time since the last step.
         """
-        if self.stalled or not self._is_stall(seconds):
-            return None
-        self.stalled = True
-        text = self._stall_text("for", seconds)
-        return Alarm("stall", self._number, text, persists=True)
+        return self._pauses.detect_stall(seconds)
 
     def end_alarm(self) -> Alarm:
         """Returns the alarm that announces the end of the run."""
         count = "1 step" if self.step_count == 1 else f"{self.step_count:,} steps"
-        took = f" in {self._time:.1f} s" if self._time else ""  # some logs have no clock
+        seconds = self._pauses.time  # some logs have no clock
+        took = f" in {format_duration(seconds)}" if seconds else ""
         return Alarm("end", self._number, f"end of the run: {count}{took}")
 
-    def _detect_pause(self, step: Step) -> None:
-        interval = step.time - self._time
-        if self.step_count:
-            if self.stalled:
-                text = f"steps again, after {interval:.1f} s"
-                self._add("recovery", step, text, resolves="stall")
-            elif self._is_stall(interval):
-                self._add("stall", step, self._stall_text("before, for", interval))
-            if self.stalled or self._alarms:
-                self._longest_stall = max(self._longest_stall, interval)
-            self._intervals.append(interval)
-        self.stalled, self._time = False, step.time
-
-    def _is_stall(self, seconds: float) -> bool:
-        growth = STALL_GROWTH * self._longest_stall
-        if seconds < max(self._thresholds.stall_seconds, growth):
-            return False
-        known = len(self._intervals) >= WINDOW_STEPS // 2
-        return known and seconds > self._thresholds.stall * float(
-            np.median(self._intervals)
+    def _detect_values(self, step: Step) -> list[Alarm]:
+        """Returns the alarms of all but the norms of a step."""
+        self._alarms = []
+        values = step.values
+        evaluation = next(
+            (values[name] for name in _EVALUATION_LOSSES if name in values), None
         )
-
-    def _stall_text(self, when: str, seconds: float) -> str:
-        ratio = seconds / max(float(np.median(self._intervals)), 1e-6)
-        return f"no step {when} {seconds:.1f} s, {ratio:,.0f} x the usual"
+        evaluated = evaluation is not None or self._evaluated
+        self._alarms += self._pauses.detect(step, evaluated=evaluated)
+        self._evaluated = evaluation is not None
+        self._alarms += self._losses.detect(
+            step.number, values.get(_LOSS), evaluation, values.get(_RATE)
+        )
+        if step.skipped:
+            self._detect_skip(step)
+        else:
+            self._skip_streak = 0
+        return self._alarms
 
     def _detect_skip(self, step: Step) -> None:
         self._skip_streak += 1
         if self._skip_streak not in SKIP_COUNTS:
             return
         nonfinite = [name for name, bad in zip(self._names, step.nonfinite) if bad]
-        text = "skipped by the scaler"
+        text = "thrown away by the training" if step.discarded else "skipped by the scaler"
         if self._skip_streak > 1:
             text = f"{self._skip_streak:,} steps on end {text}"
         text += f", not finite in {nonfinite[0]}" if nonfinite else ""
         text += f", scale {step.loss_scale:g}" if step.loss_scale is not None else ""
         self._add("skipped", step, text, tuple(nonfinite))
 
-    def _detect_plateau(self, step: Step) -> None:
-        window = self._thresholds.plateau_steps
-        self._losses.append((step.number, step.values[_LOSS]))
-        index = self._loss_count  # of losses, because many logs have none at some steps
-        self._loss_count += 1
-        if len(self._losses) < 2 * window or index % max(1, window // PLATEAU_CHECKS):
-            return
-        # As infinity, a few NaN leave the median finite.
-        losses = np.nan_to_num([loss for _, loss in self._losses], nan=np.inf)
-        before, now = np.median(losses[:window]), np.median(losses[window:])
-        if not np.isfinite([before, now]).all():
-            return
-        if now < before - LOSS_FALL * abs(before):
-            if self._on_plateau:
-                self._add(
-                    "recovery", step, f"the loss falls: {now:.4g}", resolves="plateau"
-                )
-            self._on_plateau = False
-        elif not self._on_plateau:
-            self._on_plateau = True
-            steps = step.number - self._losses[window - 1][0]
-            text = f"plateau: the loss is {now:.4g}, {steps:,} steps before {before:.4g}"
-            self._add("plateau", step, text, persists=True)
-
-    def _add(
-        self,
-        kind: str,
-        step: Step,
-        text: str,
-        layers: tuple[str, ...] = (),
-        *,
-        persists: bool = False,
-        resolves: str = "",
-    ) -> None:
-        self._alarms.append(Alarm(kind, step.number, text, layers, persists, resolves))
+    def _add(self, kind: str, step: Step, text: str, layers: tuple[str, ...]) -> None:
+        self._alarms.append(Alarm(kind, step.number, text, layers))

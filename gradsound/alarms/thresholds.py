@@ -7,30 +7,84 @@ from dataclasses import dataclass
 # In order of urgency: the announcer plays the first of several simultaneous alarms first.
 KINDS = (
     "nonfinite",
+    "loss",
     "stall",
     "dead",
     "spike",
+    "rise",
     "vanishing",
     "skipped",
+    "slow",
+    "overfit",
     "plateau",
     "recovery",
+    "often",
+    "drift",
     "end",
 )
+OBSERVATIONS = frozenset(("often", "drift"))  # kinds that a healthy run may have, too
 
 # What the detectors take for usual.
 WINDOW_STEPS = 32  # steps; two seconds or more, about as long as a listener remembers
 MIN_STEPS = 16  # finite norms in a window; a median of fewer is too uncertain
 # Norms.
 DEVIATION_MIN = 0.05  # decades; else near-constant norms spike at any change
+LEAP_STEPS = 2  # successive steps; a lower spike of a single step harms no training
+CALM_STEPS = 10  # successive steps of a spike under which the loss stays usual
+LEAP_RATIO = 20.0  # times the median; a spike of a single step is at least as high
+EARLY_STEPS = 8  # steps whose median and highest norm a leap among the first exceeds
+EARLY_MIN = 4  # norms before a leap among the first steps can be one
+EARLY_RATIO = 30.0  # times their median; runs begin with leaps
+RECORD_RATIO = 3.0  # times a height; a spike of less is as high, or as an earlier norm
+FEW_SPIKES = 3  # spikes; more of the same height are usual
+OFTEN_SPIKES, OFTEN_RATIO = 5, 10.0  # spikes of at least this ratio make an observation
+MEMORY_STEPS = 1000  # steps for which a detector remembers heights and pauses
+SPIKE_SHARE = 0.01  # of the largest norm; a lower spike does not change the update
 SPIKE_END = 0.5  # of log10(spike_ratio); hysteresis, as norms flicker around the limit
 LONG_SPIKE_STEPS = 10  # steps; only the end of a longer spike is worth an alarm
 FINITE_STEPS = 3  # finite steps that end a nonfinite or a vanishing alarm
 LIFE_STEPS = 16  # steps with gradients after which a loss of them is unusual
-PATIENCE = 4  # times; a layer that revived by itself gets this many times the dead_steps
-# Losses, pauses and skipped steps.
-LOSS_FALL = 0.01  # of the earlier median; a smaller fall is no progress
-PLATEAU_CHECKS = 10  # per plateau_steps losses; each check sorts two windows
+ZERO_CHANCE = 2e-4  # probability of the first streak of zeros; a death is less probable
+SPARSE_CHANCE = 1e-6  # the same after earlier zeros, because these come in groups
+ZERO_PATIENCE = 2  # times the longest earlier streak of zeros
+TREND_STEPS = 128  # steps in which a norm of the model rises or collapses
+WARMUP_STEPS = 200  # steps; in a warm-up of the learning rate, norms rise ten-fold
+WARMUP_PATIENCE = 5  # times vanishing_steps, of a layer that is small from the beginning
+RISE_RATIO = 8.0  # times in TREND_STEPS; norms of healthy runs double at most
+COLLAPSE_RATIO = 1000.0  # times in TREND_STEPS; norms of healthy runs fall 100-fold
+EARLY_RISE_RATIO = 50.0  # times the median of the first norms; a warm-up reaches 20
+FIRST_NORMS, LAST_NORMS = 6, 3  # norms in these medians
+RISE_END = 1.5  # times the norm before; the end of a rise or of a collapse
+DRIFT_RATIO = 30.0  # times since the warm-up; an observation
+# Losses.
+LOSS_WINDOW = 64  # losses
+OUTLIER_LOSSES = 3  # the highest of a window, of which two are outliers
+LOSS_SPREADS = 8.0  # robust standard deviations above the median
+LOSS_OUTLIERS = 1.5  # times the distance from the median to the outliers of a window
+LOSS_STREAK = 3  # successive losses; a loss that is high once is a hard batch
+LOSS_SHARE = 0.25  # of the fall since the start
+LOSS_GAIN = 1.0  # of the median: twice the loss
+PLATEAU_FALL = 0.02  # of the loss, per doubling of the steps; GPT-2 falls by 0.04
+SURE_ERRORS = 4.0  # standard errors; a fall of more is sure, and no plateau
+PLATEAU_RISE = 0.06  # of the loss, per doubling of the steps
+PLATEAU_RATE = 0.05  # of the highest learning rate; below, a schedule ends
+PLATEAU_PAUSE = 1.5  # times the losses up to the end of a plateau; no other before
+PLATEAU_WARMUP = 2  # times the losses up to the highest learning rate; no plateau before
+PLATEAU_GROWTH = 1.05  # times the losses of the last check
+EVALUATION_FALL = 0.005  # of the lowest evaluation loss; no plateau while it falls so much
+OVERFIT_EVALUATIONS = 12  # evaluations since the lowest loss
+OVERFIT_RISE = 0.03  # of the lowest loss
+OVERFIT_SHARE = 0.8  # of the highest rise since then; less is a bump that falls again
+# Pauses and skipped steps.
 STALL_GROWTH = 2.0  # times the longest reported pause; regular evaluation pauses alike
+LONG_STALL_SECONDS = 10.0  # seconds; longer pauses do not come from other processes
+LONG_STALL = 3.0  # times the median of the intervals
+KNOWN_PAUSES = 2  # pauses; the first are evaluations, unless two follow each other
+PAUSE_RATIO = 1.5  # times the longest pause of the last MEMORY_STEPS steps
+SLOW_STEPS = 64  # steps; several pauses for evaluations fall into so many
+SLOW_RATIO = 1.4  # times the usual duration of so many steps
+SLOW_END = 1.15  # times the same
+SLOW_SECONDS = 300.0  # seconds; other processes take the machine for a minute, too
 SKIP_COUNTS = (1, 10, 100, 1000, 10_000)  # consecutive skipped steps that raise an alarm
 
 
@@ -42,17 +96,20 @@ class Thresholds:
         spike: A spike is more than this many robust standard deviations above the median
             of the layer's last 32 norms, in log10. The deviation is that of the layer or
             the median of all layers, whichever is larger.
-        spike_ratio: A spike is also more than this many times the same median.
+        spike_ratio: A spike is also more than this many times the same median. If it
+            lasts a single step, it is more than 20 times the median.
         vanishing: A vanishing layer's norm is below this ratio to the largest norm of the
             same step.
         vanishing_steps: Consecutive steps below that ratio before the alarm.
         dead_steps: Consecutive steps without gradient, or with a norm of exactly 0, before
             the alarm.
-        plateau_steps: The detector compares the medians of two successive windows of this
-            many losses (`Attachment.log_values`). A fall of 1 % or less is a plateau.
+        plateau_steps: Losses (`Attachment.log_values`) before the first plateau alarm. A
+            plateau is a loss that would certainly fall by less than 2 % if the run were
+            twice as long.
         stall: A stall is longer than this many times the median of the last 32 intervals
             between steps.
-        stall_seconds: A stall also lasts at least this many seconds.
+        stall_seconds: A stall also lasts at least this many seconds. From 10 s on, it is
+            longer than 3 times the median, and than all pauses that the run has had.
 
     Raises:
         ValueError: If a threshold is not above 0.
@@ -71,7 +128,7 @@ class Thresholds:
     vanishing: float = 1e-6
     vanishing_steps: int = 20
     dead_steps: int = 3
-    plateau_steps: int = 1000
+    plateau_steps: int = 64
     stall: float = 20.0
     stall_seconds: float = 2.0
 
@@ -85,13 +142,18 @@ class Alarm:
     """An event in a run that a user should know at once.
 
     Attributes:
-        kind: One of `KINDS`.
+        kind: Such as "nonfinite" or "spike"; docs/listening.md lists the kinds.
         step: Number of the step at which the detector found it.
         text: The event in a few words.
         layers: Names of the affected layers, the one in ``text`` first. Empty if the event
             concerns the whole run.
         persists: Whether the condition lasts until a later alarm resolves it.
         resolves: The kind of alarm that this one ends in its layers; "" if none.
+
+    Example:
+        >>> import gradsound
+        >>> gradsound.Alarm("nonfinite", 9, "NaN in fc", ("fc",), persists=True).step
+        9
     """
 
     kind: str

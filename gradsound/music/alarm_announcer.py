@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from gradsound.alarms.thresholds import KINDS
+from gradsound.alarms.thresholds import KINDS, OBSERVATIONS
 from gradsound.music.alarm_sounds import ALARM_SOUNDS
-from gradsound.music.captions import Caption
+from gradsound.music.captions import Caption, alarm_text
 from gradsound.music.equal_loudness import gains
 from gradsound.synth.score import NOTE
 from gradsound.synth.voices.builtin import clang, find_voice, trace_builtin
@@ -95,7 +95,7 @@ class AlarmAnnouncer:
     320 s while the kind keeps recurring. A persisting alarm sounds when the cooldown ends.
     During the cooldown, an alarm gets a caption at once if its first layer had none since
     the last sound of the kind, or has recovered since. The announcer counts all other
-    alarms; the next caption of the kind has their number.
+    alarms; the next caption of the kind has their number. Observations have captions only.
 
     Attributes:
         level: Linear level of the alarm sounds: the peak of a sine of 1000 Hz that is
@@ -138,6 +138,10 @@ class AlarmAnnouncer:
         )
         for alarm in by_urgency:
             state, begin = self._states[alarm.kind], time
+            if alarm.kind in OBSERVATIONS:
+                text = f"step {alarm.step:,}: {alarm.text}"
+                captions.append(Caption(time, text, alarm.kind, alarm.step))
+                continue
             topic = alarm.resolves, next(iter(alarm.layers), "")
             if time >= state.cooldown_end and self._fits(alarm.kind, time):
                 state.start_cooldown(time, [other for other in alarms if other != alarm])
@@ -153,8 +157,8 @@ class AlarmAnnouncer:
             state.captioned.add(topic)
             if alarm.resolves:
                 self._states[alarm.resolves].captioned -= _topics("", alarm)
-            still = ", still so" if alarm in persisting else ""
-            text = f"step {alarm.step:,}: {alarm.text}{still}{_count_others(alarm, state)}"
+            more = _count_others(alarm, state)
+            text = alarm_text(alarm, still=alarm in persisting, more=more)
             captions.append(Caption(begin, text, alarm.kind, alarm.step))
         return sounds, captions
 
@@ -172,17 +176,20 @@ class AlarmAnnouncer:
         end_alarm = _GAP + ALARM_SOUNDS["end"].duration
         return kind == "end" or end + end_alarm <= self.time_limit
 
-    def uncaptioned_counts(self) -> str:
+    def uncaptioned_counts(self) -> dict[str, int]:
         """Returns how many alarms of each kind had no caption since its last caption."""
-        counts = {kind: len(state.uncaptioned) for kind, state in self._states.items()}
-        return ", ".join(f"{n} more of {kind}" for kind, n in counts.items() if n)
+        return {
+            kind: len(state.uncaptioned)
+            for kind, state in self._states.items()
+            if state.uncaptioned
+        }
 
 
-def _count_others(alarm: Alarm, state: _KindState) -> str:
-    """Returns the text that counts the other uncaptioned alarms, and forgets them."""
+def _count_others(alarm: Alarm, state: _KindState) -> int:
+    """Returns how many other alarms have no caption, and forgets them."""
     count = len(state.uncaptioned) - (alarm in state.uncaptioned)
     state.uncaptioned.clear()
-    return f" ({count} more since the last)" if count else ""
+    return count
 
 
 def alarm_notes(kind: str, level: float, pan: float) -> NDArray[np.void]:

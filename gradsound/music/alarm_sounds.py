@@ -44,12 +44,33 @@ ALARM_SOUNDS: Mapping[str, AlarmSound] = {
     "nonfinite": AlarmSound(
         "clang", _beats(0, 0.12, 0.24, 0.48, 0.60, duration=0.09, hertz=88.0)
     ),
+    # Four steps up, each shorter.
+    "loss": AlarmSound(
+        "organ",
+        (
+            (0, 0.22, 880.0, 880.0),
+            (0.30, 0.16, 1320.0, 1320.0),
+            (0.52, 0.12, 1980.0, 1980.0),
+            (0.68, 0.10, 2970.0, 2970.0),
+        ),
+    ),
     # A heart that beats twice and stops.
     "stall": AlarmSound("organ", _beats(0, 0.14, 0.60, 0.74, duration=0.10, hertz=165.0)),
     # Three slow knocks.
     "dead": AlarmSound("pluck", _beats(0, 0.30, 0.60, duration=0.25, hertz=131.0)),
     # A whoop, twice.
     "spike": AlarmSound("square", ((0, 0.20, 330.0, 1320.0), (0.26, 0.20, 330.0, 1320.0))),
+    # Five glides up, each longer.
+    "rise": AlarmSound(
+        "square",
+        (
+            (0, 0.04, 440.0, 506.0),
+            (0.10, 0.07, 506.0, 581.9),
+            (0.24, 0.11, 581.9, 669.2),
+            (0.41, 0.18, 669.2, 769.6),
+            (0.66, 0.29, 769.6, 885.0),
+        ),
+    ),
     # Five notes, each lower and later.
     "vanishing": AlarmSound(
         "sine",
@@ -63,6 +84,13 @@ ALARM_SOUNDS: Mapping[str, AlarmSound] = {
     ),
     # A hiccup.
     "skipped": AlarmSound("bell", ((0, 0.06, 988.0, 988.0), (0.09, 0.12, 659.0, 659.0))),
+    # Four beats, each later than the one before.
+    "slow": AlarmSound("bell", _beats(0, 0.16, 0.42, 0.80, duration=0.10, hertz=523.3)),
+    # One note that parts into two.
+    "overfit": AlarmSound(
+        "bell",
+        ((0, 0.30, 262.0, 262.0), (0.36, 0.40, 262.0, 393.0), (0.36, 0.40, 262.0, 174.7)),
+    ),
     # A long note, twice.
     "plateau": AlarmSound("square", _beats(0, 0.50, duration=0.40, hertz=247.0)),
     # A rising chord.

@@ -38,7 +38,7 @@ def make_overview(run: Run, thresholds: Thresholds) -> tuple[bytes, str]:
         >>> len(columns), marks
         (28, '{"kind": "marks", "marks": []}')
     """
-    detector = RunDetector(run.header.layers, thresholds)
+    detector = RunDetector(run.header, thresholds)
     moments: list[Moment] = []
     steps = iter(run.steps)
     steps_per_column, last_count = 1, 0  # steps in a full column and in the last one

@@ -55,10 +55,14 @@ def test_a_spike_needs_six_deviations_of_the_median_layer() -> None:
     """A layer that scatters little by chance has no spike within six deviations."""
     noise = np.random.default_rng(0).normal(0, 0.3, (60, 3))
     noise[:, 0] = 0
-    noise[50] = [0.75, 0, 0]  # decades: 5.6 times the median, 2.5 deviations of the others
+    noise[50:52] = [
+        0.75,
+        0,
+        0,
+    ]  # decades: 5.6 times the median, 2.5 deviations of the others
     (spike,) = detect(steps_of(10 ** (noise * [1, 0.01, 0.01])))
 
-    assert (spike.kind, spike.step, spike.layers) == ("spike", 50, ("layer0",))
+    assert (spike.kind, spike.step, spike.layers) == ("spike", 51, ("layer0",))
     assert not detect(steps_of(10**noise))
 
 
@@ -78,9 +82,9 @@ def test_only_a_long_spike_has_a_recovery(steps: int, alarms: int) -> None:
     """The end of a spike of up to ten steps is no news."""
     norms = np.ones((60, 1))
     norms[40 : 40 + steps] = 100
-    found = [("spike", 40), ("recovery", 40 + steps)]
+    expected = [("spike", 40), ("recovery", 40 + steps)]
 
-    assert kinds(steps_of(norms)) == found[:alarms]
+    assert kinds(steps_of(norms)) == expected[:alarms]
 
 
 @pytest.mark.parametrize(("norm", "alarms"), [(2.0, 1), (3.0, 0)])
@@ -107,6 +111,34 @@ def test_nonfinite_norms_are_reported_once(value: float, word: str) -> None:
     assert (second.kind, second.step) == ("recovery", 57)
 
 
+@pytest.mark.parametrize(
+    ("layers", "text"),
+    [
+        ([0, 1, 2], "NaN from layer2 down to layer0"),
+        ([1, 2], "NaN from layer2 down to layer1"),
+        ([0, 2, 4], "NaN from layer4 down to layer0"),
+        ([0, 4], "NaN in layer4 (and 1 more)"),
+        ([1], "NaN in layer1"),
+    ],
+)
+def test_nan_runs_backwards(layers: list[int], text: str) -> None:
+    """In the order of a model, NaN began in the last layer of a row.
+
+    Layer 1 has no gradient in the third case, so it interrupts no row.
+    """
+    norms: list[list[float | None]] = healthy_norms(60, 5).tolist()
+    for layer in layers:
+        norms[50][layer] = np.nan
+    if layers == [0, 2, 4]:
+        norms[50][1] = norms[50][3] = None
+    steps = [*make_run(norms).steps]
+    known, unknown = detect(steps, ordered=True)[0], detect(steps)[0]
+
+    assert known.text == text
+    assert known.layers[0] == f"layer{layers[-1]}"
+    assert unknown.text.startswith(f"NaN in layer{layers[0]}")
+
+
 def test_clipping_that_spreads_nan_does_not_hide_its_layer() -> None:
     """The alarm names only the layer that was NaN before clipping."""
     raw = np.array([1, 2, np.nan], np.float32)
@@ -118,17 +150,17 @@ def test_clipping_that_spreads_nan_does_not_hide_its_layer() -> None:
 
 @pytest.mark.parametrize("symptom", ["zero", "absent"])
 def test_a_dead_layer_is_reported_at_the_third_step(symptom: str) -> None:
-    """After a recovery, the same layer must be dead for four times as long."""
+    """After a recovery, the same layer must be dead for more than twice as long."""
     norms: list[list[float | None]] = healthy_norms(200).tolist()
-    for step in [*range(50, 60), *range(100, 111), *range(150, 170)]:
+    for step in [*range(50, 60), *range(100, 120), *range(140, 190)]:
         norms[step][1] = 0.0 if symptom == "zero" else None
     alarms = detect([*make_run(norms).steps])
 
     assert [(alarm.kind, alarm.step) for alarm in alarms] == [
         ("dead", 52),
         ("recovery", 60),
-        ("dead", 161),
-        ("recovery", 170),
+        ("dead", 180),
+        ("recovery", 190),
     ]
     text = "gradient 0" if symptom == "zero" else "without gradient"
     assert alarms[0].text == f"dead layer: layer1, {text}"
@@ -136,7 +168,7 @@ def test_a_dead_layer_is_reported_at_the_third_step(symptom: str) -> None:
 
 def test_a_layer_that_is_zero_from_the_first_step_is_dead() -> None:
     """It is reported after 16 steps; a layer without any gradient is not."""
-    norms: list[list[float | None]] = healthy_norms(40).tolist()
+    norms: list[list[float | None]] = healthy_norms(40, 8).tolist()
     for row in norms:
         row[0], row[2] = None, 0.0
 
@@ -168,40 +200,51 @@ def test_alternating_layers_are_not_dead() -> None:
 def test_vanishing_is_relative_to_the_largest_norm() -> None:
     """Under a millionth of it for 20 steps is an alarm; a fall of all layers is none."""
     norms = healthy_norms()
-    norms[30:, 0] *= 1e-8
+    norms[40:, 0] *= 1e-8
     falling = healthy_norms() * np.geomspace(1, 1e-12, 100)[:, None]
 
-    assert kinds(steps_of(norms)) == [("vanishing", 49)]
+    assert kinds(steps_of(norms)) == [("vanishing", 59)]
     assert not detect(steps_of(falling))
+
+
+@pytest.mark.parametrize(("begin", "alarm"), [(0, 99), (31, 130), (32, 51)])
+def test_a_layer_that_is_small_from_the_beginning_has_five_times_as_long(
+    begin: int, alarm: int
+) -> None:
+    """Layers of attention have tiny gradients during a warm-up."""
+    norms = healthy_norms(150)
+    norms[begin:, 0] *= 1e-8
+
+    assert kinds(steps_of(norms)) == [("vanishing", alarm)]
 
 
 def test_an_interrupted_streak_of_small_norms_begins_again() -> None:
     """Twice 19 small norms with one larger norm between them are no alarm."""
     norms = np.ones((100, 2))
-    norms[30:69, 0] = 5e-7
-    norms[49, 0] = 2e-6
+    norms[40:79, 0] = 5e-7
+    norms[59, 0] = 2e-6
 
     assert "vanishing" not in dict(kinds(steps_of(norms)))
-    norms[49, 0] = 5e-7
-    assert ("vanishing", 49) in kinds(steps_of(norms))
+    norms[59, 0] = 5e-7
+    assert ("vanishing", 59) in kinds(steps_of(norms))
 
 
 def test_a_vanished_layer_recovers_after_three_steps() -> None:
     """A flickering norm is one alarm; a norm of 0 or a nonfinite one is no recovery."""
     norms = np.ones((150, 2))
-    norms[30:100, 0] = 5e-7
-    norms[55:80:2, 0] = 1.5e-6
+    norms[40:100, 0] = 5e-7
+    norms[65:90:2, 0] = 1.5e-6
     rising, dying = norms.copy(), norms.copy()
     rising[100:, 0], dying[100:, 0] = 1.5e-6, 0.0
 
     alarms = detect(steps_of(norms))
     alarms = [alarm for alarm in alarms if "spike" not in (alarm.kind, alarm.resolves)]
     assert [(alarm.kind, alarm.step, alarm.resolves) for alarm in alarms] == [
-        ("vanishing", 49, ""),
+        ("vanishing", 59, ""),
         ("recovery", 102, "vanishing"),
     ]
-    assert kinds(steps_of(rising)) == [("vanishing", 49), ("recovery", 102)]
-    assert kinds(steps_of(dying)) == [("vanishing", 49), ("dead", 102)]
+    assert kinds(steps_of(rising)) == [("vanishing", 59), ("recovery", 102)]
+    assert kinds(steps_of(dying)) == [("vanishing", 59), ("dead", 102)]
 
 
 def test_faults_persist_until_a_recovery_but_spikes_do_not() -> None:
@@ -213,7 +256,6 @@ def test_faults_persist_until_a_recovery_but_spikes_do_not() -> None:
 
     assert {(alarm.kind, alarm.persists, alarm.resolves) for alarm in alarms} == {
         ("spike", False, ""),
-        ("recovery", False, "spike"),  # of the layer that had vanished
         ("nonfinite", True, ""),
         ("recovery", False, "nonfinite"),
         ("dead", True, ""),

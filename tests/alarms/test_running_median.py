@@ -13,9 +13,9 @@ def test_the_running_median_covers_the_steps_before() -> None:
     decades[::7, 1] = np.nan
     medians = RunningMedian(3).medians(decades)
     for step, layer in [(40, 0), (199, 1), (100, 2)]:
-        known = decades[max(0, step - WINDOW_STEPS) : step, layer]
-        known = np.sort(known[np.isfinite(known)])
-        assert medians[step, layer] == known[(len(known) - 1) // 2]
+        window = decades[max(0, step - WINDOW_STEPS) : step, layer]
+        window = np.sort(window[np.isfinite(window)])
+        assert medians[step, layer] == window[(len(window) - 1) // 2]
 
     assert np.isnan(medians[:MIN_STEPS]).all()
     assert np.isfinite(medians[MIN_STEPS:, 0]).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ from helpers.runs import make_run
 
 from gradsound.alarms.run_detector import RunDetector
 from gradsound.alarms.thresholds import Alarm, Thresholds
-from gradsound.runs.model import Step
+from gradsound.runs.model import Header, Step
 
 LIMITS = Thresholds()
 
@@ -24,11 +25,19 @@ def steps_of(norms: np.ndarray) -> list[Step]:
     return [*make_run(norms.tolist()).steps]
 
 
-def detect(steps: list[Step], thresholds: Thresholds = LIMITS) -> list[Alarm]:
+def header_of(*layers: str, ordered: bool = False) -> Header:
+    """Returns a header; only one with numbers of parameters is in the model's order."""
+    parameters = (7 if ordered else 0,) * len(layers)
+    return Header(layers=layers, parameters=parameters, start="")
+
+
+def detect(
+    steps: list[Step], thresholds: Thresholds = LIMITS, *, ordered: bool = False
+) -> list[Alarm]:
     """Returns the alarms of steps whose layers are layer0, layer1 and so on."""
     names = [f"layer{k}" for k in range(len(steps[0].norms))]
-    alarms = RunDetector(names, thresholds).detect(steps)
-    return [alarm for of_step in alarms for alarm in of_step]
+    detector = RunDetector(header_of(*names, ordered=ordered), thresholds)
+    return [alarm for of_step in detector.detect(steps) for alarm in of_step]
 
 
 def kinds(steps: list[Step], thresholds: Thresholds = LIMITS) -> list[tuple[str, int]]:
@@ -39,3 +48,31 @@ def kinds(steps: list[Step], thresholds: Thresholds = LIMITS) -> list[tuple[str,
 def change(steps: list[Step], number: int, **changes: object) -> list[Step]:
     """Returns the steps with changes to the step of a number."""
     return [replace(s, **changes) if s.number == number else s for s in steps]
+
+
+def with_values(steps: list[Step], **values: Sequence[float]) -> list[Step]:
+    """Returns the steps with logged values; a NaN in ``eval_loss`` is not logged."""
+    return [
+        replace(
+            step,
+            values={
+                name: float(numbers[k])
+                for name, numbers in values.items()
+                if name != "eval_loss" or numbers[k] == numbers[k]
+            },
+        )
+        for k, step in enumerate(steps)
+    ]
+
+
+def with_losses(losses: Sequence[float], **values: Sequence[float]) -> list[Step]:
+    """Returns steps with usual norms of the whole model and these losses."""
+    norms = healthy_norms(len(losses), 1)
+    return with_values(steps_of(norms), loss=losses, **values)
+
+
+def with_intervals(seconds: Sequence[float], norms: np.ndarray | None = None) -> list[Step]:
+    """Returns steps, each so many seconds after the one before."""
+    steps = steps_of(healthy_norms(len(seconds)) if norms is None else norms)
+    times = np.cumsum(seconds).tolist()
+    return [replace(step, time=time) for step, time in zip(steps, times)]

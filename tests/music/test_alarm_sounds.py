@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from gradsound.alarms.thresholds import KINDS
+from gradsound.alarms.thresholds import KINDS, OBSERVATIONS
 from gradsound.music.alarm_announcer import PROGRAMS, alarm_notes
 from gradsound.music.alarm_sounds import ALARM_SOUNDS
 from gradsound.synth.mixer import render
@@ -59,7 +59,7 @@ def test_any_two_alarms_differ_in_rhythm_and_in_spectrum(one: str, other: str) -
 
 def test_each_alarm_sound_is_short_and_not_startling() -> None:
     """Each kind has a sound of at most 1 s, under half of full scale."""
-    assert {*ALARM_SOUNDS} == {*KINDS}
+    assert {*ALARM_SOUNDS} == {*KINDS} - OBSERVATIONS
     for kind, sound in ALARM_SOUNDS.items():
         assert sound.duration <= 1.0
         assert 0.05 < np.abs(synthesize(kind)).max() < 0.5

@@ -9,12 +9,18 @@ export const MARKS = {
     path: "M1 3 3 1 6 4 9 1 11 3 8 6 11 9 9 11 6 8 3 11 1 9 4 6Z",
     meaning: "a norm is NaN or infinite",
   },
+  loss: { path: "M1 11V8H4V5H7V1H11V4H9V7H6V10H4V11Z", meaning: "the loss rises and stays high" },
   stall: { path: "M2 1H5V11H2ZM7 1H10V11H7Z", meaning: "no step arrives" },
   dead: { path: "M6 0.5 11.5 6 6 11.5 0.5 6Z", meaning: "a layer no longer has a gradient" },
   spike: { path: "M6 1 11.5 11H0.5Z", meaning: "a norm far above its median" },
+  rise: { path: "M1 11 8 4 6 2H11V7L9.5 5.5 4 11Z", meaning: "the norm rises and stays high" },
   vanishing: { path: "M0.5 1H11.5L6 11Z", meaning: "a norm far below the largest" },
   skipped: { path: "M1 1 6 6 1 11ZM6 1 11 6 6 11Z", meaning: "the scaler skipped a step" },
+  slow: { path: "M1 1H11L7 6 11 11H1L5 6Z", meaning: "steps take longer" },
+  overfit: { path: "M5 11V7L1 3 3 1 6 4 9 1 11 3 7 7V11Z", meaning: "the evaluation loss rises" },
   plateau: { path: "M0.5 4.5H11.5V7.5H0.5Z", meaning: "the loss no longer falls" },
+  often: { path: "M0.5 11 3 6 5.5 11ZM3.5 5 6 0 8.5 5ZM6.5 11 9 6 11.5 11Z", meaning: "spikes now and then" },
+  drift: { path: "M0.5 8 3.5 5 6 7 11.5 2V5L6 10 3.5 8 0.5 11Z", meaning: "the norm has changed slowly" },
   recovery: {
     path: "M6 1A5 5 0 1 1 6 11A5 5 0 1 1 6 1ZM6 3.5A2.5 2.5 0 1 0 6 8.5A2.5 2.5 0 1 0 6 3.5Z",
     meaning: "an alarm is over",
@@ -22,7 +28,7 @@ export const MARKS = {
   end: { path: "M1.5 1.5H10.5V10.5H1.5Z", meaning: "the end of the run" },
 };
 
-const NO_WARNINGS = ["recovery", "end"];
+const NO_WARNINGS = ["often", "drift", "recovery", "end"];
 
 export function isWarning(type) {
   return type in MARKS && !NO_WARNINGS.includes(type);

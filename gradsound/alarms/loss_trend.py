@@ -1,0 +1,79 @@
+"""The trend of a loss: its slope at the end of a run, and how sure the slope is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+
+import numpy as np
+
+_BLOCKS_MIN = 1024  # blocks of a long run; at twice as many, two become one
+_FIT_MIN = 24  # blocks; fewer have no certain slope
+_SIMILARITY_MAX = 0.9  # of successive residuals; more would make every slope uncertain
+
+
+@dataclass(frozen=True, slots=True)
+class Slope:
+    """The slope of a loss.
+
+    Attributes:
+        rise: Rise of the loss per doubling of the steps; negative for a fall.
+        error: Standard error of the rise; infinite if there are too few losses.
+        mean: Mean loss.
+        first_step: Number of the first step to which the slope belongs.
+    """
+
+    rise: float
+    error: float
+    mean: float
+    first_step: int
+
+
+class LossTrend:
+    """Block means of all losses of a run, in bounded memory; the slope of their end.
+
+    A loss falls in proportion to the logarithm of the steps for most of a training (Kaplan
+    et al. 2020), so the slope is that of a doubling of the steps.
+    """
+
+    def __init__(self) -> None:
+        self._blocks: list[tuple[float, float]] = []  # sums of step numbers and of losses
+        self._size, self._open, self._open_count = 1, (0.0, 0.0), 0
+        self.count = 0
+
+    def add(self, step: int, loss: float) -> None:
+        """Adds the finite loss of a step."""
+        self.count += 1
+        self._open = self._open[0] + step, self._open[1] + loss
+        self._open_count += 1
+        if self._open_count == self._size:
+            self._blocks.append(self._open)
+            self._open, self._open_count = (0.0, 0.0), 0
+            if len(self._blocks) == 2 * _BLOCKS_MIN:
+                pairs = zip(self._blocks[::2], self._blocks[1::2])
+                self._blocks = [(a + c, b + d) for (a, b), (c, d) in pairs]
+                self._size *= 2
+
+    def slope(self, share: float) -> Slope:
+        """Returns the slope of the loss at the end of the run.
+
+        Args:
+            share: The part of the run, from its end, above 0 and at most 1.
+        """
+        count = max(_FIT_MIN, round(share * len(self._blocks)))
+        if count > len(self._blocks):
+            return Slope(0.0, inf, 0.0, 0)
+        steps, means = np.array(self._blocks[-count:]).T / self._size
+        # A log may begin late in a training, so the numbers of the steps count.
+        doublings = np.log2(steps + 1)
+        x = doublings - doublings.mean()
+        y = means - means.mean()
+        rise = float(x @ y / (x @ x))
+        residuals = y - rise * x
+        variance = float(residuals @ residuals) / max(1, len(x) - 2)
+        # Successive losses resemble each other, so they are fewer than they seem.
+        power = float(residuals @ residuals) or 1.0
+        similarity = float(residuals[1:] @ residuals[:-1]) / power
+        similarity = min(max(similarity, 0.0), _SIMILARITY_MAX)
+        error = (variance / float(x @ x) * (1 + similarity) / (1 - similarity)) ** 0.5
+        return Slope(rise, error, float(means.mean()), int(steps[0]))

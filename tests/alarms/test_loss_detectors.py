@@ -1,0 +1,205 @@
+"""The detectors of the loss: not finite, risen, on a plateau, overfitting."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from helpers.alarms import detect, kinds, with_losses
+
+
+def noise(count: int, deviation: float, seed: int = 0) -> np.ndarray:
+    """Returns normal noise, shape (count,)."""
+    return np.random.default_rng(seed).normal(0, deviation, count)
+
+
+def power_law(count: int) -> np.ndarray:
+    """Returns a loss that falls as losses do: by less for each doubling."""
+    return 0.5 + 5 * np.arange(1, count + 1) ** -0.25
+
+
+FALLING = power_law(600)
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [
+        FALLING + noise(600, 0.05),
+        FALLING * np.exp(noise(600, 0.3)),
+        noise(600, 1e-3),
+        np.zeros(600),
+        -2 * np.log(np.arange(1, 601)) + noise(600, 0.1),
+        0.01 * np.exp(noise(600, 1.5)),
+        1 + 0.1 * np.random.default_rng(0).standard_t(2, 600),
+    ],
+    ids=["additive", "multiplicative", "around 0", "0", "negative", "heavy", "outliers"],
+)
+def test_healthy_losses_have_no_alarm(losses: np.ndarray) -> None:
+    """Neither noise of any kind, nor losses of 0 or below, are alarms."""
+    assert not detect(with_losses(losses))
+
+
+@pytest.mark.parametrize(("value", "word"), [(np.nan, "NaN"), (np.inf, "infinite")])
+def test_a_loss_that_is_not_finite_is_reported_once(value: float, word: str) -> None:
+    """The alarm ends after three finite losses."""
+    losses = FALLING[:100].copy()
+    losses[60:65] = value
+    alarms = detect(with_losses(losses))
+
+    assert [(a.kind, a.step, a.resolves) for a in alarms] == [
+        ("nonfinite", 60, ""),
+        ("recovery", 67, "nonfinite"),
+    ]
+    assert alarms[0].text == f"the loss is {word}"
+    assert alarms[0].persists
+
+
+@pytest.mark.parametrize("first", [40, 100, 400])
+@pytest.mark.parametrize("lasts", [20, 100])
+def test_a_loss_that_jumps_and_stays_is_an_alarm(first: int, lasts: int) -> None:
+    """From 1.0 to 16, told at the third loss; its end within a tenth of its duration."""
+    losses = FALLING + noise(600, 0.02)
+    losses[first : first + lasts] = 16 + noise(lasts, 0.5)
+    alarms = detect(with_losses(losses))
+    alarms = [a for a in alarms if "plateau" not in (a.kind, a.resolves)]
+
+    assert [(a.kind, a.resolves) for a in alarms[:2]] == [
+        ("loss", ""),
+        ("recovery", "loss"),
+    ]
+    assert alarms[0].step == first + 2
+    assert first + lasts <= alarms[1].step <= first + lasts + max(8, lasts / 10)
+    assert alarms[0].text.startswith("the loss is 1")
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_one_or_two_high_losses_are_a_hard_batch(count: int) -> None:
+    """Fewer than three successive losses are no alarm, however high."""
+    losses = FALLING + noise(600, 0.02)
+    losses[300 : 300 + count] = 20
+
+    assert not detect(with_losses(losses))
+
+
+def test_a_small_bump_is_no_alarm() -> None:
+    """A loss that rises by two fifths of itself, and falls again, is usual."""
+    losses = FALLING + noise(600, 0.02)
+    losses[300:360] *= np.linspace(1.4, 1, 60)
+
+    assert not detect(with_losses(losses))
+
+
+def test_a_loss_that_rises_for_good_is_an_alarm() -> None:
+    """It grows to three times its lowest level within 400 steps."""
+    losses = np.concatenate([FALLING[:300], FALLING[300] * np.geomspace(1, 3, 400)])
+    found = kinds(with_losses(losses + noise(700, 0.02)))
+
+    assert found
+    assert found[0][0] == "loss"
+    assert found[0][1] < 600
+
+
+def test_a_loss_above_its_start_is_an_alarm_early() -> None:
+    """After twelve losses that fall, three above the first are enough."""
+    losses = [32.0, 32.5, 30.3, 22.0, 7.7, 9.0, 8.7, 7.3, 8.7, 11.1, 9.7, 7.0, 7.1]
+    found = kinds(with_losses([*losses, 33.0, 34.0, 36.0, 33.5, 34.5]))
+
+    assert found == [("loss", 15)]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_sure_fall_is_no_plateau(seed: int) -> None:
+    """A fall of 0.025 in 1,000 losses, with a standard error of 0.002, is a fall.
+
+    The log begins at step 10,000 of the training, where GPT-2 falls so slowly.
+    """
+    losses = 3.3 - 0.025e-3 * np.arange(3000) + noise(3000, 0.018, seed)
+    steps = [replace(s, number=10_000 + s.number) for s in with_losses(losses)]
+
+    assert not detect(steps)
+
+
+def test_a_plateau_is_reported_once_and_ends_with_the_fall() -> None:
+    """A loss that stays at 5.5 from the 30th step on is reported by the 110th."""
+    losses = np.concatenate([5.5 + np.geomspace(20, 0.001, 30), np.full(270, 5.5)])
+    losses = np.concatenate([losses, 5.5 * np.geomspace(1, 0.6, 100)]) + noise(400, 0.03)
+    alarms = detect(with_losses(losses))
+
+    assert [(a.kind, a.resolves) for a in alarms] == [
+        ("plateau", ""),
+        ("recovery", "plateau"),
+    ]
+    assert 60 <= alarms[0].step <= 110
+    assert 300 < alarms[1].step <= 330
+    assert alarms[0].text.startswith("plateau: the loss stays at 5.5")
+
+
+def test_a_loss_that_never_falls_is_a_plateau() -> None:
+    """A classifier of ten classes that learns nothing stays at log 10."""
+    assert ("plateau", 63) in kinds(with_losses(np.log(10) + noise(200, 0.02)))
+
+
+def test_an_uncertain_loss_is_no_plateau() -> None:
+    """Noise of a fifth of the loss hides what 300 losses do."""
+    assert not detect(with_losses(0.27 + noise(300, 0.05)))
+
+
+def test_the_end_of_a_schedule_is_no_plateau() -> None:
+    """Below a twentieth of the highest learning rate, the loss stays by design."""
+    losses = np.concatenate([power_law(300), np.full(700, power_law(300)[-1])])
+    losses += noise(1000, 0.01)
+    rates = np.concatenate([np.ones(300), np.full(700, 0.01)])
+
+    assert "plateau" in dict(kinds(with_losses(losses)))
+    assert "plateau" not in dict(kinds(with_losses(losses, lr=rates)))
+
+
+def every(count: int, interval: int, evaluations: np.ndarray) -> np.ndarray:
+    """Returns evaluation losses at regular steps, NaN at all others, shape (count,)."""
+    losses = np.full(count, np.nan)
+    losses[interval - 1 :: interval] = evaluations
+    return losses
+
+
+def test_an_evaluation_loss_that_falls_is_no_plateau() -> None:
+    """The loss of the training hardly falls, but its evaluation does."""
+    losses = 2.7 + noise(1000, 0.02)
+    falling = every(1000, 50, np.linspace(2.8, 2.5, 20))
+    rising = every(1000, 50, np.linspace(2.8, 2.9, 20))
+
+    assert "plateau" not in dict(kinds(with_losses(losses, eval_loss=falling)))
+    assert "plateau" in dict(kinds(with_losses(losses, eval_loss=rising)))
+
+
+def test_overfitting_is_reported_once_until_the_next_lowest_loss() -> None:
+    """The evaluation loss rises for twelve evaluations while the training's falls."""
+    evaluations = np.concatenate(
+        [np.linspace(0.8, 0.5, 10), np.linspace(0.5, 0.7, 48), [0.4, 0.4]]
+    )
+    losses = with_losses(FALLING, eval_loss=every(600, 10, evaluations))
+    alarms = detect(losses)
+
+    assert [(a.kind, a.resolves) for a in alarms] == [
+        ("overfit", ""),
+        ("recovery", "overfit"),
+    ]
+    assert 200 < alarms[0].step < 250
+    assert alarms[0].text.endswith("lowest was 0.5 at step 99")
+
+
+@pytest.mark.parametrize(
+    "evaluations",
+    [
+        [*np.linspace(0.8, 0.5, 10), *np.linspace(0.5, 1.2, 8)],
+        [*np.linspace(0.8, 0.5, 10), *np.linspace(0.6, 0.52, 40)],
+        [*np.linspace(0.8, 0.5, 10), *(0.55 + noise(40, 0.03))],
+    ],
+    ids=["few", "bump", "noise"],
+)
+def test_other_evaluation_losses_are_no_overfitting(evaluations: list[float]) -> None:
+    """Few evaluations, a bump that falls again, and noise are no alarm."""
+    losses = power_law(10 * len(evaluations))
+    logged = every(len(losses), 10, np.array(evaluations))
+
+    assert "overfit" not in dict(kinds(with_losses(losses, eval_loss=logged)))
