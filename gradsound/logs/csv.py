@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from gradsound.errors import RunFormatError
+from gradsound.logs.clock import Clock
 from gradsound.logs.encoding import open_text
 from gradsound.logs.row import ENTRY_MAX, Row
 
@@ -28,11 +28,6 @@ _STEP_COLUMNS = (
     *("global_step", "train/global_step", "trainer/global_step", "step", "_step"),
     *("steps", "train_step", "iteration", "iterations", "iter", "num_updates", "update"),
 )
-_TIME_COLUMNS = (
-    *("wall_time", "_timestamp", "timestamp", "datetime", "_runtime", "runtime"),
-    *("elapsed", "elapsed_time", "relative_time_(process)", "time"),
-)
-_SECONDS_MAX = 1e11  # seconds since 1970, the year 5138; a larger time is in milliseconds
 
 
 def is_table(head: bytes) -> bool:
@@ -69,27 +64,25 @@ class _Columns:
 
     Attributes:
         step: Index of the column of steps.
-        time: Index of the column of times; None if there is none.
+        clock: The column of times.
         values: Indices and names of the other columns.
     """
 
     step: int
-    time: int | None
+    clock: Clock
     values: list[tuple[int, str]]
 
 
 def _find_columns(names: list[str]) -> _Columns:
     normalized = [*map(_normalize, names)]
     step = next(normalized.index(name) for name in _STEP_COLUMNS if name in normalized)
-    time = next(
-        (normalized.index(name) for name in _TIME_COLUMNS if name in normalized), None
-    )
+    clock = Clock(normalized)
     values = [
         (column, name)
         for column, name in enumerate(names)
-        if column not in (step, time) and name
+        if column not in (step, clock.column) and name
     ]
-    return _Columns(step, time, values)
+    return _Columns(step, clock, values)
 
 
 def _parse_row(cells: list[str], columns: _Columns) -> Row:
@@ -99,9 +92,9 @@ def _parse_row(cells: list[str], columns: _Columns) -> Row:
         if column < count and (value := _parse_number(cells[column])) is not None:
             values[name] = value
     step = _parse_number(cells[columns.step]) if columns.step < count else None
-    time = None
-    if columns.time is not None and columns.time < count:
-        time = _parse_time(cells[columns.time])
+    time, clock = None, columns.clock
+    if clock.column is not None and clock.column < count:
+        time = clock.seconds(cells[clock.column])
     return Row(step, time, values)
 
 
@@ -172,15 +165,3 @@ def _parse_number(cell: str) -> float | None:
         return float(cell)
     except ValueError:
         return None
-
-
-def _parse_time(cell: str) -> float | None:
-    """Returns seconds; the cell has seconds, milliseconds or an ISO 8601 date."""
-    seconds = _parse_number(cell)
-    if seconds is not None:
-        return seconds / 1000 if seconds > _SECONDS_MAX else seconds
-    try:
-        moment = datetime.fromisoformat(cell.strip())
-    except ValueError:
-        return None
-    return moment.replace(tzinfo=moment.tzinfo or timezone.utc).timestamp()

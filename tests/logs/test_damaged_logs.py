@@ -81,8 +81,8 @@ def lengths(chance: random.Random, content: bytes) -> bytes:
 def nest(chance: random.Random, content: bytes) -> bytes:
     """Inserts nested brackets."""
     at, depth = place(chance, content), chance.choice((10, 2000, 100_000))
-    opened = chance.choice((b"[", b'{"a":', b'"', b"{"))
-    return content[:at] + opened * depth + content[at:]
+    opening = chance.choice((b"[", b'{"a":', b'"', b"{"))
+    return content[:at] + opening * depth + content[at:]
 
 
 def long(chance: random.Random, content: bytes) -> bytes:

@@ -334,12 +334,12 @@ def test_wandb_blocks_end_anywhere(wandb_runs: tuple[Path, Path], tmp_path: Path
     (file,) = wandb_runs[1].rglob("*.wandb")
     content = file.read_bytes()
     block, head = 1 << 15, 7
-    for left in range(head):
-        size = block - 2 * head - left
+    for remaining in range(head):
+        size = block - 2 * head - remaining
         filling = b"\x08\x80\x00"[: 3 * (size % 2)]  # a message without fields of interest
         filling += bytes(size - len(filling))
         check = zlib.crc32(filling, zlib.crc32(b"\1"))
-        first = struct.pack("<IHB", check, len(filling), 1) + filling + bytes(left)
+        first = struct.pack("<IHB", check, len(filling), 1) + filling + bytes(remaining)
         (tmp_path / "x").write_bytes(content[:head] + first + content[head:])
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
@@ -561,8 +561,10 @@ def test_times_are_not_invented() -> None:
     run = run_of_rows(rows)
 
     assert {step.time for step in run.steps} == {0.0}
-    watch = RunDetector(run.header.layers, Thresholds())
-    assert not [alarm for found in watch.detect([*run.steps]) for alarm in found]
+    watch = RunDetector(run.header, Thresholds())
+    assert not [
+        alarm for alarms_of_step in watch.detect([*run.steps]) for alarm in alarms_of_step
+    ]
     assert run.header.start == ""
     assert watch.end_alarm().text == "end of the run: 100 steps"
 
@@ -576,13 +578,15 @@ def test_a_plateau_is_found_at_any_spacing_of_steps(every: int) -> None:
         for k, loss in enumerate(losses)
     ]
     run = run_of_rows(rows)
-    watch = RunDetector(run.header.layers, Thresholds(plateau_steps=50))
-    alarms = [alarm for found in watch.detect([*run.steps]) for alarm in found]
+    watch = RunDetector(run.header, Thresholds(plateau_steps=50))
+    alarms = [
+        alarm for alarms_of_step in watch.detect([*run.steps]) for alarm in alarms_of_step
+    ]
     first, second = ((alarm.step - 3) // every for alarm in alarms)
 
     assert [alarm.kind for alarm in alarms] == ["plateau", "recovery"]
-    assert alarms[0].text == f"plateau: the loss is 1, {50 * every:,} steps before 1"
-    assert 170 <= first < 200
+    assert alarms[0].text.startswith("plateau: the loss stays at 1 since step ")
+    assert 110 <= first < 250
     assert 250 < second <= 300
 
 
@@ -675,12 +679,9 @@ def test_commands_take_logs(tmp_path: Path) -> None:
     assert refused.stderr.endswith(
         "there are: a, b; say which with --norms GLOB, in Python norms=GLOB\n"
     )
-    first, steps, *_, layer = info.stdout.splitlines()
-    assert (first, steps, layer.split()) == (
-        str(path),
-        "9 steps",
-        ["a", "-", "1", "4.15", "9", "0"],
-    )
+    first, steps, norm, *_ = info.stdout.splitlines()
+    assert (first, steps) == (str(path), "9 steps")
+    assert norm == "a               typical 5, lowest 1 at step 0, highest 9 at step 8"
     assert rendered.returncode == 0, rendered.stderr
     assert (tmp_path / "x.wav").read_bytes() == (tmp_path / "y.wav").read_bytes()
     assert located.returncode == 0, located.stderr

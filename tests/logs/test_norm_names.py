@@ -148,7 +148,7 @@ def test_globs_respect_upper_and_lower_case() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "known"),
+    ("name", "value_name"),
     [
         ("train/loss", "loss"),
         ("lm loss", "loss"),
@@ -163,9 +163,9 @@ def test_globs_respect_upper_and_lower_case() -> None:
         ("lr-AdamW/pg2", "lr-AdamW/pg2"),
     ],
 )
-def test_known_values_get_their_names(name: str, known: str) -> None:
+def test_known_values_get_their_names(name: str, value_name: str) -> None:
     """Usual names of loss, learning rate and epoch are unified; others stay."""
-    assert classify_names(["grad_norm", name], None).values == {1: known}
+    assert classify_names(["grad_norm", name], None).values == {1: value_name}
 
 
 def test_the_most_usual_name_wins() -> None:

@@ -40,7 +40,7 @@ def test_the_delimiter_with_the_most_columns_counts(
 
 
 @pytest.mark.parametrize(
-    ("text", "got"),
+    ("text", "message_end"),
     [
         ("step\n1\n", "'step'"),
         ("step,grad_norm\0\n1,2\n", r"'step,grad_norm\\x00'"),
@@ -49,10 +49,12 @@ def test_the_delimiter_with_the_most_columns_counts(
         ("", "blank lines"),
     ],
 )
-def test_other_tables_are_refused(tmp_path: Path, text: str, got: str) -> None:
+def test_other_tables_are_refused(tmp_path: Path, text: str, message_end: str) -> None:
     """A header has a column of steps and another one, within the first 11 lines."""
     (tmp_path / "x.csv").write_text(text or "\n")
-    with pytest.raises(RunFormatError, match=rf"a column of steps \(.*\), got {got}$"):
+    with pytest.raises(
+        RunFormatError, match=rf"a column of steps \(.*\), got {message_end}$"
+    ):
         read_run(tmp_path / "x.csv")
     assert read_table(tmp_path / "x.csv", "#\n" * 10 + TABLE) == [(0, 0.0, 1.0, {})]
 
