@@ -1,20 +1,22 @@
-"""Finds the layers of a model: modules with trainable parameters of their own, by name."""
+"""Finds the layers of a model: modules with parameters of their own, by name."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from types import NoneType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import nn
 from torch.amp import GradScaler
 from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 
+from gradsound.measure.frozen_layers import find_frozen_layers, without_adapted
+from gradsound.measure.named_parameters import parameters_by_module
 from gradsound.name_matching import choose
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class Layer:
 
     Attributes:
         name: Name of the module, unique in the model.
-        parameters: At least one of them is trainable.
+        parameters: The parameters, at least one. All of a frozen layer are frozen.
     """
 
     name: str
@@ -31,8 +33,14 @@ class Layer:
 
     @property
     def trainable_size(self) -> int:
-        """How many numbers the layer trains."""
-        return sum(p.numel() for p in self.parameters if p.requires_grad)
+        """How many numbers the layer trains, or would train if it were thawed."""
+        trained = [p for p in self.parameters if p.requires_grad]
+        return sum(p.numel() for p in trained or self.parameters)
+
+    @property
+    def frozen(self) -> bool:
+        """Whether all parameters are frozen, and without a gradient from before."""
+        return not any(p.requires_grad or p.grad is not None for p in self.parameters)
 
     @property
     def sharded(self) -> bool:
@@ -41,46 +49,66 @@ class Layer:
 
 
 def check_types(
-    model: nn.Module, optimizer: Optimizer | None, scaler: GradScaler | None
+    model: nn.Module,
+    optimizer: Optimizer | Sequence[Optimizer] | None,
+    scaler: GradScaler | None,
 ) -> None:
     """Checks the types of a user's arguments, for example two in the wrong order.
 
     Raises:
         TypeError: If an argument has another type; the message has its name and type.
+        ValueError: If the list of optimizers is empty.
     """
-    for name, value, types in (
-        ("model", model, (nn.Module,)),
-        ("optimizer", optimizer, (Optimizer, NoneType)),
-        ("scaler", scaler, (GradScaler, NoneType)),
-    ):
-        if not isinstance(value, types):
-            expected = f"a torch {types[0].__name__}" + " or None" * (len(types) > 1)
-            raise TypeError(f"{name} must be {expected}, got {type(value).__name__}")
+    _check_type("model", model, nn.Module, "a torch Module")
+    _check_type("scaler", scaler, (GradScaler, NoneType), "a torch GradScaler or None")
+    if isinstance(optimizer, list | tuple):
+        if not optimizer:
+            raise ValueError(
+                "optimizer must have at least one optimizer, got an empty list: leave it "
+                "out to measure the steps of any optimizer"
+            )
+        for index, one in enumerate(optimizer):
+            _check_type(f"optimizer[{index}]", one, Optimizer, "a torch Optimizer")
+        return
+    expected = "a torch Optimizer, a list of several, or None"
+    _check_type("optimizer", optimizer, (Optimizer, NoneType), expected)
+
+
+def _check_type(
+    name: str, value: object, types: type | tuple[type, ...], expected: str
+) -> None:
+    if not isinstance(value, types):
+        raise TypeError(f"{name} must be {expected}, got {type(value).__name__}")
 
 
 def find_layers(
     model: nn.Module,
-    optimizer: Optimizer | None,
+    optimizers: Sequence[Optimizer],
     patterns: str | Iterable[str] | None,
 ) -> tuple[Layer, ...]:
     """Returns the layers of a model, in the order of ``model.named_modules()``.
 
-    A layer is a module that owns trainable parameters directly. Its name is the module's
-    name without the additions of ``torch.compile`` and of parametrizations. If the model
-    itself owns parameters, that layer has the name of its class. A parameter that several
-    modules share belongs to the first of them.
+    A layer is a module that owns parameters directly. Its name is the module's name without
+    the additions of ``torch.compile`` and of parametrizations. If the model itself owns
+    parameters, that layer has the name of its class. A parameter that several modules share
+    belongs to the first of them.
+
+    A frozen layer is among them too, because the training may thaw it, unless the model
+    has adapters or very many frozen layers.
 
     Args:
         model: The model.
-        optimizer: If given, only its parameters count.
-        patterns: If given, a glob over layer names, or several; other layers are left out.
+        optimizers: If there are any, only their parameters count; a frozen layer may be
+            thawed and given to an optimizer later.
+        patterns: If given, a glob over the names of all layers, trained or frozen, or
+            several; other layers are left out.
 
     Raises:
         ValueError: If no layer is left, or a layer is lazy and has no shape yet.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1))
-        >>> [(layer.name, layer.trainable_size) for layer in find_layers(model, None, None)]
+        >>> [(layer.name, layer.trainable_size) for layer in find_layers(model, (), None)]
         [('0', 16), ('2', 5)]
     """
     if not any(parameter.requires_grad for parameter in model.parameters()):
@@ -90,12 +118,19 @@ def find_layers(
             "model is wrapped in FullyShardedDataParallel, which hides its layers in flat "
             "parameters: shard it with fully_shard() instead"
         )
-    layers = find_trained_layers(model, optimizer)
-    if not layers:
+    trained = find_trained_layers(model, optimizers)
+    if not trained:
         raise ValueError(
             "optimizer holds none of the model's trainable parameters: "
             "give attach() the model of this optimizer"
         )
+    modules = parameters_by_module(model)
+    frozen = find_frozen_layers(modules)
+    if patterns is None:
+        frozen = without_adapted(model, frozen, [*modules])
+    by_name = {layer.name: layer for layer in trained}
+    by_name |= {name: Layer(name, tuple(modules[name])) for name in frozen}
+    layers = [by_name[name] for name in modules if name in by_name]
     if patterns is not None:
         layers = [layers[k] for k in choose([layer.name for layer in layers], patterns)]
     for layer in layers:
@@ -107,9 +142,9 @@ def find_layers(
     return tuple(layers)
 
 
-def find_trained_layers(model: nn.Module, optimizer: Optimizer | None) -> list[Layer]:
-    """Returns the layers as `find_layers` does, but may return none, or lazy layers."""
-    optimizer_ids = parameter_ids(optimizer)
+def find_trained_layers(model: nn.Module, optimizers: Sequence[Optimizer]) -> list[Layer]:
+    """Returns the layers that are trained now; may return none, or lazy layers."""
+    optimizer_ids = parameter_ids(optimizers)
     layers = []
     for name, parameters in parameters_by_module(model).items():
         usable = [p for p in parameters if optimizer_ids is None or id(p) in optimizer_ids]
@@ -118,44 +153,14 @@ def find_trained_layers(model: nn.Module, optimizer: Optimizer | None) -> list[L
     return layers
 
 
-def parameter_ids(optimizer: Optimizer | None) -> set[int] | None:
-    """Returns the ids of an optimizer's parameters; None without an optimizer."""
-    if optimizer is None:
+def parameter_ids(optimizers: Sequence[Optimizer]) -> set[int] | None:
+    """Returns the ids of the optimizers' parameters; None without an optimizer."""
+    if not optimizers:
         return None
-    return {id(p) for group in optimizer.param_groups for p in group["params"]}
+    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+    return {id(p) for group in groups for p in group["params"]}
 
 
 def is_sharded(tensor: object) -> bool:
     """Returns whether a tensor may be divided among ranks (FSDP2, tensor parallel)."""
     return hasattr(tensor, "device_mesh")  # only a DTensor has one
-
-
-def parameters_by_module(model: nn.Module) -> dict[str, list[nn.Parameter]]:
-    """Returns the parameters that each module owns directly, by the module's layer name.
-
-    Each parameter occurs once, at its first module.
-    """
-    by_name: dict[str, list[nn.Parameter]] = {}
-    seen = set()
-    for name, module in model.named_modules():
-        parameters = by_name.setdefault(_layer_name(name), [])
-        for parameter in module.parameters(recurse=False):
-            if id(parameter) not in seen:
-                seen.add(id(parameter))
-                parameters.append(parameter)
-    root, class_name = by_name.pop(""), type(_uncompiled(model)).__name__
-    root_name = class_name if class_name not in by_name else f"({class_name})"
-    by_name = {root_name: root, **by_name}
-    return {name: parameters for name, parameters in by_name.items() if parameters}
-
-
-def _layer_name(module_name: str) -> str:
-    """Returns a module's name without parts that compiling or parametrizing adds."""
-    path = [part for part in module_name.split(".") if part != "_orig_mod"]
-    if "parametrizations" in path:
-        del path[path.index("parametrizations") :]
-    return ".".join(path)
-
-
-def _uncompiled(model: Any) -> Any:
-    return getattr(model, "_orig_mod", model)

@@ -46,6 +46,10 @@ class LoggedValues:
         values, self._values = self._values, {}
         return values
 
+    def restore(self, values: Mapping[str, float | AsyncCopy]) -> None:
+        """Takes popped values back; values added since then replace those of their name."""
+        self._values = {**values, **self._values}
+
     def _add(self, name: str, value: object) -> None:
         try:
             self._values[name] = self._to_number(value)

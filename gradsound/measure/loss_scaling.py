@@ -46,6 +46,11 @@ class LossScaling:
         return cls(loss_scale, found_inf)
 
     @property
+    def scales(self) -> bool:
+        """Whether the norms contain a loss scale, known or not yet."""
+        return "loss_scale" in self._names
+
+    @property
     def ready(self) -> bool:
         """Whether `values` returns without waiting."""
         return self._copy.ready

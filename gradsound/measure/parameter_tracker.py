@@ -12,16 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradsound.errors import warn
-from gradsound.measure.layers import (
-    find_trained_layers,
-    is_sharded,
-    parameter_ids,
-    parameters_by_module,
-)
+from gradsound.measure.layers import find_trained_layers, is_sharded, parameter_ids
+from gradsound.measure.named_parameters import parameters_by_module
 from gradsound.name_matching import format_names, match_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import TypeAlias
 
     import torch
     from numpy.typing import NDArray
@@ -29,6 +26,8 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from gradsound.measure.layers import Layer
+
+    Reference: TypeAlias = Callable[[], nn.Parameter | None]
 
 _CHECK_STEPS = 100  # between checks; one takes about as long as measuring a few steps
 
@@ -38,15 +37,19 @@ class ParameterTracker:
 
     It keeps neither the model nor the optimizer alive.
 
+    A layer that is frozen as a whole, or whose parameters no optimizer has yet, has no
+    parameter here, so it costs little time. It gets its parameters when it is trained.
+
     Args:
         model: The model with the layers.
         layers: Layers to track, length L.
-        optimizer: If given, only its parameters count.
+        optimizers: If there are any, only their parameters count.
         patterns: If given, globs over layer names; the tracker ignores new layers that
             match none.
 
     Attributes:
-        parameters: Weak references to the parameters, layer by layer, length P.
+        parameters: Weak references to the parameters, layer by layer, length P; a layer
+            without parameters has a reference to None.
         first: Index of each layer's first parameter, shape (L,).
         sharded: Whether some parameters are divided among ranks.
         warned: Names of layers with a warning.
@@ -56,11 +59,11 @@ class ParameterTracker:
         self,
         model: nn.Module,
         layers: Sequence[Layer],
-        optimizer: Optimizer | None,
+        optimizers: Sequence[Optimizer],
         patterns: Iterable[str] | None,
     ) -> None:
         self._model = weakref.ref(model)
-        self._optimizer = None if optimizer is None else weakref.ref(optimizer)
+        self._optimizers = [weakref.ref(optimizer) for optimizer in optimizers]
         self._patterns = patterns
         self._names = [layer.name for layer in layers]
         self._known_names = {*self._names}
@@ -68,21 +71,39 @@ class ParameterTracker:
         self.sharded = any(layer.sharded for layer in layers)
         self._steps = 0
         self._all_layers = np.ones(len(layers), bool)
+        self._untrained = {layer.name for layer in layers if layer.frozen}  # so far
         self._set_parameters(
-            [[weakref.ref(p) for p in layer.parameters] for layer in layers]
+            [
+                [_nothing] if layer.frozen else [weakref.ref(p) for p in layer.parameters]
+                for layer in layers
+            ],
+            [layer.parameters for layer in layers],
         )
 
-    def _set_parameters(self, by_layer: list[list[weakref.ref[nn.Parameter]]]) -> None:
+    def _set_parameters(
+        self, by_layer: list[list[Reference]], current: Iterable[Iterable[nn.Parameter]]
+    ) -> None:
+        """Moves to other parameters.
+
+        Args:
+            by_layer: References to the measured parameters of each layer, length L.
+            current: All parameters of these layers, for a check whether they thaw.
+        """
         self._by_layer = by_layer
         self.parameters = [*chain.from_iterable(by_layer)]
+        self._frozen = [
+            weakref.ref(p) for p in chain.from_iterable(current) if not p.requires_grad
+        ]
+        self._measured = [one for one in self.parameters if one is not _nothing]
         self.first = np.cumsum([0, *(len(references) for references in by_layer[:-1])])
         self._had_gradient = np.zeros(len(self.parameters), bool)  # in some step
         self._lost_gradient = np.zeros(len(self.parameters), bool)  # in a later step
         self._without_gradient: NDArray[np.bool_] | None = None  # in the last step
-        self._optimizer_ids = parameter_ids(self._current_optimizer())
+        self._optimizer_ids = parameter_ids(self._current_optimizers())
 
-    def _current_optimizer(self) -> Optimizer | None:
-        return None if self._optimizer is None else self._optimizer()
+    def _current_optimizers(self) -> list[Optimizer]:
+        alive = [reference() for reference in self._optimizers]
+        return [optimizer for optimizer in alive if optimizer is not None]
 
     def alive_parameters(self) -> list[nn.Parameter | None]:
         """Returns the parameters, length P; None for one that no longer exists."""
@@ -91,8 +112,8 @@ class ParameterTracker:
     def is_due(self, without_gradient: NDArray[np.bool_]) -> bool:
         """Counts a step; returns whether to call `refresh`.
 
-        That is every 100 steps, and when a gradient ceases, when the optimizer has other
-        parameters, and when the first step lacks a gradient.
+        That is every 100 steps, and when a gradient ceases, when a parameter is thawed,
+        when the optimizers have other parameters, and when the first step lacks a gradient.
 
         Args:
             without_gradient: Which parameters have no gradient, shape (P,).
@@ -100,7 +121,8 @@ class ParameterTracker:
         self._steps += 1
         due = (
             self._steps % _CHECK_STEPS == 0
-            or parameter_ids(self._current_optimizer()) != self._optimizer_ids
+            or parameter_ids(self._current_optimizers()) != self._optimizer_ids
+            or (bool(self._frozen) and self._any_thawed())
         )
         # Plans return the same array at every step: to compare elements costs more.
         if without_gradient is not self._without_gradient:
@@ -111,12 +133,16 @@ class ParameterTracker:
             due |= bool(ceased.any()) or (self._steps == 1 and bool(without_gradient.any()))
         return due
 
+    def _any_thawed(self) -> bool:
+        frozen = [reference() for reference in self._frozen]
+        return True in [p.requires_grad for p in frozen if p is not None]
+
     def layers_of(self, parameters: Iterable[torch.Tensor] | None) -> NDArray[np.bool_]:
         """Returns which layers have some of these parameters, shape (L,); all if None."""
         if parameters is None:
             return self._all_layers
         ids = {id(parameter) for parameter in parameters}
-        if all(id(reference()) in ids for reference in self.parameters):
+        if all(id(reference()) in ids for reference in self._measured):
             return self._all_layers
         selected = np.array([id(reference()) in ids for reference in self.parameters])
         return np.logical_or.reduceat(selected, self.first)
@@ -130,6 +156,19 @@ class ParameterTracker:
             if selected
         }
 
+    def find_gradient(self, layers: NDArray[np.bool_]) -> nn.Parameter | None:
+        """Returns a trained parameter of the selected layers that has a gradient.
+
+        Args:
+            layers: Which layers are selected, shape (L,).
+        """
+        for layer in layers.nonzero()[0]:
+            for reference in self._by_layer[layer]:
+                p = reference()
+                if p is not None and p.requires_grad and p.grad is not None:
+                    return p
+        return None
+
     def refresh(self) -> bool:
         """Looks up the layers' parameters in the model; returns whether they changed.
 
@@ -139,11 +178,12 @@ class ParameterTracker:
         model = self._model()
         if model is None:
             return False
-        optimizer = self._current_optimizer()
-        optimizer_ids, modules = parameter_ids(optimizer), parameters_by_module(model)
-        by_layer: list[list[weakref.ref[nn.Parameter]]] = []
+        optimizers, thawed = self._current_optimizers(), self._any_thawed()
+        optimizer_ids, modules = parameter_ids(optimizers), parameters_by_module(model)
+        by_layer: list[list[Reference]] = []
         removed: list[str] = []
         orphaned: list[str] = []
+        untrained: list[str] = []
         sharded: list[str] = []
         for name, previous in zip(self._names, self._by_layer):
             current = modules.get(name, [])
@@ -151,11 +191,19 @@ class ParameterTracker:
             if any(is_sharded(p) for p in usable) and not self.sharded:
                 sharded.append(name)
                 usable = []
-            elif not usable:
-                (orphaned if current else removed).append(name)
-            # A layer without parameters keeps the previous ones, and is absent from now on.
-            by_layer.append([weakref.ref(p) for p in usable] or previous)
-        trained = [layer.name for layer in find_trained_layers(model, optimizer)]
+            elif usable:
+                self._untrained.discard(name)
+            elif not current:
+                removed.append(name)
+            elif name not in self._untrained:
+                orphaned.append(name)
+            elif any(p.requires_grad for p in current):
+                untrained.append(name)
+            if current and all(_is_idle(p) for p in usable or current):
+                by_layer.append([_nothing])
+            else:  # a layer without parameters keeps the previous ones, and is absent
+                by_layer.append([weakref.ref(p) for p in usable] or previous)
+        trained = [layer.name for layer in find_trained_layers(model, optimizers)]
         added = [name for name in trained if name not in self._known_names]
         if self._patterns is not None:
             added = [added[k] for k in match_names(added, self._patterns)]
@@ -166,6 +214,11 @@ class ParameterTracker:
             "trained, nor measured; make the optimizer after replacing them",
         )
         self._warn_once(
+            untrained,
+            "thawed, but the optimizer does not have its parameters: they are not trained, "
+            "nor measured; give them to the optimizer by add_param_group()",
+        )
+        self._warn_once(
             sharded, "sharded now, and not measured: attach after fully_shard()"
         )
         self._warn_once(
@@ -174,9 +227,11 @@ class ParameterTracker:
             "attachment and attach again",
         )
         before = self.parameters
-        self._set_parameters(by_layer)
-        return len(before) != len(self.parameters) or any(
-            one() is not other() for one, other in zip(before, self.parameters)
+        self._set_parameters(by_layer, [modules.get(name, []) for name in self._names])
+        return (
+            thawed
+            or len(before) != len(self.parameters)
+            or any(one() is not other() for one, other in zip(before, self.parameters))
         )
 
     def _warn_once(self, names: list[str], message: str) -> None:
@@ -184,3 +239,12 @@ class ParameterTracker:
         if new:
             self.warned.update(new)
             warn(f"layer {format_names([repr(name) for name in new])}: {message}")
+
+
+def _nothing() -> None:
+    """Stands for the parameters of a layer that has none to measure."""
+
+
+def _is_idle(parameter: nn.Parameter) -> bool:
+    """Returns whether a parameter is frozen; an old gradient would still be applied."""
+    return not parameter.requires_grad and parameter.grad is None

@@ -30,8 +30,9 @@ class PendingStep:
     Attributes:
         number: Index of the optimizer step, from 0.
         time: Seconds since the start of the run.
-        norms: Norms of the layers.
-        raw: Norms of some layers from before each clipping of this step.
+        norms: Norms of the layers; None if the training discarded the step.
+        raw: Norms of some layers from before each clipping of this step; at least one if
+            the training discarded it.
         loss_scaling: Loss scale and skip flag of a fused optimizer, or None.
         skipped_loss_scale: The loss scale if a GradScaler skipped the step and its
             gradients are unscaled; else None.
@@ -40,7 +41,7 @@ class PendingStep:
 
     number: int
     time: float
-    norms: NormsPerLayer
+    norms: NormsPerLayer | None
     raw: Sequence[RawMeasurement]
     loss_scaling: LossScaling | None
     skipped_loss_scale: float | None
@@ -50,9 +51,9 @@ class PendingStep:
     def ready(self) -> bool:
         """Whether `step` returns without waiting."""
         return (
-            self.norms.ready
+            (self.norms is None or self.norms.ready)
             and (self.loss_scaling is None or self.loss_scaling.ready)
-            and all(norms.ready for _, norms in self.raw)
+            and all(measurement.ready for measurement in self.raw)
             and all(v.ready for v in self.values.values() if isinstance(v, AsyncCopy))
         )
 
@@ -62,6 +63,8 @@ class PendingStep:
         Raises:
             RuntimeError: If a rank could not measure its part of a sharded model.
         """
+        if self.norms is None:
+            return self._discarded_step()
         norms, absent = self.norms.values()
         loss_scale, skipped = None, False
         if self.loss_scaling is not None:
@@ -69,8 +72,9 @@ class PendingStep:
         raw = None
         if self.raw:
             unclipped = norms.copy()
-            for layers, raw_norms in self.raw:
-                unclipped[layers] = raw_norms.values()[0][layers]
+            for measurement in self.raw:
+                layers = measurement.layers
+                unclipped[layers] = measurement.values()[0][layers]
             raw = _unscale(unclipped, loss_scale, absent)
         return Step(
             number=self.number,
@@ -80,8 +84,27 @@ class PendingStep:
             loss_scale=self.skipped_loss_scale or loss_scale,
             skipped=skipped or self.skipped_loss_scale is not None,
             raw=raw,
-            values={name: _to_float(value) for name, value in self.values.items()},
+            values=self._float_values(),
         )
+
+    def _discarded_step(self) -> Step:
+        """Returns the step with the norms from before clipping, the only ones there are."""
+        norms, absent = self.raw[0].values()
+        for measurement in self.raw[1:]:
+            layers, (more_norms, more_absent) = measurement.layers, measurement.values()
+            norms[layers], absent[layers] = more_norms[layers], more_absent[layers]
+        return Step(
+            number=self.number,
+            time=self.time,
+            norms=_unscale(norms, None, absent),
+            absent=absent,
+            skipped=True,
+            discarded=True,
+            values=self._float_values(),
+        )
+
+    def _float_values(self) -> dict[str, float]:
+        return {name: _to_float(value) for name, value in self.values.items()}
 
 
 def _to_float(value: float | AsyncCopy) -> float:

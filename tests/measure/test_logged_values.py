@@ -139,18 +139,20 @@ ONE = [
 ]
 
 
-@pytest.mark.parametrize(("value", "wanted"), ONE, ids=lambda value: repr(value))
-def test_any_one_number_is_a_value(value: object, wanted: float) -> None:
+@pytest.mark.parametrize(("value", "expected"), ONE, ids=lambda value: repr(value))
+def test_any_one_number_is_a_value(value: object, expected: float) -> None:
     """One number of Python, numpy or torch, of any type, is exact in the run file."""
-    assert log_one(value) == {"value": wanted}
+    assert log_one(value) == {"value": expected}
 
 
 @pytest.mark.parametrize(
-    ("value", "wanted"), [one for one in ONE if isinstance(one[0], torch.Tensor)]
+    ("value", "expected"), [one for one in ONE if isinstance(one[0], torch.Tensor)]
 )
-def test_any_one_number_on_an_accelerator(far, value: torch.Tensor, wanted: float) -> None:
+def test_any_one_number_on_an_accelerator(
+    far, value: torch.Tensor, expected: float
+) -> None:
     """One number on an accelerator is exact in the run file, as one in host memory."""
-    assert log_one(far(value)) == {"value": wanted}
+    assert log_one(far(value)) == {"value": expected}
     assert LateCopy.waits == 1  # at the end of the run, which may wait
 
 
@@ -164,7 +166,7 @@ class Broken:
 
 
 @pytest.mark.parametrize(
-    ("value", "got"),
+    ("value", "kind"),
     [
         (None, "None"),
         ("1.0", "'1.0'"),
@@ -188,7 +190,7 @@ class Broken:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_values_that_are_no_number_are_left_out(value: object, got: str) -> None:
+def test_values_that_are_no_number_are_left_out(value: object, kind: str) -> None:
     """Each name causes one warning with the remedy; the other values are recorded."""
     model = small()
     optimizer = sgd(model)
@@ -199,11 +201,11 @@ def test_values_that_are_no_number_are_left_out(value: object, got: str) -> None
             for _ in range(3):
                 attachment.log_values(first=value, loss=1 / 3, second=value)
         train(model, optimizer, 1)
-    wanted = "expected a number, or a tensor or array of one, got "
+    reason = "expected a number, or a tensor or array of one, got "
 
     assert [warning.category for warning in caught] == [GradsoundWarning] * 2
     for name, warning in zip(("first", "second"), caught):
-        expected = f"the value '{name}' is left out: {wanted}{got}"
+        expected = f"the value '{name}' is left out: {reason}{kind}"
         assert re.fullmatch(expected, str(warning.message)), warning.message
     assert values() == [{"loss": 1 / 3}]
     assert Far.waits == 0
@@ -302,8 +304,8 @@ def test_training_is_bit_identical(far, where: str, with_optimizer: bool) -> Non
                 optimizer.zero_grad()
                 loss = loss_of(model, data)
                 if logs:
-                    there = far(loss) if where == "there" else loss
-                    attachment.log_values(loss=there, bias=model[2].bias, step=k)
+                    logged_loss = far(loss) if where == "there" else loss
+                    attachment.log_values(loss=logged_loss, bias=model[2].bias, step=k)
                 loss.backward()
                 optimizer.step()
         states.append([*model.state_dict().values(), torch.rand(3)])
@@ -361,8 +363,8 @@ def test_skipped_steps_have_values(with_optimizer: bool, fused: bool) -> None:
     optimizer = sgd(model, fused=fused)
     scaler = torch.amp.GradScaler("cpu")
     data = torch.Generator().manual_seed(1)
-    given = optimizer if with_optimizer else None
-    with gradsound.attach(model, given, scaler=scaler) as attachment:
+    attached_optimizer = optimizer if with_optimizer else None
+    with gradsound.attach(model, attached_optimizer, scaler=scaler) as attachment:
         for factor in (1.0, INF, 2.0):
             optimizer.zero_grad()
             scaler.scale(loss_of(model, data) * factor).backward()
@@ -404,7 +406,7 @@ def test_log_values_does_nothing_without_a_recording() -> None:
     with gradsound.attach(model, optimizer) as attachment:
         train(model, optimizer, 1)
     attachment.log_values(loss=1 / 3, text="no warning")
-    of_other_rank = Attachment(model, None, None, None)
+    of_other_rank = Attachment(model, (), None, None)
     of_other_rank.log_values(loss=1 / 3, text="no warning")
     train(model, optimizer, 1)
 
@@ -420,7 +422,7 @@ def test_compiled_loops_may_log_values() -> None:
     optimizer = sgd(model)
     whole, broken = CompileCounter(), CompileCounter()
     fast = torch.compile(model, backend=whole, fullgraph=True)
-    wanted = []
+    expected = []
     with gradsound.attach(fast, optimizer) as attachment:
 
         @torch.compile(backend=broken)
@@ -436,11 +438,11 @@ def test_compiled_loops_may_log_values() -> None:
             inside = doubled(torch.full((3,), 0.5 * k))
             (loss + inside).backward()
             optimizer.step()
-            wanted.append({"loss": loss.item(), "inside": (0.5 * k) ** 2})
+            expected.append({"loss": loss.item(), "inside": (0.5 * k) ** 2})
 
     assert whole.frame_count == 1
     assert broken.frame_count == 2  # before and after
-    assert values() == wanted
+    assert values() == expected
 
 
 def test_rank_0_alone_records_values(tmp_path) -> None:
@@ -466,13 +468,13 @@ def test_rank_0_alone_records_values(tmp_path) -> None:
                 attachment.log_values(sum=None)
             optimizer.step()
 """
-    done = torchrun(code, tmp_path)
-    assert done.returncode == 0, done.stderr
+    process = torchrun(code, tmp_path)
+    assert process.returncode == 0, process.stderr
     recorded = values()
 
-    assert done.stderr.count("is left out") == 1
-    assert "the value 'sum' is left out: " in done.stderr
-    assert "got DTensor that is not whole on this rank" in done.stderr
+    assert process.stderr.count("is left out") == 1
+    assert "the value 'sum' is left out: " in process.stderr
+    assert "got DTensor that is not whole on this rank" in process.stderr
     assert [[*one] for one in recorded] == [["loss", "rank", "whole"]] * 2
     assert [(one["rank"], one["whole"]) for one in recorded] == [(0.0, 1.0)] * 2
     x = torch.arange(24.0).reshape(8, 3)[0::2]

@@ -21,11 +21,11 @@ def check_norms(
     model: nn.Module, optimizer: torch.optim.Optimizer, collector: StepCollector, steps: int
 ) -> None:
     """Trains, and asserts that the measured norms are those of the gradients."""
-    before, wanted = len(collector.steps), []
-    keep = lambda: wanted.append(norms_of(model))  # noqa: E731
+    before, expected = len(collector.steps), []
+    keep = lambda: expected.append(norms_of(model))  # noqa: E731
     train(model, optimizer, steps, before_step=keep)
 
-    np.testing.assert_allclose(collector.norms[before:], wanted, rtol=1e-6)
+    np.testing.assert_allclose(collector.norms[before:], expected, rtol=1e-6)
 
 
 def replace_all(model: nn.Module) -> None:
@@ -103,23 +103,110 @@ def test_a_removed_layer(with_optimizer: bool) -> None:
     assert collector.absent[2:] == [[False, True]] * 150
 
 
-@BOTH
-def test_layers_that_are_trained_later(with_optimizer: bool) -> None:
-    """A layer that is thawed later is named in one warning; the run does not get it."""
+def frozen_below() -> nn.Module:
+    """Returns a small model with a frozen first layer."""
     model = small()
     model[0].requires_grad_(requires_grad=False)
+    return model
+
+
+@BOTH
+@pytest.mark.parametrize("holds", ["all", "trained"])
+@pytest.mark.parametrize("part", ["layer", "bias"])
+def test_thawed_layers(with_optimizer: bool, holds: str, part: str) -> None:
+    """A frozen layer is absent, and measured from the step on at which it is thawed."""
+    model = frozen_below()
+    optimizer = sgd(model if holds == "all" else model[2])
+    collector = collector_for(model, optimizer, with_optimizer)
+    clip = lambda: nn.utils.clip_grad_norm_(model.parameters(), 1 / 13)  # noqa: E731
+    train(model, optimizer, 7, before_step=clip)
+    thawed = model[0] if part == "layer" else nn.ParameterList([model[0].bias])
+    thawed.requires_grad_()
+    if holds == "trained":
+        optimizer.add_param_group({"params": [*thawed.parameters()]})
+    check_norms(model, optimizer, collector, 7)
+
+    assert collector.absent == [[True, False]] * 7 + [[False, False]] * 7
+    assert all(np.isnan(step.raw).tolist() == [True, False] for step in collector.steps[:7])
+
+
+def test_thawed_but_not_given_to_the_optimizer() -> None:
+    """One warning names the layer; once the optimizer has it, it is measured."""
+    model = frozen_below()
+    optimizer = sgd(model[2])
+    collector = StepCollector(model, optimizer)
+    train(model, optimizer, 3)
+    model[0].requires_grad_()
+    with pytest.warns(GradsoundWarning) as warned:
+        train(model, optimizer, 150)
+    assert [str(one.message) for one in warned] == [
+        "layer '0': thawed, but the optimizer does not have its parameters: they are not "
+        "trained, nor measured; give them to the optimizer by add_param_group()"
+    ]
+    optimizer.add_param_group({"params": [*model[0].parameters()]})
+    optimizer.zero_grad()
+    check_norms(model, optimizer, collector, 3)
+
+    assert collector.absent == [[True, False]] * 153 + [[False, False]] * 3
+
+
+@BOTH
+def test_a_weight_that_thaws_beside_a_trained_bias(with_optimizer: bool) -> None:
+    """A layer's norm contains its weight from the step on at which that is thawed."""
+    model = small()
+    model[0].weight.requires_grad_(requires_grad=False)
+    optimizer = sgd(model)
+    collector = collector_for(model, optimizer, with_optimizer)
+    check_norms(model, optimizer, collector, 7)
+    model[0].weight.requires_grad_()
+    check_norms(model, optimizer, collector, 7)
+
+
+@BOTH
+def test_thawed_and_frozen_again(with_optimizer: bool) -> None:
+    """A layer may be frozen and thawed again and again."""
+    model = frozen_below()
+    optimizer = sgd(model)
+    collector = collector_for(model, optimizer, with_optimizer)
+    for frozen in (True, False, True, False):
+        model[0].requires_grad_(requires_grad=not frozen)
+        train(model, optimizer, 4)
+
+    assert collector.absent == ([[True, False]] * 4 + [[False, False]] * 4) * 2
+
+
+@BOTH
+def test_a_frozen_layer_that_is_replaced(with_optimizer: bool) -> None:
+    """A frozen layer may be replaced and then thawed, without a warning."""
+    model = frozen_below()
     optimizer = sgd(model[2])
     collector = collector_for(model, optimizer, with_optimizer)
     train(model, optimizer, 2)
+    model[0] = nn.Linear(3, 4).requires_grad_(requires_grad=False)
+    train(model, optimizer, 120)
     model[0].requires_grad_()
     optimizer.add_param_group({"params": [*model[0].parameters()]})
+    train(model, optimizer, 2)
+
+    assert collector.absent == [[True, False]] * 122 + [[False, False]] * 2
+
+
+@BOTH
+def test_layers_that_are_added_later(with_optimizer: bool) -> None:
+    """A layer that is added later is named in one warning; the run does not get it."""
+    model = small()
+    optimizer = sgd(model)
+    collector = collector_for(model, optimizer, with_optimizer)
+    train(model, optimizer, 2)
+    model.append(nn.Linear(1, 1))
+    optimizer.add_param_group({"params": [*model[3].parameters()]})
     with pytest.warns(
-        GradsoundWarning, match="layer '0': trained now, but not when"
+        GradsoundWarning, match="layer '3': trained now, but not when"
     ) as warned:
         train(model, optimizer, 250)
 
     assert len(warned) == 1
-    assert np.array(collector.norms).shape == (252, 1)
+    assert np.array(collector.norms).shape == (252, 2)
 
 
 def test_a_group_of_parameters_of_a_known_layer() -> None:

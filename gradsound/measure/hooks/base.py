@@ -1,4 +1,4 @@
-"""What a hook calls: measures a step, queues it, and stops at the first error.
+"""What a hook calls: measures a step and queues it.
 
 A hook calls `GradientMonitor.measure`, which calls `GradientReader.read` for the norms.
 """
@@ -6,23 +6,21 @@ A hook calls `GradientMonitor.measure`, which calls `GradientReader.read` for th
 from __future__ import annotations
 
 import time
-import traceback
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
-
-import torch
+from typing import TYPE_CHECKING
 
 from gradsound.errors import warn
 from gradsound.measure.gradient_reader import GradientReader
-from gradsound.measure.hooks.guards import never_raises, uncompiled
+from gradsound.measure.hooks.guards import never_raises
 from gradsound.measure.hooks.parts import DEFAULT_PARTS, MonitorParts
+from gradsound.measure.hooks.step_recorder import StepRecorder
 from gradsound.measure.loss_scaling import LossScaling
 from gradsound.measure.pending_step import PendingStep
 from gradsound.measure.raw_norms import RawNorms
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping
+    from collections.abc import Container, Iterable, Sequence
 
+    import torch
     from torch.amp import GradScaler
     from torch.optim import Optimizer
 
@@ -30,10 +28,11 @@ if TYPE_CHECKING:
     from gradsound.measure.norms.per_layer import NormsPerLayer
     from gradsound.measure.norms.snapshot import NormCollector
     from gradsound.measure.parameter_tracker import ParameterTracker
+    from gradsound.measure.raw_norms import RawMeasurement
     from gradsound.measure.step_queue import Emit
 
 
-class GradientMonitor:
+class GradientMonitor(StepRecorder):
     """Measures the layers of a training at every step, until closed.
 
     Only hooks refer to it, and they go with the optimizer or the model. It keeps no
@@ -47,14 +46,12 @@ class GradientMonitor:
         parts: Constructors of the monitor's parts.
 
     Attributes:
-        tracker: As given.
-        queue: Measured steps that are not emitted yet.
-        logged_values: Values for the next measured step.
         reader: Reads the norms of the layers.
+        raw_norms: Norms from before clipping, for the next step.
         local_gradients: Measured in place of reduced gradients, if not None.
         steps: Number of steps so far, measured or left out.
-        handles: Handles of hooks, each with a ``remove()``.
-        start: When the run began, in seconds of ``time.perf_counter()``.
+        in_closure: Whether a step is in progress that calls a closure. It may do so several
+            times, and throws gradients away in between.
     """
 
     def __init__(
@@ -64,24 +61,23 @@ class GradientMonitor:
         budget: float | None = None,
         parts: MonitorParts = DEFAULT_PARTS,
     ) -> None:
-        self.start = time.perf_counter()
-        self.tracker, self.queue = tracker, parts.queue(emit)
-        self.logged_values = parts.logged_values()
+        super().__init__(tracker, parts.queue(emit), parts.logged_values())
         on_change, norms_per_layer = self.update_parameters, parts.norms_per_layer
         self.reader = GradientReader(tracker, on_change, norms_per_layer)
         self.local_gradients: LocalGradients | None = None
         self.steps = 0
-        self.handles: list[Any] = []
-        self._raw_norms = RawNorms(tracker, self.reader)
+        self.in_closure = False
+        self.raw_norms = RawNorms(tracker, self.reader)
+        self._warned_early_clip = False
         parameters = len(tracker.parameters)
         self._budget = None if budget is None else parts.budget(budget, parameters)
-        self._stopped = False  # then it emits nothing more
-        self._left_alone = False  # closed without the other ranks, which need its part
+        self.handles.append(self.raw_norms)
         self.update_parameters()
 
     def update_parameters(self) -> None:
         """Moves to the tracker's current parameters."""
         self.reader.update_parameters()
+        self.raw_norms.update_parameters()
         if self.local_gradients is not None:
             self.local_gradients.register_hooks(self.tracker.alive_parameters())
 
@@ -101,6 +97,8 @@ class GradientMonitor:
             skipped_loss_scale: The loss scale if a GradScaler skipped the step and its
                 gradients are unscaled; else None.
         """
+        if self.raw_norms.watch.discarded:
+            self.record_discarded()
         if self.local_gradients is not None:
             loss_scaling = self.local_gradients.loss_scaling(optimizer)
             collector = self.local_gradients.collector
@@ -110,6 +108,8 @@ class GradientMonitor:
         if self._count_step(begin):
             norms = self.reader.read(self.steps - 1, fresh)
             loss_scaling = LossScaling.of_optimizer(optimizer)
+            if loss_scaling is not None and loss_scaling.scales:
+                self._warn_early_clip(self.raw_norms.pending)
             self._queue_step(begin, norms, loss_scaling, skipped_loss_scale)
 
     @never_raises
@@ -148,11 +148,39 @@ class GradientMonitor:
         begin = time.perf_counter()
         if self.local_gradients is not None:
             return
+        # A gradient that is gone was thrown away. Before a step it proves nothing: some
+        # trainings drop single gradients there.
+        if self.raw_norms.watch.discarded or self.raw_norms.watch.is_gone():
+            self.record_discarded()
         if self._budget is not None and not self._budget.allows(begin):
             return
-        self._raw_norms.measure(parameters)
+        clipped = self.raw_norms.measure(parameters, begin)
+        if clipped is not None:
+            clipped.values.update(self.logged_values.pop())
         if self._budget is not None:
             self._budget.add(time.perf_counter() - begin)
+
+    @never_raises
+    def after_unscale(self, scaler: GradScaler, optimizer: Optimizer) -> None:
+        """Notes that a scaler divided the gradients of an optimizer by the loss scale."""
+        self._warn_early_clip(self.raw_norms.after_unscale(scaler, optimizer))
+
+    @never_raises
+    def record_discarded(self) -> None:
+        """Records a step whose clipped gradients the training threw away."""
+        if self.in_closure:  # the optimizer has used these gradients
+            self.drop_raw_norms()
+        if (clipped := self.raw_norms.pop()) is None:
+            return
+        self.steps += 1
+        if self._stopped:
+            return
+        number, seconds = self.steps - 1, clipped.time - self.start
+        step = PendingStep(
+            number, seconds, None, clipped.measurements, None, None, clipped.values
+        )
+        self.queue.pending.append(step)
+        self.queue.emit_if_due(time.perf_counter())
 
     @never_raises
     def collect(self, index: int, gradient: torch.Tensor) -> None:
@@ -160,70 +188,18 @@ class GradientMonitor:
         if self.local_gradients is not None:
             self.local_gradients.collector.add(index, gradient)
 
-    @uncompiled
-    def log_values(self, values: Mapping[str, object]) -> None:
-        """Keeps values for the next measured step; does nothing once closed.
-
-        The budget does not contain its time, because the user asks for each call.
-        """
-        if self.handles and not self._stopped:
-            self.logged_values.add(values)
-
-    @never_raises
-    def flush(self) -> None:
-        """Emits all measured steps and waits for those still on an accelerator."""
-        self.queue.flush()
-
-    def leave(self) -> None:
-        """Prepares to close: on a sharded model, waits until all ranks close.
-
-        If a rank does not close, this rank emits nothing more, but its hooks stay: without
-        them, the other ranks would wait for its part for ever.
-        """
-        if not self.tracker.sharded or not self.handles:
-            return
-        try:
-            from gradsound.measure.distributed.rendezvous import wait_for_ranks
-
-            wait_for_ranks("close()")
-        except (RuntimeError, ValueError) as error:  # ValueError: no process group any more
-            self._left_alone = torch.distributed.is_initialized()
-            self.flush()
-            self._stop()
-            warn(f"{error}; this rank goes on adding up gradients with the others")
-
-    def close(self) -> None:
-        """Emits all measured steps and removes the hooks. A second call does nothing."""
-        self.flush()
-        while self.handles and not self._left_alone:
-            self.handles.pop().remove()
-
-    def stop_after_error(self) -> None:
-        """Ends measuring because of the exception in progress, with one warning."""
-        with suppress(Exception):  # the queue itself may have failed
-            self.queue.flush()
-        self.queue.pending.clear()
-        if self._stopped:
-            return
-        self._stop()
-        if not self.tracker.sharded:  # the other ranks still need this rank's hooks
-            self.close()
-        warn(
-            "an error ended the measuring; training goes on, what was recorded so far "
-            f"is kept:\n{traceback.format_exc()}"
-        )
-
-    def _stop(self) -> None:
-        self._stopped = True
-        self.reader.withdraw()
-
     def _count_step(self, begin: float) -> bool:
         """Counts a step; returns whether the budget allows to measure it."""
         self.steps += 1
         if self._budget is None or self._budget.allows(begin):
             return True
-        self._raw_norms.pop()
+        self.drop_raw_norms()
         return False
+
+    def drop_raw_norms(self) -> None:
+        """Forgets the norms from before clipping, and keeps the values for another step."""
+        if (clipped := self.raw_norms.pop()) is not None:
+            self.logged_values.restore(clipped.values)
 
     def _queue_step(
         self,
@@ -233,10 +209,13 @@ class GradientMonitor:
         skipped_loss_scale: float | None,
     ) -> None:
         """Queues a measured step, emits due steps, and charges the budget."""
-        raw = self._raw_norms.pop()
+        clipped = self.raw_norms.pop()
         if not self._stopped:
             number, seconds = self.steps - 1, begin - self.start
+            raw: Sequence[RawMeasurement] = ()
             values = self.logged_values.pop()
+            if clipped is not None:
+                raw, values = clipped.measurements, {**clipped.values, **values}
             step = PendingStep(
                 number, seconds, norms, raw, loss_scaling, skipped_loss_scale, values
             )
@@ -244,3 +223,22 @@ class GradientMonitor:
         self.queue.emit_if_due(begin)
         if self._budget is not None:
             self._budget.charge(begin)
+
+    def _warn_early_clip(self, early: bool) -> None:
+        if early and not self._warned_early_clip:
+            self._warned_early_clip = True
+            warn(
+                "clipping came too early: the gradients were still multiplied by the loss "
+                "scale, so it made them far too small; call scaler.unscale_(optimizer) "
+                "before it"
+            )
+
+    def close(self) -> None:
+        """Emits all steps and removes the hooks, as `StepRecorder.close`."""
+        if self.raw_norms.watch.discarded or self.raw_norms.watch.is_gone():
+            self.record_discarded()
+        super().close()
+
+    def _stop(self) -> None:
+        super()._stop()
+        self.reader.withdraw()

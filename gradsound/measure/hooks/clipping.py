@@ -59,13 +59,19 @@ def _measured(function: Callable[..., Any]) -> Callable[..., Any]:
     def clip(
         parameters: torch.Tensor | Iterable[torch.Tensor], *args: Any, **kwargs: Any
     ) -> Any:
-        if not torch.compiler.is_compiling():  # a monitor would break the graph
-            if not isinstance(parameters, torch.Tensor):
-                parameters = list(parameters)
-            given = [parameters] if isinstance(parameters, torch.Tensor) else parameters
-            for monitor in [*_monitors]:
-                monitor.before_clip(given)
-        return function(parameters, *args, **kwargs)
+        if torch.compiler.is_compiling():  # a monitor would break the graph
+            return function(parameters, *args, **kwargs)
+        if not isinstance(parameters, torch.Tensor):
+            parameters = list(parameters)
+        given = [parameters] if isinstance(parameters, torch.Tensor) else parameters
+        monitors = [*_monitors]
+        for monitor in monitors:
+            monitor.before_clip(given)
+        try:
+            return function(parameters, *args, **kwargs)
+        finally:  # it may raise an error for gradients that are not finite
+            for monitor in monitors:
+                monitor.raw_norms.watch.after_clip()
 
     clip.gradsound_original = function  # type: ignore[attr-defined]
     return clip

@@ -6,6 +6,8 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch.amp import GradScaler
     from torch.optim import Optimizer
 
@@ -21,15 +23,18 @@ class GradScalerHandle:
     Args:
         scaler: The GradScaler.
         monitor: Measures the skipped steps.
-        optimizer: If given, steps of other optimizers do not count.
+        optimizers: If there are any, steps of others do not count.
     """
 
     def __init__(
-        self, scaler: GradScaler, monitor: GradientMonitor, optimizer: Optimizer | None
+        self,
+        scaler: GradScaler,
+        monitor: GradientMonitor,
+        optimizers: Sequence[Optimizer],
     ) -> None:
         self._scaler, self._original, self._monitor = scaler, scaler.step, monitor
         self._previous = vars(scaler).get("step")  # the replacement of another attachment
-        self._optimizer = None if optimizer is None else weakref.ref(optimizer)
+        self._optimizers = weakref.WeakSet(optimizers) if optimizers else None
         self._active = True
         scaler.step = self._step  # type: ignore[method-assign]
 
@@ -47,7 +52,7 @@ class GradScalerHandle:
     def _step(self, optimizer: Optimizer, *args: Any, **kwargs: Any) -> Any:
         steps = self._monitor.steps
         result = self._original(optimizer, *args, **kwargs)
-        counts = self._optimizer is None or self._optimizer() is optimizer
+        counts = self._optimizers is None or optimizer in self._optimizers
         if self._active and counts and self._monitor.steps == steps:
             self._monitor.measure_skipped(optimizer, self._scaler)
         return result

@@ -10,6 +10,7 @@ from gradsound.measure.hooks.grad_scaler import GradScalerHandle
 from gradsound.measure.hooks.model import ModelMonitor
 from gradsound.measure.hooks.optimizer import OptimizerMonitor
 from gradsound.measure.hooks.parts import DEFAULT_PARTS, MonitorParts
+from gradsound.measure.hooks.unscaling import UnscaleHandle
 from gradsound.measure.parameter_tracker import ParameterTracker
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 def install_monitor(
     model: nn.Module,
     layers: Sequence[Layer],
-    optimizer: Optimizer | None,
+    optimizers: Sequence[Optimizer],
     emit: Emit,
     *,
     patterns: Iterable[str] | None = None,
@@ -36,12 +37,12 @@ def install_monitor(
     local: bool = False,
     parts: MonitorParts = DEFAULT_PARTS,
 ) -> GradientMonitor:
-    """Installs a monitor on the optimizer if there is one, else on the model.
+    """Installs a monitor on the optimizers if there are any, else on the model.
 
     Args:
         model: The model with the layers.
         layers: Layers to measure.
-        optimizer: As for `gradsound.attach`, without wrappers.
+        optimizers: The optimizers given to `gradsound.attach`, without wrappers.
         emit: Called in the training thread with one or more steps.
         patterns: The globs that selected the layers, if any.
         scaler: As for `gradsound.attach`.
@@ -53,20 +54,20 @@ def install_monitor(
         ValueError: If there is a budget for a sharded model or for local gradients, or
             local gradients of a sharded model are asked for.
     """
-    tracker = ParameterTracker(model, layers, optimizer, patterns)
+    tracker = ParameterTracker(model, layers, optimizers, patterns)
     _check_options(tracker, budget, local)
     monitor: GradientMonitor
-    if optimizer is None:
-        monitor = ModelMonitor(tracker, emit, budget, parts)
+    if len(optimizers) == 1:
+        monitor = OptimizerMonitor(tracker, optimizers[0], emit, budget, parts)
     else:
-        monitor = OptimizerMonitor(tracker, optimizer, emit, budget, parts)
-    monitor.handles.append(ClipHandle(monitor))
+        monitor = ModelMonitor(tracker, optimizers, emit, budget, parts)
+    monitor.handles += [ClipHandle(monitor), UnscaleHandle(monitor)]
     if local:
         monitor.local_gradients = LocalGradients(monitor.collect, scaler)
         monitor.update_parameters()
         monitor.handles.append(monitor.local_gradients)
     if scaler is not None:
-        monitor.handles.append(GradScalerHandle(scaler, monitor, optimizer))
+        monitor.handles.append(GradScalerHandle(scaler, monitor, optimizers))
     return monitor
 
 

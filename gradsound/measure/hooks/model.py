@@ -1,7 +1,8 @@
-"""Hooks on a model without a given optimizer: measures at the step of any optimizer."""
+"""Hooks on a model with any number of optimizers: measures at the step of any of them."""
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,7 +17,7 @@ from gradsound.measure.hooks.parts import DEFAULT_PARTS, MonitorParts
 from gradsound.measure.norms.snapshot import NormCollector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from torch.amp import GradScaler
     from torch.optim import Optimizer
@@ -36,6 +37,7 @@ class ModelMonitor(GradientMonitor):
 
     Args:
         tracker: As for `GradientMonitor`.
+        optimizers: If there are any, steps of other optimizers do not count.
         emit: As for `GradientMonitor`.
         budget: As for `GradientMonitor`.
         parts: As for `GradientMonitor`.
@@ -44,6 +46,7 @@ class ModelMonitor(GradientMonitor):
     def __init__(
         self,
         tracker: ParameterTracker,
+        optimizers: Sequence[Optimizer],
         emit: Emit,
         budget: float | None = None,
         parts: MonitorParts = DEFAULT_PARTS,
@@ -54,6 +57,7 @@ class ModelMonitor(GradientMonitor):
         self._collector = NormCollector()  # of the backward pass in progress
         self._backward = -1  # number of that backward pass
         self._foreign_steps = 0
+        self._optimizers = weakref.WeakSet(optimizers) if optimizers else None
         super().__init__(tracker, emit, budget, parts)
         self.handles += [
             register_optimizer_step_pre_hook(uncompiled(self._before_step)),
@@ -85,7 +89,8 @@ class ModelMonitor(GradientMonitor):
     def _before_step(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
-        if not has_closure(args, kwargs):
+        self.in_closure = has_closure(args, kwargs)
+        if not self.in_closure:
             self._measure_fresh(optimizer)
 
     def _after_step(
@@ -93,11 +98,14 @@ class ModelMonitor(GradientMonitor):
     ) -> None:
         if has_closure(args, kwargs):  # the closure made the gradients during the step
             self._measure_fresh(optimizer)
+            self.in_closure = False
 
     @never_raises
     def _measure_fresh(
         self, optimizer: Optimizer, scaler: GradScaler | None = None
     ) -> None:
+        if self._optimizers is not None and optimizer not in self._optimizers:
+            return
         backward = torch._C._current_graph_task_id()
         if backward >= 0:
             self._collect_in_backward(optimizer, backward)
@@ -110,6 +118,8 @@ class ModelMonitor(GradientMonitor):
             loss_scale = None if scaler is None else scaler.get_scale()
             self.measure(optimizer, self._fresh, loss_scale)
             self._fresh.clear()
+        elif self.raw_norms.are_of(optimizer):  # a step of another optimizer had its norms
+            self.drop_raw_norms()
 
     def _measured_parameters(
         self, optimizer: Optimizer

@@ -60,6 +60,7 @@ class OptimizerMonitor(GradientMonitor):
             self.handles.append(optimizer.register_step_post_hook(hook))
         if not closure:
             self.measure(optimizer)
+        self.in_closure = closure
 
     def _after_step(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -69,6 +70,7 @@ class OptimizerMonitor(GradientMonitor):
         self._outer_step = None
         if has_closure(args, kwargs):  # the closure made the gradients during the step
             self.measure(optimizer)
+            self.in_closure = False
 
 
 def _frame_of_step() -> FrameType | None:

@@ -29,12 +29,12 @@ def test_data_parallel(tmp_path: Path, attaches: str, optimizer: str) -> None:
             torch.nn.utils.clip_grad_norm_(ddp.parameters(), 1.0)
         optimizer.step()
 """
-    done = torchrun(code, tmp_path)
-    assert done.returncode == 0, done.stderr
+    process = torchrun(code, tmp_path)
+    assert process.returncode == 0, process.stderr
     run = gradsound.read_run(tmp_path / "run.jsonl")
     model = small()
     model(torch.arange(24.0).reshape(8, 3)).square().mean().backward()
-    wanted = [
+    expected = [
         torch.cat([p.grad.flatten() for p in layer.parameters()]).norm().item()
         for layer in (model[0], model[2])
     ]
@@ -46,8 +46,8 @@ def test_data_parallel(tmp_path: Path, attaches: str, optimizer: str) -> None:
         "run.vtt",
     }
     *plain, clipped = run.steps
-    np.testing.assert_allclose([step.norms for step in plain], [wanted] * 3, rtol=1e-5)
-    np.testing.assert_allclose(clipped.raw, wanted, rtol=1e-5)
+    np.testing.assert_allclose([step.norms for step in plain], [expected] * 3, rtol=1e-5)
+    np.testing.assert_allclose(clipped.raw, expected, rtol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(clipped.norms), 1.0, rtol=1e-5)
 
 
@@ -104,8 +104,8 @@ def test_sharded(tmp_path: Path, way: str, optimizer: str) -> None:
             optimizer.step()
     assert not optimizer._optimizer_step_pre_hooks
 """
-    done = torchrun(code, tmp_path, ranks)
-    assert done.returncode == 0, done.stderr
+    process = torchrun(code, tmp_path, ranks)
+    assert process.returncode == 0, process.stderr
     steps = [*gradsound.read_run(tmp_path / "run.jsonl").steps]
 
     assert {path.name for path in tmp_path.iterdir()} == {"script.py", "run.jsonl"}
@@ -141,10 +141,10 @@ def test_a_rank_that_attaches_alone_raises(tmp_path: Path) -> None:
         model(x).square().mean().backward()
         optimizer.step()
 """
-    done = torchrun(code, tmp_path)
+    process = torchrun(code, tmp_path)
 
-    assert done.returncode == 0, done.stderr
-    assert "raised: rank 1 did not call attach() within 10 s: each rank" in done.stdout
+    assert process.returncode == 0, process.stderr
+    assert "raised: rank 1 did not call attach() within 10 s: each rank" in process.stdout
     assert {path.name for path in tmp_path.iterdir()} == {"script.py", "run.jsonl"}
     assert len([*gradsound.read_run(tmp_path / "run.jsonl").steps]) == 1
 
@@ -157,10 +157,10 @@ def test_ranks_that_attach_to_different_layers_raise(tmp_path: Path) -> None:
     except RuntimeError as error:
         print_line("raised:", error)
 """
-    done = torchrun(code, tmp_path)
+    process = torchrun(code, tmp_path)
 
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("with the same layers: all ranks of a sharded") == 2
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.count("with the same layers: all ranks of a sharded") == 2
 
 
 @pytest.mark.parametrize("closing", [0, 1])
@@ -175,13 +175,13 @@ def test_a_rank_that_closes_alone_stops_no_training(tmp_path: Path, closing: int
             attachment.close()
     print_line("trained", model[0].weight.full_tensor().sum().item())
 """
-    done = torchrun(code, tmp_path)
+    process = torchrun(code, tmp_path)
 
-    assert done.returncode == 0, done.stderr
-    assert f"rank {1 - closing} did not call close() within 10 s" in done.stderr
-    assert "1 of the ranks could not measure its part" in done.stderr or closing == 0
+    assert process.returncode == 0, process.stderr
+    assert f"rank {1 - closing} did not call close() within 10 s" in process.stderr
+    assert "1 of the ranks could not measure its part" in process.stderr or closing == 0
     assert len([*gradsound.read_run(tmp_path / "run.jsonl").steps]) == 2
-    assert done.stdout.count("trained") == 2
+    assert process.stdout.count("trained") == 2
 
 
 def test_a_rank_that_fails_to_measure_stops_no_training(tmp_path: Path) -> None:
@@ -197,13 +197,13 @@ def test_a_rank_that_fails_to_measure_stops_no_training(tmp_path: Path) -> None:
     attachment.close()
     print_line("trained", model[0].weight.full_tensor().sum().item())
 """
-    done = torchrun(code, tmp_path)
+    process = torchrun(code, tmp_path)
 
-    assert done.returncode == 0, done.stderr
-    assert "1 of the ranks could not measure its part" in done.stderr
-    assert "'NoneType' object is not callable" in done.stderr
+    assert process.returncode == 0, process.stderr
+    assert "1 of the ranks could not measure its part" in process.stderr
+    assert "'NoneType' object is not callable" in process.stderr
     assert len([*gradsound.read_run(tmp_path / "run.jsonl").steps]) == 2
-    assert done.stdout.count("trained") == 2
+    assert process.stdout.count("trained") == 2
 
 
 @pytest.mark.parametrize(
@@ -224,10 +224,10 @@ def test_options_that_a_sharded_model_refuses(
     except ValueError as error:
         print_line("raised:", error)
 """
-    done = torchrun(code, tmp_path)
+    process = torchrun(code, tmp_path)
 
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count(f"raised: {message}") == 2
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.count(f"raised: {message}") == 2
     assert {path.name for path in tmp_path.iterdir()} == {"script.py"}
 
 
@@ -241,10 +241,10 @@ def test_flat_parameters_raise(tmp_path: Path) -> None:
     except ValueError as error:
         print_line("raised:", error)
 """
-    done = torchrun(code, tmp_path)
+    process = torchrun(code, tmp_path)
 
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("shard it with fully_shard() instead") == 2
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.count("shard it with fully_shard() instead") == 2
 
 
 @pytest.mark.parametrize("optimizer", ["optimizer", "None"])
@@ -265,8 +265,8 @@ def test_ranks_each(tmp_path: Path, optimizer: str, accumulate: bool) -> None:
         torch.nn.utils.clip_grad_norm_(ddp.parameters(), 1.0)
         optimizer.step()
 """
-    done = torchrun(code, tmp_path)
-    assert done.returncode == 0, done.stderr
+    process = torchrun(code, tmp_path)
+    assert process.returncode == 0, process.stderr
 
     assert {path.name for path in tmp_path.iterdir()} == {
         "script.py",
@@ -276,9 +276,9 @@ def test_ranks_each(tmp_path: Path, optimizer: str, accumulate: bool) -> None:
         model = small()
         x = torch.arange(24.0).reshape(8, 3)[rank::2]
         ((1 + accumulate) * model(x).square().mean()).backward()
-        wanted = np.tile([true_norm(model[0]), true_norm(model[2])], (3, 1))
+        expected = np.tile([true_norm(model[0]), true_norm(model[2])], (3, 1))
         if rank == 1:
-            wanted[2] = np.nan
+            expected[2] = np.nan
         steps = [*gradsound.read_run(tmp_path / f"run.rank{rank}.jsonl").steps]
-        np.testing.assert_allclose([step.norms for step in steps], wanted, rtol=1e-5)
+        np.testing.assert_allclose([step.norms for step in steps], expected, rtol=1e-5)
         assert [step.raw for step in steps] == [None] * 3

@@ -24,8 +24,8 @@ def norms_of(model: nn.Module) -> list[float]:
 
 @BOTH
 @pytest.mark.parametrize("name", CLIP)
-@pytest.mark.parametrize("given", ["iterator", "list"])
-def test_raw_and_applied_norms(with_optimizer: bool, name: str, given: str) -> None:
+@pytest.mark.parametrize("container", ["iterator", "list"])
+def test_raw_and_applied_norms(with_optimizer: bool, name: str, container: str) -> None:
     """A step has the norms from before and after clipping; weights are as without."""
     model, optimizer, collector = small_collector(with_optimizer)
     twin = small()
@@ -34,7 +34,7 @@ def test_raw_and_applied_norms(with_optimizer: bool, name: str, given: str) -> N
     def clip() -> None:
         raw.append(norms_of(model))
         parameters = model.parameters()
-        total = CLIP[name](parameters if given == "iterator" else [*parameters])
+        total = CLIP[name](parameters if container == "iterator" else [*parameters])
         if total is not None:
             np.testing.assert_allclose(total, np.linalg.norm(raw[-1]), rtol=1e-6)
         applied.append(norms_of(model))

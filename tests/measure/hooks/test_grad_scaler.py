@@ -26,13 +26,13 @@ def train_scaled(
         unscale: Whether to unscale the gradients before the step.
     """
     data = torch.Generator().manual_seed(1)
-    wanted = []
+    expected = []
     for number in range(6):
         optimizer.zero_grad()
         loss = loss_of(model, data)
         plain = torch.autograd.grad(loss, list(model.parameters()), retain_graph=True)
         pairs = plain[:2], plain[2:]
-        wanted.append(
+        expected.append(
             [torch.cat([g.flatten() for g in pair]).norm().item() for pair in pairs]
         )
         scaler.scale(loss * (float("inf") if number in bad else 1.0)).backward()
@@ -40,7 +40,7 @@ def train_scaled(
             scaler.unscale_(optimizer)
         scaler.step(optimizer)
         scaler.update()
-    return wanted
+    return expected
 
 
 SCALED = pytest.mark.parametrize("fused", [True, False])
@@ -54,9 +54,9 @@ def test_loss_scale_is_not_in_the_norms(with_optimizer, fused: bool, unscale: bo
     model = small()
     optimizer = sgd(model, fused=fused)
     collector = collector_for(model, optimizer, with_optimizer)
-    wanted = train_scaled(model, optimizer, torch.amp.GradScaler("cpu"), unscale=unscale)
+    expected = train_scaled(model, optimizer, torch.amp.GradScaler("cpu"), unscale=unscale)
 
-    np.testing.assert_allclose(collector.norms, wanted, rtol=1e-5)
+    np.testing.assert_allclose(collector.norms, expected, rtol=1e-5)
     assert not any(step.skipped for step in collector.steps)
     if fused and not unscale:
         assert {step.loss_scale for step in collector.steps} == {65536.0}
@@ -71,14 +71,14 @@ def test_skipped_steps_are_steps(with_optimizer, fused: bool, unscale: bool) -> 
     optimizer = sgd(model, fused=fused)
     scaler = torch.amp.GradScaler("cpu")
     collector = StepCollector(model, optimizer if with_optimizer else None, scaler)
-    wanted = train_scaled(model, optimizer, scaler, bad=(1, 4), unscale=unscale)
+    expected = train_scaled(model, optimizer, scaler, bad=(1, 4), unscale=unscale)
     good = [0, 2, 3, 5]
 
     assert [step.skipped for step in collector.steps] == [k not in good for k in range(6)]
     assert [step.number for step in collector.steps] == list(range(6))
     assert collector.steps[1].nonfinite.all()
     np.testing.assert_allclose(
-        [collector.norms[k] for k in good], np.array(wanted)[good], rtol=1e-5
+        [collector.norms[k] for k in good], np.array(expected)[good], rtol=1e-5
     )
     if not (fused and unscale):  # then the loss scale is unknown
         assert [collector.steps[k].loss_scale for k in (1, 4)] == [65536.0, 32768.0]

@@ -30,7 +30,7 @@ def test_accelerate(with_optimizer: bool, precision: str, accumulate: int) -> No
     model, optimizer, loader = accelerator.prepare(
         plain, torch.optim.SGD(plain.parameters(), lr=0.01), DataLoader(data, batch_size=4)
     )
-    wanted, raw = [], []
+    expected, raw = [], []
     with gradsound.attach(model, optimizer if with_optimizer else None):
         for x in loader:
             with accelerator.accumulate(model):
@@ -38,7 +38,7 @@ def test_accelerate(with_optimizer: bool, precision: str, accumulate: int) -> No
                 if accelerator.sync_gradients:
                     raw.append([true_norm(plain[0]), true_norm(plain[2])])
                     accelerator.clip_grad_norm_(model.parameters(), 1 / 13)
-                    wanted.append([true_norm(plain[0]), true_norm(plain[2])])
+                    expected.append([true_norm(plain[0]), true_norm(plain[2])])
                 optimizer.step()
                 optimizer.zero_grad()
     run = gradsound.read_run("run.jsonl")
@@ -46,7 +46,7 @@ def test_accelerate(with_optimizer: bool, precision: str, accumulate: int) -> No
 
     assert len(steps) == 6 // accumulate
     assert run.header.layers == ("0", "2")
-    np.testing.assert_allclose([step.norms for step in steps], wanted, rtol=1e-5)
+    np.testing.assert_allclose([step.norms for step in steps], expected, rtol=1e-5)
     np.testing.assert_allclose([step.raw for step in steps], raw, rtol=1e-5)
 
 
@@ -74,23 +74,25 @@ class InitializedLookahead(Lookahead):
 
 
 @pytest.mark.parametrize("kind", [Lookahead, InitializedLookahead])
-@pytest.mark.parametrize("given", ["wrapper", "inner", "none"])
-def test_an_optimizer_around_another_steps_once(kind: type, given: str) -> None:
+@pytest.mark.parametrize("attached_optimizer", ["wrapper", "inner", "none"])
+def test_an_optimizer_around_another_steps_once(
+    kind: type, attached_optimizer: str
+) -> None:
     """Each step is one step, if attach() gets the wrapper, the inner optimizer or none."""
     model = small()
     inner = torch.optim.SGD(model.parameters(), lr=0.01)
     optimizer = kind(inner)
-    chosen = {"wrapper": optimizer, "inner": inner, "none": None}[given]
-    wanted = []
+    chosen = {"wrapper": optimizer, "inner": inner, "none": None}[attached_optimizer]
+    expected = []
     with gradsound.attach(model, chosen):
         for _ in range(3):
             optimizer.zero_grad()
             model(torch.rand(8, 3)).square().mean().backward()
-            wanted.append([true_norm(model[0]), true_norm(model[2])])
+            expected.append([true_norm(model[0]), true_norm(model[2])])
             optimizer.step()
     steps = [*gradsound.read_run("run.jsonl").steps]
 
-    np.testing.assert_allclose([step.norms for step in steps], wanted, rtol=1e-6)
+    np.testing.assert_allclose([step.norms for step in steps], expected, rtol=1e-6)
 
 
 def test_a_wrapper_that_hides_its_optimizer_raises() -> None:

@@ -55,8 +55,8 @@ def test_activation_checkpointing(with_optimizer: bool, reentrant: bool) -> None
     train(model, optimizer, 1)
 
     assert len(collector.norms) == 1
-    wanted = [true_norm(model[0]), true_norm(model[2])]
-    np.testing.assert_allclose(collector.norms[0], wanted, rtol=1e-6)
+    expected = [true_norm(model[0]), true_norm(model[2])]
+    np.testing.assert_allclose(collector.norms[0], expected, rtol=1e-6)
 
 
 def test_functional_calls_pass() -> None:

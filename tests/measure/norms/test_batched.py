@@ -53,9 +53,9 @@ def test_norms_of_any_gradient(load_jit) -> None:
         (sparse, 5.0),
         (None, 0.0),
     ]
-    gradients, wanted = zip(*cases)  # a sum of 2048 equal floats is good to 2e-6
+    gradients, expected = zip(*cases)  # a sum of 2048 equal floats is good to 2e-6
 
-    np.testing.assert_allclose(gradient_norms(gradients, load_jit), wanted, rtol=2e-6)
+    np.testing.assert_allclose(gradient_norms(gradients, load_jit), expected, rtol=2e-6)
     for gradient, norm in cases:
         np.testing.assert_allclose(gradient_norms([gradient], load_jit), [norm], rtol=2e-6)
 
@@ -68,10 +68,10 @@ def test_many_small_gradients_of_one_shape(load_jit, dtype: torch.dtype) -> None
     gradients = [torch.full((3, 3), size, dtype=dtype) for size in sizes] * 5
     batched = BatchedNorms(load_jit)
     for absent in ((), (1, 7, 12), ()):
-        given = [None if k in absent else g for k, g in enumerate(gradients)]
-        wanted = [0.0 if g is None else 3 * float(g[0, 0]) for g in given]
-        norms = batched.compute(given).host_norms()
-        np.testing.assert_allclose(norms, wanted, rtol=1e-6)
+        gradients_or_none = [None if k in absent else g for k, g in enumerate(gradients)]
+        expected = [0.0 if g is None else 3 * float(g[0, 0]) for g in gradients_or_none]
+        norms = batched.compute(gradients_or_none).host_norms()
+        np.testing.assert_allclose(norms, expected, rtol=1e-6)
     before = [gradient.clone() for gradient in gradients]
     batched.compute(gradients)
     for gradient, was in zip(gradients, before):
@@ -84,9 +84,9 @@ def test_sizes_near_vector_lengths(load_jit) -> None:
     sizes = [*range(1, 40), 4095, 4096, 4097, 16_384, 16_385]
     memory = [torch.rand(size + 32) for size in sizes]
     gradients = [one[16:-16] for one in memory]
-    wanted = [float(g.double().norm()) for g in gradients]
+    expected = [float(g.double().norm()) for g in gradients]
 
-    np.testing.assert_allclose(gradient_norms(gradients, load_jit), wanted, rtol=1e-6)
+    np.testing.assert_allclose(gradient_norms(gradients, load_jit), expected, rtol=1e-6)
 
 
 @LOADERS
@@ -112,11 +112,13 @@ def test_gradients_may_change_their_type(load_jit, other) -> None:
     changed = [*gradients]
     changed[3] = other(gradients[3])
     batched = BatchedNorms(load_jit)
-    for given in (gradients, changed, gradients):
-        wanted = [float(g.detach().to_dense().abs().double().norm()) for g in given]
+    for step_gradients in (gradients, changed, gradients):
+        expected = [
+            float(g.detach().to_dense().abs().double().norm()) for g in step_gradients
+        ]
         with torch.no_grad():  # as hooks do
-            norms = batched.compute(given).host_norms()
-        np.testing.assert_allclose(norms, wanted, rtol=1e-3)
+            norms = batched.compute(step_gradients).host_norms()
+        np.testing.assert_allclose(norms, expected, rtol=1e-3)
 
 
 def test_llvm_is_loaded_for_small_gradients_alone() -> None:

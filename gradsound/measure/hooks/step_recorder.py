@@ -1,0 +1,102 @@
+"""Emits measured steps, and ends when a training ends or at the first error."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from gradsound.errors import warn
+from gradsound.measure.hooks.guards import never_raises, uncompiled
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gradsound.measure.logged_values import LoggedValues
+    from gradsound.measure.parameter_tracker import ParameterTracker
+    from gradsound.measure.step_queue import StepQueue
+
+
+class StepRecorder:
+    """The part of a monitor that emits its steps and ends it.
+
+    Args:
+        tracker: The layers to measure.
+        queue: Emits measured steps.
+        logged_values: Keeps values for the next measured step.
+
+    Attributes:
+        tracker: As given.
+        queue: As given.
+        logged_values: As given.
+        handles: Handles of hooks, each with a ``remove()``.
+        start: When the run began, in seconds of ``time.perf_counter()``.
+    """
+
+    def __init__(
+        self, tracker: ParameterTracker, queue: StepQueue, logged_values: LoggedValues
+    ) -> None:
+        self.start = time.perf_counter()
+        self.tracker, self.queue, self.logged_values = tracker, queue, logged_values
+        self.handles: list[Any] = []
+        self._stopped = False  # then it emits nothing more
+        self._left_alone = False  # closed without the other ranks, which need its part
+
+    @uncompiled
+    def log_values(self, values: Mapping[str, object]) -> None:
+        """Keeps values for the next measured step; does nothing once closed.
+
+        The budget does not contain its time, because the user asks for each call.
+        """
+        if self.handles and not self._stopped:
+            self.logged_values.add(values)
+
+    @never_raises
+    def flush(self) -> None:
+        """Emits all measured steps and waits for those still on an accelerator."""
+        self.queue.flush()
+
+    def leave(self) -> None:
+        """Prepares to close: on a sharded model, waits until all ranks close.
+
+        If a rank does not close, this rank emits nothing more, but its hooks stay: without
+        them, the other ranks would wait for its part for ever.
+        """
+        if not self.tracker.sharded or not self.handles:
+            return
+        try:
+            from gradsound.measure.distributed.rendezvous import wait_for_ranks
+
+            wait_for_ranks("close()")
+        except (RuntimeError, ValueError) as error:  # ValueError: no process group any more
+            self._left_alone = torch.distributed.is_initialized()
+            self.flush()
+            self._stop()
+            warn(f"{error}; this rank goes on adding up gradients with the others")
+
+    def close(self) -> None:
+        """Emits all measured steps and removes the hooks. A second call does nothing."""
+        self.flush()
+        while self.handles and not self._left_alone:
+            self.handles.pop().remove()
+
+    def stop_after_error(self) -> None:
+        """Ends measuring because of the exception in progress, with one warning."""
+        with suppress(Exception):  # the queue itself may have failed
+            self.queue.flush()
+        self.queue.pending.clear()
+        if self._stopped:
+            return
+        self._stop()
+        if not self.tracker.sharded:  # the other ranks still need this rank's hooks
+            self.close()
+        warn(
+            "an error ended the measuring; training goes on, what was recorded so far "
+            f"is kept:\n{traceback.format_exc()}"
+        )
+
+    def _stop(self) -> None:
+        self._stopped = True
