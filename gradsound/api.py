@@ -6,10 +6,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from gradsound.attach_options import check_options
 from gradsound.attachment import Attachment, refuse_second_attachment
 from gradsound.errors import MissingExtraError, refuse_old_keywords
 from gradsound.music.presets import find_preset
 from gradsound.recorder import Recorder
+from gradsound.runs.file_names import rank_path
 from gradsound.runs.model import Header
 from gradsound.workers.sinks import DeviceSink, PageSink
 
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 @refuse_old_keywords(note="comment")
 def attach(
     model: nn.Module,
-    optimizer: Optimizer | None = None,
+    optimizer: Optimizer | Sequence[Optimizer] | None = None,
     *,
     log: str | Path | None = "run.jsonl",
     wav: str | Path | None = None,
@@ -39,6 +41,8 @@ def attach(
     scaler: GradScaler | None = None,
     budget: float | None = None,
     ranks: Literal["first", "each"] = "first",
+    resume: bool = False,
+    start_step: int | None = None,
     live: bool | DeviceSink | PageSink = False,
 ) -> Attachment:
     """Records a training to files; `gradsound.listen` does the same and also plays it live.
@@ -54,16 +58,16 @@ def attach(
     on every rank with the same arguments. One all-reduce a step then adds up the parts.
 
     Args:
-        model: The model to train. A layer is a module that owns trainable parameters
-            directly.
+        model: The model to train. A layer is a module that owns parameters directly. A
+            frozen layer is in the run too, and has no norm until the training thaws it.
         optimizer: The optimizer that trains the model. gradsound measures its parameters
-            just before each step applies their gradients. If None, gradsound measures the
-            gradients since the last step whenever any optimizer with some of the model's
-            parameters steps.
-        log: The run file. An existing file keeps its content under another name
-            (run.1.jsonl). None writes no run file.
-        wav: The sound file, which ends in .wav, .flac or .ogg. It replaces an existing file
-            at the end. None writes no sound file.
+            just before each step applies their gradients. For a list of optimizers,
+            gradsound measures the gradients since the last step whenever one of them steps.
+            If None, any optimizer with some of the model's parameters counts.
+        log: The run file. gradsound renames an existing one, with its sound, to a free
+            number (run.1.jsonl). None writes no run file.
+        wav: The sound file, which ends in .wav, .flac or .ogg. gradsound renames an
+            existing one in the same way. None writes no sound file.
         layers: Layers to measure: one glob over their names, or several. None measures all.
         preset: How steps sound: a name from ``gradsound.PRESETS``, or a preset of your own.
         voice: Replaces the preset's voice: a name that ``gradsound voices`` lists, or your
@@ -76,6 +80,11 @@ def attach(
             0.01. gradsound skips steps to stay below it. None measures every step.
         ranks: "each" makes every rank record the gradients of its own batch, before the
             reduction, to files of its own (run.rank1.jsonl). So you can find a bad rank.
+        resume: Whether to go on in an existing run file, for a training that goes on from a
+            checkpoint. Without one, a new file begins. The sound is of the whole run.
+        start_step: Number of the first step. The run loses its steps from there on, which
+            the training repeats. None stands for 0; with ``resume``, for the step after the
+            last.
         live: Whether to play steps live on the default sound device. `gradsound.listen` has
             the options of live sound. Of several ranks, rank 0 plays.
 
@@ -85,7 +94,9 @@ def attach(
     Raises:
         TypeError: If model, optimizer, scaler, preset, voice or comment has a wrong type.
         VoiceError: If the voice cannot be compiled; the message has the line.
-        ValueError: If another argument is out of range, or the model is attached already.
+        ValueError: If another argument is out of range, or the model is attached already,
+            or ``resume`` is given and the run file has other layers.
+        RunFormatError: If ``resume`` is given and the file is no run.
         OSError: If a file cannot be written.
         RuntimeError: If the model is sharded and a rank does not attach within 10 seconds.
         MissingExtraError: If torch is not installed, or PyAudio with ``live=True``.
@@ -106,22 +117,22 @@ def attach(
     try:
         from gradsound.measure.distributed.ranks import current_rank, rank_count
         from gradsound.measure.hooks import install
-        from gradsound.measure.hooks.optimizer_wrappers import unwrap_optimizer
+        from gradsound.measure.hooks.optimizer_wrappers import unwrap_optimizers
         from gradsound.measure.layers import check_types, find_layers
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         raise MissingExtraError("torch") from error
     chosen_preset = find_preset(preset, voice)
-    _check(comment, budget, ranks)
+    check_options(comment, budget, ranks, start_step)
     sink = (
         live if isinstance(live, DeviceSink | PageSink) else DeviceSink() if live else None
     )
     check_types(model, optimizer, scaler)
-    optimizer = unwrap_optimizer(optimizer)
+    optimizers = unwrap_optimizers(optimizer)
     patterns = (layers,) if isinstance(layers, str) else layers and tuple(layers)
-    measured_layers = find_layers(model, optimizer, patterns)
-    refuse_second_attachment(model, optimizer)
+    measured_layers = find_layers(model, optimizers, patterns)
+    refuse_second_attachment(model, optimizers)
     header = Header(
         layers=tuple(layer.name for layer in measured_layers),
         parameters=tuple(layer.trainable_size for layer in measured_layers),
@@ -134,8 +145,17 @@ def attach(
     recorder, monitor = None, None
     if rank == 0 or each_rank:
         if each_rank:
-            log, wav = _rank_file(log, rank), _rank_file(wav, rank)
-        recorder = Recorder(header, log, wav, chosen_preset, None if rank else sink)
+            log = None if log is None else rank_path(Path(log), rank)
+            wav = None if wav is None else rank_path(Path(wav), rank)
+        recorder = Recorder(
+            header,
+            log,
+            wav,
+            chosen_preset,
+            None if rank else sink,
+            start_step=start_step,
+            resume=resume,
+        )
     try:
         if sharded:
             from gradsound.measure.distributed.rendezvous import wait_for_ranks
@@ -145,23 +165,24 @@ def attach(
             monitor = install.install_monitor(
                 model,
                 measured_layers,
-                optimizer,
+                optimizers,
                 _drop_steps if recorder is None else recorder.record,
                 patterns=patterns,
                 scaler=scaler,
                 budget=budget,
                 local=each_rank,
             )
+            monitor.steps = start_step or 0 if recorder is None else recorder.start_step
     except BaseException:
         if recorder:
             recorder.discard()
         raise
-    return Attachment(model, optimizer, monitor, recorder)
+    return Attachment(model, optimizers, monitor, recorder)
 
 
 def listen(
     model: nn.Module,
-    optimizer: Optimizer | None = None,
+    optimizer: Optimizer | Sequence[Optimizer] | None = None,
     *,
     device: int | str | None = None,
     latency: Literal["safe", "low"] = "safe",
@@ -219,25 +240,6 @@ def listen(
     else:
         sink = PageSink(port=None if web is True else web)
     return attach(model, optimizer, live=sink, **options)
-
-
-def _check(comment: str, budget: float | None, ranks: str) -> None:
-    if not isinstance(comment, str):
-        raise TypeError(f"comment must be a text, got {comment!r}")
-    if budget is not None and not 0 < budget < 1:
-        raise ValueError(
-            f"budget must be a share of time between 0 and 1, such as 0.01, got {budget!r}"
-        )
-    if ranks not in ("first", "each"):
-        raise ValueError(f"ranks must be 'first' or 'each', got {ranks!r}")
-
-
-def _rank_file(path: str | Path | None, rank: int) -> Path | None:
-    """Returns the path of a rank's own file: run.jsonl becomes run.rank1.jsonl."""
-    if path is None:
-        return None
-    path = Path(path)
-    return path.with_name(f"{path.stem}.rank{rank}{path.suffix}")
 
 
 def _drop_steps(steps: Sequence[Step]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gradsound.workers.sinks import check_volume
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Never
 
     from torch import nn
@@ -40,15 +41,15 @@ class Attachment:
     def __init__(
         self,
         model: nn.Module,
-        optimizer: Optimizer | None,
+        optimizers: Sequence[Optimizer],
         monitor: GradientMonitor | None,
         recorder: Recorder | None,
     ) -> None:
         self._monitor, self._recorder = monitor, recorder
-        self._optimizer = None if optimizer is None else weakref.ref(optimizer)
+        self._optimizers = [weakref.ref(optimizer) for optimizer in optimizers]
         # Nothing here may keep the model or the optimizer alive. When Python frees them, or
         # at the end of the program, this finishes the files.
-        owner = model if optimizer is None else optimizer
+        owner = optimizers[0] if len(optimizers) == 1 else model
         self._finish = weakref.finalize(owner, _finish, monitor, recorder)
         self._log_file = None if recorder is None else recorder.log_file
         _attachments.setdefault(model, []).append(self)
@@ -139,13 +140,13 @@ class Attachment:
             self._monitor.flush()
         return attachment_html(self.url, self._log_file)
 
-    def _measures(self, optimizer: Optimizer | None) -> bool:
-        """Returns whether this one measures what one with that optimizer would."""
+    def _measures(self, optimizers: Sequence[Optimizer]) -> bool:
+        """Returns whether this one measures some of what one with these would."""
         if not self._finish.alive:
             return False
-        if optimizer is None or self._optimizer is None:
+        if not optimizers or not self._optimizers:
             return True
-        return self._optimizer() is optimizer
+        return any(one() is other for one in self._optimizers for other in optimizers)
 
 
 _attachments: weakref.WeakKeyDictionary[nn.Module, list[Attachment]] = (
@@ -153,14 +154,14 @@ _attachments: weakref.WeakKeyDictionary[nn.Module, list[Attachment]] = (
 )
 
 
-def refuse_second_attachment(model: nn.Module, optimizer: Optimizer | None) -> None:
+def refuse_second_attachment(model: nn.Module, optimizers: Sequence[Optimizer]) -> None:
     """Refuses a model whose gradients another attachment measures already.
 
     Raises:
         ValueError: If there is such an attachment.
     """
     attachments = _attachments.get(model, [])
-    if any(attachment._measures(optimizer) for attachment in attachments):
+    if any(attachment._measures(optimizers) for attachment in attachments):
         raise ValueError(
             f"this {type(model).__name__} is attached already: close the attachment that "
             "attach() returned before, or use it in a with statement"

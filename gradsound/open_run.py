@@ -7,15 +7,21 @@ from typing import TYPE_CHECKING
 
 from gradsound.errors import RunFormatError
 from gradsound.runs.model import Run
+from gradsound.runs.parts import join_parts
 from gradsound.runs.reader import read_run_file, refuse_norms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-def open_run(path: str | Path, *, norms: str | Iterable[str] | None = None) -> Run:
-    """Opens a run file or another tool's log; raises as `gradsound.read_run`."""
-    path = Path(path)
+def open_run(
+    path: str | Path, *parts: str | Path, norms: str | Iterable[str] | None = None
+) -> Run:
+    """Opens run files or other tools' logs; arguments and errors are as of `read_run`."""
+    return join_parts([_open_part(Path(part), norms) for part in (path, *parts)])
+
+
+def _open_part(path: Path, norms: str | Iterable[str] | None) -> Run:
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise RunFormatError(f"{path}: a pipe or device; save the run to a file first")
     # Trainers and renderers import this module, but open no path: they need no readers.
@@ -45,12 +51,12 @@ def open_run_for_outputs(
     if not isinstance(run, Run):
         run = open_run(run)
     for output in outputs:
-        if _is_same_file(output, run.name):
+        if is_same_file(output, run.name):
             raise ValueError(f"{output}: is the run itself; {action} to another file")
     return run
 
 
-def _is_same_file(path: Path, other: str) -> bool:
+def is_same_file(path: Path, other: str | Path) -> bool:
     """Returns whether two paths lead to one file, also by a link."""
     try:
         return path.samefile(other)

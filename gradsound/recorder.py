@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradsound.errors import warn
-from gradsound.output.formats import check_path
+from gradsound.output.formats import FORMATS, check_path
 from gradsound.output.webvtt import VTT_SUFFIX
 from gradsound.runs.writer import RunWriter
 from gradsound.workers.render_file import start_renderer
@@ -35,12 +35,16 @@ class Recorder:
         wav: The sound file; None for no sound file.
         preset: How steps sound.
         sink: Where to play steps live; None for no live sound.
+        start_step: As for `gradsound.attach`.
+        resume: As for `gradsound.attach`.
 
     Attributes:
         player: Controls the live sound; None if there is none, or after it ended.
+        start_step: Number of the first step.
 
     Raises:
-        ValueError: If log, wav and sink are all None, or log and wav are the same file.
+        ValueError: If log, wav and sink are all None, log and wav are the same file, or the
+            training cannot go on in the run file.
         OSError: If a file cannot be written.
     """
 
@@ -51,11 +55,16 @@ class Recorder:
         wav: str | Path | None,
         preset: Preset,
         sink: DeviceSink | PageSink | None = None,
+        *,
+        start_step: int | None = None,
+        resume: bool = False,
     ) -> None:
         if wav is not None:
             check_path(Path(wav))
         if log is None and wav is None and sink is None:
             raise ValueError("log and wav are both None, so nothing is kept: give one")
+        if log is None and resume:
+            raise ValueError("log is None, so there is no run file to resume: give one")
         self._keeps_log, self._wav = log is not None, wav
         self._log = _temporary_log(wav) if log is None else Path(log)
         if wav is not None:
@@ -63,7 +72,16 @@ class Recorder:
             if self._log.absolute() in outputs:
                 raise ValueError(f"log must not be {wav} or its captions, got {log}")
         reader_count = (wav is not None) + (sink is not None)
-        self._writer: RunWriter | None = RunWriter(self._log, header, reader_count)
+        self._writer: RunWriter | None = RunWriter(
+            self._log,
+            header,
+            reader_count,
+            sound=None if wav is None else Path(wav),
+            sound_suffixes=(*FORMATS, VTT_SUFFIX),
+            start_step=start_step,
+            resume=resume,
+        )
+        self.start_step = self._writer.start_step
         descriptors = [reading.fileno() for reading in self._writer.reader_files]
         self._renderer: WorkerProcess | None = None
         self.player: Player | None = None
@@ -72,7 +90,8 @@ class Recorder:
         self._log_error = ""  # the first error of the run file; each recorder warns once
         try:
             if sink is not None:
-                self.player = sink.start(self._log, descriptors.pop(), preset)
+                first_step = self.start_step if self._writer.resumed else 0
+                self.player = sink.start(self._log, descriptors.pop(), preset, first_step)
             if wav is not None:
                 self._renderer = start_renderer(
                     self._log,
@@ -80,6 +99,7 @@ class Recorder:
                     Path(wav),
                     preset,
                     discard_run=not self._keeps_log,
+                    resumed=self._writer.resumed,
                 )
             elif not self._keeps_log:
                 self._log.unlink()  # the player has it open
@@ -146,11 +166,11 @@ class Recorder:
             self._log_error = error.strerror or str(error)
             warn(f"{self._log}: {self._log_error}; {consequence}, training goes on")
 
-    def _close_log(self, writer: RunWriter) -> None:
+    def _close_log(self, writer: RunWriter, next_step: int) -> None:
         """Closes the run file and warns of the steps that it lacks."""
         self._restore_log()
         with suppress(OSError):  # record() warned of it
-            writer.close()
+            writer.close(0 if self._budget is None else next_step)
         if writer.unwritten:
             missing = f"steps from {writer.unwritten[0]} on"
         elif writer.dropped:
@@ -185,16 +205,17 @@ class Recorder:
         if self._writer is not None:
             self._writer.discard()
 
-    def close(self, step_count: int = 0) -> None:
+    def close(self, next_step: int = 0) -> None:
         """Finishes the files.
 
         Args:
-            step_count: How many steps the training made, recorded or not.
+            next_step: Number of the step that would come next. The training made all steps
+                before it, recorded or not.
         """
         if os.getpid() != self._pid:  # a forked process ends; its parent owns the files
             return
         if self._writer is not None:
-            self._close_log(self._writer)
+            self._close_log(self._writer, next_step)
             self._writer = None
         if self.player is not None:
             if errors := self.player.close():
@@ -203,7 +224,7 @@ class Recorder:
         self._close_renderer()
         if not self._step_count:
             reason = "no optimizer step was seen"
-            if step_count:
+            if (step_count := next_step - self.start_step) > 0:
                 reason = f"none of {step_count} steps was measured"
                 if self._budget is not None:
                     reason += f" within the budget of {self._budget:g}"

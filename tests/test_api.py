@@ -57,10 +57,10 @@ def test_run_and_sound_hold_the_steps_of_the_training() -> None:
     """The run has the norms of each step in order; the sound equals that of render()."""
     model = small()
     optimizer = sgd(model)
-    wanted = []
+    expected = []
 
     def measure() -> None:
-        wanted.append([true_norm(model[0]), true_norm(model[2])])
+        expected.append([true_norm(model[0]), true_norm(model[2])])
 
     with gradsound.attach(
         model, optimizer, log="a.jsonl", wav="a.wav", preset="perone2019", comment="mine"
@@ -74,7 +74,7 @@ def test_run_and_sound_hold_the_steps_of_the_training() -> None:
     assert run.header.comment == "mine"
     assert [step.number for step in steps] == list(range(300))
     assert (np.diff([step.time for step in steps]) > 0).all()
-    np.testing.assert_allclose([step.norms for step in steps], wanted, rtol=1e-6)
+    np.testing.assert_allclose([step.norms for step in steps], expected, rtol=1e-6)
     assert Path("a.wav").read_bytes() == Path("b.wav").read_bytes()
 
 

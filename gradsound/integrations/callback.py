@@ -52,6 +52,7 @@ class AttachedTraining:
         model: nn.Module,
         optimizer: Optimizer | None,
         scaler: GradScaler | None = None,
+        step: int = 0,
         **changes: Any,
     ) -> None:
         """Attaches to one optimizer of a training; `end` comes before the first.
@@ -60,12 +61,14 @@ class AttachedTraining:
             model: As for `gradsound.attach`.
             optimizer: As for `gradsound.attach`.
             scaler: As for `gradsound.attach`.
+            step: How many steps the framework counted before. After a checkpoint, the run
+                goes on with this number, unless the user gives another one.
             **changes: Options that differ for this optimizer.
 
         Raises:
             TypeError, ValueError, OSError: As `gradsound.attach`.
         """
-        options = self.options | changes
+        options = ({"start_step": step} if step else {}) | self.options | changes
         self._attachments[id(optimizer)] = attach(
             model, optimizer, scaler=scaler, **options
         )

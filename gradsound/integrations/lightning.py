@@ -58,10 +58,11 @@ class LightningCallback(Callback):
         ]
         self._training.end()  # of a fit that failed
         for index, optimizer in enumerate(optimizers or [None]):
-            changes = {}
+            # Lightning counts the steps of all optimizers together.
+            step, changes = trainer.global_step, {}
             if len(optimizers) > 1:
-                changes = _changes_of_optimizer(index, self._training.options)
-            self._training.attach(pl_module, optimizer, _scaler(trainer), **changes)
+                step, changes = 0, _changes_of_optimizer(index, self._training.options)
+            self._training.attach(pl_module, optimizer, _scaler(trainer), step, **changes)
 
     def on_before_backward(self, trainer: Any, _: nn.Module, loss: Tensor) -> None:
         """Adds the loss of a batch to the sum of the next step."""

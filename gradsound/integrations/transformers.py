@@ -40,12 +40,13 @@ class TransformersCallback(TrainerCallback):
     def __init__(self, *, web: bool | int = False, **options: Any) -> None:
         self._training = AttachedTraining(web, options)
 
-    def on_train_begin(self, *_: Any, **context: Any) -> None:
+    def on_train_begin(self, *event: Any, **context: Any) -> None:
         """Attaches: the Trainer has prepared the model and the optimizer by now."""
+        _, state, _ = event
         optimizer = context["optimizer"]  # Accelerate's wrapper of a torch optimizer
         scaler = getattr(optimizer, "scaler", None)
         self._training.end()  # of a training that failed
-        self._training.attach(context["model"], optimizer, scaler)
+        self._training.attach(context["model"], optimizer, scaler, state.global_step)
 
     def on_step_begin(self, *event: Any, **context: Any) -> None:
         """Records learning rate and epoch with the next step."""

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from gradsound.open_run import open_run
-from gradsound.runs.reader import parse_run, read_lines, refuse_norms
+from gradsound.runs.reader import find_restarts, parse_run, read_lines, refuse_norms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -108,7 +108,11 @@ class RunSource(io.RawIOBase):
             return open_run(self._path, norms=self._norms)
         file = io.BufferedReader(self)
         lines = read_lines(file, self._wait) if growing else read_lines(file)
-        return parse_run(self.name, lines)
+        restarts = []
+        if not self.is_stdin:
+            with self._path.open("rb") as ahead:
+                restarts = find_restarts(self.name, ahead)
+        return parse_run(self.name, lines, restarts)
 
     def _wait(self) -> bool:
         self.on_idle()

@@ -75,7 +75,8 @@ class _Ratios:
             with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
                 norms = other.norms / step.norms
             norms[(step.norms == 0) & (other.norms == 0)] = 1
-            absent = step.absent | other.absent
+            # Where one run has a norm of 0, by design or not, no ratio means anything.
+            absent = step.absent | other.absent | ((step.norms == 0) & (other.norms > 0))
             norms[absent] = np.nan
             yield replace(
                 other,

@@ -13,22 +13,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradsound.errors import RunFormatError
+from gradsound.runs.json_objects import decode_object, excerpt, is_number, list_of
 from gradsound.runs.model import Header, Step
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FORMAT = "gradsound-run"
-VERSION = (1, 2)  # major, minor; a decoder refuses a newer major one, ignores unknown keys
+VERSION = (1, 3)  # major, minor; a decoder refuses a newer major one, ignores unknown keys
 
 _NONFINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-_NORM_MAX = float(np.finfo(np.float32).max) * (
-    1 + 2**-25
-)  # float32 rounds more to infinity
+# float32 rounds more to infinity.
+_NORM_MAX = float(np.finfo(np.float32).max) * (1 + 2**-25)
 _STEP_MAX = 2**53  # the largest whole number that every JSON reader keeps exact
 _TIME_MAX = 1e12  # seconds, 30,000 years; no run lasts longer
 _VALUE_MAX = sys.float_info.max  # JSON allows larger numbers, which are not infinite
-_EXCERPT_BYTES = 40  # bytes of a line in an error message, which has to fit one line
 
 _encode_json = json.JSONEncoder(ensure_ascii=False).encode  # writes floats exactly, by repr
 
@@ -45,6 +44,8 @@ def encode_header(header: Header) -> bytes:
     }
     if header.budget is not None:
         fields["budget"] = header.budget
+    if header.first_step:
+        fields["first_step"] = header.first_step
     # UTF-8 cannot encode a lone surrogate, so it becomes its JSON escape.
     return _encode_json(fields).encode("utf-8", "backslashreplace") + b"\n"
 
@@ -59,6 +60,8 @@ def encode_step(step: Step) -> bytes:
         optional += f', "scale": {step.loss_scale!r}'
     if step.skipped:
         optional += ', "skipped": true'
+    if step.discarded:
+        optional += ', "discarded": true'
     norms = _encode_norms(step.norms, step)
     number, time = step.number, step.time
     line = f'{{"step": {number}, "time": {time:.6f}, "norms": [{norms}]{optional}}}\n'
@@ -95,15 +98,18 @@ def decode_header(line: bytes) -> Header:
     """
     fields = _decode_format(line)
     _check_version(fields.get("version"))
-    layers = _list_of(str, fields.get("layers"))
+    layers = list_of(str, fields.get("layers"))
     if not layers or len({*layers}) != len(layers):
         raise RunFormatError('expected "layers": a list of different names')
-    parameters = _list_of(int, fields.get("parameters"))
+    parameters = list_of(int, fields.get("parameters"))
     if len(parameters) != len(layers):
         raise RunFormatError(f'expected "parameters": a list of {len(layers)} counts')
     budget: Any = fields.get("budget")
-    if not (budget is None or (_is_number(budget) and 0 < budget < 1)):
+    if not (budget is None or (is_number(budget) and 0 < budget < 1)):
         raise RunFormatError(f'expected "budget": between 0 and 1, got {budget!r}')
+    first_step = fields.get("first_step", 0)
+    if not (type(first_step) is int and 0 <= first_step <= _STEP_MAX):
+        raise RunFormatError(f'expected "first_step": 0 or more, got {first_step!r}')
     start, comment = fields.get("start", ""), fields.get("note", "")
     if not (isinstance(start, str) and isinstance(comment, str)):
         raise RunFormatError('expected "start" and "note" to be texts')
@@ -113,18 +119,19 @@ def decode_header(line: bytes) -> Header:
         start=start,
         comment=comment,
         budget=None if budget is None else float(budget),
+        first_step=first_step,
     )
 
 
 def _decode_format(line: bytes) -> dict[str, Any]:
     """Returns the fields of a header that has the right ``format``."""
-    expected = f'expected a run, which begins {{"format": "{FORMAT}", ...}}'
+    got = f'expected a run, which begins {{"format": "{FORMAT}", ...}}, got {excerpt(line)}'
     try:
-        fields = _decode(line)
+        fields = decode_object(line)
     except RunFormatError as error:
-        raise RunFormatError(f"{expected}, got {_excerpt(line)}") from error
+        raise RunFormatError(got) from error
     if fields.get("format") != FORMAT:
-        raise RunFormatError(f"{expected}, got {_excerpt(line)}")
+        raise RunFormatError(got)
     return fields
 
 
@@ -150,14 +157,14 @@ def decode_step(line: bytes, layers: int, after: int) -> Step:
     Raises:
         RunFormatError: If the line is no step, or its number is not above ``after``.
     """
-    fields = _decode(line)
+    fields = decode_object(line)
     number = fields.get("step")
     time: Any = fields.get("time")
     if not (type(number) is int and after < number <= _STEP_MAX):
         raise RunFormatError(
             f'expected "step": a whole number above {after}, got {number!r}'
         )
-    if not (_is_number(time) and 0 <= time <= _TIME_MAX):
+    if not (is_number(time) and 0 <= time <= _TIME_MAX):
         raise RunFormatError(f'expected "time": seconds since the start, got {time!r}')
     norms, absent = _decode_norms("norms", fields.get("norms"), layers)
     raw = None
@@ -168,14 +175,22 @@ def decode_step(line: bytes, layers: int, after: int) -> Step:
                 'expected "raw" to be null where "norms" are, and only there'
             )
     loss_scale: Any = fields.get("scale")
-    if not (loss_scale is None or (_is_number(loss_scale) and 0 < loss_scale <= _NORM_MAX)):
+    if not (loss_scale is None or (is_number(loss_scale) and 0 < loss_scale <= _NORM_MAX)):
         raise RunFormatError(f'expected "scale": a number above 0, got {loss_scale!r}')
-    skipped = fields.get("skipped", False)
-    if not isinstance(skipped, bool):
-        raise RunFormatError(f'expected "skipped": true or false, got {skipped!r}')
+    discarded = _decode_flag("discarded", fields)
+    skipped = _decode_flag("skipped", fields) or discarded
     loss_scale = None if loss_scale is None else float(loss_scale)
     values = {} if fields.get("values") is None else _decode_values(fields["values"])
-    return Step(number, float(time), norms, absent, loss_scale, skipped, raw, values)
+    return Step(
+        number, float(time), norms, absent, loss_scale, skipped, raw, values, discarded
+    )
+
+
+def _decode_flag(key: str, fields: dict[str, Any]) -> bool:
+    flag = fields.get(key, False)
+    if not isinstance(flag, bool):
+        raise RunFormatError(f'expected "{key}": true or false, got {flag!r}')
+    return flag
 
 
 def _decode_values(values: object) -> dict[str, float]:
@@ -185,7 +200,7 @@ def _decode_values(values: object) -> dict[str, float]:
 
 
 def _decode_value(name: str, value: Any) -> float:
-    if _is_number(value):
+    if is_number(value):
         if abs(value) <= _VALUE_MAX:
             return float(value)
     elif isinstance(value, str) and value in _NONFINITE:
@@ -204,7 +219,7 @@ def _decode_norms(
         got = f"{len(norms)} of them" if isinstance(norms, list) else repr(norms)
         raise RunFormatError(f'expected "{key}": a list of {layers}, got {got}')
     for norm in norms:
-        if _is_number(norm):
+        if is_number(norm):
             if 0 <= norm <= _NORM_MAX:
                 continue
         elif norm is None or (isinstance(norm, str) and norm in _NONFINITE):
@@ -216,35 +231,3 @@ def _decode_norms(
     absent = np.array([norm is None for norm in norms])
     values = [_NONFINITE[n] if isinstance(n, str) else n for n in norms]
     return np.array(values, np.float32), absent  # numpy makes NaN of None
-
-
-def _decode(line: bytes) -> dict[str, Any]:
-    """Returns the fields of a JSON object; refuses bare NaN and Infinity, unlike Python."""
-    try:
-        fields = json.loads(line.decode(), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise RunFormatError(f"expected a JSON object, got {_excerpt(line)}") from error
-    if not isinstance(fields, dict):
-        raise RunFormatError(f"expected a JSON object, got {_excerpt(line)}")
-    return fields
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _list_of(kind: type, value: object) -> list[Any]:
-    """Returns the value if it is a list of that type only, else an empty list."""
-    if isinstance(value, list) and all(type(item) is kind for item in value):
-        return value
-    return []
-
-
-def _is_number(value: object) -> bool:
-    return type(value) in (int, float)  # not isinstance: a bool is an int
-
-
-def _excerpt(line: bytes) -> str:
-    """Returns the beginning of a line, quoted, for an error message."""
-    text = line[:_EXCERPT_BYTES].decode("utf-8", "replace").rstrip("\r\n")
-    return repr(text + "..." if len(line) > _EXCERPT_BYTES else text)

@@ -55,6 +55,7 @@ class Header:
         budget: The share of the training time that measuring may take, between 0 and 1.
             The run then lacks the numbers of the steps that were not measured. None if
             every step was measured.
+        first_step: Number of the training's first step in this run.
 
     Example:
         >>> import gradsound
@@ -68,6 +69,12 @@ class Header:
     start: str
     comment: str = ""
     budget: float | None = None
+    first_step: int = 0
+
+    @property
+    def in_model_order(self) -> bool:
+        """Whether the layers are in the order of the model; other tools sort by name."""
+        return any(self.parameters)
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # == on arrays is not a bool
@@ -82,12 +89,14 @@ class Step:
         absent: Which layers had no gradient, shape (L,), bool.
         loss_scale: The factor by which a GradScaler multiplied the loss; None if unknown.
             The norms do not contain it.
-        skipped: Whether the GradScaler found infinity or NaN and did not update the
-            weights.
+        skipped: Whether the weights were not updated: the GradScaler found infinity or NaN,
+            or the training discarded the gradients.
         raw: Like ``norms``, but from before gradients were clipped; None if no clipping
             was seen.
         values: Values logged since the previous step (loss, learning rate ...), by name.
             NaN and infinities are kept.
+        discarded: Whether the training clipped the gradients and then threw them away. The
+            norms are from before clipping.
 
     Example:
         >>> import numpy as np
@@ -106,6 +115,7 @@ class Step:
     skipped: bool = False
     raw: NDArray[np.float32] | None = None
     values: Mapping[str, float] = field(default_factory=lambda: _NO_VALUES)
+    discarded: bool = False
 
     @property
     def nonfinite(self) -> NDArray[np.bool_]:
@@ -126,11 +136,14 @@ class Run:
         header: Facts that are known before the first step.
         steps: The steps in ascending order. The steps of a file can be iterated repeatedly.
         name: The name of the run in messages and pictures.
+        total_steps: How many steps the training made, if its run file says so: a budget
+            left out the last ones. None otherwise.
     """
 
     header: Header
     steps: Iterable[Step]
     name: str = "run"
+    total_steps: int | None = None
 
     def select(self, layers: str | Iterable[str]) -> Run:
         """Returns a run with some of the layers only.
@@ -141,18 +154,27 @@ class Run:
         Raises:
             ValueError: If a glob matches no layer.
         """
-        indices = choose(self.header.layers, layers)
-        header = replace(
-            self.header,
-            layers=tuple(self.header.layers[index] for index in indices),
-            parameters=tuple(self.header.parameters[index] for index in indices),
-        )
-        steps: Iterable[Step] = _SelectedSteps(self.steps, indices)
-        if isinstance(
-            self.steps, Iterator
-        ):  # an iterator is read once, so is its selection
-            steps = iter(steps)
-        return replace(self, header=header, steps=steps)
+        return pick_layers(self, choose(self.header.layers, layers))
+
+
+def pick_layers(run: Run, indices: tuple[int, ...]) -> Run:
+    """Returns a run with the layers of some indices, in their order."""
+    header = replace(
+        run.header,
+        layers=tuple(run.header.layers[index] for index in indices),
+        parameters=tuple(run.header.parameters[index] for index in indices),
+    )
+    steps: Iterable[Step] = _SelectedSteps(run.steps, indices)
+    if isinstance(run.steps, Iterator):  # an iterator is read once, so is its selection
+        steps = iter(steps)
+    return replace(run, header=header, steps=steps)
+
+
+def repeatable(run: Run) -> Run:
+    """Returns a run whose steps can be iterated repeatedly; keeps them in memory if not."""
+    if isinstance(run.steps, Iterator):
+        return replace(run, steps=[*run.steps])
+    return run
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, BinaryIO
 
 from gradsound.errors import RunFormatError, warn
 from gradsound.runs.json_lines import decode_header, decode_step
 from gradsound.runs.model import Header, Run, Step
+from gradsound.runs.restarts import decode_restart, decode_total
 
 if TYPE_CHECKING:
     import io
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 _LINE_MAX = 1 << 26  # bytes; a longer line shows that the file is no run file
 # Bytes per read. Each read releases the GIL for an instant. If a reader did so more often
 # than every 5 ms, a thread that waits for the GIL would ask for it in vain.
 _BUFFER = 1 << 20
+_END_BYTES = 64  # bytes; the line with the number of all steps is shorter
 
 
 def refuse_norms(source: str, norms: object) -> None:
@@ -45,21 +49,62 @@ def read_run_file(path: Path) -> Run:
     """
     with path.open("rb") as file:
         header = _read_header(str(path), read_lines(file))
-    return Run(header, _FileSteps(path), str(path))
+        total_steps = _read_total(file)
+    return Run(header, _FileSteps(path), str(path), total_steps)
 
 
-def parse_run(source: str, numbered_lines: Iterator[tuple[int, bytes]]) -> Run:
+def parse_run(
+    source: str,
+    numbered_lines: Iterator[tuple[int, bytes]],
+    restarts: Sequence[int] = (),
+    *,
+    until_restart: bool = False,
+) -> Run:
     """Reads a run from its lines; its steps can be iterated once.
 
     Args:
         source: The name of the run in messages.
         numbered_lines: Lines with their numbers, from `read_lines`.
+        restarts: The restarts in the file so far, from `find_restarts`; the reader leaves
+            out the steps that they take back. A pipe cannot be read ahead, and a file may
+            grow: the run has the steps that another restart takes back, and then their
+            numbers again.
+        until_restart: Whether the run ends before a restart that is not among these.
 
     Raises:
         RunFormatError: As `read_run_file`.
     """
     header = _read_header(source, numbered_lines)
-    return Run(header, _read_steps(source, numbered_lines, len(header.layers)), source)
+    layers = len(header.layers)
+    steps = _read_steps(source, numbered_lines, layers, restarts, until_restart)
+    return Run(header, steps, source)
+
+
+def find_restarts(source: str, file: io.BufferedIOBase | BinaryIO) -> list[int]:
+    """Reads a run file from its start to its end, and goes back to its start.
+
+    Args:
+        source: The name of the run in messages.
+        file: The open file.
+
+    Returns:
+        For each restart in the file, the number of the first step after it.
+
+    Raises:
+        RunFormatError: If a line begins as a restart and is none.
+    """
+    file.seek(0)
+    restarts = []
+    for number, line in read_lines(file):
+        if line.endswith(b"\n"):  # a torn line is none
+            try:
+                restart = decode_restart(line)
+            except RunFormatError as error:
+                raise RunFormatError(f"{source}, line {number}: {error}") from error
+            if restart is not None:
+                restarts.append(restart)
+    file.seek(0)
+    return restarts
 
 
 def read_lines(
@@ -95,7 +140,10 @@ class _FileSteps:
 
     def __iter__(self) -> Iterator[Step]:
         with self.path.open("rb", _BUFFER) as file:
-            yield from parse_run(str(self.path), read_lines(file)).steps
+            restarts = find_restarts(str(self.path), file)
+            lines = read_lines(file)
+            run = parse_run(str(self.path), lines, restarts, until_restart=True)
+            yield from run.steps
 
 
 def _read_header(source: str, numbered_lines: Iterator[tuple[int, bytes]]) -> Header:
@@ -108,17 +156,42 @@ def _read_header(source: str, numbered_lines: Iterator[tuple[int, bytes]]) -> He
         raise RunFormatError(f"{source}, line {number}: {error}") from error
 
 
+def _read_total(file: BinaryIO) -> int | None:
+    """Returns how many steps the training made, if the last line says so."""
+    file.seek(-min(_END_BYTES, file.seek(0, os.SEEK_END)), os.SEEK_END)
+    *_, line = file.read().splitlines() or [b""]
+    try:
+        return decode_total(line)
+    except RunFormatError:  # it is torn; iterating the steps warns
+        return None
+
+
 def _read_steps(
-    source: str, numbered_lines: Iterator[tuple[int, bytes]], layers: int
+    source: str,
+    numbered_lines: Iterator[tuple[int, bytes]],
+    layers: int,
+    restarts: Sequence[int],
+    until_restart: bool,
 ) -> Iterator[Step]:
-    last = -1
+    last, ahead = -1, [*restarts]
+    taken_back = min(ahead, default=inf)  # steps from this number on
     for number, line in numbered_lines:
         try:
-            step = decode_step(line, layers, last)
+            if decode_total(line) is not None:
+                continue
+            restart = decode_restart(line)
+            step = decode_step(line, layers, last) if restart is None else None
         except RunFormatError as error:
             if not line.endswith(b"\n") and len(line) < _LINE_MAX:
                 warn(f"{source}: line {number} is torn and left out; the run ends there")
                 return
             raise RunFormatError(f"{source}, line {number}: {error}") from error
-        last = step.number
-        yield step
+        if restart is not None:
+            if until_restart and not ahead:
+                return
+            last, ahead = restart - 1, ahead[1:]
+            taken_back = min(ahead, default=inf)
+        elif step is not None:
+            last = step.number
+            if last < taken_back:
+                yield step

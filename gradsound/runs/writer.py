@@ -1,25 +1,25 @@
 """Writes run files so that a kill costs one line at most, and a full disk none.
 
-It also restores a run file that somebody removes, and never overwrites an older run.
+It also goes on in the file of an earlier part of the training, restores a run file that
+somebody removes, and never overwrites an older run.
 """
 
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager, suppress
-from itertools import count
+import weakref
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from gradsound.runs.file_names import give_back, keep, lock_file, lock_folders, older_files
 from gradsound.runs.json_lines import encode_header, encode_step
-
-try:
-    import fcntl
-except ImportError:  # not a POSIX system
-    fcntl = None  # type: ignore[assignment]
+from gradsound.runs.restarts import TimeShift, encode_restart, encode_total
+from gradsound.runs.resumption import find_resume_point, has_run
 
 if TYPE_CHECKING:
     import io
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from gradsound.runs.model import Header, Step
@@ -32,16 +32,23 @@ class RunWriter:
     """Writes a run file, whole lines per system call, without a buffer of Python's.
 
     A run file that exists at ``path`` is not overwritten: the writer renames it to the
-    first free name of ``run.1.jsonl``, ``run.2.jsonl`` ...
+    first free name of ``run.1.jsonl``, ``run.2.jsonl`` ..., and its sounds with it. A
+    resumed training goes on in the file instead.
 
     Args:
         path: The run file.
         header: The header, which becomes the first line.
         readers: How many processes read the file while it grows.
+        sound: The sound file that a process will make of the run; None for no sound.
+        sound_suffixes: Suffixes of sounds, and then that of captions.
+        start_step: Number of the first step; if None, 0 or the one after the last step.
+        resume: Whether to go on in the file if it is a run.
         unwritten_max: Bytes that may wait in memory while the disk is full. The writer
             drops steps that arrive beyond that.
 
     Attributes:
+        start_step: Number of the first step.
+        resumed: Whether the file had a run, in which this training goes on.
         reader_files: The run file, opened once for each reader at its start. They stay
             valid if the file is renamed or removed.
         unwritten: Numbers of the steps that wait in memory because the disk is full. A
@@ -50,6 +57,9 @@ class RunWriter:
 
     Raises:
         OSError: If the file cannot be made or written.
+        ValueError: If the training cannot go on in the file, because it has other layers
+            or another process writes it.
+        RunFormatError: If the training cannot go on in the file, because it is no run.
     """
 
     def __init__(
@@ -58,31 +68,74 @@ class RunWriter:
         header: Header,
         readers: int = 0,
         *,
+        sound: Path | None = None,
+        sound_suffixes: Sequence[str] = (".wav", ".vtt"),
+        start_step: int | None = None,
+        resume: bool = False,
         unwritten_max: int = _UNWRITTEN_MAX,
     ) -> None:
         self.unwritten: list[int] = []
         self.dropped = 0
-        self._backlog, self._backlog_max = bytearray(encode_header(header)), unwritten_max
-        self._path, self._older = path, None
+        self._backlog, self._backlog_max = bytearray(), unwritten_max
+        self._path, self._suffixes = path, sound_suffixes
+        self._kept: list[tuple[Path, Path]] = []  # new and old paths of older files
         # After somebody removes the file, its readers continue with the removed one, and a
         # copy takes its name.
         self._copy: io.FileIO | None = None
         self._copied = 0  # bytes
-        with _lock_folder(path.parent):  # two writers that start at once need two names
-            if path.is_file() and path.stat().st_size > 0:
-                self._older = path.rename(_free_name(path))
-            self._file = path.open("w+b", buffering=0)
-            # Within the lock, because another writer overwrites an empty file. The second
-            # call below raises the error, if it lasts.
-            with suppress(OSError):
-                self._write_backlog()
+        self._time_shift = TimeShift(None)
+        self._size = 0  # bytes; of the file before the training goes on in it
+        self.start_step = self._next_step = start_step or 0
         self.reader_files: list[io.FileIO] = []
+        # Two writers that start at once need two names.
+        with lock_folders([path] if sound is None else [path, sound]):
+            self.resumed = resume and has_run(path)
+            if self.resumed:
+                self._open_to_resume()
+            else:
+                self._open_new(header, sound)
+        _open_writers.add(self)
         try:
+            if self.resumed:
+                self._go_on(header, start_step)
             self._write_backlog()
             self.reader_files += [path.open("rb", buffering=0) for _ in range(readers)]
-        except OSError as error:
+        except (OSError, ValueError) as error:
             self.discard()
-            raise type(error)(error.errno, error.strerror, str(path)) from error
+            if isinstance(error, OSError):
+                raise type(error)(error.errno, error.strerror, str(path)) from error
+            raise
+
+    def _open_new(self, header: Header, sound: Path | None) -> None:
+        if older := older_files(self._path, sound, self._suffixes):
+            self._kept = keep(older, self._suffixes)
+        self._file = self._path.open("w+b", buffering=0)
+        lock_file(self._file)
+        self._backlog += encode_header(replace(header, first_step=self.start_step))
+        # Within the lock of the folder, because another writer overwrites an empty file.
+        # The second call raises the error, if it lasts.
+        with suppress(OSError):
+            self._write_backlog()
+
+    def _open_to_resume(self) -> None:
+        self._file = self._path.open("r+b", buffering=0)
+        if not lock_file(self._file):
+            self._file.close()
+            raise ValueError(
+                f"{self._path}: another training writes it, so this one cannot go on in "
+                "it: end the other one, or give another log"
+            )
+
+    def _go_on(self, header: Header, start_step: int | None) -> None:
+        """Cuts a torn line, and marks the place at which the training goes on."""
+        self._size = self._file.seek(0, os.SEEK_END)
+        point = find_resume_point(self._path, header, start_step)
+        self.start_step = self._next_step = point.step
+        self._time_shift = TimeShift(point.time)
+        self._size = self._file.truncate(point.size)
+        self._file.seek(0, os.SEEK_END)
+        self._backlog += b"" if point.ends_line else b"\n"
+        self._backlog += encode_restart(point.step, header.start, header.comment)
 
     def write(self, steps: Sequence[Step]) -> None:
         """Appends steps with one system call.
@@ -92,9 +145,13 @@ class RunWriter:
                 They wait in memory, and the next call tries again. Until then, the last
                 line of the file may be torn.
         """
+        if steps:
+            self._next_step = steps[-1].number + 1
         if len(self._backlog) < self._backlog_max:
             self.unwritten += [step.number for step in steps]
-            self._backlog += b"".join(map(encode_step, steps))
+            self._backlog += b"".join(
+                encode_step(self._time_shift.apply(step)) for step in steps
+            )
         else:
             self.dropped += len(steps)
         self._write_backlog()
@@ -114,32 +171,44 @@ class RunWriter:
         if self._copy is not None:
             self._copy.close()
         self._copy = None
-        with _lock_folder(self._path.parent):
+        with lock_folders([self._path]):
             if self._path.is_file():
-                self._path.rename(_free_name(self._path))
+                keep([self._path], self._suffixes)
             self._copy, self._copied = self._path.open("xb", buffering=0), 0
+            lock_file(self._copy)
         return True
 
     def discard(self) -> None:
-        """Removes the file, and gives an older run that was renamed its name back."""
+        """Undoes what the constructor did to the file, and to older files."""
+        if self.resumed:
+            self._backlog.clear()
+            with suppress(OSError):
+                self._file.truncate(self._size)
         with suppress(OSError):
             self.close()
+        if self.resumed:
+            return
         if self._path.is_file():  # a device stays
             self._path.unlink()
-        if self._older is not None:
-            with _lock_folder(self._path.parent):
-                if not self._path.exists():
-                    self._older.rename(self._path)
+        with lock_folders([self._path]):
+            give_back(self._kept)
 
-    def close(self) -> None:
+    def close(self, step_count: int = 0) -> None:
         """Tries once more to write the steps in memory, and closes the file.
 
         A second call does nothing.
+
+        Args:
+            step_count: Number of the step that would come next. If a budget left the last
+                steps out, the file's last line has this count.
 
         Raises:
             OSError: If the disk is still full.
         """
         try:
+            if step_count > self._next_step:
+                self._next_step = step_count
+                self._backlog += encode_total(step_count)
             self._write_backlog()
             while self._copy_more():
                 pass
@@ -165,24 +234,16 @@ class RunWriter:
         return bool(part)
 
 
-@contextmanager
-def _lock_folder(folder: Path) -> Iterator[None]:
-    """Keeps other processes and threads from choosing names in a folder, where it can."""
-    handle = None
-    with suppress(
-        OSError
-    ):  # the folder is missing, or its network file system has no locks
-        if fcntl is not None:
-            handle = os.open(folder, os.O_RDONLY)
-            fcntl.flock(handle, fcntl.LOCK_EX)
-    try:
-        yield
-    finally:
-        if handle is not None:
-            os.close(handle)  # unlocks
+_open_writers: weakref.WeakSet[RunWriter] = weakref.WeakSet()
 
 
-def _free_name(path: Path) -> Path:
-    """Returns the first of ``run.1.jsonl``, ``run.2.jsonl`` ... that does not exist."""
-    names = (path.with_suffix(f".{k}{path.suffix}") for k in count(1))
-    return next(name for name in names if not name.exists())
+def _close_in_child() -> None:
+    """Closes the copies of files in a forked process, which would keep their locks."""
+    for writer in _open_writers:
+        for file in (writer._file, writer._copy):
+            if file is not None:
+                file.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_in_child)

@@ -24,7 +24,7 @@ def _play(job: dict[str, Any]) -> None:
     # The device takes as long to open as these imports, so both happen at once.
     from gradsound.live.device_playback import DevicePlayback
     from gradsound.music.preset_json import from_data
-    from gradsound.runs.reader import parse_run, read_lines
+    from gradsound.runs.reader import find_restarts, parse_run, read_lines
 
     def on_line(line: str) -> None:
         name, _, value = line.partition(" ")
@@ -39,7 +39,9 @@ def _play(job: dict[str, Any]) -> None:
 
     with open(job["run_descriptor"], "rb") as file:  # noqa: PTH123 (a descriptor, no path)
         parent = ParentLink(job["parent"], on_line)
-        run = parse_run(job["run"], read_lines(file, poll))
+        restarts = find_restarts(job["run"], file)
+        lines = read_lines(file, poll)
+        run = parse_run(job["run"], lines, restarts, until_restart=True)
         preset, volume = from_data(job["preset"]), job["volume"]
         playback = DevicePlayback(
             run,
@@ -49,6 +51,7 @@ def _play(job: dict[str, Any]) -> None:
             live=True,
             volume=volume,
             on_caption=log_caption,
+            first_step=job["first_step"],
         )
         playback.play(_FINISH_SECONDS)
     if playback.failure is not None:

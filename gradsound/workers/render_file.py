@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from gradsound.music.preset_json import from_data, to_data
+from gradsound.output.formats import FORMATS
+from gradsound.output.webvtt import VTT_SUFFIX
 from gradsound.rendering.sound import Sound
-from gradsound.runs.reader import parse_run, read_lines
+from gradsound.runs.file_names import keep, lock_folders, number_of, numbered
+from gradsound.runs.reader import find_restarts, parse_run, read_lines
 from gradsound.workers.process import ParentLink, WorkerProcess, run_job
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gradsound.music.presets import Preset
 
 _NICE = 19  # lowest priority: training comes first, and nobody hears a file before its end
+_DRAFT_SUFFIX = ".part"  # of a folder with an unfinished sound
 
 
 def start_renderer(
-    run: Path, run_descriptor: int, wav: Path, preset: Preset, *, discard_run: bool
+    run: Path,
+    run_descriptor: int,
+    wav: Path,
+    preset: Preset,
+    *,
+    discard_run: bool,
+    resumed: bool,
 ) -> WorkerProcess:
     """Starts the process.
 
@@ -28,6 +43,7 @@ def start_renderer(
         wav: The sound file to write.
         preset: How steps sound.
         discard_run: Whether the process removes the run file after rendering.
+        resumed: Whether an existing sound file is of an earlier part of this run.
 
     Raises:
         OSError: If the process cannot start.
@@ -37,6 +53,7 @@ def start_renderer(
         "wav": str(wav.absolute()),
         "preset": to_data(preset),
         "discard_run": discard_run,
+        "resumed": resumed,
     }
     return WorkerProcess("render_file", job, run_descriptor)
 
@@ -50,8 +67,64 @@ def main() -> None:
 
 def _render(job: dict[str, Any]) -> None:
     parent = ParentLink(job["parent"])
-    with open(job["run_descriptor"], "rb") as file:  # noqa: PTH123 (a descriptor, no path)
-        run = parse_run(job["run"], read_lines(file, parent.poll))
-        Sound([run], from_data(job["preset"])).write(Path(job["wav"]))
+    log, sound = Path(job["run"]), Path(job["wav"])
+    with (
+        open(job["run_descriptor"], "rb") as file,  # noqa: PTH123 (a descriptor, no path)
+        _draft_folder(sound) as folder,
+    ):
+        draft, restarts = folder / sound.name, find_restarts(job["run"], file)
+        lines = read_lines(file, parent.poll)
+        run = parse_run(job["run"], lines, restarts, until_restart=True)
+        try:
+            Sound([run], from_data(job["preset"])).write(draft)
+        except OSError as error:
+            if error.filename == str(draft):
+                error.filename = str(sound)
+            raise
+        with lock_folders([log, sound]):
+            number = number_of(log, file.fileno())
+            if log.with_suffix("") == sound.with_suffix("") or _is_taken(sound, folder):
+                sound = numbered(sound, number)
+            goes_on = len(find_restarts(job["run"], file)) > len(restarts)
+            _publish(draft, sound, replaces=job["resumed"] and not goes_on, yields=goes_on)
     if job["discard_run"]:
-        Path(job["run"]).unlink()
+        log.unlink()
+
+
+def _is_taken(sound: Path, own_folder: Path) -> bool:
+    """Returns whether another run has a sound of this name, or renders one now."""
+    drafts = sound.parent.glob(f"{escape(sound.name)}.*{_DRAFT_SUFFIX}")
+    return sound.exists() or any(draft != own_folder for draft in drafts)
+
+
+@contextmanager
+def _draft_folder(sound: Path) -> Iterator[Path]:
+    """Makes a folder for the unfinished files of a sound, and removes it at the end."""
+    try:
+        draft = TemporaryDirectory(
+            prefix=f"{sound.name}.", suffix=_DRAFT_SUFFIX, dir=sound.parent
+        )
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(sound)) from error
+    with draft as folder:
+        yield Path(folder)
+
+
+def _publish(draft: Path, sound: Path, *, replaces: bool, yields: bool) -> None:
+    """Gives a finished sound and its captions their names.
+
+    Args:
+        draft: The finished sound; its captions are beside it.
+        sound: The name of the sound.
+        replaces: Whether to replace an existing sound, instead of keeping it under another
+            name.
+        yields: Whether an existing sound stays, and this one is dropped.
+    """
+    captions = draft.with_suffix(VTT_SUFFIX), sound.with_suffix(VTT_SUFFIX)
+    older = [path for path in (sound, captions[1]) if path.is_file()]
+    if older and yields:
+        return
+    if older and not replaces:
+        keep(older, (*FORMATS, VTT_SUFFIX))
+    draft.replace(sound)
+    captions[0].replace(captions[1])

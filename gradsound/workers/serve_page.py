@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from gradsound.music.preset_json import from_data
-from gradsound.runs.reader import parse_run, read_lines
+from gradsound.runs.reader import find_restarts, parse_run, read_lines
 from gradsound.synth.kernels.javascript import to_javascript
 from gradsound.web.live_stream import LiveStream
 from gradsound.web.server import Server
@@ -49,7 +49,13 @@ def _serve(job: dict[str, Any]) -> None:
 
     async def serve(run: Run) -> None:
         preset = from_data(job["preset"])
-        stream = LiveStream(run, preset, on_caption=log_caption, outcome=lambda: outcome)
+        stream = LiveStream(
+            run,
+            preset,
+            first_step=job["first_step"],
+            on_caption=log_caption,
+            outcome=lambda: outcome,
+        )
         streams.append(stream)
         voices = {"voices.js": to_javascript(stream.programs)}
         server = Server(stream.serve_listener, job["token"], voices, is_public=False)
@@ -57,4 +63,6 @@ def _serve(job: dict[str, Any]) -> None:
 
     parent = ParentLink(job["parent"], on_line)
     with open(job["run_descriptor"], "rb") as file:  # noqa: PTH123 (a descriptor, no path)
-        asyncio.run(serve(parse_run(job["run"], read_lines(file, poll))))
+        restarts = find_restarts(job["run"], file)
+        lines = read_lines(file, poll)
+        asyncio.run(serve(parse_run(job["run"], lines, restarts, until_restart=True)))

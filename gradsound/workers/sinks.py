@@ -45,13 +45,16 @@ class DeviceSink:
         check_volume(self.volume)
         check_installed()
 
-    def start(self, run: Path, run_descriptor: int, preset: Preset) -> Player:
+    def start(
+        self, run: Path, run_descriptor: int, preset: Preset, first_step: int = 0
+    ) -> Player:
         """Starts the process that plays.
 
         Args:
             run: The run file, which already has its header.
             run_descriptor: The same file, open for reading from its start.
             preset: How steps sound.
+            first_step: Number of the first step to play; earlier steps are in the file.
 
         Raises:
             OSError: If the process cannot start.
@@ -59,6 +62,7 @@ class DeviceSink:
         job = {
             "run": str(run),
             "preset": to_data(preset),
+            "first_step": first_step,
             "device": self.device,
             "sample_rate": SAMPLE_RATE,
             "frames": BLOCK_FRAMES[self.latency],
@@ -84,7 +88,9 @@ class PageSink:
     def __post_init__(self) -> None:
         check_port(self.port)
 
-    def start(self, run: Path, run_descriptor: int, preset: Preset) -> Player:
+    def start(
+        self, run: Path, run_descriptor: int, preset: Preset, first_step: int = 0
+    ) -> Player:
         """Starts the server process and prints the page's address.
 
         Arguments and errors are those of `DeviceSink.start`.
@@ -94,6 +100,7 @@ class PageSink:
             job = {
                 "run": str(run),
                 "preset": to_data(preset),
+                "first_step": first_step,
                 "token": address.token,
                 "socket": listening.fileno(),
             }

@@ -233,6 +233,24 @@ def test_a_checkpoint_contains_no_callback() -> None:
     assert len(steps_of("run.1.jsonl")) == 6
     np.testing.assert_allclose([s.norms for s in steps_of()], again.applied, rtol=1e-5)
     assert len(again.applied) == 6
+    assert [step.number for step in steps_of()] == [*range(6, 12)]
+
+
+@pytest.mark.filterwarnings("ignore:Checkpoint directory .* is not empty")
+def test_a_fit_goes_on_in_its_run_file() -> None:
+    """With resume=True, steps after the checkpoint take those of the killed fit back."""
+    first, again = Fit(), Fit()
+    options = {"dirpath": "saved", "filename": "at", "every_n_train_steps": 6}
+    for model, max_steps, path in ((first, 9, None), (again, 12, "saved/at.ckpt")):
+        callbacks = [LightningCallback(resume=True), ModelCheckpoint(**options)]
+        fit = trainer(*callbacks, max_steps=max_steps, enable_checkpointing=True)
+        fit.fit(model, loader(), ckpt_path=path)
+    steps = steps_of()
+
+    assert [step.number for step in steps] == [*range(12)]
+    norms = first.applied[:6] + again.applied
+    np.testing.assert_allclose([step.norms for step in steps], norms, rtol=1e-5)
+    assert (np.diff([step.time for step in steps]) > 0).all()
 
 
 def test_a_second_fit_keeps_the_first_run() -> None:
@@ -470,6 +488,22 @@ def test_a_trainer_resumes_from_a_checkpoint() -> None:
     np.testing.assert_allclose(
         values(steps_of(), "lr"), trainer.logged("learning_rate")[-8:]
     )
+    assert [step.number for step in steps_of()] == [*range(4, 12)]
+
+
+def test_a_trainer_goes_on_in_its_run_file() -> None:
+    """With resume=True, the run has each step once, whatever was repeated."""
+    options = {"save_strategy": "steps", "save_steps": 4}
+    RecordingTrainer(TransformersCallback(resume=True), max_steps=6, **options).train()
+    trainer = RecordingTrainer(TransformersCallback(resume=True), **options)
+    trainer.train(resume_from_checkpoint="out/checkpoint-4")
+    steps = steps_of()
+
+    assert [step.number for step in steps] == [*range(12)]
+    np.testing.assert_allclose(
+        values(steps[4:], "lr"), trainer.logged("learning_rate")[-8:]
+    )
+    assert not Path("run.1.jsonl").exists()
 
 
 # Both
@@ -537,12 +571,12 @@ def test_the_guide_runs(save, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_SILENT", "true")
     save([[1 / 3, 2 / 3]] * 3)
     arguments = TrainingArguments("out", use_cpu=True, report_to="none")
-    known = {"model": gpt2(), "arguments": arguments, "data": [{"input_ids": [0]}]}
+    namespace = {"model": gpt2(), "arguments": arguments, "data": [{"input_ids": [0]}]}
     text = (Path(__file__).parents[2] / "docs/frameworks.md").read_text()
     codes = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     for code in codes:
-        exec(compile(code, "frameworks.md", "exec"), known)  # noqa: S102 (our own document)
+        exec(compile(code, "frameworks.md", "exec"), namespace)  # noqa: S102 (our own document)
 
     assert len(codes) == 6
-    assert known["right"].lines
-    assert not known["left"].lines
+    assert namespace["right"].lines
+    assert not namespace["left"].lines

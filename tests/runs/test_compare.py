@@ -94,7 +94,7 @@ def ratio(one: Norms, other: Norms) -> list[list[float]]:
         (2, 3, 1.5),
         (1e-38, 1e38, np.inf),
         (0, 0, 1),
-        (0, 2, np.inf),
+        (0, 2, np.nan),
         (2, 0, 0),
         (np.nan, 1, np.nan),
         (1, np.nan, np.nan),
@@ -108,7 +108,7 @@ def ratio(one: Norms, other: Norms) -> list[list[float]]:
 def test_a_ratio_divides_the_other_norm_by_the_first(
     one: float, other: float, expected: float
 ) -> None:
-    """NaN stays NaN, and 0 / 0 is 1 because the norms are equal."""
+    """NaN stays NaN, 0 / 0 is 1 because the norms are equal, and 2 / 0 is absent."""
     np.testing.assert_allclose(ratio([[one, 1]], [[other, 1]]), [[expected, 1]], rtol=1e-6)
 
 

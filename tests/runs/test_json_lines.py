@@ -41,12 +41,14 @@ def test_steps_round_trip(
     with np.errstate(over="ignore"):
         raw = 3 * values if clipped else None
     step = Step(number, time, values, absent, loss_scale, skipped, raw)
+    step = replace(step, discarded=skipped and clipped)
     line = encode_step(step)
     decoded = decode_step(line, len(norms), number - 1)
 
     assert line.endswith(b"\n")
     assert (decoded.number, decoded.norms.dtype) == (number, np.float32)
     assert (decoded.loss_scale, decoded.skipped) == (loss_scale, skipped)
+    assert decoded.discarded == step.discarded
     assert decoded.time == round(time, 6)  # whole microseconds
     np.testing.assert_array_equal(decoded.norms, step.norms)
     np.testing.assert_array_equal(decoded.absent, absent)
@@ -79,17 +81,19 @@ def test_lines_have_the_keys_that_they_need() -> None:
     header = Header(layers=("a",), parameters=(3,), start="now", comment="ü")
     step = Step(3, 1.5, np.array([0.5], np.float32), np.array([False]))
     values = {"loss": 1 / 3, "NaN": math.nan, "up": math.inf, "down": -math.inf, "ü": 0.0}
-    full = replace(step, loss_scale=8.0, skipped=True, raw=2 * step.norms, values=values)
+    full = replace(step, loss_scale=8.0, raw=2 * step.norms, values=values)
+    full = replace(full, skipped=True, discarded=True)
 
     assert encode_header(header).decode() == (
-        '{"format": "gradsound-run", "version": "1.2", "start": "now", "note": "ü", '
+        '{"format": "gradsound-run", "version": "1.3", "start": "now", "note": "ü", '
         '"layers": ["a"], "parameters": [3]}\n'
     )
     assert json.loads(encode_header(replace(header, budget=0.5)))["budget"] == 0.5
     assert encode_step(step) == b'{"step": 3, "time": 1.500000, "norms": [0.5]}\n'
     assert encode_step(full).decode() == (
         '{"step": 3, "time": 1.500000, "norms": [0.5], "raw": [1], "scale": 8.0, '
-        '"skipped": true, "values": {"loss": 0.3333333333333333, "NaN": "NaN", '
+        '"skipped": true, "discarded": true, '
+        '"values": {"loss": 0.3333333333333333, "NaN": "NaN", '
         '"up": "Infinity", "down": "-Infinity", "ü": 0.0}}\n'
     )
     np.testing.assert_equal(dict(decode_step(encode_step(full), 1, -1).values), values)
@@ -163,6 +167,7 @@ GOOD = {"step": 3, "time": 1 / 3, "norms": [1 / 3, None]}
         ({"values": {"loss": 10**400}}, "value 'loss' to be a float64, .* got 1000"),
         ({"values": {"loss": -(10**400)}}, "value 'loss' to be a float64, .* got -1000"),
         ({"skipped": 1}, "true or false, got 1"),
+        ({"discarded": "yes"}, '"discarded": true or false, got .yes'),
         ({"norms": [1.0, [2.0]]}, r"got \[2.0\]"),
         ({"raw": [1.0]}, 'expected "raw": a list of 2, got 1 of them'),
         ({"raw": 1.0}, 'expected "raw": a list of 2, got 1.0'),
@@ -326,3 +331,11 @@ def test_names_that_are_no_utf_8_can_be_written_with_a_step(value: float) -> Non
     """A name with half a surrogate pair is escaped; an infinite value keeps its sign."""
     step = Step(0, 0.0, np.ones(1, np.float32), np.zeros(1, bool), values={"\ud800": value})
     assert decode_step(encode_step(step), 1, -1).values == {"\ud800": value}
+
+
+def test_a_discarded_step_is_skipped() -> None:
+    """A line may have "discarded" alone: the weights do not contain such a step."""
+    line = b'{"step": 0, "time": 0.5, "norms": [0.5], "discarded": true}'
+    step = decode_step(line, 1, -1)
+
+    assert (step.discarded, step.skipped) == (True, True)

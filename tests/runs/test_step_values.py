@@ -69,7 +69,7 @@ GOOD = {"step": 3, "time": 1 / 3, "norms": [1 / 3]}
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("values", "message"),
     [
         ([1.0], r'expected "values": numbers by name, got \[1.0\]'),
         (1.0, 'expected "values": numbers by name, got 1.0'),
@@ -85,10 +85,10 @@ GOOD = {"step": 3, "time": 1 / 3, "norms": [1 / 3]}
         ({"": -(2**1024)}, "the value '' to be .* got -1797"),
     ],
 )
-def test_invalid_values_raise(given: object, message: str) -> None:
+def test_invalid_values_raise(values: object, message: str) -> None:
     """The error has the name of the invalid value, its rule and what was read."""
     with pytest.raises(RunFormatError, match=message):
-        decode_step(json.dumps(GOOD | {"values": given}).encode(), 1, 2)
+        decode_step(json.dumps(GOOD | {"values": values}).encode(), 1, 2)
 
 
 @pytest.mark.parametrize("number", [b"1e400", b"-1e400", b"NaN", b"Infinity"])
@@ -101,9 +101,9 @@ def test_numbers_outside_json_raise(number: bytes) -> None:
 
 def test_null_values_are_no_values() -> None:
     """A step with null has no values; a whole number is read as a float."""
-    for value, wanted in ((None, {}), ({}, {}), ({"a": 2**53}, {"a": 2.0**53})):
+    for value, expected in ((None, {}), ({}, {}), ({"a": 2**53}, {"a": 2.0**53})):
         line = json.dumps(GOOD | {"values": value}).encode()
-        assert decode_step(line, 1, 2).values == wanted
+        assert decode_step(line, 1, 2).values == expected
 
 
 def test_selecting_layers_keeps_values() -> None:
@@ -116,7 +116,7 @@ def test_selecting_layers_keeps_values() -> None:
 
 
 @pytest.mark.parametrize(
-    ("earlier", "later", "wanted"),
+    ("earlier", "later", "expected"),
     [
         ({}, {}, {}),
         ({"a": 1.0}, {}, {"a": 1.0}),
@@ -132,10 +132,10 @@ def test_selecting_layers_keeps_values() -> None:
         ({"a": NAN}, {}, {"a": NAN}),
     ],
 )
-def test_merged_steps_have_the_later_values(earlier, later, wanted) -> None:
+def test_merged_steps_have_the_later_values(earlier, later, expected) -> None:
     """Merged steps have the later value of each name, but keep a nonfinite one."""
     before = dict(earlier), dict(later)
     merged = merge_steps(step(earlier), step(later, 4)).values
 
-    np.testing.assert_equal(dict(merged), wanted)
+    np.testing.assert_equal(dict(merged), expected)
     np.testing.assert_equal((earlier, later), before)
