@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from gradsound.music.composer import Composer
 from gradsound.music.moments import Moment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from gradsound.live.backlog import Backlog
     from gradsound.music.presets import Preset
@@ -50,7 +51,8 @@ class Conductor:
 
     Args:
         run: The run to play. The thread iterates its steps once; they may still grow.
-        preset: How steps sound.
+        preset: How steps sound. The anchor of its pitches follows the norms if the run is
+            live or can be iterated only once; otherwise the caller fits it.
         live: Whether to merge steps that arrive too fast. The thread that feeds a live
             run calls `queue_steps` before it waits for more of the file.
         hold: Seconds that a drone goes on while no step arrives.
@@ -100,8 +102,9 @@ class Conductor:
         self._on_learned, self._on_ready = on_learned, on_ready
         self._read_steps: list[Step] = []  # not yet given to the alarm detector
         self._unlearned: list[Moment] = []  # before first_step, not yet in the statistics
-        self.composer = Composer(run.header.layers, preset)
-        self._detector = RunDetector(run.header.layers, preset.thresholds)
+        follow = live or isinstance(run.steps, Iterator)
+        self.composer = Composer(run.header.layers, preset, follow=follow)
+        self._detector = RunDetector(run.header, preset.thresholds)
         self._backlog: Backlog = MergingBacklog() if live else FifoBacklog()
         self._onset = -MIN_STEP_SECONDS  # seconds; of the step that sounds
         self._read_time = np.inf  # seconds of the clock; when the last step was read

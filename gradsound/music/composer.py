@@ -13,12 +13,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradsound.music.alarm_announcer import (
-    DUCKING,
     PROGRAMS,
     AlarmAnnouncer,
     alarm_notes,
 )
-from gradsound.music.captions import Caption, minute_text
+from gradsound.music.anchor_captions import AnchorCaptions
+from gradsound.music.captions import (
+    Caption,
+    epoch_text,
+    fit_text,
+    minute_text,
+    pause_text,
+    unannounced_text,
+)
+from gradsound.music.ducking import Ducking
 from gradsound.music.notes import NoteWriter, pan_tracks
 from gradsound.music.tracks import Tracks
 from gradsound.synth.score import NOTE, Score
@@ -31,7 +39,6 @@ if TYPE_CHECKING:
     from gradsound.alarms.thresholds import Alarm
     from gradsound.music.moments import Moment
     from gradsound.music.presets import Preset
-    from gradsound.music.tracks import TrackStates
 
 _MINUTE = 60.0  # seconds
 _DRONE_FADE = 0.5  # seconds in which a drone falls silent at the end of the run
@@ -48,6 +55,7 @@ class Composer:
         pan: Pan of all notes, -1 left to 1 right; by default the preset spreads the tracks.
         run_name: Name of the run in captions, if there are several runs.
         time_limit: As for `AlarmAnnouncer`.
+        follow: As for `Tracks`.
 
     Attributes:
         captions: Captions in order of time. A player may remove those that it has shown.
@@ -63,20 +71,23 @@ class Composer:
         pan: float | None = None,
         run_name: str = "",
         time_limit: float = inf,
+        *,
+        follow: bool = False,
     ) -> None:
-        self._tracks = Tracks(names, preset)
+        self._tracks = Tracks(names, preset, follow=follow)
         count = len(self._tracks.names)
         self._writer = NoteWriter(
             preset.layout(count),
             pan_tracks(count, preset.spread) if pan is None else np.full(count, pan),
             texture=preset.texture,
             fade_seconds=preset.fade_seconds,
-            start_hertz=float(preset.pitch.hertz(np.ones(1))[0]),
+            start_hertz=float(preset.pitch.hertz(np.full(1, preset.pitch.norm))[0]),
         )
         self._alarm_pan = pan or 0.0
-        self._prefix = f"{run_name}, " if run_name else ""
+        self._run_name = run_name
         self._announcer = AlarmAnnouncer(preset.alarms, time_limit)
-        self._duckings: list[tuple[float, float]] = []  # begins and ends, seconds
+        self._anchor_captions = AnchorCaptions(preset, len(self._tracks.bands))
+        self._ducking = Ducking()
         self._epoch: float | None = None
         self._next_minute = 1
         self._step_number = -1  # of the last step
@@ -119,8 +130,14 @@ class Composer:
             durations: Duration of each moment in seconds, shape (S,).
         """
         states = self._tracks.states(moments)
+        for caption in self._anchor_captions.make(states.anchor_norms, begins, moments):
+            # Two runs share the anchor, so the text does not name this one.
+            insort(self.captions, caption, key=lambda one: one.time)
         alarm_sounds = self._announce_moments(moments, begins, durations)
-        self._duck(states, begins, durations)
+        factors = durations / self.layout.duration
+        onsets = begins[:, None] + self.layout.onsets * factors[:, None]
+        self._ducking.attenuate(states.level, onsets)
+        self._ducking.forget(begins[-1])
         notes = self._writer.notes(states, durations)
         self._tracks.update_values(moments)
         self._step_number = moments[-1].step.number
@@ -147,8 +164,7 @@ class Composer:
         """
         if self._is_new_minute(begin):
             number = self._step_number
-            text = f"no step since step {number:,}"
-            self._add_caption(Caption(begin, text, "minute", number))
+            self._add_caption(Caption(begin, pause_text(number), "minute", number))
         alarms = [] if alarm is None else [alarm]
         if not (alarms or self._announcer.due(begin)):
             return None
@@ -167,25 +183,11 @@ class Composer:
         silence = self._writer.hold(fade, silent=True) if fade else np.zeros(0, NOTE)
         alarm_sounds = self._announce(alarms, 0, begin + fade, begin)
         if counts := self._announcer.uncaptioned_counts():
-            self._add_caption(Caption(begin, f"not announced: {counts}", "minute"))
+            self._add_caption(Caption(begin, unannounced_text(counts), "minute"))
         sounds_end = self._announcer.sounds_end if self._announcer.level else begin
         duration = max(fade, sounds_end - begin)
         notes = np.concatenate([silence, *alarm_sounds])
         return Score(self.voices, notes, np.array([duration]))
-
-    def _duck(
-        self,
-        states: TrackStates,
-        begins: NDArray[np.float64],
-        durations: NDArray[np.float64],
-    ) -> None:
-        """Attenuates the notes that begin during an alarm sound."""
-        factors = durations / self.layout.duration
-        onsets = begins[:, None] + self.layout.onsets * factors[:, None]
-        for begin, end in self._duckings:
-            states.level[(onsets >= begin) & (onsets < end)] *= DUCKING
-        last = begins[-1]
-        self._duckings = [(begin, end) for begin, end in self._duckings if end > last]
 
     def _announce_moments(
         self,
@@ -200,7 +202,7 @@ class Composer:
             epoch = moment.step.values.get("epoch", self._epoch)
             if epoch is not None and epoch != self._epoch and isfinite(epoch):
                 self._epoch = epoch
-                text = f"step {moment.first:,}: epoch {epoch:g}"
+                text = epoch_text(moment.first, epoch)
                 self._add_caption(Caption(begin, text, "epoch", moment.first))
             if self._is_new_minute(begin):
                 text = minute_text(moment.step, self._tracks.bands)
@@ -233,7 +235,7 @@ class Composer:
         for kind, begin in sounds if self._announcer.level else ():
             notes = alarm_notes(kind, self._announcer.level, self._alarm_pan)
             end = begin + float(np.max(notes["onset"] + notes["duration"]))
-            self._duckings.append((begin, end))
+            self._ducking.add(begin, end)
             notes["voice"] += len(self._tracks.programs)
             notes["step"], notes["slot"] = step, 2 * len(self._tracks.names)
             notes["onset"] += begin - step_begin
@@ -243,5 +245,5 @@ class Composer:
         return alarm_sounds
 
     def _add_caption(self, caption: Caption) -> None:
-        named = replace(caption, text=self._prefix + caption.text)
-        insort(self.captions, named, key=lambda one: one.time)
+        line = replace(caption, text=fit_text(caption.text, self._run_name))
+        insort(self.captions, line, key=lambda one: one.time)

@@ -34,6 +34,7 @@ class Ensemble:
         preset: How the runs sound.
         names: Name of each run in captions, if there are two.
         time_limit: End of the whole sound in seconds.
+        follow: As for `Tracks`.
 
     Attributes:
         channels: Number of channels, 1 or 2.
@@ -46,9 +47,13 @@ class Ensemble:
         preset: Preset,
         names: Sequence[str] = (),
         time_limit: float = inf,
+        *,
+        follow: bool = False,
     ) -> None:
         if len(runs) == 1:
-            self._composers = [Composer(runs[0], preset, time_limit=time_limit)]
+            self._composers = [
+                Composer(runs[0], preset, time_limit=time_limit, follow=follow)
+            ]
         else:
             self._composers = [
                 Composer(layers, preset, pan, name, time_limit)
@@ -60,9 +65,9 @@ class Ensemble:
 
     @property
     def captions(self) -> list[Caption]:
-        """The captions of all runs in order of time."""
+        """The captions of all runs in order of time, each once."""
         captions = [caption for one in self._composers for caption in one.captions]
-        return sorted(captions, key=lambda caption: caption.time)
+        return sorted(dict.fromkeys(captions), key=lambda caption: caption.time)
 
     @property
     def duration(self) -> float:

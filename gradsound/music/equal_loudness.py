@@ -3,6 +3,10 @@
 The ear is less sensitive to low tones. Without these gains, a falling norm would fade away
 and a rising one would get up to 20 dB louder.
 
+ITU-R BS.1770, by which programmes are compared, weighs low tones otherwise: by it, the
+notes around 150 Hz are 6 dB louder than those of 800 Hz. The registers of several bands
+even this out. A single band does not, so its gains are mostly those of BS.1770.
+
 Shapes: P pitches, N frames, F frequencies; otherwise any.
 """
 
@@ -16,6 +20,8 @@ import numpy as np
 from gradsound.synth.voices.program import CONTROLS, evaluate
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from gradsound.synth.voices.program import Program
@@ -33,10 +39,20 @@ _OUTSIDE_DB = 60.0  # dB outside the table, where partials are all but inaudible
 
 _PITCHES = np.geomspace(32.0, 16_384.0, 37)  # Hz, four an octave
 _GAIN_MIN, _GAIN_MAX = -12.0, 12.0  # dB; a nearly inaudible voice stays quiet
-# Norms of 0 rest on the lowest notes. With the full gain of ISO 226, a run of dead layers
-# would be 5 LU louder than all others by BS.1770, so the gain is limited to 5.5 dB there.
+# With the full gain of ISO 226, a run of the lowest notes would be 5 LU louder than all
+# others by BS.1770, so the gain is limited to 5.5 dB there.
 _LOW_HERTZ, _LOWEST_HERTZ = 130.0, 62.0  # Hz; between them the limit falls to the lower one
 _GAIN_MAX_LOWEST = 5.5  # dB
+# BS.1770: the two filters of the K-weighting at 48 kHz, each numerator and denominator.
+_K_FILTERS = (
+    (
+        (1.53512485958697, -2.69169618940638, 1.19839281085285),
+        (1.0, -1.69065929318241, 0.73248077421585),
+    ),
+    ((1.0, -2.0, 1.0), (1.0, -1.99004745483398, 0.99007225036621)),
+)
+_K_RATE, _K_OFFSET_DB = 48_000.0, -0.691  # Hz; dB, so that 1000 Hz has 0 dB
+_SINGLE_SHARE = 0.75  # of BS.1770 in the gains of a single band; the rest is of ISO 226
 _SAMPLE_RATE, _FRAMES = 44_100.0, 4096  # of the analysed tone: 93 ms
 _SINE_POWER = 0.5  # of a sine with a peak of 1
 
@@ -47,7 +63,22 @@ def contour(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.interp(*places, _CONTOUR_DB, _OUTSIDE_DB, _OUTSIDE_DB))
 
 
-def gains(program: Program, hertz: NDArray[np.float64]) -> NDArray[np.float64]:
+def k_weighting(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns the level in dB that BS.1770 measures of a sine, above that of 1000 Hz."""
+    delay = np.exp(-2j * np.pi * np.asarray(hertz) / _K_RATE)
+    response = np.ones_like(delay)
+    for numerator, denominator in _K_FILTERS:
+        response *= np.polyval(numerator[::-1], delay)
+        response /= np.polyval(denominator[::-1], delay)
+    return np.asarray(20 * np.log10(np.abs(response)) + _K_OFFSET_DB)
+
+
+def gains(
+    program: Program,
+    hertz: NDArray[np.float64],
+    single: float = 0.0,
+    single_db: float = 0.0,
+) -> NDArray[np.float64]:
     """Returns the linear gains that make a voice as loud as a full sine of 1000 Hz.
 
     The contour weights each partial of the voice, and the weighted powers add up. So a
@@ -56,17 +87,40 @@ def gains(program: Program, hertz: NDArray[np.float64]) -> NDArray[np.float64]:
     Args:
         program: The program of the voice.
         hertz: Pitches, any shape.
+        single: How far the voice alone makes the loudness of the sound, 0 to 1. At 1, the
+            gains are mostly those of BS.1770.
+        single_db: Loudness by BS.1770 that a single voice shall have, as from
+            `mean_loudness`.
 
     Returns:
         0.25 to 4, same shape.
     """
-    decibels = np.interp(np.log(hertz), np.log(_PITCHES), _gains_db(program))
+    table, measured = _gains_db(program)
+    if single:
+        table = table + _SINGLE_SHARE * single * (measured + single_db - table)
+        table = np.clip(table, _GAIN_MIN, _GAIN_MAX)
+    decibels = np.interp(np.log(hertz), np.log(_PITCHES), table)
     return np.asarray(10 ** (decibels / 20))
 
 
+def mean_loudness(programs: Sequence[Program], hertz: Sequence[float]) -> float:
+    """Returns how loud notes are on average by BS.1770, in dB above a sine of 1000 Hz.
+
+    Args:
+        programs: The program of each note, whose gain is that of ISO 226.
+        hertz: The pitch of each note.
+    """
+    places = np.log(hertz)
+    levels = [
+        np.interp(place, np.log(_PITCHES), by_contour - by_weighting)
+        for place, (by_contour, by_weighting) in zip(places, map(_gains_db, programs))
+    ]
+    return float(10 * np.log10(np.mean(10 ** (np.array(levels) / 10))))
+
+
 @lru_cache(maxsize=64)
-def _gains_db(program: Program) -> NDArray[np.float64]:
-    """Returns the gains at `_PITCHES` in dB, shape (P,)."""
+def _gains_db(program: Program) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Returns the gains at `_PITCHES` in dB by ISO 226 and by BS.1770, each shape (P,)."""
     frames = np.arange(_FRAMES)
     turns = np.rint(_PITCHES / _SAMPLE_RATE * 2.0**32)[:, None] / 2.0**32  # (P, 1)
     values = {
@@ -86,6 +140,9 @@ def _gains_db(program: Program) -> NDArray[np.float64]:
     hertz = np.asarray(np.fft.rfftfreq(_FRAMES, 1 / _SAMPLE_RATE), np.float64)
     loudness = power[:, 1:] @ 10 ** (-contour(hertz[1:]) / 10)
     missing = 10 * np.log10(_SINE_POWER / np.maximum(loudness, 1e-12))
+    measured = power[:, 1:] @ 10 ** (k_weighting(hertz[1:]) / 10)
+    unmeasured = 10 * np.log10(_SINE_POWER / np.maximum(measured, 1e-12))
     places = np.log(_PITCHES), np.log([_LOWEST_HERTZ, _LOW_HERTZ])
     limit = np.interp(*places, [_GAIN_MAX_LOWEST, _GAIN_MAX])
-    return np.asarray(np.clip(missing, _GAIN_MIN, limit))
+    by_contour = np.asarray(np.clip(missing, _GAIN_MIN, limit))
+    return by_contour, np.asarray(unmeasured)

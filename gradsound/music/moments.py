@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from gradsound.runs.model import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -43,7 +44,15 @@ def merge_moments(earlier: Moment, later: Moment) -> Moment:
     """Returns one moment with the merged steps and the alarms of both."""
     step = merge_steps(earlier.step, later.step)
     alarms = earlier.alarms + later.alarms
-    return Moment(earlier.first, step, alarms, earlier.present or later.present)
+    # A resumed training repeats numbers, so the later step may have the lower one.
+    first = min(earlier.first, later.first)
+    return Moment(first, step, alarms, earlier.present or later.present)
+
+
+def merge_groups(moments: Sequence[Moment], size: int) -> list[Moment]:
+    """Returns one moment for each group of so many successive moments."""
+    starts = range(0, len(moments), size)
+    return [reduce(merge_moments, moments[k : k + size]) for k in starts]
 
 
 def missing_moment(number: int, layers: int) -> Moment:
@@ -59,8 +68,8 @@ def merge_steps(earlier: Step, later: Step) -> Step:
     unusual step of thousands stays audible. Each value is the later one, but NaN or
     infinity stays.
 
-    The norms of a skipped step count only if both steps were skipped. The scaler threw
-    them away, and their infinities would hide the norms of the other step.
+    The norms of a skipped step count only if both steps were skipped. They were thrown
+    away, and their infinities would hide the norms of the other step.
     """
     values = _merge_values(earlier.values, later.values)
     if earlier.skipped != later.skipped:
@@ -72,9 +81,14 @@ def merge_steps(earlier: Step, later: Step) -> Step:
         raw = None
         if earlier.raw is not None or later.raw is not None:
             raw = _larger_norms(earlier, earlier.unclipped, later, later.unclipped)
-    skipped = earlier.skipped and later.skipped
     return replace(
-        later, norms=norms, absent=absent, skipped=skipped, raw=raw, values=values
+        later,
+        norms=norms,
+        absent=absent,
+        raw=raw,
+        values=values,
+        skipped=earlier.skipped and later.skipped,
+        discarded=earlier.discarded and later.discarded,
     )
 
 

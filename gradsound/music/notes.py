@@ -28,14 +28,26 @@ def pan_tracks(tracks: int, spread: float) -> NDArray[np.float64]:
 
     Args:
         tracks: Number of tracks, B.
-        spread: Pan of the last track, 0 to 1; the first has the opposite.
+        spread: Pan of the last track, 0 to 1; the first has the opposite. A single track
+            is in the middle.
     """
-    return np.asarray(spread * (2 * _depths(tracks) - 1))
+    places = 2 * _depths(tracks) - 1 if tracks > 1 else np.zeros(1)
+    return np.asarray(spread * places)
 
 
 def _depths(tracks: int) -> NDArray[np.float64]:
     """Returns the control "depth" of each track, from 0 to 1, shape (B,)."""
     return np.linspace(0, 1, tracks) if tracks > 1 else np.zeros(1)
+
+
+def _without_silent_zeros(drone: NDArray[np.void]) -> NDArray[np.void]:
+    """Returns the notes of a drone in one row; noise needs no note to keep its phase.
+
+    Args:
+        drone: Of the norms, of norms before clipping, and of norms of 0, shape (3, ...).
+    """
+    zeros = drone[2].ravel()
+    return np.concatenate([drone[:2].ravel(), zeros[zeros["level"].any(axis=1)]])
 
 
 class NoteWriter:
@@ -65,8 +77,9 @@ class NoteWriter:
         self.layout, self.drones = layout, texture == "drone"
         self._silent, self._fade_seconds = texture == "none", fade_seconds
         self._pans, self._depths = pans, _depths(len(pans))
-        # The last notes of the drone: of the norms, and of the norms before clipping.
-        self._drone = np.zeros((2, len(pans)), NOTE)
+        # The last notes of the drone: of the norms, of the norms before clipping, and of
+        # the norms of 0.
+        self._drone = np.zeros((3, len(pans)), NOTE)
         self._drone["track"] = np.arange(len(pans))
         self._drone["hertz"] = start_hertz
 
@@ -80,7 +93,8 @@ class NoteWriter:
     ) -> NDArray[np.void]:
         """Returns the notes of successive moments, shape (K,).
 
-        The field "voice" is an index into `Tracks.programs`; slots are below 2 B.
+        The field "voice" is an index into `Tracks.programs`; slots are below 2 B, and from
+        2 B + 1 to 3 B in a drone.
 
         Args:
             states: States of the tracks.
@@ -119,7 +133,7 @@ class NoteWriter:
             drone["level"][..., 1] = 0
         drone["step"], drone["duration"] = 0, seconds
         self._drone = drone
-        return drone.ravel()
+        return _without_silent_zeros(drone)
 
     def _glides(
         self, states: TrackStates, durations: NDArray[np.float64]
@@ -130,11 +144,15 @@ class NoteWriter:
         """
         count, width = states.present.shape
         moments, tracks = np.indices((count, width)).reshape(2, -1)
+        zero = states.zero.ravel()
         audible = (states.present & ~states.nonfinite).ravel()
         notes = self._make_notes(states, moments, tracks)
         notes["voice"] = tracks
         notes["duration"] = durations[moments]
-        notes["level"][~audible] = 0
+        zeros = notes.copy()
+        zeros["voice"], zeros["slot"] = width + 1, zeros["slot"] + 2 * width + 1
+        zeros["level"][~zero] = 0
+        notes["level"][~audible | zero] = 0
         unclipped = notes.copy()
         hertz = states.unclipped_hertz.ravel()
         idle = np.isnan(hertz)
@@ -142,11 +160,11 @@ class NoteWriter:
         unclipped["hertz"] = np.where(idle, notes["hertz"][:, 0], hertz)[:, None]
         unclipped["level"][idle] = 0
         unclipped["level"] *= _UNCLIPPED_LEVEL
-        both = np.stack([notes, unclipped]).reshape(2, count, width)
-        both["continues"] = True
+        drone = np.stack([notes, unclipped, zeros]).reshape(3, count, width)
+        drone["continues"] = True
         # A silent track keeps its last audible pitch. Otherwise a track that fades out
         # would glide to the placeholder pitch of a missing norm.
-        drone = np.concatenate([self._drone[:, None], both], axis=1)
+        drone = np.concatenate([self._drone[:, None], drone], axis=1)
         numbers = np.arange(count + 1)[:, None]
         last = np.where(drone["level"][..., 1] > 0, numbers, 0)
         last = np.maximum.accumulate(last, axis=1)
@@ -157,7 +175,7 @@ class NoteWriter:
         clangs = self._make_notes(states, *np.nonzero(states.nonfinite))
         clangs["level"] *= _CLANG_LEVEL
         self._set_durations(clangs, durations[clangs["step"]])
-        return np.concatenate([drone[:, 1:].ravel(), clangs])
+        return np.concatenate([_without_silent_zeros(drone[:, 1:]), clangs])
 
     def _make_notes(
         self, states: TrackStates, moments: NDArray[np.intp], tracks: NDArray[np.intp]
@@ -174,8 +192,10 @@ class NoteWriter:
         notes["step"], notes["track"], notes["pan"] = moments, tracks, self._pans[tracks]
         notes["slot"] = tracks if self.layout.polyphony > 1 else 0
         notes["voice"] = np.where(states.nonfinite[at], len(self._pans), tracks)
+        notes["voice"][states.zero[at]] = len(self._pans) + 1
         notes["hertz"] = states.hertz[at][:, None]
-        notes["level"] = states.level[at][:, None] / np.sqrt(self.layout.polyphony)
+        level = states.level[at][:, None] * self.layout.gain
+        notes["level"] = level / np.sqrt(self.layout.polyphony)
         controls = {**states.controls, "depth": self._depths[None]}
         for name, values in controls.items():
             control = np.broadcast_to(values, states.hertz.shape)[at]

@@ -26,9 +26,14 @@ def check_durations(note_seconds: float, rest_seconds: float, fade_seconds: floa
         )
 
 
+def level_max(*, equal_loudness: bool) -> float:
+    """Returns the highest linear level of a note."""
+    return _LEVEL_MAX[equal_loudness]
+
+
 def check_levels(level: float, alarms: float, *, equal_loudness: bool) -> None:
     """Raises a ValueError for a level of notes or alarms outside its range."""
-    loudest = _LEVEL_MAX[equal_loudness]
+    loudest = level_max(equal_loudness=equal_loudness)
     if not 0 < level <= loudest:
         equal = "with" if equal_loudness else "without"
         raise ValueError(

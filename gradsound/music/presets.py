@@ -14,6 +14,7 @@ from gradsound.music.preset_limits import (
     check_durations,
     check_levels,
     check_speed,
+    level_max,
 )
 from gradsound.music.textures import TEXTURES, lay_out
 from gradsound.name_matching import describe_unknown
@@ -39,7 +40,7 @@ class Preset:
     Attributes:
         name: Name of the preset, in titles and messages.
         texture: One of the five textures.
-        pitch: The pitch of the first band's finite norms.
+        pitch: The pitch of the first band's finite norms above 0.
         voice: The voice of the bands: a name that ``gradsound voices`` lists, or your own
             function or module (docs/voices.md), which the preset keeps as its program. With
             several voices, each band has its own.
@@ -50,7 +51,8 @@ class Preset:
             peak of a sine of 1000 Hz that is as loud, at most 0.2. Within these limits,
             true peaks stay below -1 dBTP, except those of noise, which peaks between its
             samples.
-        spread: Stereo width of the bands: 0 (mono) to 1 (from far left to far right).
+        spread: Stereo width of the bands: 0 (mono) to 1 (from far left to far right). A
+            single band is in the middle.
         bands: "auto" groups layers by function or by depth; "layers" makes each layer a
             band; a mapping has globs of layer names by the name of the band.
         register: Semitones from each band to the next; -24 to 24.
@@ -140,7 +142,9 @@ class Preset:
 
     def layout(self, tracks: int) -> Layout:
         """Returns when each of so many tracks sounds in a step of usual duration."""
-        return lay_out(self.texture, tracks, self.note_seconds, self.rest_seconds)
+        layout = lay_out(self.texture, tracks, self.note_seconds, self.rest_seconds)
+        loudest = level_max(equal_loudness=self.equal_loudness) / self.level
+        return replace(layout, gain=min(layout.gain, loudest))
 
 
 Preset.__init__ = refuse_old_keywords(  # type: ignore[method-assign]

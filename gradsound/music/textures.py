@@ -5,7 +5,8 @@ Shapes: B tracks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 # One after another; at once; one overlapping sweep; at once without end; silent.
 TEXTURES = ("turn", "chord", "scan", "drone", "none")
+_USUAL_TRACKS = 4  # the number whose notes have the preset's own level
 _SWEEP_NOTES = 16  # notes that a sweep lasts, at most; 100 layers in turn take 6 s
 
 
@@ -28,6 +30,8 @@ class Layout:
         notes_end: End of the last note; 0 if the texture is silent.
         duration: Duration of the step, with its silence.
         polyphony: Number of notes that sound at the same time, at most.
+        gain: Linear factor of the notes' level. Fewer tracks sound for less of a step, so
+            each note is louder, and the step has the same energy.
     """
 
     onsets: NDArray[np.float64]
@@ -35,6 +39,7 @@ class Layout:
     notes_end: float
     duration: float
     polyphony: int
+    gain: float = 1.0
 
 
 def lay_out(texture: str, tracks: int, note_seconds: float, rest_seconds: float) -> Layout:
@@ -46,6 +51,21 @@ def lay_out(texture: str, tracks: int, note_seconds: float, rest_seconds: float)
         note_seconds: Duration of each note.
         rest_seconds: Silence at the end of the step.
     """
+    layout = _place(texture, tracks, note_seconds, rest_seconds)
+    if texture not in ("turn", "scan"):  # all tracks sound for the same time
+        return layout
+    usual = _place(texture, _USUAL_TRACKS, note_seconds, rest_seconds)
+    return replace(layout, gain=math.sqrt(_sounding(usual) / _sounding(layout)))
+
+
+def _sounding(layout: Layout) -> float:
+    """Returns the share of a step in which a note sounds."""
+    notes = len(layout.onsets) / layout.polyphony
+    return notes * layout.note_seconds / layout.duration
+
+
+def _place(texture: str, tracks: int, note_seconds: float, rest_seconds: float) -> Layout:
+    """Returns the layout of a step, with the gain 1."""
     if texture == "none":
         duration = note_seconds + rest_seconds
         return Layout(np.zeros(tracks), note_seconds, 0.0, duration, 1)

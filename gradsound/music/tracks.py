@@ -5,17 +5,18 @@ Shapes: S moments, L layers, B tracks (bands, then values with a voice).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gradsound.alarms.running_median import RunningMedian
+from gradsound.music.anchor import AnchorFollower, band_pitches
 from gradsound.music.equal_loudness import gains
-from gradsound.music.layer_groups import band_norms
-from gradsound.music.pitch import LogPitch
+from gradsound.music.note_norms import note_norms
+from gradsound.music.run_loudness import single_loudness
 from gradsound.name_matching import format_names
-from gradsound.synth.voices.builtin import clang, find_voice, trace_builtin
+from gradsound.synth.voices.builtin import breath, clang, find_voice, trace_builtin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gradsound.music.moments import Moment
-    from gradsound.music.pitch import Pitch
     from gradsound.music.presets import Preset
     from gradsound.music.value_mapping import Drive
     from gradsound.synth.voices.program import Program
@@ -31,29 +31,36 @@ if TYPE_CHECKING:
 # Hz of the clang, whose audible pitch is five times as high: NaN growls at 220 Hz, infinity
 # shrieks two octaves above.
 _NAN_HERTZ, _INFINITY_HERTZ = 44.0, 176.0
-_CONTROL_DECADES = 8.0  # decades of norm over which "norm" goes from 0 to 1; norm 1 is 0.5
-_CLIPPED_RATIO = 1 + 1e-4  # norm before clipping / after; less is rounding, not clipping
+_CONTROL_DECADES = 8.0  # decades over which "norm" goes from 0 to 1; the anchor is 0.5
+# Hz of the breath of 0, which is ten to eighty times as high. Each track is a semitone
+# higher than the last, up to an octave: equal breaths at once could cancel each other.
+_BREATH_HERTZ = 32.0
+_BREATH_LEVEL = 0.8  # times the level: 3 to 4 LU softer, as 0 is no alarm
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrackStates:
-    """What each track plays at each moment; all arrays have the shape (S, B).
+    """What each track plays at each moment; arrays have the shape (S, B), but for one.
 
     Attributes:
         present: Whether the track has a norm or a value.
         nonfinite: Whether its norm is NaN or infinite.
+        zero: Whether its norm is exactly 0, which has no pitch.
         hertz: Pitch in Hz.
         level: Linear peak.
         unclipped_hertz: Pitch of the norm before clipping; NaN where clipping was idle.
         controls: The inputs "norm" and "deviation" of the voices, by name.
+        anchor_norms: The norm at the anchor of the pitch at each moment, shape (S,).
     """
 
     present: NDArray[np.bool_]
     nonfinite: NDArray[np.bool_]
+    zero: NDArray[np.bool_]
     hertz: NDArray[np.float64]
     level: NDArray[np.float64]
     unclipped_hertz: NDArray[np.float64]
     controls: dict[str, NDArray[np.float64]]
+    anchor_norms: NDArray[np.float64]
 
 
 class Tracks:
@@ -62,14 +69,20 @@ class Tracks:
     Args:
         names: Names of the layers, L of them.
         preset: How the run sounds.
+        follow: Whether the anchor of the pitches follows the norms, because the run is not
+            known in advance.
 
     Attributes:
         bands: Groups of layers.
         names: Names of the tracks, B of them.
-        programs: The program of each track, then the one of all nonfinite norms; B + 1.
+        programs: The program of each track, then the one of all nonfinite norms, and the
+            one of all norms of 0; B + 2.
+        pitches: The pitch of each band.
     """
 
-    def __init__(self, names: Sequence[str], preset: Preset) -> None:
+    def __init__(
+        self, names: Sequence[str], preset: Preset, *, follow: bool = False
+    ) -> None:
         self.bands = preset.bands_of(names)
         self._preset, self._layers = preset, names
         drives = preset.drives
@@ -83,10 +96,13 @@ class Tracks:
             *(voices[band % len(voices)] for band in range(count)),
             *(find_voice(drive.voice) for drive in self._voice_drives),
             trace_builtin(clang),
+            trace_builtin(breath),
         )
-        self._pitches = [
-            _transpose(preset.pitch, preset.register * band) for band in range(count)
-        ]
+        self.pitches = band_pitches(preset, count)
+        follow = follow and preset.baseline == "fixed"
+        self._follower = AnchorFollower(self.pitches) if follow else None
+        self._single = single_loudness(preset, len(self.names))
+        self._breath_hertz = _BREATH_HERTZ * 2.0 ** (np.arange(len(self.names)) % 12 / 12)
         self._running_median = RunningMedian(count)
         self._last_values: dict[str, float] = {}
 
@@ -103,44 +119,43 @@ class Tracks:
     def states(self, moments: Sequence[Moment]) -> TrackStates:
         """Returns the states at the next moments, and updates the running medians."""
         steps = [moment.step for moment in moments]
-        absent_layers = np.stack([step.absent for step in steps])  # (S, L)
-        norms, absent = band_norms(
-            np.stack([step.norms for step in steps]), absent_layers, self.bands
-        )
-        if self._preset.alarms:  # an alarm announces the skipped step, so no clang does
-            skipped = np.array([step.skipped for step in steps])
-            absent = absent | (skipped[:, None] & ~np.isfinite(norms))
-        nonfinite = ~(np.isfinite(norms) | absent)
-        finite = ~(nonfinite | absent)
+        found = note_norms(steps, self.bands, self._preset)
+        norms, absent, finite = found.norms, found.absent, found.finite
+        nonfinite, zero = ~(finite | absent), finite & (norms == 0)
+        factors = np.ones(len(moments))  # of the norm at the anchor
+        if self._follower is not None:
+            factors *= 10.0 ** self._follower.decades(found.pitched)
+        anchor_norms = self._preset.pitch.norm * factors
         medians = self._medians(np.where(finite, norms, np.nan))
         running = self._preset.baseline == "running"
         baseline = 10.0**medians if running else np.ones_like(medians)
+        baseline *= factors[:, None]
         known = np.where(finite, norms, 1.0)  # any number for the other norms
         hertz = self._hertz(known / baseline)
         unclipped_hertz = np.full(hertz.shape, np.nan)
-        if self._preset.clipping and any(step.raw is not None for step in steps):
-            unclipped = np.stack([step.unclipped for step in steps])
-            raw, _ = band_norms(unclipped, absent_layers, self.bands)
-            with np.errstate(invalid="ignore"):
-                clipped = finite & np.isfinite(raw) & (raw > _CLIPPED_RATIO * norms)
-            raw_hertz = self._hertz(np.where(clipped, raw, 1.0) / baseline)
+        clipped = ~np.isnan(found.unclipped)
+        if clipped.any():
+            raw_hertz = self._hertz(np.where(clipped, found.unclipped, 1.0) / baseline)
             unclipped_hertz[clipped] = raw_hertz[clipped]
+        hertz = np.where(zero, self._breath_hertz[: zero.shape[1]], hertz)
         hertz[nonfinite] = np.where(np.isnan(norms[nonfinite]), _NAN_HERTZ, _INFINITY_HERTZ)
         with np.errstate(divide="ignore"):
             decades = np.log10(known)
+        anchors = np.log10(anchor_norms)[:, None].astype(decades.dtype)
         controls = {
-            "norm": np.clip(0.5 + decades / _CONTROL_DECADES, 0, 1),
+            "norm": np.clip(0.5 + (decades - anchors) / _CONTROL_DECADES, 0, 1),
             "deviation": np.clip(decades - medians, -1, 1),
         }
         for drive in self._brightness_drives:
             brightness = 2 * self._positions(drive, moments) - 1
             controls["deviation"][:] = np.nan_to_num(brightness)[:, None]
         level = np.full(hertz.shape, self._preset.level)
-        states = TrackStates(~absent, nonfinite, hertz, level, unclipped_hertz, controls)
+        states = TrackStates(
+            ~absent, nonfinite, zero, hertz, level, unclipped_hertz, controls, anchor_norms
+        )
         for drive in self._voice_drives:
             states = self._add_value_track(states, drive, moments)
-        if self._preset.equal_loudness:
-            self._equalize(states)
+        self._equalize(states)
         return states
 
     def update_values(self, moments: Sequence[Moment]) -> None:
@@ -181,7 +196,7 @@ class Tracks:
         return np.where(np.isnan(medians), np.nan_to_num(decades, neginf=0.0), medians)
 
     def _hertz(self, norms: NDArray[np.floating]) -> NDArray[np.float64]:
-        columns = [pitch.hertz(norms[:, k]) for k, pitch in enumerate(self._pitches)]
+        columns = [pitch.hertz(norms[:, k]) for k, pitch in enumerate(self.pitches)]
         return np.stack(columns, axis=1)
 
     def _positions(self, drive: Drive, moments: Sequence[Moment]) -> NDArray[np.float64]:
@@ -202,23 +217,22 @@ class Tracks:
         return TrackStates(
             np.hstack([states.present, ~np.isnan(positions)]),
             np.hstack([states.nonfinite, np.zeros(positions.shape, bool)]),
+            np.hstack([states.zero, np.zeros(positions.shape, bool)]),
             np.hstack([states.hertz, drive.hertz(positions)]),
             np.hstack([states.level, level]),
             np.hstack([states.unclipped_hertz, np.full(positions.shape, np.nan)]),
             {name: np.hstack([states.controls[name], new[name]]) for name in new},
+            states.anchor_norms,
         )
 
     def _equalize(self, states: TrackStates) -> None:
-        """Sets the levels so that all tracks are equally loud."""
-        *programs, nonfinite_program = self.programs
-        for track, program in enumerate(programs):
-            states.level[:, track] *= gains(program, states.hertz[:, track])
-        clangs = gains(nonfinite_program, states.hertz[states.nonfinite])
-        states.level[states.nonfinite] = self._preset.level * clangs
-
-
-def _transpose(pitch: Pitch, semitones: float) -> Pitch:
-    ratio = 2 ** (semitones / 12)
-    if isinstance(pitch, LogPitch):
-        return replace(pitch, anchor=pitch.anchor * ratio)
-    return replace(pitch, base=pitch.base * ratio, slope=pitch.slope * ratio)
+        """Sets the levels so that all tracks are equally loud, and norms of 0 softer."""
+        *programs, nonfinite_program, zero_program = self.programs
+        if self._preset.equal_loudness:
+            for track, program in enumerate(programs):
+                hertz = states.hertz[:, track]
+                states.level[:, track] *= gains(program, hertz, *self._single)
+            clangs = gains(nonfinite_program, states.hertz[states.nonfinite])
+            states.level[states.nonfinite] = self._preset.level * clangs
+        breaths = _BREATH_LEVEL * gains(zero_program, states.hertz[states.zero])
+        states.level[states.zero] = self._preset.level * breaths

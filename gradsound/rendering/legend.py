@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.alarms.thresholds import KINDS, WINDOW_STEPS, Alarm
-from gradsound.music.captions import Caption, markers
+from gradsound.alarms.thresholds import WINDOW_STEPS, Alarm
+from gradsound.music.alarm_sounds import ALARM_SOUNDS
+from gradsound.music.anchor import anchor_text, fit_anchor
+from gradsound.music.captions import Caption, fit_text, markers
 from gradsound.music.composer import Composer
 from gradsound.music.moments import Moment, missing_moment
 from gradsound.music.presets import find_preset
@@ -21,7 +23,7 @@ from gradsound.open_run import open_run_for_outputs
 from gradsound.output.sound_file import write_sound
 from gradsound.output.wav_markers import add_markers
 from gradsound.output.webvtt import VTT_SUFFIX, write_captions
-from gradsound.runs.summary import summarize
+from gradsound.summary.run_summary import summarize
 from gradsound.synth.mixer import Mixer
 from gradsound.synth.sample_rate import SAMPLE_RATE
 
@@ -34,15 +36,20 @@ if TYPE_CHECKING:
     from gradsound.synth.voices.builtin import Voice
 
 _EXAMPLE_SECONDS = 1.3  # least duration of an example; a single step is too short to learn
-_PAUSE_SECONDS = 0.7  # between two examples, to read the next caption
+_PAUSE_SECONDS = 0.7  # between two examples, at least
+_CAPTION_SECONDS = 2.0  # from one caption to the next, to read it
 _SWEEP_STEPS = 9  # from the lowest to the highest number of a value
 _MEANINGS = {
-    "nonfinite": "NaN or infinity in a layer",
+    "nonfinite": "NaN or infinity in a layer or in the loss",
+    "loss": "the loss rises and stays high",
     "stall": "no step comes",
     "dead": "a layer has no gradient any more",
     "spike": "a norm far above what is usual",
+    "rise": "the norm rises and stays high",
     "vanishing": "a layer has next to no gradient",
     "skipped": "the scaler skipped a step",
+    "slow": "steps take longer",
+    "overfit": "the evaluation loss rises",
     "plateau": "the loss falls no more",
     "recovery": "all is as usual again",
     "end": "the run is over",
@@ -82,7 +89,7 @@ def legend(
         >>> _ = Path("metrics.csv").write_text("step,grad_norm/fc\n0,0.5\n1,0.25\n")
         >>> captions = gradsound.legend("metrics.csv", "legend.wav")
         >>> print(captions[0])
-        0:00 fc, norm 0.354
+        0:00 fc, norm 0.375
         >>> print(captions[-1].text)
         alarm, end: the run is over
     """
@@ -95,7 +102,7 @@ def legend(
     run = open_run_for_outputs(
         run, [path, path.with_suffix(VTT_SUFFIX)], "write its legend"
     )
-    sound = _LegendSound(run, preset)
+    sound = _LegendSound(run, fit_anchor(preset, [run]))
     finish = sound.mark_examples if path.suffix.lower() == ".wav" else None
     write_sound(path, sound.blocks(), SAMPLE_RATE, finish=finish)
     write_captions(path, sound.captions)
@@ -111,7 +118,7 @@ class _LegendSound:
 
     def __init__(self, run: Run, preset: Preset) -> None:
         self._preset, self._names = preset, run.header.layers
-        typical = np.nan_to_num(summarize(run).typical.astype(np.float64), nan=1.0)
+        typical = np.nan_to_num([one.typical for one in summarize(run).layers], nan=1.0)
         self._typical = np.clip(typical, 1e-30, 1e30)  # (L,); ten times fits float32
         self._bands = preset.bands_of(self._names)
         self._mixer = Mixer(SAMPLE_RATE, preset.channels)
@@ -123,7 +130,7 @@ class _LegendSound:
             for text, moments in self._examples():
                 yield from self._render_example(text, moments)
         if self._preset.alarms:
-            for kind in KINDS:
+            for kind in ALARM_SOUNDS:
                 yield from self._render_alarm(kind)
 
     def mark_examples(self, path: Path) -> None:
@@ -135,10 +142,14 @@ class _LegendSound:
         for band in self._bands:
             norm = np.linalg.norm(self._typical[[*band.layers]])
             yield f"{band.name}, norm {norm:.3g}", [self._moment(only=band.layers)]
-        yield "all of them, a usual step", [self._moment()]
+        usual = "all of them, a usual step"
+        if self._preset.pitch.norm != 1:
+            usual += f"; {anchor_text(self._preset, len(self._bands))}"
+        yield usual, [self._moment()]
         yield "then twice the norm", [self._moment(), self._moment(2)]
         yield "then ten times the norm", [self._moment(), self._moment(10)]
         yield "then a tenth of the norm", [self._moment(), self._moment(0.1)]
+        yield "0", [self._moment(0.0)]
         yield "NaN", [self._moment(np.nan)]
         yield "infinity", [self._moment(np.inf)]
         if self._preset.clipping:
@@ -189,8 +200,11 @@ class _LegendSound:
         yield from self._render_pause(composer)
 
     def _render_pause(self, composer: Composer) -> Iterator[Samples]:
-        self._mixer.add(composer.hold(_PAUSE_SECONDS, silent=True))
+        shown = self._mixer.sequencer.next_start - self.captions[-1].time
+        seconds = max(_PAUSE_SECONDS, _CAPTION_SECONDS - shown)
+        self._mixer.add(composer.hold(seconds, silent=True))
         yield self._mixer.read(self._mixer.frames_left)
 
     def _add_caption(self, text: str) -> None:
-        self.captions.append(Caption(self._mixer.sequencer.next_start, text, "legend"))
+        begin = self._mixer.sequencer.next_start
+        self.captions.append(Caption(begin, fit_text(text), "legend"))

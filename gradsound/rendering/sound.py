@@ -6,8 +6,8 @@ Shapes: N frames, C channels.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import reduce
 from itertools import islice, repeat
 from math import ceil, inf
 from pathlib import Path
@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradsound.alarms.run_detector import RunDetector
+from gradsound.music.anchor import fit_anchor
 from gradsound.music.captions import markers
 from gradsound.music.ensemble import Ensemble
 from gradsound.music.fit_duration import fit_duration
-from gradsound.music.moments import Moment, merge_moments, missing_moment
+from gradsound.music.moments import Moment, merge_groups, missing_moment
 from gradsound.music.presets import at_speed, find_preset
 from gradsound.open_run import open_run_for_outputs
 from gradsound.output.formats import check_path
@@ -27,11 +28,12 @@ from gradsound.output.sound_file import write_sound
 from gradsound.output.wav_markers import add_markers
 from gradsound.output.webvtt import VTT_SUFFIX, write_captions
 from gradsound.runs.compare import align_steps, divide_norms
+from gradsound.runs.model import repeatable
 from gradsound.synth.mixer import Mixer
 from gradsound.synth.sample_rate import SAMPLE_RATE, check_sample_rate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from gradsound.music.captions import Caption
     from gradsound.music.presets import Preset
@@ -60,7 +62,8 @@ def render(
     r"""Writes the sound of a run to a file; the same run gives the same bytes.
 
     A WebVTT file next to the sound, ``run.vtt`` for ``run.wav``, gets a caption for every
-    alarm, every epoch and every minute. A WAV file also gets markers at alarms and epochs.
+    alarm, every epoch and every minute, and one if the pitches move by decades of norm to
+    where the run lies. A WAV file also gets markers, except for minutes.
 
     Args:
         run: A run, or the path of a run file.
@@ -78,8 +81,7 @@ def render(
         speed: How many times faster than the preset steps sound; pitches stay.
         duration: Longest sound, in seconds, 5 or more. To fit it, steps sound faster; if
             that is not enough, several steps are merged into one with each layer's largest
-            norm. An alarm without time left is a caption only. Rendering reads the run
-            twice.
+            norm. An alarm without time left is a caption only.
         sample_rate: Frames a second, 16,000 to 192,000 Hz.
         subtype: The samples' format by libsndfile's name: PCM_16 (default), PCM_24 or
             FLOAT in WAV, PCM_16 or PCM_24 in FLAC, VORBIS in Ogg.
@@ -112,18 +114,20 @@ def render(
     if difference:
         if other is None:
             raise ValueError("a difference needs two runs, got one")
-        runs = [divide_norms(*runs)]
+        runs = [divide_norms(*map(repeatable, runs))]
     Sound(runs, preset, duration, sample_rate).write(path, subtype)
 
 
 class Sound:
     """The sound of one run, or of one run in each ear; it renders while it reads steps.
 
+    The constructor iterates the steps, too, to fit the anchor of the pitches. If the steps
+    can be iterated only once, because the run still grows, the anchor follows the norms.
+
     Args:
         runs: One run, or two; rendering iterates their steps once.
         preset: How steps sound, unless the duration asks for more speed.
-        duration: Longest sound, in seconds; None for no limit. A limit needs the number of
-            steps, so the constructor then iterates the steps, too.
+        duration: Longest sound, in seconds; None for no limit.
         sample_rate: Frames a second, in Hz.
 
     Attributes:
@@ -141,6 +145,10 @@ class Sound:
         sample_rate: int = SAMPLE_RATE,
     ) -> None:
         check_sample_rate(sample_rate)
+        follow = len(runs) == 1 and duration is None and isinstance(runs[0].steps, Iterator)
+        if not follow:
+            runs = [*map(repeatable, runs)]
+            preset = fit_anchor(preset, runs)
         self._runs, self._steps_per_moment, self.sample_rate = runs, 1, sample_rate
         layers = [run.header.layers for run in runs]
         if duration is not None:
@@ -150,8 +158,8 @@ class Sound:
         if len({*names}) < len(names):
             names = [run.name for run in runs]
         until = inf if duration is None else duration
-        self._ensemble = Ensemble(layers, preset, names, until)
-        self._detectors = [RunDetector(names, preset.thresholds) for names in layers]
+        self._ensemble = Ensemble(layers, preset, names, until, follow=follow)
+        self._detectors = [RunDetector(run.header, preset.thresholds) for run in runs]
 
     @property
     def captions(self) -> list[Caption]:
@@ -225,11 +233,7 @@ class Sound:
             else Moment(number, step, next(alarms))
             for step, number in zip(steps, numbers)
         ]
-        size = self._steps_per_moment
-        if size == 1:
-            return moments
-        starts = range(0, len(moments), size)
-        return [reduce(merge_moments, moments[k : k + size]) for k in starts]
+        return merge_groups(moments, self._steps_per_moment)
 
     def _add_markers(self, path: Path) -> None:
         data = json.dumps(self.timeline.to_data()).encode()

@@ -46,14 +46,14 @@ NO_SOUND = "no stream plays"
 PLAIN = replace(PRESETS["notes"], spread=0.0, alarms=0.0)
 
 
-def matches(sound: np.ndarray, wanted: np.ndarray) -> bool:
+def matches(sound: np.ndarray, expected: np.ndarray) -> bool:
     """Returns whether two sounds are equal after the fade-in of the first."""
-    loud = np.flatnonzero(wanted)
-    wanted = wanted[loud[0] : loud[-1] + 1]
-    cut = len(wanted) - len(sound)  # frames; a fade-in may start with zeros
+    loud = np.flatnonzero(expected)
+    expected = expected[loud[0] : loud[-1] + 1]
+    cut = len(expected) - len(sound)  # frames; a fade-in may start with zeros
     if not 0 <= cut < FADE_IN:
         return False
-    return np.array_equal(sound[FADE_IN:], wanted[cut + FADE_IN :])
+    return np.array_equal(sound[FADE_IN:], expected[cut + FADE_IN :])
 
 
 def split(samples: np.ndarray) -> list[np.ndarray]:
@@ -145,14 +145,16 @@ def test_a_finished_run_sounds_as_it_is_rendered(server, save) -> None:
     nan, inf = float("nan"), float("inf")
     run = save([[1.0, 2.0, 0.5], [nan, 3.0, 1.0], [0.1, inf, None], [5.0, 0.0, 1.0]])
     with server.recording() as recording:
-        done = subprocess.run(
+        process = subprocess.run(
             [*GRADSOUND, "play", run, "--speed", "1.5"], capture_output=True, check=True
         )
     gradsound.render(run, "run.wav", subtype="FLOAT", speed=1.5)
 
     captions = [line for line in Path("run.vtt").read_text().splitlines() if "step" in line]
-    printed = [line.partition(" ")[2] for line in done.stderr.decode().splitlines()]
-    assert (done.stdout, printed) == (b"", captions)
+    printed_captions = [
+        line.partition(" ")[2] for line in process.stderr.decode().splitlines()
+    ]
+    assert (process.stdout, printed_captions) == (b"", captions)
     assert matches_file(recording, "run.wav")
 
 
@@ -241,8 +243,8 @@ def test_each_slow_step_sounds_when_it_comes(server, latency: str) -> None:
     """
     for _ in range(3):
         recording, steps, machine = record_slow_steps(server, latency)
-        played, wanted = split(recording), [sound_of(step) for step in steps]
-        exact = len(played) == 5 and all(map(matches, played, wanted))
+        played, expected = split(recording), [sound_of(step) for step in steps]
+        exact = len(played) == 5 and all(map(matches, played, expected))
         if exact or not machine.busy:
             break
     assert len(played) == len(steps) == 5
@@ -267,20 +269,20 @@ def test_a_spike_is_never_lost(server) -> None:
             time.sleep(0.0002)
         attachment.close()
     played = [sound for sound in split(recording.trimmed()) if len(sound) > 2000]
-    marked = [step for step in steps_of() if not abs(step.norms[0] - 0.01) < 1e-6]
-    spike, clang = map(sound_of, marked)
+    outliers = [step for step in steps_of() if not abs(step.norms[0] - 0.01) < 1e-6]
+    spike, clang = map(sound_of, outliers)
 
     assert len(steps_of()) == 6000
     assert 8 < len(played) < 100  # each 70 ms, then silence of 140 ms
-    for wanted in spike, clang:
+    for expected in spike, clang:
         # The samples of a sound may begin late by a zero.
         size = [len(sound) for sound in played]
-        part = wanted[1000:2000]
-        found = [
+        part = expected[1000:2000]
+        hits = [
             any(np.array_equal(sound[k : k + 1000], part) for k in range(990, 1001))
             for sound in played
         ]
-        assert sum(found) == 1, size
+        assert sum(hits) == 1, size
 
 
 def test_the_last_step_sounds_to_its_end(server) -> None:
@@ -468,7 +470,7 @@ def test_no_process_survives_the_program(end: str) -> None:
     """However a script ends, its sound file is complete and no worker process remains."""
     last, status = ENDS[end]
     Path("script.py").write_text(f"{SCRIPT}\n{last}\n")
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "script.py"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -481,8 +483,8 @@ def test_no_process_survives_the_program(end: str) -> None:
     if Path("forked").exists():  # it kept the pipe to the workers open until now
         os.kill(int(Path("forked").read_text()), signal.SIGKILL)
 
-    assert done.returncode == status
-    assert not done.stderr
+    assert process.returncode == status
+    assert not process.stderr
     assert len(steps_of()) == 12
     assert soundfile.info("run.wav").frames == 12 * len(sound_of(steps_of()[0])) + END
 
@@ -490,14 +492,14 @@ def test_no_process_survives_the_program(end: str) -> None:
 @pytest.mark.usefixtures("server")
 def test_a_program_on_standard_input_can_listen() -> None:
     """A program without a file, as in a notebook, records and plays without errors."""
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-"],
         input=f"{SCRIPT}\nattachment.close()\n".encode(),
         capture_output=True,
         check=True,
     )
 
-    assert not done.stderr
+    assert not process.stderr
     assert len(steps_of()) == 12
 
 
@@ -624,40 +626,40 @@ def test_bad_input_ends_with_one_line(save, monkeypatch) -> None:
         (str(run), "--layers", "x"): "'x'",
     }
     for arguments, message in cases.items():
-        done = subprocess.run(
+        process = subprocess.run(
             [*GRADSOUND, "play", *arguments], capture_output=True, text=True, check=False
         )
-        assert done.returncode == 2, done
-        assert message in done.stderr
-        assert done.stderr.count("\n") == 1, done.stderr
+        assert process.returncode == 2, process
+        assert message in process.stderr
+        assert process.stderr.count("\n") == 1, process.stderr
     monkeypatch.setenv("PULSE_SERVER", "unix:/nowhere")
-    done = subprocess.run(
+    process = subprocess.run(
         [*GRADSOUND, "play", run], capture_output=True, text=True, check=False
     )
-    assert done.returncode == 2
-    assert "'gradsound render' writes a file instead" in done.stderr
-    assert done.stderr.count("\n") == 1
+    assert process.returncode == 2
+    assert "'gradsound render' writes a file instead" in process.stderr
+    assert process.stderr.count("\n") == 1
 
 
 @pytest.mark.usefixtures("server")
 def test_devices_are_listed() -> None:
     """`gradsound devices` marks the default device and prints no errors."""
-    done = subprocess.run(
+    process = subprocess.run(
         [*GRADSOUND, "devices"], capture_output=True, text=True, check=True
     )
-    assert re.search(r"^\* +\d+ default$", done.stdout, re.MULTILINE)
-    assert not done.stderr
+    assert re.search(r"^\* +\d+ default$", process.stdout, re.MULTILINE)
+    assert not process.stderr
 
 
 @pytest.mark.usefixtures("server")
 def test_no_devices_is_an_error(monkeypatch) -> None:
     """Without a device the command prints one line and exits with status 2."""
     monkeypatch.setenv("PULSE_SERVER", "unix:/nowhere")
-    done = subprocess.run(
+    process = subprocess.run(
         [*GRADSOUND, "devices"], capture_output=True, text=True, check=False
     )
-    assert done.returncode == 2
-    assert done.stderr == "gradsound: there is no output device\n"
+    assert process.returncode == 2
+    assert process.stderr == "gradsound: there is no output device\n"
 
 
 def test_keys_control_the_playback(server, save) -> None:
@@ -666,19 +668,19 @@ def test_keys_control_the_playback(server, save) -> None:
     child, terminal = pty.fork()
     if not child:
         os.execv(sys.executable, [*GRADSOUND, "play", str(run)])  # noqa: S606
-    shown = b""
+    screen = b""
 
     def wait_for(text: str) -> None:
-        nonlocal shown
+        nonlocal screen
 
         def is_shown() -> bool:
-            nonlocal shown
+            nonlocal screen
             if select.select([terminal], [], [], 0)[0]:
-                shown += os.read(terminal, 4096)
-            return text.encode() in shown
+                screen += os.read(terminal, 4096)
+            return text.encode() in screen
 
-        until(is_shown, f"{text} is not shown: {shown!r}")
-        shown = b""
+        until(is_shown, f"{text} is not shown: {screen!r}")
+        screen = b""
 
     wait_for("q quit")
     with server.recording() as recording:

@@ -38,7 +38,7 @@ def test_notes_that_begin_during_an_alarm_are_attenuated() -> None:
     assert onsets[alarm[0]] == pytest.approx(ends[last_note])
     assert caption.time == pytest.approx(ends[last_note])
     during = (onsets[notes] >= onsets[alarm[0]]) & (onsets[notes] < ends[alarm[-1]])
-    expected = np.where(during, 0.3 * PLAIN.level, PLAIN.level)
+    expected = np.where(during, 0.3, 1.0) * PLAIN.level * composer.layout.gain
     np.testing.assert_allclose(score.notes["level"][notes, 0], expected)
     assert 0 < np.count_nonzero(during) < len(notes)
     assert {*score.notes["slot"][alarm]} == {4}  # tracks have 0 to 3
@@ -55,7 +55,8 @@ def test_an_alarm_sound_also_attenuates_later_calls() -> None:
     levels = [compose(composer, [moment], t).notes["level"][0, 0] for t in begins.tolist()]
 
     end = 0.07 + ALARM_SOUNDS["spike"].duration
-    np.testing.assert_allclose(levels, np.where(begins < end, 0.06, 0.2))
+    expected = np.where(begins < end, 0.06, 0.2) * composer.layout.gain
+    np.testing.assert_allclose(levels, expected)
 
 
 @pytest.mark.parametrize("texture", ["turn", "drone"])

@@ -28,8 +28,8 @@ PRESET = pytest.mark.parametrize("preset", PRESETS.values(), ids=list(PRESETS))
 def spiked() -> gradsound.Run:
     """Returns a long run whose first layer is 1,000 times as large at one step."""
     usual = np.array([1.0, 0.1], np.float32)
-    there = np.zeros(2, bool)
-    steps = [Step(k, k / 100, usual, there) for k in range(STEPS)]
+    absent = np.zeros(2, bool)
+    steps = [Step(k, k / 100, usual, absent) for k in range(STEPS)]
     steps[SPIKE] = replace(steps[SPIKE], norms=np.array([1000.0, 0.1], np.float32))
     return replace(make_run([[1.0, 0.1]]), steps=steps)
 
@@ -38,10 +38,10 @@ def captioned(path: Path) -> list[tuple[float, str]]:
     """Returns the time in seconds and the text of each caption in a WebVTT file."""
     cues = [cue.splitlines() for cue in path.read_text().split("\n\n")[1:] if cue.strip()]
     captions = []
-    for _, span, *texts in cues:
+    for span, *texts in cues:
         hours, minutes, seconds = span.split(" --> ")[0].split(":")
-        when = 3600 * int(hours) + 60 * int(minutes) + float(seconds)
-        captions += [(when, text) for text in texts]
+        onset = 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+        captions += [(onset, text) for text in texts]
     return captions
 
 
@@ -91,12 +91,12 @@ def test_one_step_of_many_is_audible(long) -> None:
     frame = 400
     count = len(samples) // frame
     parts = samples[: count * frame].reshape(count, frame)
-    found = np.array([strength(part, high) for part in parts])
+    strengths = np.array([strength(part, high) for part in parts])
     at = np.arange(count) * frame / RATE
 
-    before = found[at < when - 0.3]
-    around = found[(at > when - 0.3) & (at < when)]
-    after = found[(at > when + 1.0) & (at < len(samples) / RATE - 1.5)]
+    before = strengths[at < when - 0.3]
+    around = strengths[(at > when - 0.3) & (at < when)]
+    after = strengths[(at > when + 1.0) & (at < len(samples) / RATE - 1.5)]
     assert around.max() > 0.05
     assert before.max() < 0.2 * around.max()
     assert after.max() < 0.2 * around.max()
@@ -118,12 +118,12 @@ def test_every_preset_fits(
     gradsound.render(
         run, tmp_path / "x.flac", preset=preset, duration=seconds, sample_rate=16_000
     )
-    found = soundfile.info(tmp_path / "x.flac").duration
+    sound_seconds = soundfile.info(tmp_path / "x.flac").duration
     gradsound.render(run, tmp_path / "y.flac", preset=preset, sample_rate=16_000)
     usual = soundfile.info(tmp_path / "y.flac").duration
 
-    assert found <= seconds
-    assert found == usual or found > 0.6 * seconds
+    assert sound_seconds <= seconds
+    assert sound_seconds == usual or sound_seconds > 0.6 * seconds
 
 
 def failing_run(steps: int) -> gradsound.Run:
@@ -133,10 +133,10 @@ def failing_run(steps: int) -> gradsound.Run:
     norms[-12, 1] *= 1e4
     norms[-9:, 2] = 0
     norms[-4, 3] = np.nan
-    made = [*make_run(norms.tolist()).steps]
-    made[-3] = replace(made[-3], skipped=True)
-    made[-2:] = [replace(step, time=step.time + 60) for step in made[-2:]]
-    return replace(make_run(norms.tolist()), steps=made)
+    changed_steps = [*make_run(norms.tolist()).steps]
+    changed_steps[-3] = replace(changed_steps[-3], skipped=True)
+    changed_steps[-2:] = [replace(step, time=step.time + 60) for step in changed_steps[-2:]]
+    return replace(make_run(norms.tolist()), steps=changed_steps)
 
 
 @PRESET

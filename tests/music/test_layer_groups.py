@@ -129,11 +129,11 @@ def test_the_layers_of_a_transformer_are_in_the_expected_bands(
     before, block, after = (part.split() for part in MODELS[model])
     blocks = [re.sub("(?<=[._])N", str(k), one) for k in range(depth) for one in block]
     rows = [one.split("=") for one in [*before, *blocks, *after]]
-    found = by_name([name for name, _ in rows])
-    band_of = {name: band for band, names in found.items() for name in names}
+    bands = by_name([name for name, _ in rows])
+    band_of = {name: band for band, names in bands.items() for name in names}
 
-    assert [*found] == [b for b in ("embedding", "attention", "mlp", "head") if b in found]
-    wrong = {n: band_of[n] for n, wanted in rows if wanted not in ("?", band_of[n])}
+    assert [*bands] == [b for b in ("embedding", "attention", "mlp", "head") if b in bands]
+    wrong = {n: band_of[n] for n, expected in rows if expected not in ("?", band_of[n])}
     assert wrong == {}
 
 
@@ -147,14 +147,14 @@ def test_the_layers_of_a_torch_encoder_are_in_the_expected_bands() -> None:
     model.add_module("embed", nn.Embedding(10, 8))
     model.add_module("body", nn.TransformerEncoder(block, 2, enable_nested_tensor=False))
     model.add_module("head", nn.Linear(8, 10))
-    found = by_name([layer.name for layer in find_layers(model, None, None)])
+    bands = by_name([layer.name for layer in find_layers(model, None, None)])
 
-    assert found["embedding"] == ["embed"]
-    assert found["head"] == ["head"]
+    assert bands["embedding"] == ["embed"]
+    assert bands["head"] == ["head"]
     blocks = "body.layers.0", "body.layers.1"
     attention = [f"{b}.self_attn{end}" for b in blocks for end in ("", ".out_proj")]
-    assert {*attention} <= {*found["attention"]}
-    assert {f"{b}.linear{k}" for b in blocks for k in (1, 2)} <= {*found["mlp"]}
+    assert {*attention} <= {*bands["attention"]}
+    assert {f"{b}.linear{k}" for b in blocks for k in (1, 2)} <= {*bands["mlp"]}
 
 
 @pytest.mark.parametrize(
@@ -221,18 +221,18 @@ def test_every_layer_is_in_one_band_of_a_user(names: list[str], data) -> None:
     check_complete(find_bands(names, patterns), len(names))
 
 
-NAMED = ["in", "block.0.a", "block.0.b", "block.1.a", "block.1.b", "out"]
+LAYER_NAMES = ["in", "block.0.a", "block.0.b", "block.1.a", "block.1.b", "out"]
 
 
 def test_the_first_matching_glob_decides() -> None:
     """Bands are in the order of the mapping; "others" is last unless the mapping has it."""
-    assert by_name(NAMED, zero=("block.0.*",), a=("*.a", "*in")) == {
+    assert by_name(LAYER_NAMES, zero=("block.0.*",), a=("*.a", "*in")) == {
         "zero": ["block.0.a", "block.0.b"],
         "a": ["in", "block.1.a"],
         "others": ["block.1.b", "out"],
     }
-    assert [*by_name(NAMED, all=("*",))] == ["all"]
-    assert by_name(NAMED, others=("*.a",), b=("*.b",)) == {
+    assert [*by_name(LAYER_NAMES, all=("*",))] == ["all"]
+    assert by_name(LAYER_NAMES, others=("*.a",), b=("*.b",)) == {
         "others": ["in", "block.0.a", "block.1.a", "out"],
         "b": ["block.0.b", "block.1.b"],
     }
@@ -246,16 +246,16 @@ def test_globs_also_group_few_layers() -> None:
 def test_a_glob_without_layers_is_refused() -> None:
     """The message has the glob and the names of the layers."""
     with pytest.raises(ValueError, match=r"'blok\.\*'.*there are: in, block\.0\.a"):
-        by_name(NAMED, block=("blok.*",))
+        by_name(LAYER_NAMES, block=("blok.*",))
     with pytest.raises(ValueError, match="none"):
-        by_name(NAMED, block=())
+        by_name(LAYER_NAMES, block=())
 
 
 def test_more_bands_than_four_are_refused() -> None:
     """The message has the number and the names of the bands, "others" included."""
-    globs = {name: (name,) for name in NAMED[:4]}
+    globs = {name: (name,) for name in LAYER_NAMES[:4]}
     with pytest.raises(ValueError, match=r"5 bands \(in, .*, others\).*more than 4"):
-        by_name(NAMED, **globs)
+        by_name(LAYER_NAMES, **globs)
 
 
 @given(
@@ -269,19 +269,19 @@ def test_the_norm_of_a_band_is_that_of_one_vector(gradients: list[list[float]]) 
     """The vector has the gradients of all layers of the band."""
     norms = np.array([[np.linalg.norm(g) for g in gradients]], np.float32)
     bands = (Band("a", (0, 3)), Band("b", (1,)), Band("c", (2, 4)))
-    found, absent = band_norms(norms, np.zeros((1, 5), bool), bands)
+    norms_of_bands, absent = band_norms(norms, np.zeros((1, 5), bool), bands)
 
-    wanted = [
+    expected = [
         np.linalg.norm(np.concatenate([gradients[k] for k in band.layers]))
         for band in bands
     ]
     # float32 has no digits below 1e-44.
-    np.testing.assert_allclose(found[0], wanted, rtol=1e-6, atol=1e-44)
+    np.testing.assert_allclose(norms_of_bands[0], expected, rtol=1e-6, atol=1e-44)
     assert not absent.any()
 
 
 @pytest.mark.parametrize(
-    ("norms", "wanted"),
+    ("norms", "expected"),
     [
         ([3, 4], 5),
         ([3, None], 3),
@@ -296,18 +296,18 @@ def test_the_norm_of_a_band_is_that_of_one_vector(gradients: list[list[float]]) 
         ([None, None], None),
     ],
 )
-def test_a_band_is_nonfinite_if_a_layer_is(norms: list[float | None], wanted) -> None:
+def test_a_band_is_nonfinite_if_a_layer_is(norms: list[float | None], expected) -> None:
     """A layer without gradient adds nothing, and no norm overflows or underflows."""
     given_norms = np.array([[*norms, 7]], np.float32)
     missing = np.array([[norm is None for norm in norms] + [False]])
-    found, absent = band_norms(
+    norms_of_bands, absent = band_norms(
         given_norms, missing, (Band("both", (0, 1)), Band("other", (2,)))
     )
 
-    assert absent.tolist() == [[wanted is None, False]]
-    if wanted is not None:
-        np.testing.assert_allclose(found[0, 0], wanted, rtol=1e-6)
-    assert found[0, 1] == 7
+    assert absent.tolist() == [[expected is None, False]]
+    if expected is not None:
+        np.testing.assert_allclose(norms_of_bands[0, 0], expected, rtol=1e-6)
+    assert norms_of_bands[0, 1] == 7
 
 
 def test_a_band_of_one_layer_has_its_norm() -> None:
@@ -315,7 +315,7 @@ def test_a_band_of_one_layer_has_its_norm() -> None:
     norms = np.array([[1 / 3, np.nan, np.inf], [0, 1e-42, 3e38]], np.float32)
     missing = np.array([[False, True, False], [False, False, False]])
     bands = (Band("c", (2,)), Band("a", (0,)), Band("b", (1,)))
-    found, absent = band_norms(norms, missing, bands)
+    norms_of_bands, absent = band_norms(norms, missing, bands)
 
-    np.testing.assert_array_equal(found, norms[:, [2, 0, 1]])
+    np.testing.assert_array_equal(norms_of_bands, norms[:, [2, 0, 1]])
     np.testing.assert_array_equal(absent, missing[:, [2, 0, 1]])

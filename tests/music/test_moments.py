@@ -91,8 +91,8 @@ def test_the_order_of_merged_steps_does_not_matter(
 ) -> None:
     """The largest norm of any number of applied steps stays, wherever it is."""
     steps = [
-        replace(made, skipped=skipped)
-        for made, (*_, skipped) in zip(make_run([[*row[:3]] for row in rows]).steps, rows)
+        replace(step, skipped=skipped)
+        for step, (*_, skipped) in zip(make_run([[*row[:3]] for row in rows]).steps, rows)
     ]
     forward, backward = reduce(merge_steps, steps), reduce(merge_steps, steps[::-1])
 
@@ -144,3 +144,14 @@ def test_a_merged_moment_is_present_if_either_is(first: bool, second: bool) -> N
 
     assert merged.present == (first or second)
     assert merged.step.absent.tolist() == [not (first or second)]
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_discarded_step_does_not_mark_another(order: tuple[int, int]) -> None:
+    """A merged step is discarded only if both are; the norms are the applied ones."""
+    steps = [step(9.0, skipped=True, discarded=True), step(1.0)]
+    merged = merge_steps(*(steps[k] for k in order))
+
+    assert not merged.discarded
+    assert merged.norms.tolist() == [1.0]
+    assert merge_steps(steps[0], steps[0]).discarded

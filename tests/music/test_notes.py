@@ -23,14 +23,14 @@ def score(row: list[float | None], preset: Preset) -> Score:
 @IN_TURN
 def test_bands_sound_in_turn(preset: Preset) -> None:
     """Each band has one note, which begins at the end of the last; then there is a rest."""
-    made = score([1 / 3, 2 / 3, 5 / 3], preset)
-    (duration,) = made.durations
+    turn_score = score([1 / 3, 2 / 3, 5 / 3], preset)
+    (duration,) = turn_score.durations
 
     np.testing.assert_allclose(
-        made.notes["onset"], np.arange(3) * preset.note_seconds, rtol=1e-12
+        turn_score.notes["onset"], np.arange(3) * preset.note_seconds, rtol=1e-12
     )
-    assert set(made.notes["duration"]) == {preset.note_seconds}
-    names = [made.voices[k].name for k in made.notes["voice"]]
+    assert set(turn_score.notes["duration"]) == {preset.note_seconds}
+    names = [turn_score.voices[k].name for k in turn_score.notes["voice"]]
     voices = preset.voice if isinstance(preset.voice, tuple) else (preset.voice,) * 3
     assert names == [*voices[:3]]
     np.testing.assert_allclose(
@@ -41,9 +41,11 @@ def test_bands_sound_in_turn(preset: Preset) -> None:
 @EACH
 def test_nonfinite_norms_are_clangs(preset: Preset) -> None:
     """NaN and infinity have a voice of their own, at two pitches."""
-    made = score([1 / 3, np.nan, np.inf], preset)
-    clangs = [k for k in made.notes["voice"] if made.voices[k].name == "clang"]
-    hertz = made.notes["hertz"][np.isin(made.notes["voice"], clangs), 0]
+    clang_score = score([1 / 3, np.nan, np.inf], preset)
+    clangs = [
+        k for k in clang_score.notes["voice"] if clang_score.voices[k].name == "clang"
+    ]
+    hertz = clang_score.notes["hertz"][np.isin(clang_score.notes["voice"], clangs), 0]
 
     if preset.texture != "none":
         assert sorted({*hertz} - {88.0}) == [44.0, 176.0]  # the alarm's clang is at 88 Hz
@@ -119,7 +121,7 @@ def test_a_fade_takes_half_of_a_short_note_at_most() -> None:
 
 
 def test_tracks_are_spread_from_left_to_right() -> None:
-    """The control depth goes from 0 to 1 alike; a single track is at 0."""
+    """The control depth goes from 0 to 1 alike; a single track is in the middle."""
     preset = replace(PLAIN, spread=0.7)
     notes = compose_run(make_run([[1.0, 2.0, 3.0]]), preset).notes
     (single,) = compose_run(make_run([[1.0]]), preset).notes
@@ -127,12 +129,12 @@ def test_tracks_are_spread_from_left_to_right() -> None:
 
     np.testing.assert_allclose(notes["pan"], [-0.7, 0, 0.7])
     np.testing.assert_allclose(notes["controls"][:, depth, 0], [0, 0.5, 1])
-    assert (single["pan"], single["controls"][depth, 0]) == (-0.7, 0)
+    assert (single["pan"], single["controls"][depth, 0]) == (0, 0)
 
 
 def test_notes_in_turn_share_a_slot() -> None:
     """Only simultaneous notes need start phases that differ, and are attenuated."""
-    notes = compose_run(make_run([[1.0, 2.0, 3.0]]), PLAIN).notes
+    notes = compose_run(make_run([[1.0, 2.0, 3.0, 4.0]]), PLAIN).notes
 
     np.testing.assert_array_equal(notes["slot"], 0)
     np.testing.assert_array_equal(notes["level"], PLAIN.level)
@@ -144,13 +146,15 @@ def test_only_a_drone_sounds_between_moments(texture: str) -> None:
     composer = Composer(("a",), replace(PLAIN, texture=texture))
     moments = make_moments(make_run([[1.0], [10.0]]), PLAIN)
     compose(composer, moments, 0.0)
-    held, faded, silent = (composer.hold(0.25, silent=s) for s in (False, True, False))
+    continued, faded, silent = (composer.hold(0.25, silent=s) for s in (False, True, False))
 
-    assert [score.durations.tolist() for score in (held, faded, silent)] == [[0.25]] * 3
+    assert [score.durations.tolist() for score in (continued, faded, silent)] == [
+        [0.25]
+    ] * 3
     if texture == "turn":
-        assert not any(len(score.notes) for score in (held, faded, silent))
+        assert not any(len(score.notes) for score in (continued, faded, silent))
     else:
-        notes = [score.notes[0] for score in (held, faded, silent)]
+        notes = [score.notes[0] for score in (continued, faded, silent)]
         assert [note["hertz"].tolist() for note in notes] == [[880.0, 880.0]] * 3
         levels = [note["level"].tolist() for note in notes]
         assert levels == [[0.2, 0.2], [0.2, 0.0], [0.0, 0.0]]
@@ -174,9 +178,9 @@ def test_a_skipped_step_has_an_alarm_and_no_clang() -> None:
     run = make_run([[np.inf, 2.0]])
     (step,) = run.steps
     skipped = replace(run, steps=[replace(step, skipped=True)])
-    made = compose_run(skipped, PRESETS["notes"])
-    names = [made.voices[k].name for k in made.notes["voice"]]
+    run_score = compose_run(skipped, PRESETS["notes"])
+    names = [run_score.voices[k].name for k in run_score.notes["voice"]]
 
     assert names == ["square", "bell", "bell"]  # the finite norm, then the alarm
-    made = compose_run(skipped, PRESETS["perone2019"])
-    assert "clang" in {made.voices[k].name for k in made.notes["voice"]}
+    run_score = compose_run(skipped, PRESETS["perone2019"])
+    assert "clang" in {run_score.voices[k].name for k in run_score.notes["voice"]}

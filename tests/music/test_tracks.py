@@ -41,17 +41,20 @@ def test_each_band_is_a_register_above_the_last() -> None:
 
 
 def test_equal_loudness_sets_the_level_of_each_pitch() -> None:
-    """The gain is that of the track's voice, or of the clang."""
+    """The gain is that of the track's voice, of the clang, or of the breath of 0."""
     preset = replace(PLAIN, voice=("sine", "organ"), level=0.1, equal_loudness=True)
     preset = replace(preset, drives=(LOSS,))
-    tracks = Tracks(("a", "b"), preset)
-    found = states([[1 / 3, np.nan]], preset, loss=0.25)
+    preset = replace(preset, register=5.0)
+    norms, tracks = [[1 / 3, np.nan, 0.0]], Tracks(("a", "b", "c"), preset)
+    track_states = states(norms, preset, loss=0.25)
 
-    programs = tracks.programs[0], tracks.programs[-1], tracks.programs[2]
-    levels = [0.1 * gains(p, hertz) for p, hertz in zip(programs, found.hertz[0])]
-    np.testing.assert_allclose(found.level[0], levels, rtol=1e-12)
-    flat = states([[1 / 3, np.nan]], replace(preset, equal_loudness=False), loss=0.25)
-    np.testing.assert_array_equal(flat.level, 0.1)
+    first, *_, loss, clang, breath = tracks.programs
+    programs, factors = (first, clang, breath, loss), np.array([1, 1, 0.8, 1])
+    levels = [0.1 * gains(p, hertz) for p, hertz in zip(programs, track_states.hertz[0])]
+    np.testing.assert_allclose(track_states.level[0], levels * factors, rtol=1e-12)
+    flat = states(norms, replace(preset, equal_loudness=False), loss=0.25)
+    np.testing.assert_allclose(flat.level[0, [0, 1, 3]], 0.1, rtol=1e-12)
+    assert flat.level[0, 2] == track_states.level[0, 2]
 
 
 def test_the_control_norm_is_logarithmic() -> None:
@@ -89,12 +92,14 @@ def test_only_a_clipped_norm_has_a_second_pitch(preset: Preset) -> None:
     norms: list[list[float | None]] = [[2.0, 2.0, 2.0, np.nan, None]] * 30
     raw = [20.0, 2.0001, np.inf, 5.0, 5.0]
     preset = replace(preset, bands="layers")
-    found = states(norms, preset, raw)
+    track_states = states(norms, preset, raw)
 
-    np.testing.assert_allclose(found.unclipped_hertz[-1, 0], 2 * found.hertz[-1, 0])
-    assert np.isnan(found.unclipped_hertz[:, 1:]).all()
-    assert found.nonfinite[-1].tolist() == [False, False, False, True, False]
-    assert found.present[-1].tolist() == [True, True, True, True, False]
+    np.testing.assert_allclose(
+        track_states.unclipped_hertz[-1, 0], 2 * track_states.hertz[-1, 0]
+    )
+    assert np.isnan(track_states.unclipped_hertz[:, 1:]).all()
+    assert track_states.nonfinite[-1].tolist() == [False, False, False, True, False]
+    assert track_states.present[-1].tolist() == [True, True, True, True, False]
     silent = states(norms, replace(preset, clipping=False), raw)
     assert np.isnan(silent.unclipped_hertz).all()
 

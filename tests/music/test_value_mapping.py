@@ -195,8 +195,8 @@ def test_brightness_changes_the_spectrum(tmp_path: Path) -> None:
     preset = replace(PLAIN, voice="bell", drives=(bright,))
     shares = []
     for loss in (0.0, 1.0):
-        found = power(render(tmp_path, run_with_losses([loss]), preset))
-        shares.append(found[600:].sum() / found.sum())
+        spectrum = power(render(tmp_path, run_with_losses([loss]), preset))
+        shares.append(spectrum[600:].sum() / spectrum.sum())
 
     assert shares[0] < 0.01
     assert shares[1] > 0.2
@@ -213,7 +213,10 @@ def test_brightness_leaves_a_voice_without_brightness(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("drives", DRIVEN)
 def test_a_drive_without_a_value_changes_nothing(tmp_path: Path, drives: str) -> None:
-    """Only the silent voice of the value takes time in the step."""
+    """Only the silent voice of the value takes time in the step.
+
+    The note is louder or softer for the time that it shares, so peaks are compared as 1.
+    """
     drive = replace(VOICE, value="nothing", drives=drives)
     sound = render(
         tmp_path, run_with_losses([0.5] * 3), replace(PLAIN, voice="bell", drives=(drive,))
@@ -223,5 +226,6 @@ def test_a_drive_without_a_value_changes_nothing(tmp_path: Path, drives: str) ->
     if drives == "voice":
         sound = np.delete(sound.reshape(3, -1), np.s_[3087:6174], axis=1).ravel()
     if drives != "brightness":
-        np.testing.assert_allclose(sound, usual, atol=1e-9)
+        sound, usual = sound / np.abs(sound).max(), usual / np.abs(usual).max()
+        np.testing.assert_allclose(sound, usual, atol=1e-3)  # quanta of 16 bits
     assert len(sound) == len(usual)

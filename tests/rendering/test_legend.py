@@ -12,7 +12,7 @@ from helpers.scores import PLAIN
 from helpers.wav import read_markers
 
 import gradsound
-from gradsound.alarms.thresholds import KINDS
+from gradsound.music.alarm_sounds import ALARM_SOUNDS
 from gradsound.music.captions import Caption
 from gradsound.music.presets import Preset
 from gradsound.music.value_mapping import Drive
@@ -28,6 +28,7 @@ EXAMPLES = [
     "then twice the norm",
     "then ten times the norm",
     "then a tenth of the norm",
+    "0",
     "NaN",
     "infinity",
 ]
@@ -68,7 +69,8 @@ def test_every_example_has_a_caption_and_sounds(tmp_path: Path, preset: str) -> 
     assert [text for text in texts if text in EXAMPLES] == expected
     alarms = [text.split(":")[0] for text in texts if text.startswith("alarm, ")]
     assert alarms == [
-        f"alarm, {kind}" for kind in (KINDS if gradsound.PRESETS[preset].alarms else ())
+        f"alarm, {kind}"
+        for kind in (ALARM_SOUNDS if gradsound.PRESETS[preset].alarms else ())
     ]
     for caption, samples in examples:
         assert np.abs(samples[: -RATE // 2]).max() > 0.01, caption

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 Voice: TypeAlias = "str | Program | Callable[..., Any]"
 
+_BREATH_PARTIALS = (11, 13, 17, 19, 23, 29, 31, 37, 43, 53, 61, 71, 83)
+_BREATH_PEAK = 6.5  # of their sum
+_GOLDEN = 0.618  # turns
 _DRAWBARS = ((1, 8), (2, 6), (3, 5), (4, 4), (6, 2), (8, 3))  # partials and their levels
 
 
@@ -85,6 +88,19 @@ def clang(phase: Any, dt: Any) -> Any:
     """
     index = np.clip(0.028 / dt - 1.4, 0, 5)
     return np.sin(5 * TAU * phase + index * np.sin(7 * TAU * phase))
+
+
+def breath(phase: Any) -> Any:
+    """A breath: as from 350 to 2700 Hz, if its pitch is 32 Hz.
+
+    The partials are primes and begin at phases that are spread evenly. So they have no
+    common pitch. Real noise would have no upper limit.
+    """
+    tones = (
+        np.sin(TAU * (partial * phase + _GOLDEN * k))
+        for k, partial in enumerate(_BREATH_PARTIALS)
+    )
+    return sum(tones) / _BREATH_PEAK
 
 
 def _partials(phase: Any, dt: Any, partials: tuple[tuple[int, int], ...]) -> Any:

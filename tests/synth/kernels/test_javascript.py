@@ -345,19 +345,19 @@ def assert_plays(site: Site, scored: Score, channels: int) -> None:
     numbers = np.array([programs.index(voice) for voice in scored.voices])
     events = Sequencer(RATE, channels).schedule(scored)
     voices = numbers[scored.notes["voice"]]
-    right = render(scored, RATE, channels)
+    expected = render(scored, RATE, channels)
     schedule = []
-    for now in range(0, len(right), RATE // 4 // 128 * 128):
+    for now in range(0, len(expected), RATE // 4 // 128 * 128):
         first = events["first"] - now
         some = (first >= (RATE if now else 0)) & (first < RATE + RATE // 4 // 128 * 128)
         schedule.append((now, [message(events[some], now, voices[some])]))
     site.open(programs)
-    samples, _ = site.render(MARGIN + len(right), schedule)
+    samples, _ = site.render(MARGIN + len(expected), schedule)
 
-    assert np.abs(right).max() > 0.01
+    assert np.abs(expected).max() > 0.01
     assert not samples[:MARGIN].any()
     np.testing.assert_array_equal(
-        samples[MARGIN:], np.broadcast_to(right, samples[MARGIN:].shape)
+        samples[MARGIN:], np.broadcast_to(expected, samples[MARGIN:].shape)
     )
 
 
@@ -365,12 +365,12 @@ def assert_plays(site: Site, scored: Score, channels: int) -> None:
 def test_a_browser_computes_numpys_samples(voice, site: Site) -> None:
     """The samples of 300 random events are equal, with events of one frame and glides."""
     events = random_events(300)
-    right = rendered(events, 20_700, trace_builtin(voice))
+    expected = rendered(events, 20_700, trace_builtin(voice))
     site.open([trace_builtin(voice)])
-    samples, _ = site.render(MARGIN + len(right), [(0, [message(events)])])
+    samples, _ = site.render(MARGIN + len(expected), [(0, [message(events)])])
 
-    assert np.abs(right).max() > 0.05
-    np.testing.assert_array_equal(samples[MARGIN:], right)
+    assert np.abs(expected).max() > 0.05
+    np.testing.assert_array_equal(samples[MARGIN:], expected)
 
 
 def test_phases_stay_exact_for_minutes(site: Site) -> None:
@@ -420,13 +420,13 @@ def test_a_users_voice_is_played(site: Site) -> None:
 
     events = random_events(40)
     events["count"], events["gain"] = 800, 1 / 3
-    right = rendered(events, 20_700, own)
+    expected = rendered(events, 20_700, own)
     site.open([trace(own)])
-    samples, _ = site.render(MARGIN + len(right), [(0, [message(events)])])
+    samples, _ = site.render(MARGIN + len(expected), [(0, [message(events)])])
 
-    assert (right[:, 0] == 0).sum() > 1000
-    assert np.abs(right).max() > 0.05
-    np.testing.assert_array_equal(samples[MARGIN:], right)
+    assert (expected[:, 0] == 0).sum() > 1000
+    assert np.abs(expected).max() > 0.05
+    np.testing.assert_array_equal(samples[MARGIN:], expected)
 
 
 def test_operations_are_those_of_numpy(site: Site) -> None:
@@ -453,17 +453,17 @@ def test_operations_are_those_of_numpy(site: Site) -> None:
     b[::3] = a[::3]  # equal
     values = {"phase": a, "dt": b}
     whole = np.resize(np.arange(-126, 128), len(a)).astype(np.float32)
-    programs, right = [], []
+    programs, expected = [], []
     for name, operations in OPERATIONS.items():
         programs.append(Program(name, ("phase", "dt", "time"), operations))
         with np.errstate(all="ignore"):
             result = evaluate(programs[-1], values | {"time": whole})
-        right.append(result.astype(np.float32))
+        expected.append(result.astype(np.float32))
     site.open(programs)
-    sent = {name: encoded(x) for name, x in (values | {"time": whole}).items()}
-    results = site.page.evaluate("evaluate", [sent, len(a)])
+    encoded_inputs = {name: encoded(x) for name, x in (values | {"time": whole}).items()}
+    results = site.page.evaluate("evaluate", [encoded_inputs, len(a)])
 
-    for name, one, other in zip(OPERATIONS, map(floats, results), right):
+    for name, one, other in zip(OPERATIONS, map(floats, results), expected):
         np.testing.assert_array_equal(one, other, err_msg=name)
         number = ~np.isnan(other)  # a NaN has no sign
         assert np.array_equal(np.signbit(one)[number], np.signbit(other)[number]), name
@@ -473,9 +473,9 @@ def test_a_users_text_is_no_code() -> None:
     """The module contains no text that a user may choose, only numbers."""
     hostile = "*/ }; globalThis.x = `${1}`; /*\n//</script>"
     plain = trace_builtin(VOICES["bell"])
-    named = Program(hostile, plain.inputs, plain.operations)
+    renamed = Program(hostile, plain.inputs, plain.operations)
 
-    assert javascript.to_javascript([named]) == javascript.to_javascript([plain])
+    assert javascript.to_javascript([renamed]) == javascript.to_javascript([plain])
     for inputs, operations in (
         ((hostile,), (("abs", 0),)),
         (("phase",), ((hostile, 0),)),
@@ -507,15 +507,15 @@ def test_a_late_event_is_played_whole(site: Site) -> None:
 def test_messages_after_a_gap_do_not_delay_the_page(site: Site) -> None:
     """Of messages that come at once after seconds, the last has the server's time."""
     whole, later = drone(0, 9 * RATE), 4 * LATER
-    held = range(later - 3 * RATE, later + 1, RATE // 4)
-    burst = [message(drone(now + 441, 8_820, 882.0), now) for now in held]
+    delayed = range(later - 3 * RATE, later + 1, RATE // 4)
+    burst = [message(drone(now + 441, 8_820, 882.0), now) for now in delayed]
     site.open([find_voice("sine")])
     samples, _ = site.render(5 * RATE, [(0, [message(whole)]), (later, burst)])
-    notes = [drone(now + 441, 8_820, 882.0) for now in held]
-    right = rendered(np.concatenate([whole, *notes]), 5 * RATE)
+    notes = [drone(now + 441, 8_820, 882.0) for now in delayed]
+    expected = rendered(np.concatenate([whole, *notes]), 5 * RATE)
     begun = later + 2 * FADE
 
-    assert_plays_from(samples, begun, 5 * RATE, right, begun - MARGIN)
+    assert_plays_from(samples, begun, 5 * RATE, expected, begun - MARGIN)
     assert_smooth(samples, 441.0 + 882.0)
 
 
@@ -528,17 +528,17 @@ def test_a_finished_run_resumes_where_it_stopped(site: Site) -> None:
     notes = [drone(k * apart, apart + 8_820, 441.0 + 441.0 * (k % 2)) for k in range(34)]
     schedule: dict[int, list[bytes]] = {}
     for k, one in enumerate(notes):
-        sent = max(0, k * apart - RATE) // 128 * 128
-        come = released if stalled < sent < released else sent
-        schedule.setdefault(come, []).append(message(one, sent, begin=k * apart))
-    held = next(k for k in range(34) if stalled < k * apart - RATE) * apart
+        sent_frame = max(0, k * apart - RATE) // 128 * 128
+        arrival = released if stalled < sent_frame < released else sent_frame
+        schedule.setdefault(arrival, []).append(message(one, sent_frame, begin=k * apart))
+    stop_frame = next(k for k in range(34) if stalled < k * apart - RATE) * apart
     site.open([find_voice("sine")])
     samples, _ = site.render(18 * RATE, [*schedule.items()], live=False)
     whole = rendered(np.concatenate(notes), 18 * RATE)
-    back = held - MARGIN
+    back = stop_frame - MARGIN
 
-    assert_plays_from(samples, MARGIN, held + MARGIN, whole, 0)
-    assert not samples[held + MARGIN + 8_820 : released].any()
+    assert_plays_from(samples, MARGIN, stop_frame + MARGIN, whole, 0)
+    assert not samples[stop_frame + MARGIN + 8_820 : released].any()
     assert_plays_from(samples, released + 2 * FADE, 18 * RATE, whole, back + FADE)
     assert_smooth(samples, 441.0 + 882.0)
 

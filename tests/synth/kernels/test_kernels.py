@@ -21,7 +21,6 @@ from gradsound.synth.events import EVENT, Kernel
 from gradsound.synth.kernels import llvm_kernel, llvm_module, llvm_ops, numpy_kernel
 from gradsound.synth.kernels.select import select_kernel
 from gradsound.synth.mixer import render
-from gradsound.synth.voices import builtin
 from gradsound.synth.voices.builtin import VOICES, clang, find_voice, trace_builtin
 from gradsound.synth.voices.functions import TAU
 from gradsound.synth.voices.program import PADDING, evaluate
@@ -51,13 +50,15 @@ def rendered(
 def test_machine_code_is_numpy(voice, channels: int) -> None:
     """Both have the same samples of 300 random events, in blocks of any size."""
     program, events = trace_builtin(voice), random_events(300)
-    right = rendered(numpy_kernel.make_kernel(program, channels), events, channels=channels)
+    expected = rendered(
+        numpy_kernel.make_kernel(program, channels), events, channels=channels
+    )
     kernel = llvm_kernel.make_kernel(program, channels)
 
-    assert np.isfinite(right).all()
-    assert np.abs(right).max() > 0.05
+    assert np.isfinite(expected).all()
+    assert np.abs(expected).max() > 0.05
     for block in (SPAN, 1, 63, 64, 65, 441, 8193) if channels == 1 else (SPAN, 65):
-        np.testing.assert_array_equal(rendered(kernel, events, block, channels), right)
+        np.testing.assert_array_equal(rendered(kernel, events, block, channels), expected)
 
 
 @EACH
@@ -109,17 +110,18 @@ def test_the_padding_stays_unchanged() -> None:
 
 
 @EACH
-def test_torch_computes_the_same(voice, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torch_computes_the_same(voice) -> None:
     """The voice in torch's float64 differs by at most 2e-6, or by float32's rounding."""
     program = trace_builtin(voice)
     inputs = {name: torch.rand(20_000) * 0.9 + 0.05 for name in program.inputs}
     inputs["phase"] = torch.rand(20_000) - 0.5
     if "dt" in inputs:
         inputs["dt"] *= 0.3
-    arguments = {name: value.double() for name, value in inputs.items()}
+    arguments = {
+        name: value.double().as_subclass(TorchArray) for name, value in inputs.items()
+    }
     if "bright" in inspect.signature(voice).parameters:
         arguments["bright"] = arguments.pop("deviation") * 0.5 + 0.5
-    monkeypatch.setattr(builtin, "np", TorchAsNumpy())
     by_torch = voice(**arguments).numpy()
     by_program = evaluate(program, {name: value.numpy() for name, value in inputs.items()})
 
@@ -129,19 +131,22 @@ def test_torch_computes_the_same(voice, monkeypatch: pytest.MonkeyPatch) -> None
     np.testing.assert_allclose(by_program, by_torch, rtol=0, atol=tolerance)
 
 
-class TorchAsNumpy:
-    """The functions of numpy that voices use, in torch."""
+class TorchArray(torch.Tensor):
+    """A tensor in float64 for which torch computes numpy's functions."""
 
-    def __getattr__(self, name: str):
-        return getattr(torch, name)
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *arguments: object):
+        assert method == "__call__"
+        return compute_in_torch(ufunc.__name__, *arguments)
 
-    def clip(self, x, low, high):
-        """Accepts tensors as bounds too."""
-        return torch.minimum(torch.maximum(x, torch.as_tensor(low)), torch.as_tensor(high))
+    def __array_function__(self, function, types, arguments, options):
+        assert not options
+        return compute_in_torch(function.__name__, *arguments)
 
-    def minimum(self, x, most):
-        """Accepts a number as the second argument too."""
-        return torch.minimum(x, torch.as_tensor(most, dtype=x.dtype))
+
+def compute_in_torch(name: str, *arguments: object) -> torch.Tensor:
+    """Returns the result of the function of torch that has the name."""
+    tensors = [torch.as_tensor(argument, dtype=torch.float64) for argument in arguments]
+    return getattr(torch, name)(*tensors)
 
 
 def test_without_llvmlite_numpy_renders() -> None:
@@ -164,22 +169,22 @@ def test_without_llvmlite_numpy_renders() -> None:
             return np.sin(phase)
         find_voice(own)
     """
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program)],
         capture_output=True,
         text=True,
         check=True,
         env=os.environ | {"PYTHONWARNINGS": "default"},
     )
-    digest, kernel = done.stdout.splitlines()
+    digest, kernel = process.stdout.splitlines()
     samples = render(demo_score(find_voice("bell")), 44_100)
-    here = hashlib.sha256(samples.tobytes()).hexdigest()
+    expected = hashlib.sha256(samples.tobytes()).hexdigest()
 
-    assert digest == here
+    assert digest == expected
     assert kernel.startswith("Rendered by numpy; pip install llvmlite")
     warning = "numpy renders voice 'own', because llvmlite is not installed: the same"
-    assert done.stderr.count(warning) == 1
-    assert "bell" not in done.stderr
+    assert process.stderr.count(warning) == 1
+    assert "bell" not in process.stderr
 
 
 def test_numpy_renders_what_llvm_cannot_compile(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,8 +226,8 @@ def test_many_kernels_share_an_engine() -> None:
         llvm_kernel.make_kernel(trace_builtin(voice), 1) for voice in VOICES.values()
     ]
     for kernel, voice in zip(kernels, VOICES.values()):
-        right = rendered(numpy_kernel.make_kernel(trace_builtin(voice), 1), events)
-        np.testing.assert_array_equal(rendered(kernel, events), right)
+        expected = rendered(numpy_kernel.make_kernel(trace_builtin(voice), 1), events)
+        np.testing.assert_array_equal(rendered(kernel, events), expected)
 
 
 def test_sine_is_a_sine() -> None:

@@ -166,14 +166,14 @@ def test_a_program_is_its_voice(voice) -> None:
     if voice in (bell, numpy_bell):
         arguments["bright"] = arguments.pop("deviation") * 0.5 + 0.5
     if voice in (numpy_bell, numpy_functions):
-        right = voice(**{name: value.numpy() for name, value in arguments.items()})
+        expected = voice(**{name: value.numpy() for name, value in arguments.items()})
     else:
         copies = {name: value.clone() for name, value in arguments.items()}
-        right = voice(**copies).detach().numpy()
+        expected = voice(**copies).detach().numpy()
     result = evaluate(program, {name: value.numpy() for name, value in inputs.items()})
 
     # Near a jump of a step function, float32 may be on its other side.
-    near = np.isclose(result, right, rtol=2e-6, atol=2e-6)
+    near = np.isclose(result, expected, rtol=2e-6, atol=2e-6)
     assert near.mean() > 0.9999 if voice in (functions, arithmetic) else near.all()
 
 

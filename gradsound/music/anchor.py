@@ -1,0 +1,243 @@
+"""The anchor: moves the pitches of a run by whole decades of norm to where its norms lie.
+
+The pitches of a preset cover five decades around norm 1. A run with other norms would be
+held at an end of that range, and a listener would hear one note only. So the norm at the
+anchor becomes 10, 100 ... or 0.1, 0.01 ... for such a run. A run whose norms fit keeps
+norm 1, so its pitches are equal to those of other runs.
+
+Shapes: S steps, B bands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import islice
+from math import log2
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gradsound.errors import without_warnings
+from gradsound.music.note_norms import note_norms
+from gradsound.music.pitch import LogPitch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from gradsound.music.layer_groups import Band
+    from gradsound.music.pitch import Pitch
+    from gradsound.music.presets import Preset
+    from gradsound.runs.model import Run, Step
+
+_HELD_MAX = 0.1  # share of the notes at the ends of the range, before the anchor moves
+_WORTH_MOVING = 0.5  # of these notes, at most, may then be held; a divergence has more
+_DECADES = 100  # of norm above and below 1; float32 has 45
+_READ_AT_ONCE = 1024  # steps
+_FIRST_LOOK, _SECOND_LOOK = 1, 16  # steps of a growing run; then after twice as many
+_LOWER = "C", "C sharp", "D", "E flat", "E", "F"
+_UPPER = "F sharp", "G", "A flat", "A", "B flat", "B"
+_NOTE_NAMES = (*_LOWER, *_UPPER)  # of an octave
+_TUNED = 0.06  # semitones from a note of the tempered scale, at most; nobody hears it
+
+
+def fit_anchor(preset: Preset, runs: Sequence[Run]) -> Preset:
+    """Returns the preset with the anchor that fits finished runs, one for all of them.
+
+    The anchor moves only if the preset would hold more than a tenth of all notes at an end
+    of its range. It then moves to the decade of the median norm, or as near as it must for
+    nine tenths of the notes to fit. If that is impossible, as many fit as can. The anchor
+    stays if that would free less than half of the held notes, as in a divergence, which
+    runs through any range.
+
+    Args:
+        preset: How the runs sound. A running baseline has no fixed pitches, so its anchor
+            stays.
+        runs: Runs that are heard or seen together. Each is read once, in bounded memory
+            and without warnings.
+
+    Raises:
+        OSError, RunFormatError: If a run cannot be read.
+    """
+    fit = AnchorFit(preset)
+    if preset.baseline != "running":
+        for run in runs:
+            bands, steps = preset.bands_of(run.header.layers), iter(run.steps)
+            with without_warnings():  # whoever plays the run reads it again
+                while chunk := [*islice(steps, _READ_AT_ONCE)]:
+                    fit.add(chunk, bands)
+    return fit.preset()
+
+
+class AnchorFit:
+    """Fits the anchor to steps while something else reads them, as `fit_anchor` does.
+
+    Args:
+        preset: As for `fit_anchor`.
+    """
+
+    def __init__(self, preset: Preset) -> None:
+        self._preset, self._census = preset, _Census()
+
+    def add(self, steps: Sequence[Step], bands: Sequence[Band]) -> None:
+        """Adds successive steps of a run, and its bands."""
+        pitches = band_pitches(self._preset, len(bands))
+        self._census.add(note_norms(steps, bands, self._preset).pitched, pitches)
+
+    def preset(self) -> Preset:
+        """Returns the preset with the anchor that fits the steps so far."""
+        if self._preset.baseline == "running":
+            return self._preset
+        return _moved(self._preset, self._census.best_decade(0))
+
+
+def anchor_text(preset: Preset, bands: int = 1) -> str:
+    """Returns the sentence that tells which norm has which pitch.
+
+    Args:
+        preset: How a run sounds, from `fit_anchor`.
+        bands: Number of bands; several have several registers.
+
+    Example:
+        >>> import gradsound
+        >>> anchor_text(gradsound.PRESETS["notes"])
+        '1 octave = factor 10; norm 1 is C4'
+    """
+    pitch = preset.pitch
+    if preset.baseline == "running":
+        scale = _interval_text(pitch) if isinstance(pitch, LogPitch) else "linear pitch"
+        return f"{scale}; the usual norm of a band has the same pitch always"
+    where = " in the first band" if preset.register and bands > 1 else ""
+    if isinstance(pitch, LogPitch):
+        lower = ", larger is lower" if pitch.invert else ""
+        place = f"norm {_norm_text(pitch.norm)} is {_note_text(pitch.anchor)}{where}"
+        return f"{_interval_text(pitch)}{lower}; {place}"
+    unit = f"{pitch.slope:g} Hz = norm {_norm_text(pitch.norm)}"
+    return f"{unit}; norm 0 would be {pitch.base:g} Hz{where}"
+
+
+def band_pitches(preset: Preset, bands: int) -> list[Pitch]:
+    """Returns the pitch of each band, one register above the other, B of them."""
+    return [preset.pitch.transposed(preset.register * band) for band in range(bands)]
+
+
+class AnchorFollower:
+    """Moves the anchor of a run that still grows, and moves it rarely.
+
+    The follower looks at all norms so far after 1, 16, 32, 64 ... steps. After the first
+    step, the anchor moves only if all its notes would be held; later, if more than a tenth
+    of all notes so far would be. The number of steps in a call does not change the result.
+
+    Args:
+        pitches: The pitch of each band, B of them.
+    """
+
+    def __init__(self, pitches: Sequence[Pitch]) -> None:
+        self._pitches, self._census = pitches, _Census()
+        self._count, self._next_look, self._decade = 0, _FIRST_LOOK, 0
+
+    def decades(self, norms: NDArray[np.float64]) -> NDArray[np.int_]:
+        """Returns by how many decades of norm the anchor has moved at each step, (S,).
+
+        Args:
+            norms: Norms that sound as a pitch, NaN elsewhere, shape (S, B) or (S, 2 B).
+        """
+        decades, begin = np.empty(len(norms), int), 0
+        while begin < len(norms):
+            end = min(len(norms), begin + self._next_look - self._count)
+            self._census.add(norms[begin:end], self._pitches)
+            self._count += end - begin
+            decades[begin:end] = self._decade
+            if self._count == self._next_look:
+                self._look()
+                decades[end - 1] = self._decade
+            begin = end
+        return decades
+
+    def _look(self) -> None:
+        first = self._count == _FIRST_LOOK
+        held_max = np.nextafter(1.0, 0.0) if first else _HELD_MAX
+        self._decade = self._census.best_decade(self._decade, float(held_max))
+        self._next_look = _SECOND_LOOK if first else 2 * self._count
+
+
+class _Census:
+    """Counts by decade how many notes lie where, in bounded memory."""
+
+    def __init__(self) -> None:
+        # At index k + _DECADES: notes that are below the range from the decade k + 1 on;
+        # above the range up to the decade k - 1; nearest to the decade k.
+        self._below = np.zeros(2 * _DECADES + 1, np.int64)
+        self._above, self._near = self._below.copy(), self._below.copy()
+
+    def add(self, norms: NDArray[np.float64], pitches: Sequence[Pitch]) -> None:
+        """Counts norms, shape (S, B) or (S, 2 B) for B pitches; NaN counts as no note."""
+        lows, highs = np.array([pitch.decades for pitch in pitches]).T  # (B,)
+        decades = np.log10(norms)
+        repeats = norms.shape[1] // len(pitches)
+        known = ~np.isnan(decades)
+        for counts, places in (
+            (self._below, np.floor(decades - np.tile(lows, repeats))),
+            (self._above, np.ceil(decades - np.tile(highs, repeats))),
+            (self._near, np.rint(decades)),
+        ):
+            indices = np.clip(places[known], -_DECADES, _DECADES).astype(int) + _DECADES
+            np.add.at(counts, indices, 1)
+
+    def best_decade(self, now: int, held_max: float = _HELD_MAX) -> int:
+        """Returns the decade for the anchor, which stays where it is if the notes fit.
+
+        Args:
+            now: The decade where the anchor is.
+            held_max: Share of the notes that may lie outside the range.
+        """
+        total = int(self._near.sum())
+        below = np.cumsum(self._below) - self._below
+        above = np.cumsum(self._above[::-1])[::-1] - self._above
+        held = below + above  # at each decade of the anchor
+        for decade in (now, 0):
+            if held[decade + _DECADES] <= held_max * total:
+                return decade
+        if held.min() > _WORTH_MOVING * held[now + _DECADES]:
+            return now
+        middle = np.searchsorted(np.cumsum(self._near), total / 2)
+        enough = max(int(held.min()), int(_HELD_MAX * total))
+        fitting = np.flatnonzero(held <= enough)
+        return int(fitting[np.argmin(np.abs(fitting - middle))]) - _DECADES
+
+
+def _moved(preset: Preset, decade: int) -> Preset:
+    """Returns the preset with the anchor so many decades of norm higher."""
+    if not decade:
+        return preset
+    norm = preset.pitch.norm * 10.0**decade
+    return replace(preset, pitch=replace(preset.pitch, norm=norm))
+
+
+def _interval_text(pitch: LogPitch) -> str:
+    octaves = pitch.semitones / 12
+    if octaves == 1:
+        return "1 octave = factor 10"
+    if octaves.is_integer():
+        return f"{octaves:g} octaves = factor 10"
+    return f"{pitch.semitones:g} semitones = factor 10"
+
+
+def _norm_text(norm: float) -> str:
+    """Returns a norm as 1, 10, 1e5 or 1e-4."""
+    text = f"{norm:.3g}" if 0.01 <= norm < 1000 else f"{norm:.3e}"
+    if "e" not in text:
+        return text
+    digits, exponent = text.split("e")
+    return f"{float(digits):g}e{int(exponent)}"
+
+
+def _note_text(hertz: float) -> str:
+    """Returns the name of a note, such as C4; or the pitch in Hz if it is none."""
+    semitones = 12 * log2(hertz / 440.0) + 69  # as MIDI numbers notes
+    nearest = round(semitones)
+    if abs(semitones - nearest) > _TUNED:
+        return f"{hertz:g} Hz"
+    name, octave = _NOTE_NAMES[nearest % 12], nearest // 12 - 1
+    return f"{name} {octave}" if " " in name else f"{name}{octave}"
