@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gradsound.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from gradsound.alarms.thresholds import Thresholds
+    from gradsound.alarms.thresholds import Alarm, Thresholds
     from gradsound.api import attach, listen
     from gradsound.attachment import Attachment
     from gradsound.errors import (
@@ -36,7 +36,10 @@ if TYPE_CHECKING:
     from gradsound.rendering.sound import render
     from gradsound.run_views import Run, read_run
     from gradsound.runs.model import Header, Step
-    from gradsound.runs.summary import Event, Summary, summarize
+    from gradsound.summary.norm_statistics import NormRange
+    from gradsound.summary.run_summary import Summary, summarize
+    from gradsound.summary.step_counts import LoggedSteps
+    from gradsound.summary.value_statistics import ValueRange
     from gradsound.synth.voices.program import INPUTS, Program
     from gradsound.synth.voices.tracer import trace
 
@@ -45,17 +48,19 @@ __all__ = [
     "INPUTS",
     "PRESETS",
     "SCALES",
+    "Alarm",
     "Attachment",
     "Band",
     "Caption",
     "Drive",
-    "Event",
     "GradsoundError",
     "GradsoundWarning",
     "Header",
     "LinearPitch",
     "LogPitch",
+    "LoggedSteps",
     "MissingExtraError",
+    "NormRange",
     "Preset",
     "Program",
     "Run",
@@ -63,6 +68,7 @@ __all__ = [
     "Step",
     "Summary",
     "Thresholds",
+    "ValueRange",
     "VoiceError",
     "attach",
     "legend",
@@ -77,7 +83,7 @@ __all__ = [
 # A name is imported at its first use: the process of the sound device must play before
 # numpy is loaded, and neither torch nor a framework is needed to render.
 _MODULES = {
-    "alarms.thresholds": ("Thresholds",),
+    "alarms.thresholds": ("Alarm", "Thresholds"),
     "api": ("attach", "listen"),
     "attachment": ("Attachment",),
     "errors": (
@@ -99,7 +105,10 @@ _MODULES = {
     "rendering.sound": ("render",),
     "run_views": ("Run", "read_run"),
     "runs.model": ("Header", "Step"),
-    "runs.summary": ("Event", "Summary", "summarize"),
+    "summary.norm_statistics": ("NormRange",),
+    "summary.run_summary": ("Summary", "summarize"),
+    "summary.step_counts": ("LoggedSteps",),
+    "summary.value_statistics": ("ValueRange",),
     "synth.voices.program": ("INPUTS", "Program"),
     "synth.voices.tracer": ("trace",),
 }

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 from gradsound.open_run import open_run
 from gradsound.rendering import notebook
 from gradsound.runs import model
+from gradsound.summary.run_summary import summarize
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+    from gradsound.alarms.thresholds import Alarm
 
 
 class Run(model.Run):
@@ -20,6 +23,8 @@ class Run(model.Run):
         header: Facts that are known before the first step.
         steps: The steps in ascending order. The steps of a file can be iterated repeatedly.
         name: The name of the run in messages and pictures.
+        total_steps: How many steps the training made, if its run file says so: a budget
+            left out the last ones. None otherwise.
 
     Example:
         >>> import numpy as np
@@ -32,6 +37,23 @@ class Run(model.Run):
     """
 
     __slots__ = ()
+
+    def alarms(self) -> tuple[Alarm, ...]:
+        """Returns all alarms and recoveries of the run, in the order of their steps.
+
+        Raises:
+            RunFormatError: If a line of the run file is not a step.
+
+        Example:
+            >>> import numpy as np
+            >>> import gradsound
+            >>> header = gradsound.Header(layers=("a", "fc"), parameters=(5, 5), start="")
+            >>> norms, absent = np.array([0.5, np.nan], np.float32), np.zeros(2, bool)
+            >>> run = gradsound.Run(header, [gradsound.Step(3, 1.5, norms, absent)])
+            >>> [(alarm.step, alarm.kind, alarm.text) for alarm in run.alarms()]
+            [(3, 'nonfinite', 'NaN in fc')]
+        """
+        return summarize(self).alarms
 
     def audio(self) -> Any:
         """Returns the sound as a ``wandb.Audio``: ``wandb.log({"sound": run.audio()})``.
@@ -67,7 +89,9 @@ class Run(model.Run):
         return notebook.run_html(self)
 
 
-def read_run(path: str | Path, *, norms: str | Iterable[str] | None = None) -> Run:
+def read_run(
+    path: str | Path, *parts: str | Path, norms: str | Iterable[str] | None = None
+) -> Run:
     r"""Opens a run file, or a finished run that another tool logged.
 
     Opening a run file reads only its header. Each iteration of ``run.steps`` reads the
@@ -77,6 +101,8 @@ def read_run(path: str | Path, *, norms: str | Iterable[str] | None = None) -> R
     Args:
         path: A file in the format of docs/run-format.md, a log in a format of docs/logs.md
             (Hugging Face, TensorBoard, W&B, MLflow, Lightning, CSV), or a folder of these.
+        *parts: More files of the same training, in order, if a resumed training wrote
+            several. Where a part repeats steps of the parts before, its steps count.
         norms: A glob, or several, over the names in another tool's log, which select the
             norms. None finds the norms by their usual names.
 
@@ -87,7 +113,8 @@ def read_run(path: str | Path, *, norms: str | Iterable[str] | None = None) -> R
         OSError: If the file does not exist or cannot be read.
         RunFormatError: If it is not a run. The message names the file, the line and what
             was expected. Iterating the steps raises it too.
-        ValueError: If ``norms`` is given for a run file, whose header names the norms.
+        ValueError: If ``norms`` is given for a run file, whose header names the norms; or
+            the parts have different layers.
 
     Example:
         >>> from pathlib import Path
@@ -98,5 +125,5 @@ def read_run(path: str | Path, *, norms: str | Iterable[str] | None = None) -> R
         >>> [(step.number, step.norms.tolist(), step.values) for step in run.steps]
         [(0, [1.5], {'loss': 0.75}), (5, [1.25], {'loss': 0.5})]
     """
-    run = open_run(path, norms=norms)
-    return Run(run.header, run.steps, run.name)
+    run = open_run(path, *parts, norms=norms)
+    return Run(run.header, run.steps, run.name, run.total_steps)

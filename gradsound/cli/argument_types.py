@@ -22,6 +22,13 @@ def step_number(text: str) -> int:
         raise argparse.ArgumentTypeError(message) from None
 
 
+def row_count(text: str) -> int:
+    """Returns a number of rows, 0 or more."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 on, got {text!r}")
+    return int(text)
+
+
 def parse_time(text: str) -> float:
     """Returns the seconds of a time such as 42, 0:42 or 1:02:03.5.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from gradsound.cli import info
+from gradsound.cli import info, info_data
 from gradsound.cli.argument_types import parse_time
 from gradsound.cli.completion import completion_script
 from gradsound.cli.output import print_line, print_text
@@ -15,6 +15,7 @@ from gradsound.cli.shared_options import (
     DEFAULTS,
     RUN_OPTIONS,
     get_duration,
+    get_parts,
     get_preset,
     get_run,
     get_voice,
@@ -33,7 +34,7 @@ from gradsound.rendering.locate import (
 from gradsound.rendering.picture import plot
 from gradsound.rendering.sound import render
 from gradsound.rendering.voice_demo import describe_voice, list_voices, write_demo
-from gradsound.runs.summary import summarize
+from gradsound.summary.run_summary import summarize
 from gradsound.synth.kernels.select import describe_kernel
 from gradsound.web.page_address import check_port
 from gradsound.workers.sinks import DeviceSink
@@ -51,7 +52,7 @@ def render_run(options: argparse.Namespace) -> None:
         render(
             get_run(options, progress),
             options.output,
-            other=None if other is None else open_selection(other, options, progress),
+            other=None if other is None else open_selection([other], options, progress),
             difference=options.difference,
             preset=get_preset(options),
             speed=options.speed,
@@ -65,6 +66,7 @@ def play_run(options: argparse.Namespace) -> None:
     """Plays a run on the sound device."""
     play(
         options.run,
+        parts=get_parts(options),
         layers=options.layers,
         norms=options.norms,
         preset=get_preset(options),
@@ -83,6 +85,7 @@ def serve_run(options: argparse.Namespace) -> None:
 
     serve(
         options.run,
+        parts=get_parts(options),
         layers=options.layers,
         norms=options.norms,
         preset=get_preset(options),
@@ -118,9 +121,16 @@ def list_devices(_: argparse.Namespace) -> None:
 
 
 def plot_run(options: argparse.Namespace) -> None:
-    """Draws a run."""
+    """Draws a run, or two."""
+    other = options.other
     with Progress() as progress:
-        plot(get_run(options, progress), options.output, preset=get_preset(options))
+        plot(
+            get_run(options, progress),
+            options.output,
+            other=None if other is None else open_selection([other], options, progress),
+            preset=get_preset(options),
+            duration=get_duration(options),
+        )
 
 
 def write_legend(options: argparse.Namespace) -> None:
@@ -171,9 +181,10 @@ def show_info(options: argparse.Namespace) -> None:
         run = get_run(options, progress)
         summary = summarize(run)
     if options.json:
-        print_line(json.dumps(info.to_data(run, summary), allow_nan=False))
+        print_line(json.dumps(info_data.to_data(run, summary), allow_nan=False))
     else:
-        for line in info.to_lines(run, summary):
+        lines = info.to_lines(run, summary, top=options.top, everything=options.all)
+        for line in lines:
             print_line(line)
 
 

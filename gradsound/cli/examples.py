@@ -35,6 +35,7 @@ _LINES = {
   gradsound voices bell -o bell.wav""",
     "plot": """\
   gradsound plot run.jsonl -o run.png
+  gradsound plot run.jsonl other.jsonl -o both.pdf --duration 1:00
   gradsound plot run.jsonl -o scan.svg --preset scan""",
     "legend": """\
   gradsound legend run.jsonl -o legend.wav

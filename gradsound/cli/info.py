@@ -1,81 +1,169 @@
-"""gradsound info: the summary of a run, as text lines and as JSON."""
+"""gradsound info: the summary of a run as lines of text."""
 
 from __future__ import annotations
 
 from math import isnan
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from gradsound.runs.summary import describe
+from gradsound.durations import format_duration
+from gradsound.summary.alarm_lines import LISTED, alarm_lines, count_alarms
+from gradsound.summary.description import count_steps, describe_faults, describe_steps
+from gradsound.summary.value_statistics import evaluation_losses
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    import numpy as np
+    from gradsound.runs.model import Header, Run
+    from gradsound.summary.norm_statistics import NormRange
+    from gradsound.summary.run_summary import Summary
+    from gradsound.summary.value_statistics import ValueRange
 
-    from gradsound.runs.model import Run
-    from gradsound.runs.summary import Summary
+TOP = 10  # layers of the table, unless a user asks for more; as many as a screen has
+_TITLE_WIDTH = 5  # characters at least
+_CELL_WIDTH = 11
+_NAME_WIDTH = 15  # of the facts before the tables
 
-_VERSION = 1  # of the JSON keys; a removed key or a changed meaning makes it 2
-_TITLES = ("parameters", "lowest", "typical", "highest", "no gradient")
 
+def to_lines(
+    run: Run, summary: Summary, *, top: int = TOP, everything: bool = False
+) -> Iterator[str]:
+    """Yields the facts of a run, its alarms, a table of its bands and one of its layers.
 
-def to_lines(run: Run, summary: Summary) -> Iterator[str]:
-    """Yields the run's name, its length, its events, and a table row for each layer."""
+    Args:
+        run: The run.
+        summary: Its summary.
+        top: How many layers the table has, those with the largest typical norms.
+        everything: Whether all layers and all alarms have a line.
+    """
     header = run.header
     yield f"{run.name}: {header.comment}" if header.comment else run.name
     start = f", from {header.start}" if header.start else ""
     # Logs without a clock have 0 seconds.
-    duration = f" in {summary.seconds:.1f} s" if summary.seconds else ""
-    steps = "1 step" if summary.steps == 1 else f"{summary.steps:,} steps"
-    yield f"{steps}{duration}{start}"
-    if summary.steps:
-        yield from describe(summary)
-    width = max(5, *map(len, header.layers))
-    yield " ".join(["layer".ljust(width), *(title.rjust(11) for title in _TITLES)])
-    for layer, name in enumerate(header.layers):
-        norms = summary.lowest[layer], summary.typical[layer], summary.highest[layer]
-        numbers = ("-" if isnan(norm) else f"{norm:.3g}" for norm in norms)
-        size = header.parameters[layer]
-        cells = (f"{size:,}" if size else "-", *numbers, f"{summary.absent[layer]:,}")
-        yield " ".join([name.ljust(width), *(cell.rjust(11) for cell in cells)])
+    duration = f", in {format_duration(summary.seconds)}" if summary.seconds else ""
+    yield f"{describe_steps(summary.logged)}{duration}{start}"
+    if not summary.steps:
+        return
+    for name, fact in _facts(run.header, summary):
+        yield f"{name.ljust(_NAME_WIDTH)} {fact}"
+    yield f"{'pitch'.ljust(_NAME_WIDTH)} {summary.pitch}"
+    yield from describe_faults(summary)
+    yield f"alarms: {count_alarms(summary.alarms) or 'none'}"
+    lines = alarm_lines(summary.alarms, None if everything else LISTED)
+    rows = [(f"{line.step:,}", line.kind, line.text) for line in lines]
+    step_width, kind_width = (
+        max((len(row[column]) for row in rows), default=0) for column in (0, 1)
+    )
+    for step, kind, text in rows:
+        yield f"  {step.rjust(step_width)}  {kind.ljust(kind_width)}  {text}"
+    for observation in summary.observations:
+        yield f"observed at step {observation.step:,}: {observation.text}"
+    if len(header.layers) > 1:  # the norm of the whole model has no table
+        yield from _tables(header, summary, None if everything else top)
 
 
-def to_data(run: Run, summary: Summary) -> dict[str, Any]:
-    """Returns the object that ``--json`` prints; docs/command-line.md lists its keys.
-
-    None stands for an unknown value.
-    """
-    header, skipped, clipped = run.header, summary.skipped, summary.clipped
-    return {
-        "version": _VERSION,
-        "run": run.name,
-        "note": header.comment or None,
-        "start": header.start or None,
-        "steps": summary.steps,
-        "seconds": summary.seconds or None,
-        "budget": header.budget,
-        "left_out": summary.left_out,
-        "skipped": skipped and dict(zip(("first", "last", "steps"), skipped)),
-        "clipped": clipped and dict(zip(("smaller", "steps", "times_at_most"), clipped)),
-        "first_nonfinite": summary.first_nonfinite,
-        "events": [
-            {"step": e.step, "layer": e.layer, "kind": e.kind, "text": e.text}
-            for e in summary.events
-        ],
-        "layers": [
-            {
-                "name": name,
-                "parameters": header.parameters[layer] or None,
-                "lowest": _to_float(summary.lowest[layer]),
-                "typical": _to_float(summary.typical[layer]),
-                "highest": _to_float(summary.highest[layer]),
-                "no_gradient": int(summary.absent[layer]),
-            }
-            for layer, name in enumerate(header.layers)
-        ],
-    }
+def _facts(header: Header, summary: Summary) -> Iterator[tuple[str, str]]:
+    """Yields the name and the text of each line about values and the norm of the model."""
+    values = summary.values
+    single = len(header.layers) == 1
+    yield (header.layers[0] if single else "norm"), _describe_norm(summary.total)
+    if "loss" in values:
+        yield "loss", _describe_loss(values["loss"])
+    for name in evaluation_losses(values):
+        yield name, _describe_loss(values[name])
+    if "lr" in values:
+        rate = values["lr"]
+        highest = f", highest {_number(rate.highest)}{_at(rate.highest_step)}"
+        ends = f"first {_number(rate.first)}{highest}, last {_number(rate.last)}"
+        constant = rate.lowest == rate.highest
+        yield "learning rate", f"{_number(rate.first)} throughout" if constant else ends
+    if "epoch" in values:
+        epoch = values["epoch"]
+        first, last = _number(epoch.first), _number(epoch.last)
+        yield "epoch", last if first == last else f"{first} to {last}"
 
 
-def _to_float(norm: np.floating[Any]) -> float | None:
-    """Returns the norm with the digits of its own type, not of float64; None for NaN."""
-    return None if isnan(norm) else float(str(norm))
+def _describe_norm(norm: NormRange) -> str:
+    if isnan(norm.typical):
+        return "never finite"
+    text = (
+        f"typical {_number(norm.typical)}, lowest {_number(norm.lowest)}"
+        f"{_at(norm.lowest_step)}, highest {_number(norm.highest)}{_at(norm.highest_step)}"
+    )
+    if norm.zeros:
+        text += f", 0 at {count_steps(norm.zeros)}"
+    if norm.nonfinite:
+        text += f", not finite at {count_steps(norm.nonfinite)}"
+    return text
+
+
+def _describe_loss(loss: ValueRange) -> str:
+    text = (
+        f"first {_number(loss.first)}, last {_number(loss.last)}, "
+        f"lowest {_number(loss.lowest)}{_at(loss.lowest_step)}"
+    )
+    if loss.nonfinite:
+        text += f", not finite at {count_steps(loss.nonfinite)}"
+    return text
+
+
+def _tables(header: Header, summary: Summary, top: int | None) -> Iterator[str]:
+    """Yields the table of bands, if it is shorter, and that of layers."""
+    if len(summary.bands) < len(summary.layers):
+        yield ""
+        yield from _table("band", summary.bands, {})
+    layers = summary.layers
+    shown = layers
+    if top is not None and top < len(layers):
+        shown = tuple(sorted(layers, key=_typical, reverse=True)[:top])
+    if shown:
+        sizes = {
+            name: f"{size:,}"
+            for name, size in zip(header.layers, header.parameters)
+            if size
+        }
+        yield ""
+        yield from _table("layer" if sizes else "norm", shown, sizes)
+    if len(shown) < len(layers):
+        yield (
+            f"the {len(shown):,} of {len(layers):,} layers with the largest typical norms; "
+            "--all shows all"
+        )
+
+
+def _typical(norm: NormRange) -> float:
+    return -1.0 if isnan(norm.typical) else norm.typical
+
+
+def _table(title: str, rows: Sequence[NormRange], sizes: dict[str, str]) -> Iterator[str]:
+    """Yields a title line and a line for each row, without columns that say nothing."""
+    width = max(_TITLE_WIDTH, *(len(row.name) for row in rows))
+    columns = [
+        ("parameters", [sizes.get(row.name, "-") for row in rows], bool(sizes)),
+        ("lowest", [_number(row.lowest) for row in rows], True),
+        ("typical", [_number(row.typical) for row in rows], True),
+        ("highest", [_number(row.highest) for row in rows], True),
+        ("zero", [f"{row.zeros:,}" for row in rows], any(row.zeros for row in rows)),
+        (
+            "not finite",
+            [f"{row.nonfinite:,}" for row in rows],
+            any(row.nonfinite for row in rows),
+        ),
+        (
+            "no gradient",
+            [f"{row.absent:,}" for row in rows],
+            any(row.absent for row in rows),
+        ),
+    ]
+    useful = [(name, cells) for name, cells, is_useful in columns if is_useful]
+    names, cells = zip(*useful)
+    yield " ".join([title.ljust(width), *(name.rjust(_CELL_WIDTH) for name in names)])
+    for row, line in zip(rows, zip(*cells)):
+        yield " ".join([row.name.ljust(width), *(one.rjust(_CELL_WIDTH) for one in line)])
+
+
+def _number(number: float) -> str:
+    return "NaN" if isnan(number) else f"{number:.4g}"
+
+
+def _at(step: int | None) -> str:
+    return "" if step is None else f" at step {step:,}"

@@ -6,9 +6,10 @@ import argparse
 from typing import TYPE_CHECKING
 
 from gradsound.cli import commands as handlers
-from gradsound.cli.argument_types import file_path, step_number
+from gradsound.cli.argument_types import file_path, row_count, step_number
 from gradsound.cli.completion import SHELLS
 from gradsound.cli.examples import EXAMPLES, EXIT_CODES
+from gradsound.cli.info import TOP
 from gradsound.cli.shared_options import (
     DEFAULTS,
     VOICE_HELP,
@@ -75,17 +76,21 @@ def _add_command(
     return command
 
 
-def _add_render(commands: _Commands) -> None:
-    purpose = "write the sound of a run, or of two, to a file"
-    command = _add_command(commands, "render", purpose, handlers.render_run)
-    add_run(command)
+def _add_other(command: Parser, place: str) -> None:
     command.add_argument(
         "other",
         type=file_path,
         nargs="?",
         metavar="other.jsonl",
-        help="another run to compare with: the first in the left ear, this in the right",
+        help=f"another run to compare with: {place}",
     )
+
+
+def _add_render(commands: _Commands) -> None:
+    purpose = "write the sound of a run, or of two, to a file"
+    command = _add_command(commands, "render", purpose, handlers.render_run)
+    add_run(command)
+    _add_other(command, "the first in the left ear, this in the right")
     add_output(
         command, f"sound file to write, ending in {_ENDINGS}; or .vtt for captions alone"
     )
@@ -174,11 +179,13 @@ def _add_voices(commands: _Commands) -> None:
 
 
 def _add_plot(commands: _Commands) -> None:
-    purpose = "draw a run: pitches, events, spectrum"
+    purpose = "draw a run, or two: norms and pitches, alarms, losses, spectrum"
     command = _add_command(commands, "plot", purpose, handlers.plot_run)
     add_run(command)
+    _add_other(command, "its norms below, its losses in the same panel")
     add_output(command, "picture to write, ending in .png, .svg or .pdf")
     add_sound(command)
+    add_duration(command)
 
 
 def _add_legend(commands: _Commands) -> None:
@@ -213,6 +220,16 @@ def _add_info(commands: _Commands) -> None:
     add_run(command)
     command.add_argument(
         "--json", action="store_true", help="for programs (docs/command-line.md)"
+    )
+    command.add_argument(
+        "--top",
+        type=row_count,
+        default=TOP,
+        metavar="N",
+        help=f"rows of the table of layers ({TOP})",
+    )
+    command.add_argument(
+        "--all", action="store_true", help="a line for each layer and for each alarm"
     )
 
 

@@ -13,7 +13,9 @@ from gradsound.cli.status_line import StatusLine
 from gradsound.errors import warn
 from gradsound.live.device_playback import DevicePlayback
 from gradsound.live.run_source import RunSource
+from gradsound.music.anchor import fit_anchor
 from gradsound.music.presets import at_speed
+from gradsound.open_run import open_run
 from gradsound.output.sound_device import BLOCK_FRAMES, NoDeviceError, SoundDevice
 from gradsound.synth.sample_rate import SAMPLE_RATE
 
@@ -39,6 +41,7 @@ _KEYS = "+ louder  - softer  m mute  q quit"
 def play(
     path: Path,
     *,
+    parts: Sequence[Path] = (),
     layers: Sequence[str] | None,
     norms: Sequence[str] | None,
     preset: Preset,
@@ -50,6 +53,7 @@ def play(
 
     Args:
         path: A run file, or a log of another tool; ``-`` for standard input.
+        parts: Further parts of a run that is finished, in order.
         layers: Globs over layers; None plays all.
         norms: Globs over the names in such a log, for `gradsound.read_run`.
         preset: How steps sound.
@@ -66,9 +70,14 @@ def play(
     preset = at_speed(preset, speed)
     with RunSource(path, norms) as source, StatusLine() as line:
         growing = follow and not source.is_stdin
-        run = source.run(growing=growing)
+        finished = not follow and (path.is_file() or path.is_dir())
+        run = (
+            open_run(path, *parts, norms=norms) if finished else source.run(growing=growing)
+        )
         if layers is not None:
             run = run.select(layers)
+        if finished:
+            preset = fit_anchor(preset, [run])
         playback = DevicePlayback(
             run,
             preset,

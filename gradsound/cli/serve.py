@@ -34,6 +34,7 @@ _SIGTERM_STATUS = 143  # exit status after SIGTERM, the same as of the other com
 def serve(
     path: Path,
     *,
+    parts: Sequence[Path] = (),
     layers: Sequence[str] | None,
     norms: Sequence[str] | None,
     preset: Preset,
@@ -46,6 +47,7 @@ def serve(
 
     Args:
         path: A run file, or a log of another tool; ``-`` for standard input.
+        parts: Further parts of a run that is finished, in order.
         layers: Globs over layers; None plays all.
         norms: Globs over the names in such a log, for `gradsound.read_run`.
         preset: How steps sound.
@@ -71,19 +73,25 @@ def serve(
             refuse_norms("standard input", norms)
             run = spool_stdin(stack)
         else:
-            run = open_run(path, norms=norms)
+            run = open_run(path, *parts, norms=norms)
         if layers is not None:
             run = run.select(layers)
         address = PageAddress(port, host)
         stack.enter_context(address.socket)
         with suppress(asyncio.CancelledError):
-            asyncio.run(_serve(run, preset, address, source))
+            complete = str(path) != "-"
+            asyncio.run(_serve(run, preset, address, source, complete=complete))
             return
         sys.exit(_SIGTERM_STATUS)
 
 
 async def _serve(
-    run: Run, preset: Preset, address: PageAddress, source: RunSource | None
+    run: Run,
+    preset: Preset,
+    address: PageAddress,
+    source: RunSource | None,
+    *,
+    complete: bool,
 ) -> None:
     # SIGTERM cancels the main task: an exception in one of the tasks would leave the rest.
     task, loop = asyncio.current_task(), asyncio.get_running_loop()
@@ -93,7 +101,7 @@ async def _serve(
     _print(f"{address}")
     stream: LiveStream | OnDemandStream
     if source is None:
-        stream = OnDemandStream(run, preset)
+        stream = OnDemandStream(run, preset, complete=complete)
     else:
         stream = LiveStream(
             run, preset, first_step=0 if source.is_stdin else inf, on_caption=_print

@@ -10,11 +10,12 @@ from gradsound.cli.load_voice import load_voice
 from gradsound.music.pitch import SCALES, LogPitch
 from gradsound.music.presets import PRESETS, Preset, find_preset
 from gradsound.name_matching import describe_unknown
-from gradsound.open_run import open_run
+from gradsound.open_run import is_same_file, open_run
 from gradsound.synth.voices.builtin import VOICES
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
     from pathlib import Path
 
     from gradsound.cli.progress import Progress
@@ -24,14 +25,14 @@ if TYPE_CHECKING:
 # Options that apply to run files only, not to a rendered sound.
 RUN_OPTIONS = (
     *("preset", "voice", "band", "scale", "invert", "baseline"),
-    *("speed", "duration", "layers", "norms"),
+    *("speed", "duration", "layers", "norms", "then"),
 )
 DEFAULTS = {"preset": "notes", "speed": 1.0}
 VOICE_HELP = "a name from 'gradsound voices', or module:function of your own"
 
 
 def add_run(command: argparse.ArgumentParser, alternative: str = "") -> None:
-    """Adds the run and the options that choose its layers and norms.
+    """Adds the run, its further parts, and the options that choose layers and norms.
 
     Args:
         command: The command's parser.
@@ -39,6 +40,13 @@ def add_run(command: argparse.ArgumentParser, alternative: str = "") -> None:
     """
     kinds = f"a run file, or a log of another tool{alternative and f', {alternative}'}"
     command.add_argument("run", type=file_path, metavar="run.jsonl", help=kinds)
+    command.add_argument(
+        "--then",
+        type=file_path,
+        action="append",
+        metavar="FILE",
+        help="the file in which the training of run.jsonl goes on; repeatable",
+    )
     command.add_argument(
         "--layers",
         action="append",
@@ -164,14 +172,41 @@ def get_duration(options: argparse.Namespace) -> float | None:
 
 def get_run(options: argparse.Namespace, progress: Progress) -> Run:
     """Opens the run of the command as `open_selection` does, and raises its errors."""
-    return open_selection(options.run, options, progress)
+    return open_selection([options.run, *get_parts(options)], options, progress)
 
 
-def open_selection(path: Path, options: argparse.Namespace, progress: Progress) -> Run:
+def get_parts(options: argparse.Namespace) -> list[Path]:
+    """Returns the files of --then.
+
+    Raises:
+        ValueError: If the command follows a file or reads standard input, which has no end
+            after which a part could come; or its output is one of the parts.
+    """
+    parts: list[Path] = options.then or []
+    if parts and (getattr(options, "follow", False) or str(options.run) == "-"):
+        raise ValueError(
+            "--then joins files that are finished, so it goes neither with --follow nor "
+            "with standard input: follow the last file alone"
+        )
+    output = getattr(options, "output", None)
+    for part in parts:
+        if output is not None and is_same_file(part, output):
+            raise ValueError(f"{part}: is a part of the run itself; write to another file")
+    return parts
+
+
+def open_selection(
+    paths: Sequence[Path], options: argparse.Namespace, progress: Progress
+) -> Run:
     """Opens a run, counts its steps for the progress and selects the layers of --layers.
+
+    Args:
+        paths: The files of its parts, in order.
+        options: The options of the command.
+        progress: Shows how many steps are read.
 
     Raises:
         OSError, RunFormatError, ValueError: As `open_run` and `Run.select`.
     """
-    run = progress.count_steps(open_run(path, norms=options.norms))
+    run = progress.count_steps(open_run(*paths, norms=options.norms))
     return run if options.layers is None else run.select(options.layers)

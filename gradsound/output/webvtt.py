@@ -1,10 +1,21 @@
-"""The WebVTT writer: captions next to a sound, for players and for screen readers."""
+"""The WebVTT writer: captions next to a sound, for players and for screen readers.
+
+Players differ where the format leaves room, so the writer uses none of it:
+
+- **Cues never overlap.** mpv shows the newer of two cues above the older one, VLC the other
+  way round, some players skip one, others draw one over the other.
+- **A cue lasts two seconds or more**, because a shorter one cannot be read.
+- **No settings, regions, styles or notes**: mpv ignores them.
+- **Timestamps have hours**, without which older readers fail.
+- **The characters & < > are escaped**, also >, which ffmpeg (so mpv) would leave out. Any
+  other reference, such as &quot;, stays as it is in some players.
+"""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from html import escape
-from itertools import groupby
+from math import inf
 from typing import TYPE_CHECKING
 
 from gradsound.errors import warn
@@ -17,8 +28,9 @@ if TYPE_CHECKING:
     from gradsound.music.captions import Caption
 
 VTT_SUFFIX = ".vtt"
-_SHOWN_SECONDS = 5.0  # of a caption that no other follows
-_READING_SECONDS = 2.0  # the least time to read a caption, even with the next one
+_SHOWN_SECONDS = 5.0  # of a cue that no other follows; 90 characters take as long to read
+_READING_SECONDS = 2.0  # the least duration of a cue
+_TOGETHER_SECONDS = 1.0  # captions so soon after the first of a cue share it
 
 
 def write_captions(path: Path, captions: Iterable[Caption]) -> None:
@@ -29,7 +41,7 @@ def write_captions(path: Path, captions: Iterable[Caption]) -> None:
 
     Args:
         path: Path of the sound; or, with the suffix .vtt, of the captions.
-        captions: In order of time. Captions of the same time are shown together.
+        captions: In order of time.
 
     Raises:
         OSError: If the file cannot be written.
@@ -53,18 +65,39 @@ def write_captions(path: Path, captions: Iterable[Caption]) -> None:
 
 
 def _webvtt(captions: Iterable[Caption]) -> str:
-    """Returns the text of a WebVTT file, with a cue for each millisecond's captions."""
-    groups = [
-        (time, [escape(" ".join(one.text.split()), quote=False) for one in together])
-        for time, together in groupby(captions, key=lambda caption: round(caption.time, 3))
-    ]
-    next_times = [time for time, _ in groups[1:]] + [float("inf")]
-    cues = ["WEBVTT\n"]
-    for number, ((time, texts), next_time) in enumerate(zip(groups, next_times), 1):
-        end = min(time + _SHOWN_SECONDS, max(time + _READING_SECONDS, next_time))
-        span = f"{_timestamp(time)} --> {_timestamp(end)}"
-        cues.append("\n".join([str(number), span, *texts, ""]))
-    return "\n".join(cues)
+    """Returns the text of a WebVTT file."""
+    cues = _cues(captions)
+    next_begins = [begin for begin, _ in cues[1:]] + [inf]
+    blocks = ["WEBVTT\n"]
+    for (begin, texts), next_begin in zip(cues, next_begins):
+        end = min(begin + _SHOWN_SECONDS, next_begin)
+        span = f"{_timestamp(begin)} --> {_timestamp(end)}"
+        lines = [escape(" ".join(text.split()), quote=False) for text in texts]
+        blocks.append("\n".join([span, *lines, ""]))
+    return "\n".join(blocks)
+
+
+def _cues(captions: Iterable[Caption]) -> list[tuple[float, list[str]]]:
+    """Returns the begin of each cue in seconds, and its texts, one a line.
+
+    A caption that comes too soon to be a cue of its own either shares the last cue, and is
+    up to a second early, or waits for the end of that cue, and is up to a second late. The
+    last captions never wait, because the sound may end before: they are up to two seconds
+    early.
+    """
+    ordered = [*captions]
+    last = ordered[-1].time if ordered else 0.0
+    cues: list[tuple[float, list[str]]] = []
+    begin = -inf
+    for caption in ordered:
+        end = begin + _READING_SECONDS
+        shares = caption.time < begin + _TOGETHER_SECONDS or last < end
+        if shares:
+            cues[-1][1].append(caption.text)
+        else:
+            begin = round(max(caption.time, end), 3)
+            cues.append((begin, [caption.text]))
+    return cues
 
 
 def _sounds_of_other_captions(sound: Path, text: str) -> list[str]:

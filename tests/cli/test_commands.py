@@ -17,9 +17,9 @@ COMMAND = [sys.executable, "-m", "gradsound"]
 
 def run(*arguments: object) -> int:
     """Runs a command and returns its exit status."""
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_info:
         main([str(argument) for argument in arguments])
-    return ended.value.code
+    return exit_info.value.code
 
 
 def test_render_is_the_function(tmp_path: Path, save) -> None:
@@ -51,6 +51,22 @@ def test_plot_writes_a_picture(tmp_path: Path, save) -> None:
     assert b"<svg" in (tmp_path / "x.svg").read_bytes()
 
 
+def test_plot_draws_two_runs_in_a_duration(tmp_path: Path, save) -> None:
+    """`gradsound plot` draws two runs, with --layers of both and the time of --duration."""
+    first = save([[1 / 3, 2 / 3]] * 300, layers=("in", "out"), name="first.jsonl")
+    second = save([[1 / 7, 2 / 7]] * 300, layers=("in", "out"), name="second.jsonl")
+    both = ["plot", first, second, "--layers", "in"]
+    for name, options in (("all", []), ("fit", ["--duration", "0:20"])):
+        assert run(*both, "-o", tmp_path / f"{name}.svg", *options) == 0
+    one, fitted = ((tmp_path / f"{name}.svg").read_text() for name in ("all", "fit"))
+
+    assert "<!--  first.jsonl: in -->" in one
+    assert "<!--  second.jsonl: in -->" in one
+    assert "<!-- 1:00 -->" in one
+    assert "<!-- 0:18 -->" in fitted
+    assert "<!-- 1:00 -->" not in fitted
+
+
 @pytest.fixture
 def files(tmp_path: Path, save, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a valid run and several broken ones."""
@@ -62,7 +78,7 @@ def files(tmp_path: Path, save, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("text").write_text("To be, or not to be\n")
     Path("odd.wav").write_text(good)
     Path("odd.png").write_text(good)
-    Path("newer").write_text(good.replace('"1.2"', '"2.1"'))
+    Path("newer").write_text(good.replace('"1.3"', '"2.1"'))
     Path("bad").write_text(good.replace('"step": 1', '"step": -1'))
     Path("none.jsonl").write_text(good.splitlines(keepends=True)[0])
     return tmp_path
@@ -93,6 +109,11 @@ WRONG = {
     "plot none.jsonl -o x.png": "none.jsonl: has no steps",
     "plot run.jsonl -o x.doc": "x.doc: a picture ends in .png, .svg or .pdf",
     "plot run.jsonl -o no/x.png": "no/x.png: No such file or directory",
+    "plot run.jsonl missing -o x.png": "missing: No such file or directory",
+    "plot run.jsonl none.jsonl -o x.png": "none.jsonl: has no steps",
+    "plot run.jsonl odd.png -o odd.png": "odd.png: is the run itself; draw it to another",
+    "plot run.jsonl -o x.png --duration 2": "duration must be 5 s or more, got 2",
+    "plot run.jsonl -o x.png --duration soon": "a time is seconds, m:ss or h:mm:ss",
     "plot run.jsonl -o x.png --preset Notes": "did you mean 'notes'?",
     "plot run.jsonl -o x.png --layers cnov": "there are: conv, fc",
     "info missing": "missing: No such file or directory",
@@ -128,12 +149,12 @@ def test_bad_input_is_one_clear_line(
     """Bad input prints one line to standard error, exits with 2 and leaves no file."""
     before = sorted(files.iterdir())
     assert run(*line.split(" ")) == 2
-    printed = capsys.readouterr()
+    output = capsys.readouterr()
 
-    assert printed.out == ""
-    assert printed.err.startswith("gradsound: ")
-    assert WRONG[line] in printed.err
-    assert printed.err.count("\n") == 1
+    assert output.out == ""
+    assert output.err.startswith("gradsound: ")
+    assert WRONG[line] in output.err
+    assert output.err.count("\n") == 1
     assert sorted(files.iterdir()) == before
 
 
@@ -153,14 +174,14 @@ def test_a_torn_last_line_warns_and_the_rest_is_rendered(tmp_path: Path, save) -
     """A run with a torn last line renders its whole steps, warns once and exits with 0."""
     path = save([[1 / 3]] * 3)
     path.write_bytes(path.read_bytes()[:-9])
-    done = subprocess.run(
+    process = subprocess.run(
         [*COMMAND, "render", path, "-o", tmp_path / "x.wav"],
         capture_output=True,
         text=True,
         check=True,
     )
 
-    assert done.stderr == (
+    assert process.stderr == (
         f"gradsound: {path}: line 4 is torn and left out; the run ends there\n"
     )
     assert soundfile.info(tmp_path / "x.wav").frames == 2 * 9261 + END

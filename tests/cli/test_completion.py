@@ -89,9 +89,9 @@ def test_a_tab_completes(shell: str) -> None:
             child.expect_exact(f"{line.rpartition(' ')[0]} {completions[0]}")
         else:
             child.expect_exact(f"{PROMPT}{line}")  # again, below the list
-            shown = child.before.partition(line)[2]
-            words = [re.split("  +", row)[0] for row in shown.splitlines() if "--" in row]
-            assert {*(words or shown.split())} == {*completions}
+            screen = child.before.partition(line)[2]
+            words = [re.split("  +", row)[0] for row in screen.splitlines() if "--" in row]
+            assert {*(words or screen.split())} == {*completions}
         child.send("\x03")
         child.expect_exact(PROMPT)
     child.close()
@@ -102,10 +102,10 @@ def test_fish_completes(folder: Path, line: str) -> None:
     """Fish offers the same completions, by its own command `complete -C`."""
     script = folder / "ask.fish"
     script.write_text(f"gradsound completion fish | source\ncomplete -C '{line}'\n")
-    done = subprocess.run(
+    process = subprocess.run(
         [path_of("fish"), "--no-config", script], capture_output=True, text=True, check=True
     )
-    offered = [row.partition("\t")[0] for row in done.stdout.splitlines()]
+    offered = [row.partition("\t")[0] for row in process.stdout.splitlines()]
 
     assert {*offered} == {word.replace("\\", "") for word in LINES[line]}
 
@@ -117,10 +117,10 @@ def test_zsh_may_evaluate_it() -> None:
         "autoload -Uz compinit; compinit -u -D; "
         'eval "$(gradsound completion zsh)"; print $_comps[gradsound]'
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [path_of("zsh"), "-f", "-c", script], capture_output=True, text=True, check=True
     )
-    assert done.stdout == "_shtab_gradsound\n"
+    assert process.stdout == "_shtab_gradsound\n"
 
 
 def test_without_shtab_the_error_has_the_remedy(
@@ -128,9 +128,9 @@ def test_without_shtab_the_error_has_the_remedy(
 ) -> None:
     """Without shtab, the command prints how to install it, in one line."""
     monkeypatch.setitem(sys.modules, "shtab", None)
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_info:
         main(["completion", "bash"])
 
-    assert ended.value.code == 2
+    assert exit_info.value.code == 2
     expected = "gradsound: shtab is not installed: pip install shtab\n"
     assert capsys.readouterr().err == expected

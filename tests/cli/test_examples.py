@@ -35,9 +35,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def examples(command: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
     """Returns the example lines in a command's help."""
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_info:
         main([*command.split(), "--help"])
-    assert ended.value.code == 0
+    assert exit_info.value.code == 0
     text = capsys.readouterr().out.partition("\nexamples:\n")[2].partition("\n\n")[0]
     return [line.strip() for line in text.splitlines()]
 
@@ -88,11 +88,11 @@ def test_examples_run(
     lines = examples(command, capsys)
     assert 2 <= len(lines) <= 3
     for line in lines:
-        done = run_in_shell(line)
-        assert (done.returncode, done.stderr) == (0, ""), line
-        written = re.findall(r"(?:-o|>) (\S+)", line)
-        assert all((folder / name).stat().st_size for name in written)
-        assert written or done.stdout or line.startswith("source")
+        process = run_in_shell(line)
+        assert (process.returncode, process.stderr) == (0, ""), line
+        outputs = re.findall(r"(?:-o|>) (\S+)", line)
+        assert all((folder / name).stat().st_size for name in outputs)
+        assert outputs or process.stdout or line.startswith("source")
         for path in folder.iterdir():
             if path.name not in ("run.jsonl", "other.jsonl"):
                 path.unlink()
@@ -112,9 +112,9 @@ def test_examples_of_play_run(server, capsys: pytest.CaptureFixture[str]) -> Non
             run_until_sigterm(line, wait_until_playing)
             until(lambda: not server.playing(), f"{line} does not end")
         else:
-            done = run_in_shell(line)
-            assert done.returncode == 0
-            assert done.stderr.splitlines()[-1].endswith(
+            process = run_in_shell(line)
+            assert process.returncode == 0
+            assert process.stderr.splitlines()[-1].endswith(
                 "end of the run: 20 steps in 0.4 s"
             )
 
@@ -168,6 +168,6 @@ def test_examples_of_the_page_run(
         for line in block.splitlines():
             run_until_sigterm(line, wait_for_address)
     else:
-        done = run_in_shell(f"set -e; {block}")
-        assert done.returncode == 0, done.stderr
-        assert needs_device or not done.stderr
+        process = run_in_shell(f"set -e; {block}")
+        assert process.returncode == 0, process.stderr
+        assert needs_device or not process.stderr

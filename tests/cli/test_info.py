@@ -11,31 +11,128 @@ import numpy as np
 import pytest
 from helpers.runs import make_run
 
-from gradsound.cli import info
+from gradsound.cli import info_data
 from gradsound.cli.main import main
-from gradsound.runs.summary import summarize
+from gradsound.summary.run_summary import summarize
 
 PAGE = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text()
 
 
 def show(path: Path, *options: str) -> None:
     """Runs `gradsound info` and expects success."""
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_info:
         main(["info", str(path), *options])
-    assert ended.value.code == 0
+    assert exit_info.value.code == 0
+
+
+def lines_of(capsys: pytest.CaptureFixture[str], path: Path, *options: str) -> list[str]:
+    """Returns the lines that `gradsound info` prints."""
+    show(path, *options)
+    return capsys.readouterr().out.splitlines()
 
 
 def test_info_tells_what_happened(save, capsys: pytest.CaptureFixture[str]) -> None:
-    """The text lists the events by step, and a row of norms for each layer."""
-    norms = [[1.0, 2.0, None], [100.0, 2.0, 1.0], [1.0, np.nan, 0.0], [1.0, 2.0, 0.0]]
-    show(save(norms, layers=("in", "mid", "out"), comment="try 7"))
-    text = capsys.readouterr().out
+    """First the facts of the run, then its alarms, then a row of norms for each layer."""
+    norms: list[list[float | None]] = [[1.0, 2.0, 3.0] for _ in range(240)]
+    norms[50] = [100.0, 2.0, None]
+    norms[60] = [1.0, np.nan, 3.0]
+    for row in norms[200:]:
+        row[2] = 0.0
+    lines = lines_of(capsys, save(norms, layers=("in", "mid", "out"), comment="try 7"))
 
-    assert "run.jsonl: try 7\n4 steps in 1.0 s, from 2019-08-01T12:00:00+00:00\n" in text
-    assert "step 1: in peak 100, 32x typical\nstep 2: mid NaN; out 0 from here on\n" in text
-    rows = [line.split() for line in text.splitlines()[-3:]]
-    assert rows[0] == ["in", "7", "1", "3.16", "100", "0"]
-    assert rows[2] == ["out", "7", "0", "1", "1", "1"]
+    assert lines[0].endswith("run.jsonl: try 7")
+    assert lines[1] == "240 steps, in 1 min 20 s, from 2019-08-01T12:00:00+00:00"
+    assert lines[2] == (
+        "norm            typical 3.742, lowest 2.236 at step 200, highest 100 at step 50, "
+        "not finite at 1 step"
+    )
+    assert lines[3].startswith("pitch           1 octave = factor 10; norm 1 is C4")
+    assert lines[4].startswith("alarms: 1 spike, ")
+    alarms = [line.split(maxsplit=2) for line in lines[5:-5]]
+    assert ["50", "spike", "spike in in, 100 x its median"] in alarms
+    assert ["60", "nonfinite", "NaN in mid, over at step 63"] in alarms
+    assert [one[1] for one in alarms if one[2].startswith("dead layer: out")] == ["dead"]
+    assert lines[-5] == ""
+    rows = [line.split() for line in lines[-4:]]
+    assert " ".join(rows[0]) == (
+        "layer parameters lowest typical highest zero not finite no gradient"
+    )
+    assert rows[1:] == [
+        ["in", "7", "1", "1", "100", "0", "0", "0"],
+        ["mid", "7", "2", "2", "2", "0", "1", "0"],
+        ["out", "7", "0", "3", "3", "40", "0", "1"],
+    ]
+
+
+def test_values_of_a_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Steps, losses, learning rate and epoch of a log with one norm; no table for one."""
+    path = tmp_path / "log.csv"
+    rows = [
+        f"{20 * k},{k / 4},{5 - k if k != 3 else 'nan'},{9 - k % 3},"
+        f"{min(k, 6 - k) / 1000},{2 + k if k % 2 else ''}"
+        for k in range(1, 6)
+    ]
+    header = "step,epoch,loss,grad_norm,learning_rate,eval_loss"
+    path.write_text("\n".join([header, *rows, ""]))
+
+    assert lines_of(capsys, path) == [
+        str(path),
+        "5 of 100 steps logged, every 20th",
+        "grad_norm       typical 8, lowest 7 at step 40, highest 9 at step 60",
+        "loss            first 4, last 0, lowest 0 at step 100, not finite at 1 step",
+        "eval_loss       first 3, last 7, lowest 3 at step 20",
+        "learning rate   first 0.001, highest 0.003 at step 60, last 0.001",
+        "epoch           0 to 1",
+        "pitch           1 octave = factor 10; norm 1 is C4",
+        "too short to judge: 5 steps; spike needs 32, rise needs 200, plateau needs 64",
+        *lines_of(capsys, path)[9:],
+    ]
+    alarms = lines_of(capsys, path)[9:]
+    assert alarms[0].startswith("alarms: 1 nonfinite")
+    assert alarms[1].split()[:2] == ["60", "nonfinite"]
+
+
+def test_top_and_all(save, capsys: pytest.CaptureFixture[str]) -> None:
+    """The table has ten layers, N of them or all; with many layers, bands come first."""
+    names = tuple(f"layer{k}" for k in range(12))
+    norms = [[float(1 + 5 * k % 12) for k in range(12)]] * 3
+    path = save(norms, layers=names)
+    usual, three, everything = (
+        lines_of(capsys, path, *options) for options in ((), ("--top", "3"), ("--all",))
+    )
+    bands = [line.split()[0] for line in usual[6:11] if line]
+    assert bands == ["band", "early", "middle", "late"]
+    assert [line.split()[0] for line in usual[-11:-1]] == [
+        f"layer{k}" for k in sorted(range(12), key=lambda k: -(5 * k % 12))[:10]
+    ]
+    assert usual[-1].startswith("the 10 of 12 layers with the largest typical norms; --all")
+    assert [line.split()[0] for line in three[-4:-1]] == ["layer7", "layer2", "layer9"]
+    assert [line.split()[0] for line in everything[-12:]] == [*names]
+
+
+def test_all_lists_every_alarm(save, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without --all, a line counts the fourth and all later alarms of a kind."""
+    norms = [[1.0, 1.0] for _ in range(400)]
+    for step in range(50, 400, 50):
+        norms[step][0] = np.nan
+    path = save(norms)
+    usual, everything = lines_of(capsys, path), lines_of(capsys, path, "--all")
+
+    assert (
+        "    200  nonfinite  4 more of kind nonfinite, the last at step 350" in usual
+        or ("  200  nonfinite  4 more of kind nonfinite, the last at step 350" in usual)
+    )
+    listed = [line for line in everything if "NaN in layer0" in line]
+    assert len(listed) == 7
+    assert len([line for line in usual if "NaN in layer0" in line]) == 3
+
+
+def test_top_must_be_a_number_of_rows(save, capsys: pytest.CaptureFixture[str]) -> None:
+    """A wrong number is one sentence."""
+    with pytest.raises(SystemExit) as exit_info:
+        main(["info", str(save([[1.0]])), "--top", "-1"])
+    assert exit_info.value.code == 2
+    assert "--top: must be a whole number from 0 on, got '-1'" in capsys.readouterr().err
 
 
 def test_info_of_a_run_without_steps(save, capsys: pytest.CaptureFixture[str]) -> None:
@@ -54,74 +151,86 @@ def parse_strict(text: str) -> dict[str, object]:
 
 
 def test_json_says_the_same(save, capsys: pytest.CaptureFixture[str]) -> None:
-    """The JSON has every number with all its digits, and null for an unknown value."""
-    norms = [
-        [1 / 3, 2.0, None, 0.0],
-        [100.0, np.nan, None, 1.0],
-        [1 / 3, np.inf, None, 0.0],
-    ]
-    path = save(norms, layers=("in", "mid", "out", "end"), comment="try 7")
+    """The JSON has every number with all its digits, and null for an unknown number."""
+    path = save([[1 / 3, None], [100.0, None], [np.nan, None]], comment="try 7")
     show(path, "--json")
     data = parse_strict(capsys.readouterr().out)
+    norms = {
+        "lowest": 0.33333334,
+        "lowest_step": 0,
+        "typical": pytest.approx(50.166666),
+        "highest": 100.0,
+        "highest_step": 1,
+        "zero": 0,
+        "not_finite": 1,
+        "no_gradient": 0,
+    }
+    nothing = dict.fromkeys(norms) | {"zero": 0, "not_finite": 0, "no_gradient": 3}
 
     assert data == {
-        "version": 1,
+        "version": 2,
         "run": str(path),
         "note": "try 7",
         "start": "2019-08-01T12:00:00+00:00",
         "steps": 3,
+        "first_step": 0,
+        "last_step": 2,
+        "every": 1,
+        "total_steps": 3,
         "seconds": pytest.approx(2 / 3, abs=1e-6),
+        "too_short": ["spike", "rise"],
         "budget": None,
         "left_out": 0,
         "skipped": None,
+        "discarded": None,
         "clipped": None,
-        "first_nonfinite": 1,
-        "events": [
+        "first_nonfinite": 2,
+        "observations": [],
+        "alarms": [
             {
-                "step": 0,
-                "layer": "out",
-                "kind": "absent",
-                "text": data["events"][0]["text"],
+                "step": 2,
+                "kind": "nonfinite",
+                "layers": ["layer0"],
+                "text": "NaN in layer0",
+                "persists": True,
+                "resolves": None,
             },
-            {"step": 1, "layer": "mid", "kind": "nan", "text": "NaN"},
-            {"step": 1, "layer": "in", "kind": "peak", "text": "peak 100, 45x typical"},
-            {"step": 2, "layer": "end", "kind": "zero", "text": "0 from here on"},
         ],
+        "pitch": "1 octave = factor 10; norm 1 is C4 in the first band",
+        "values": [],
+        "norm": norms,
+        "bands": [{"name": "layer0", **norms}, {"name": "layer1", **nothing}],
         "layers": [
-            {
-                "name": "in",
-                "parameters": 7,
-                "lowest": 0.33333334,
-                "typical": pytest.approx((100 / 9) ** (1 / 3)),
-                "highest": 100.0,
-                "no_gradient": 0,
-            },
-            {
-                "name": "mid",
-                "parameters": 7,
-                "lowest": 2.0,
-                "typical": pytest.approx(2.0),
-                "highest": 2.0,
-                "no_gradient": 0,
-            },
-            {
-                "name": "out",
-                "parameters": 7,
-                "lowest": None,
-                "typical": None,
-                "highest": None,
-                "no_gradient": 3,
-            },
-            {
-                "name": "end",
-                "parameters": 7,
-                "lowest": 0.0,
-                "typical": 1.0,
-                "highest": 1.0,
-                "no_gradient": 0,
-            },
+            {"name": "layer0", "parameters": 7, **norms},
+            {"name": "layer1", "parameters": 7, **nothing},
         ],
     }
+
+
+def test_json_has_every_alarm_and_value() -> None:
+    """All fifty alarms with their recoveries, and the range of each value."""
+    run = make_run([[np.nan if k % 5 == 4 else 1.0] for k in range(250)])
+    steps = [replace(s, values={"loss": np.nan if s.number else 2.5}) for s in run.steps]
+    data = info_data.to_data(run, summarize(replace(run, steps=steps)))
+    of_norms = [alarm for alarm in data["alarms"] if alarm["layers"]]
+
+    assert [alarm["step"] for alarm in of_norms if not alarm["resolves"]] == [
+        *range(4, 250, 5)
+    ]
+    assert [alarm["resolves"] for alarm in of_norms].count("nonfinite") == 49
+    assert data["values"] == [
+        {
+            "name": "loss",
+            "steps": 250,
+            "not_finite": 249,
+            "first": 2.5,
+            "last": None,
+            "lowest": 2.5,
+            "lowest_step": 0,
+            "highest": 2.5,
+            "highest_step": 0,
+        }
+    ]
 
 
 def test_json_of_skipped_and_clipped_steps() -> None:
@@ -134,7 +243,7 @@ def test_json_of_skipped_and_clipped_steps() -> None:
     run = replace(
         run, header=header, steps=[replace(s, number=2 * s.number) for s in steps]
     )
-    data = info.to_data(run, summarize(run))
+    data = info_data.to_data(run, summarize(run))
 
     assert data["skipped"] == {"first": 2, "last": 6, "steps": 2}
     assert data["clipped"] == {"smaller": 2, "steps": 2, "times_at_most": pytest.approx(3)}
@@ -146,28 +255,50 @@ def test_json_of_a_run_without_steps(save, capsys: pytest.CaptureFixture[str]) -
     show(save([]), "--json")
     data = parse_strict(capsys.readouterr().out)
 
-    assert (data["steps"], data["seconds"], data["events"]) == (0, None, [])
+    assert (data["steps"], data["seconds"], data["alarms"]) == (0, None, [])
     assert {layer["highest"] for layer in data["layers"]} == {None}
 
 
 def test_every_key_is_described() -> None:
     """docs/command-line.md describes every key of the JSON, and no other."""
     run = make_run([[1.0, np.nan]] * 3)
-    data = info.to_data(run, summarize(run))
+    run = replace(run, steps=[replace(step, values={"loss": 1.0}) for step in run.steps])
+    data = info_data.to_data(run, summarize(run))
     nested = {
         "skipped": ("first", "last", "steps"),
+        "discarded": ("first", "last", "steps"),
         "clipped": ("smaller", "steps", "times_at_most"),
-        "events": (*data["events"][0],),
+        "alarms": (*data["alarms"][0],),
+        "values": (*data["values"][0],),
+        "norm": (*data["norm"],),
+        "bands": (*data["bands"][0],),
         "layers": (*data["layers"][0],),
     }
     keys = [*data]
     keys += [f"{key}.{inner}" for key, inners in nested.items() for inner in inners]
     table = PAGE[PAGE.index("## JSON") :]
-    described = re.findall(
+    documented = re.findall(
         r"^\| `([a-z_.]+)` \|", table.partition("\n## ")[0], re.MULTILINE
     )
 
-    assert sorted(described) == sorted(keys)
+    assert sorted(documented) == sorted(keys)
+
+
+def test_the_example_of_the_documentation(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """docs/command-line.md shows what `gradsound info` prints for a sample run."""
+    monkeypatch.chdir(Path(__file__).parents[2])
+    show(Path("samples/runs/6-dead-layer.jsonl"))
+
+    assert f"```\n{capsys.readouterr().out}```" in PAGE
+
+
+def test_pitches_of_large_norms(save, capsys: pytest.CaptureFixture[str]) -> None:
+    """A run whose norms would be held at the end of the range has another anchor."""
+    lines = lines_of(capsys, save([[2e5]] * 40))
+    (pitch,) = [line for line in lines if line.startswith("pitch ")]
+    assert pitch.endswith("norm 1e5 is C4")
 
 
 def test_a_name_cannot_command_a_terminal(save, capsys: pytest.CaptureFixture[str]) -> None:
@@ -177,4 +308,4 @@ def test_a_name_cannot_command_a_terminal(save, capsys: pytest.CaptureFixture[st
 
     assert r"a\x1b[31m\nb" in text
     assert "\x1b" not in text
-    assert text.count("\n") == 5
+    assert text.count("\n") == 6

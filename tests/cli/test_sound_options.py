@@ -25,9 +25,9 @@ OPTIONS = {
 
 def run(*arguments: object) -> int:
     """Runs a command and returns its exit status."""
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_info:
         main([str(argument) for argument in arguments])
-    return ended.value.code
+    return exit_info.value.code
 
 
 @pytest.mark.parametrize("options", OPTIONS)
@@ -37,10 +37,10 @@ def test_options_are_the_preset_s(tmp_path: Path, save, options: str) -> None:
     assert run("render", path, "-o", tmp_path / "a.wav", *options.split()) == 0
     gradsound.render(path, tmp_path / "b.wav", preset=replace(NOTES, **OPTIONS[options]))
     gradsound.render(path, tmp_path / "c.wav")
-    written, expected, plain = ((tmp_path / f"{k}.wav").read_bytes() for k in "abc")
+    sound, expected, plain = ((tmp_path / f"{k}.wav").read_bytes() for k in "abc")
 
-    assert written == expected
-    assert written != plain
+    assert sound == expected
+    assert sound != plain
 
 
 def test_two_runs_are_compared(tmp_path: Path, save) -> None:
@@ -191,12 +191,12 @@ def test_bad_input_is_one_clear_line(
     line = line.replace("{folder}", tmp_path.name)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert run(*line.split()) == 2
-    printed = capsys.readouterr()
+    output = capsys.readouterr()
 
-    assert printed.out == ""
-    assert printed.err.startswith("gradsound: ")
-    assert expected in printed.err
-    assert printed.err.count("\n") == 1
+    assert output.out == ""
+    assert output.err.startswith("gradsound: ")
+    assert expected in output.err
+    assert output.err.count("\n") == 1
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 

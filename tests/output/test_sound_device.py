@@ -101,8 +101,8 @@ class Fake:
 
     def fail(self, **faults: object) -> None:
         """Makes each of these faults happen once."""
-        named = {name.replace("_", " "): value for name, value in faults.items()}
-        (self.folder / "fake.json").write_text(json.dumps(named))
+        messages = {name.replace("_", " "): value for name, value in faults.items()}
+        (self.folder / "fake.json").write_text(json.dumps(messages))
 
     def played(self, channels: int = 2) -> np.ndarray:
         """Returns the samples that were played, shape (frames, channels)."""
@@ -302,12 +302,12 @@ def test_a_failure_is_reported_and_retried(
     reasons: list[str] = []
     device = open_device(None, reasons.append)
     wait(lambda: reasons, device)
-    lost = time.monotonic()
+    failure_time = time.monotonic()
     assert device.name is None
     device.write(np.ones((FRAMES, 2), np.float32))  # is dropped
     wait(lambda: device.name, device)
 
-    assert time.monotonic() - lost >= 0.5
+    assert time.monotonic() - failure_time >= 0.5
     assert reasons == [reason]
     block = np.full((FRAMES, 2), 1 / 3, np.float32)
     play(device, [block])
@@ -442,7 +442,7 @@ def test_the_process_imports_nothing_of_ours() -> None:
         runpy.run_path({sound_device_process.__file__!r})
         print(*sorted({{name.partition(".")[0] for name in sys.modules}}))
     """
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
-    assert not {"gradsound", "numpy"} & {*done.stdout.split()}
+    assert not {"gradsound", "numpy"} & {*process.stdout.split()}

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import shutil
+import subprocess
 import warnings
+from html import unescape
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import webvtt
+from helpers.browser import chromium
 from helpers.runs import make_run
 from helpers.scores import make_moments
 from hypothesis import given
@@ -35,10 +41,32 @@ def test_times_have_hours_only_if_needed(seconds: float, text: str) -> None:
     assert format_time(seconds) == text
 
 
-def test_a_caption_is_shown_until_the_next_or_for_five_seconds(tmp_path: Path) -> None:
+def seconds_of(timestamp: str) -> float:
+    """Returns the seconds of 01:02:03.456."""
+    parts = reversed(timestamp.split(":"))
+    return sum(float(part) * 60**power for power, part in enumerate(parts))
+
+
+def written(path: Path, times: list[float]) -> list[tuple[float, float, list[str]]]:
+    """Writes captions at these times; returns begin, end and texts of each cue.
+
+    The text of a caption is its time.
+    """
+    write_captions(path, [Caption(time, f"{time:g}", "spike") for time in times])
+    return [
+        (seconds_of(cue.start), seconds_of(cue.end), cue.lines) for cue in webvtt.read(path)
+    ]
+
+
+def test_a_cue_is_shown_until_the_next_or_for_five_seconds(tmp_path: Path) -> None:
     """Captions of the same time share a cue."""
-    times = [(0.0, "a"), (3.0, "b"), (3.0, "c"), (60.0, "d"), (3601.5, "e")]
-    write_captions(tmp_path / "x.vtt", [Caption(t, text, "spike") for t, text in times])
+    write_captions(
+        tmp_path / "x.vtt",
+        [
+            Caption(time, text, "spike")
+            for time, text in [(0, "a"), (3, "b"), (3, "c"), (60, "d"), (3601.5, "e")]
+        ],
+    )
     cues = [(c.start, c.end, c.text) for c in webvtt.read(tmp_path / "x.vtt")]
 
     assert cues == [
@@ -49,16 +77,97 @@ def test_a_caption_is_shown_until_the_next_or_for_five_seconds(tmp_path: Path) -
     ]
 
 
-def test_a_caption_is_shown_for_at_least_two_seconds(tmp_path: Path) -> None:
-    """Cues overlap where another caption follows sooner."""
-    times = [(21.0, "epoch 2"), (21.07, "NaN"), (21.14, "spike"), (24.0, "end")]
-    write_captions(tmp_path / "x.vtt", [Caption(t, text, "spike") for t, text in times])
+@pytest.mark.parametrize(
+    ("times", "cues"),
+    [
+        # Within a second, captions share a cue; later ones wait for its end.
+        ([21, 21.07, 21.9, 30], [(21, 26, ["21", "21.07", "21.9"]), (30, 35, ["30"])]),
+        ([21, 22, 30], [(21, 23, ["21"]), (23, 28, ["22"]), (30, 35, ["30"])]),
+        (
+            [21, 22, 23.9, 30],
+            [(21, 23, ["21"]), (23, 28, ["22", "23.9"]), (30, 35, ["30"])],
+        ),
+        # The last captions share a cue, because the sound may end before the next one.
+        ([21, 22.5, 22.9], [(21, 26, ["21", "22.5", "22.9"])]),
+    ],
+)
+def test_captions_that_come_soon(tmp_path: Path, times: list[float], cues: list) -> None:
+    """Each cue can be read before the next one begins."""
+    assert written(tmp_path / "x.vtt", times) == cues
 
-    assert [(c.end, c.text) for c in webvtt.read(tmp_path / "x.vtt")] == [
-        ("00:00:23.000", "epoch 2"),
-        ("00:00:23.070", "NaN"),
-        ("00:00:24.000", "spike"),
-        ("00:00:29.000", "end"),
+
+@given(st.lists(st.floats(0, 30), min_size=1, max_size=40))
+def test_cues_do_not_overlap(tmp_path_factory, times: list[float]) -> None:
+    """A cue lasts two seconds or more; no caption is lost or much too early or late."""
+    times = sorted(times)
+    cues = written(tmp_path_factory.mktemp("any") / "x.vtt", times)
+    begins = [begin for begin, _, texts in cues for _ in texts]
+
+    assert [text for _, _, texts in cues for text in texts] == [f"{t:g}" for t in times]
+    assert all(end - begin >= 1.999 for begin, end, _ in cues)
+    assert all(end <= later for (_, end, _), (later, _, _) in pairwise(cues))
+    lateness = np.array(begins) - times
+    assert lateness.max() < 1.001
+    assert lateness.min() > -2.001
+
+
+TRICKY = ["a & b <c> d > e --> f", "&amp; &quot; 'x' \"y\"", "NOTE z", "layers.0 {1}"]
+
+
+def read_by_webvtt_py(path: Path) -> list[tuple[float, float, str]]:
+    """Reads the cues by the package webvtt-py."""
+    return [
+        (seconds_of(cue.start), seconds_of(cue.end), unescape(cue.text))
+        for cue in webvtt.read(path)
+    ]
+
+
+def read_by_ffmpeg(path: Path) -> list[tuple[float, float, str]]:
+    """Reads the cues as ffmpeg does, which mpv uses; skips the test without ffmpeg."""
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("ffmpeg is not installed")
+    command = ["ffmpeg", "-v", "error", "-i", str(path), "-f", "srt", "-"]
+    blocks = subprocess.check_output(command, text=True).strip().split("\n\n")
+    cues = []
+    for block in blocks:
+        _, span, *lines = block.splitlines()
+        begin, end = map(seconds_of, span.replace(",", ".").split(" --> "))
+        text = "\n".join(lines).replace("\\{", "{").replace("\\}", "}")  # escapes of ASS
+        cues.append((begin, end, text))
+    return cues
+
+
+def read_by_chromium(path: Path) -> list[tuple[float, float, str]]:
+    """Reads the cues as the track of a video does."""
+    source = base64.b64encode(path.read_bytes()).decode()
+    with chromium() as browser:
+        page = browser.new_page()
+        page.set_content(
+            f'<video><track default src="data:text/vtt;base64,{source}"></video>'
+        )
+        page.wait_for_function("document.querySelector('track').readyState == 2")
+        return [
+            tuple(cue)
+            for cue in page.evaluate(
+                "[...document.querySelector('track').track.cues].map("
+                "cue => [cue.startTime, cue.endTime, cue.getCueAsHTML().textContent])"
+            )
+        ]
+
+
+@pytest.mark.parametrize("read", [read_by_webvtt_py, read_by_ffmpeg, read_by_chromium])
+def test_players_agree(tmp_path: Path, read) -> None:
+    """mpv, browsers and Python show the same text at the same time, whatever is in it."""
+    times = [0.0, 0.5, 59.9996, 3601.5, 360_000.25]
+    texts = [*TRICKY, "end"]
+    captions = [Caption(time, text, "spike") for time, text in zip(times, texts)]
+    write_captions(tmp_path / "x.vtt", captions)
+
+    assert read(tmp_path / "x.vtt") == [
+        (0.0, 5.0, f"{texts[0]}\n{texts[1]}"),
+        (60.0, 65.0, texts[2]),
+        (3601.5, 3606.5, texts[3]),
+        (360_000.25, 360_005.25, "end"),
     ]
 
 
@@ -79,7 +188,7 @@ def test_every_minute_without_a_step_has_a_caption() -> None:
         ("no step since step 0", "minute"),
         ("no step since step 1", "minute"),
         ("no step since step 1", "minute"),
-        ("step 3: layer0 1, layer1 2", "minute"),
+        ("step 3: norm 2.24, layer0 1, layer1 2", "minute"),
     ]
     times = [caption.time for caption in composer.captions]
     np.testing.assert_allclose(times, [60, 120, 180, 240], atol=0.11)
@@ -91,10 +200,10 @@ def test_any_text_stays_one_cue(tmp_path_factory, texts: list[str]) -> None:
     path = tmp_path_factory.mktemp("any") / "x.vtt"
     captions = [f"x{text} --> <b>&y" for text in texts]
     write_captions(path, [Caption(9.0 * k, text, "") for k, text in enumerate(captions)])
-    shown = [c.raw_text for c in webvtt.read(path)]
+    cue_texts = [c.raw_text for c in webvtt.read(path)]
 
-    assert len(shown) == len(texts)
-    assert all("-->" not in text and "<" not in text for text in shown)
+    assert len(cue_texts) == len(texts)
+    assert all("-->" not in text and "<" not in text for text in cue_texts)
 
 
 def test_only_the_syntax_of_webvtt_is_escaped(tmp_path: Path) -> None:
@@ -103,7 +212,7 @@ def test_only_the_syntax_of_webvtt_is_escaped(tmp_path: Path) -> None:
     write_captions(tmp_path / "x.vtt", [Caption(1.0, text, "spike")])
     lines = (tmp_path / "x.vtt").read_text().splitlines()
 
-    assert lines[4] == """layers."0".'a' &amp; &lt;b&gt; --&gt; c"""
+    assert lines[3] == """layers."0".'a' &amp; &lt;b&gt; --&gt; c"""
 
 
 def test_line_breaks_in_a_caption_become_spaces(tmp_path: Path) -> None:
@@ -111,23 +220,23 @@ def test_line_breaks_in_a_caption_become_spaces(tmp_path: Path) -> None:
     write_captions(tmp_path / "x.vtt", [Caption(1.0, " a\n\n b\tc\u2028d ", "spike")])
 
     assert (tmp_path / "x.vtt").read_bytes() == (
-        b"WEBVTT\n\n1\n00:00:01.000 --> 00:00:06.000\na b c d\n"
+        b"WEBVTT\n\n00:00:01.000 --> 00:00:06.000\na b c d\n"
     )
 
 
 def test_times_are_rounded_to_milliseconds(tmp_path: Path) -> None:
-    """Captions that share a rounded time share a cue, and 59.9996 s is a minute."""
-    times = [(0.0004, "a"), (0.00049, "b"), (0.0016, "c"), (59.9996, "d"), (360_000.0, "e")]
-    write_captions(tmp_path / "x.vtt", [Caption(t, text, "spike") for t, text in times])
-    spans = [
-        line for line in (tmp_path / "x.vtt").read_text().splitlines() if line.count("-->")
-    ]
+    """59.9996 s is a minute, also as the end of the cue before; hours have no limit."""
+    times = [0.0004, 9.0016, 57.0, 59.9996, 360_000.0, 360_009.0]
+    written(tmp_path / "x.vtt", times)
+    lines = (tmp_path / "x.vtt").read_text().splitlines()
 
-    assert spans == [
-        "00:00:00.000 --> 00:00:02.000",
-        "00:00:00.002 --> 00:00:05.002",
+    assert [line for line in lines if "-->" in line] == [
+        "00:00:00.000 --> 00:00:05.000",
+        "00:00:09.002 --> 00:00:14.002",
+        "00:00:57.000 --> 00:01:00.000",
         "00:01:00.000 --> 00:01:05.000",
         "100:00:00.000 --> 100:00:05.000",
+        "100:00:09.000 --> 100:00:14.000",
     ]
 
 
@@ -146,14 +255,17 @@ def test_every_sound_has_its_captions(tmp_path: Path) -> None:
     for name in ("a.wav", "b.flac", "c.ogg", "d.vtt"):
         gradsound.render(run, tmp_path / name)
     texts = {path.read_text() for path in tmp_path.glob("*.vtt")}
-    shown = [c.text for c in webvtt.read(tmp_path / "a.vtt")]
+    cue_texts = [c.text for c in webvtt.read(tmp_path / "a.vtt")]
 
     assert len(texts) == 1
     assert len([*tmp_path.iterdir()]) == 7
-    assert [text.partition(":")[0] for text in shown[:2]] == ["step 215", "step 300"]
-    assert shown[0] == (f"step 215: layer0 {norms[215, 0]:.3g}, layer1 {norms[215, 1]:.3g}")
-    assert shown[1].startswith("step 300: spike in layer1, ")
-    assert shown[-1] == "step 399: end of the run: 400 steps in 133.0 s"
+    assert [text.partition(":")[0] for text in cue_texts[:2]] == ["step 215", "step 300"]
+    assert cue_texts[0] == (
+        f"step 215: norm {np.linalg.norm(norms[215]):.3g}, "
+        f"layer0 {norms[215, 0]:.3g}, layer1 {norms[215, 1]:.3g}"
+    )
+    assert cue_texts[1].startswith("step 300: spike in layer1, ")
+    assert cue_texts[-1] == "step 399: end of the run: 400 steps in 2 min 13 s"
 
 
 def test_a_warning_names_the_sounds_whose_captions_are_replaced(tmp_path: Path) -> None:

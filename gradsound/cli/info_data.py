@@ -1,0 +1,100 @@
+"""gradsound info --json: the summary of a run as an object of JSON."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from gradsound.summary.description import unjudged_kinds
+
+if TYPE_CHECKING:
+    from gradsound.alarms.thresholds import Alarm
+    from gradsound.runs.model import Run
+    from gradsound.summary.norm_statistics import NormRange
+    from gradsound.summary.run_summary import Summary
+    from gradsound.summary.value_statistics import ValueRange
+
+_VERSION = 2  # of the keys; a removed key or a changed meaning makes it 3
+
+
+def to_data(run: Run, summary: Summary) -> dict[str, Any]:
+    """Returns the object that ``--json`` prints; docs/command-line.md lists its keys.
+
+    None stands for an unknown number, and for one that is not finite.
+    """
+    header, logged, clipped = run.header, summary.logged, summary.clipped
+    return {
+        "version": _VERSION,
+        "run": run.name,
+        "note": header.comment or None,
+        "start": header.start or None,
+        "steps": summary.steps,
+        "first_step": logged.first,
+        "last_step": logged.last,
+        "every": logged.every,
+        "total_steps": logged.total,
+        "seconds": summary.seconds or None,
+        "too_short": [*unjudged_kinds(summary)],
+        "budget": header.budget,
+        "left_out": summary.left_out,
+        "skipped": _steps(summary.skipped),
+        "discarded": _steps(summary.discarded),
+        "clipped": clipped and dict(zip(("smaller", "steps", "times_at_most"), clipped)),
+        "first_nonfinite": summary.first_nonfinite,
+        "alarms": [_alarm(alarm) for alarm in summary.alarms],
+        "observations": [_alarm(alarm) for alarm in summary.observations],
+        "pitch": summary.pitch,
+        "values": [_value(value) for value in summary.values.values()],
+        "norm": _norm(summary.total),
+        "bands": [{"name": band.name, **_norm(band)} for band in summary.bands],
+        "layers": [
+            {"name": layer.name, "parameters": parameters or None, **_norm(layer)}
+            for layer, parameters in zip(summary.layers, header.parameters)
+        ],
+    }
+
+
+def _steps(steps: tuple[int, int, int] | None) -> dict[str, int] | None:
+    return steps and dict(zip(("first", "last", "steps"), steps))
+
+
+def _alarm(alarm: Alarm) -> dict[str, Any]:
+    return {
+        "step": alarm.step,
+        "kind": alarm.kind,
+        "layers": [*alarm.layers],
+        "text": alarm.text,
+        "persists": alarm.persists,
+        "resolves": alarm.resolves or None,
+    }
+
+
+def _value(value: ValueRange) -> dict[str, Any]:
+    return {
+        "name": value.name,
+        "steps": value.count,
+        "not_finite": value.nonfinite,
+        "first": _known(value.first),
+        "last": _known(value.last),
+        "lowest": _known(value.lowest),
+        "lowest_step": value.lowest_step,
+        "highest": _known(value.highest),
+        "highest_step": value.highest_step,
+    }
+
+
+def _norm(norm: NormRange) -> dict[str, Any]:
+    return {
+        "lowest": _known(norm.lowest),
+        "lowest_step": norm.lowest_step,
+        "typical": _known(norm.typical),
+        "highest": _known(norm.highest),
+        "highest_step": norm.highest_step,
+        "zero": norm.zeros,
+        "not_finite": norm.nonfinite,
+        "no_gradient": norm.absent,
+    }
+
+
+def _known(number: float) -> float | None:
+    return number if isfinite(number) else None

@@ -1,0 +1,1 @@
+"""Summary of a run: its steps, norms, values and alarms, for text and pictures."""

@@ -1,0 +1,97 @@
+"""Description of a summary in a few lines, for pictures, notebooks and `gradsound info`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradsound.alarms.thresholds import (
+    EARLY_MIN,
+    FIRST_NORMS,
+    LAST_NORMS,
+    Thresholds,
+)
+from gradsound.name_matching import format_names
+from gradsound.summary.alarm_lines import alarm_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gradsound.summary.run_summary import Summary
+    from gradsound.summary.step_counts import LoggedSteps
+
+_LINES_MAX = 8  # lines of a description; nobody reads more
+
+
+def describe(summary: Summary) -> list[str]:
+    """Returns a text of at most nine lines: what is no alarm, then the alarms."""
+    lines = [*describe_faults(summary), *map(str, alarm_lines(summary.alarms))]
+    if not summary.alarms:
+        lines.append("no alarm")
+    rest = [f"... and {len(lines) - _LINES_MAX} more"] if len(lines) > _LINES_MAX else []
+    return lines[:_LINES_MAX] + rest
+
+
+def describe_faults(summary: Summary) -> Iterator[str]:
+    """Yields the lines about what is no alarm: short runs, clipped and skipped steps."""
+    if kinds := unjudged_kinds(summary):
+        needs = ", ".join(f"{kind} needs {steps}" for kind, steps in kinds.items())
+        yield f"too short to judge: {count_steps(summary.steps)}; {needs}"
+    if summary.left_out:
+        yield f"not measured, to keep to the budget: {count_steps(summary.left_out)}"
+    if summary.clipped:
+        smaller, count, largest = summary.clipped
+        times = f", {largest:.3g} times at most" if smaller else ""
+        yield f"made smaller by clipping: {smaller:,} of {count_steps(count)}{times}"
+    if summary.skipped:
+        first, last, count = summary.skipped
+        yield f"skipped by the scaler: {_steps(count, first, last)}"
+    if summary.discarded:
+        first, last, count = summary.discarded
+        yield f"thrown away by the training: {_steps(count, first, last)}"
+    unused = [steps[2] for steps in (summary.skipped, summary.discarded) if steps]
+    applied = summary.steps - sum(unused)
+    if frozen := [one.name for one in summary.layers if 0 < applied == one.absent]:
+        yield f"without gradient throughout: {format_names(frozen)}"
+
+
+def unjudged_kinds(summary: Summary) -> dict[str, int]:
+    """Returns the kinds of alarms for which a run is too short, and the steps they need.
+
+    A plateau needs so many losses. It is not among them if the run has no loss.
+    """
+    needed = {"spike": EARLY_MIN + 1, "rise": FIRST_NORMS + LAST_NORMS}
+    kinds = {kind: steps for kind, steps in needed.items() if summary.steps < steps}
+    losses, first_check = summary.values.get("loss"), Thresholds().plateau_steps
+    if losses is not None and losses.count < first_check:
+        kinds["plateau"] = first_check
+    return kinds
+
+
+def describe_steps(logged: LoggedSteps) -> str:
+    """Returns how many steps a run has: "2,000 of 40,000 steps logged, every 20th"."""
+    count, total, every = logged.count, logged.total, logged.every
+    if logged.first is None or count == total:
+        text = count_steps(count)
+    elif every is None:
+        text = f"{count:,} of {total:,} steps logged, at irregular distances"
+    else:
+        rule = f", every {_ordinal(every)}" if every > 1 else ""
+        text = f"{count:,} of {count_steps(total)} logged{rule}"
+    late = logged.first is not None and logged.first > (every or 1)
+    return f"{text}, from step {logged.first:,} on" if late else text
+
+
+def count_steps(count: int) -> str:
+    """Returns "1 step", or "2,000 steps"."""
+    return "1 step" if count == 1 else f"{count:,} steps"
+
+
+def _ordinal(number: int) -> str:
+    """Returns 2nd, 3rd, 11th, 1,000th."""
+    suffix = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number:,}{'th' if 10 <= number % 100 <= 20 else suffix}"
+
+
+def _steps(count: int, first: int, last: int) -> str:
+    """Returns how many steps there were, and where."""
+    return f"{count:,}, from step {first:,} to {last:,}" if count > 1 else f"step {first:,}"

@@ -1,0 +1,183 @@
+"""Summary of a run: its steps, norms, values and alarms, from one reading of its steps.
+
+Shapes: S steps, L layers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gradsound.alarms.run_detector import RunDetector
+from gradsound.alarms.thresholds import OBSERVATIONS, Thresholds
+from gradsound.music.anchor import AnchorFit, anchor_text
+from gradsound.music.layer_groups import Band, band_norms
+from gradsound.music.presets import find_preset
+from gradsound.summary.norm_statistics import NormStatistics
+from gradsound.summary.step_counts import StepCounts
+from gradsound.summary.value_statistics import ValueStatistics
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gradsound.alarms.thresholds import Alarm
+    from gradsound.runs.model import Header, Run, Step
+    from gradsound.summary.norm_statistics import NormRange
+    from gradsound.summary.step_counts import LoggedSteps
+    from gradsound.summary.value_statistics import ValueRange
+
+_CHUNK_STEPS = 256  # read at a time; their norms take 1 MB for a thousand layers
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Summary:
+    """Statistics and alarms of a run.
+
+    Attributes:
+        steps: How many steps the run has.
+        logged: Which steps of the training these are.
+        seconds: Time of the last step; 0 if the run has no clock.
+        layers: The norms of each layer, in the order of the run.
+        bands: The norms of the bands into which gradsound groups the layers.
+        total: The norms of all layers, as one vector.
+        values: The numbers of each value by its name.
+        first_nonfinite: The first step with a NaN or infinite norm that the GradScaler did
+            not skip; None if there is none.
+        skipped: Number of the first skipped step, of the last, and how many were skipped;
+            None if none was.
+        discarded: The same for steps whose gradients the training clipped and threw away.
+        clipped: How many steps clipping made smaller, how many steps were clipped, and the
+            largest factor by which clipping reduced the norm; None if no clipping was seen.
+        left_out: How many steps were not measured because of the budget.
+        pitch: Which norm has which pitch with the preset "notes", in one sentence.
+        alarms: The alarms in the order of their steps, without that of the end: the same
+            that sound and that captions tell.
+        observations: What a healthy run may have, too, in the order of the steps: spikes
+            now and then, a drift of the norm.
+
+    Example:
+        >>> import numpy as np
+        >>> import gradsound
+        >>> header = gradsound.Header(layers=("fc",), parameters=(10,), start="")
+        >>> norms = np.array([[1.0], [4.0], [np.nan]], np.float32)
+        >>> steps = [gradsound.Step(k, k / 2, norms[k], norms[k] < 0) for k in range(3)]
+        >>> summary = gradsound.summarize(gradsound.Run(header, steps))
+        >>> summary.steps, summary.seconds, summary.first_nonfinite
+        (3, 1.0, 2)
+        >>> summary.layers[0].typical
+        2.5
+    """
+
+    steps: int
+    logged: LoggedSteps
+    seconds: float
+    layers: tuple[NormRange, ...]
+    bands: tuple[NormRange, ...]
+    total: NormRange
+    values: Mapping[str, ValueRange]
+    first_nonfinite: int | None
+    skipped: tuple[int, int, int] | None
+    discarded: tuple[int, int, int] | None
+    clipped: tuple[int, int, float] | None
+    left_out: int
+    pitch: str
+    alarms: tuple[Alarm, ...]
+    observations: tuple[Alarm, ...]
+
+
+def summarize(run: Run) -> Summary:
+    """Reads a run once, in bounded memory, and summarizes it.
+
+    Norms of skipped steps do not count, because the weights do not contain them.
+
+    Raises:
+        RunFormatError: If a line of the run is not a step.
+
+    Example:
+        >>> import numpy as np
+        >>> import gradsound
+        >>> header = gradsound.Header(layers=("conv", "fc"), parameters=(52, 510), start="")
+        >>> norms, absent = np.array([0.5, np.inf], np.float32), np.zeros(2, bool)
+        >>> run = gradsound.Run(header, [gradsound.Step(3, 1.5, norms, absent)])
+        >>> [(alarm.step, alarm.kind) for alarm in gradsound.summarize(run).alarms]
+        [(3, 'nonfinite')]
+    """
+    reading, steps = _Reading(run.header), iter(run.steps)
+    while chunk := [*islice(steps, _CHUNK_STEPS)]:
+        reading.add(chunk)
+    logged = reading.counts.logged()
+    # A line at the end of the run file counts the steps that were left out after the last.
+    end = max(run.total_steps or 0, 0 if logged.last is None else logged.last + 1)
+    missing = max(0, end - run.header.first_step - logged.count)
+    if run.total_steps is not None:
+        logged = replace(logged, total=end - run.header.first_step)
+    *bands, total = reading.bands.ranges()
+    return Summary(
+        steps=logged.count,
+        logged=logged,
+        seconds=reading.counts.seconds,
+        layers=reading.layers.ranges(),
+        bands=tuple(bands),
+        total=total,
+        values=reading.values.ranges,
+        first_nonfinite=reading.first_nonfinite,
+        skipped=reading.counts.skipped,
+        discarded=reading.counts.discarded,
+        clipped=reading.counts.clipped,
+        left_out=0 if run.header.budget is None else missing,
+        pitch=anchor_text(reading.anchor.preset(), len(bands)),
+        alarms=tuple(reading.alarms),
+        observations=tuple(reading.observations),
+    )
+
+
+class _Reading:
+    """What is known of a run after the steps that were added.
+
+    Args:
+        header: Header of the run, with L layers.
+
+    Attributes:
+        counts, values, layers: Statistics of the steps, the values and the layers.
+        bands: Statistics of the bands, and of all layers as the last one.
+        anchor: The anchor of the pitches that fits the steps.
+        alarms, observations: As in `Summary`, so far.
+        first_nonfinite: As in `Summary`.
+    """
+
+    def __init__(self, header: Header) -> None:
+        names = header.layers
+        preset = find_preset("notes")
+        self._bands = preset.bands_of(names)
+        self._all_bands = (*self._bands, Band("all layers", tuple(range(len(names)))))
+        self._detector = RunDetector(header, Thresholds())
+        self.counts, self.values = StepCounts(), ValueStatistics()
+        self.layers = NormStatistics(names)
+        self.bands = NormStatistics([band.name for band in self._all_bands])
+        self.anchor = AnchorFit(preset)
+        self.alarms: list[Alarm] = []
+        self.observations: list[Alarm] = []
+        self.first_nonfinite: int | None = None
+
+    def add(self, steps: Sequence[Step]) -> None:
+        """Adds the next steps."""
+        for alarms in self._detector.detect(steps):
+            for alarm in alarms:
+                is_observation = alarm.kind in OBSERVATIONS
+                (self.observations if is_observation else self.alarms).append(alarm)
+        self.anchor.add(steps, self._bands)
+        for step in steps:
+            self.counts.add(step)
+            self.values.add(step)
+        if applied := [step for step in steps if not step.skipped]:
+            norms = np.stack([step.norms for step in applied])  # (S, L)
+            absent = np.stack([step.absent for step in applied])
+            numbers = np.array([step.number for step in applied])
+            nonfinite = numbers[(~np.isfinite(norms) & ~absent).any(axis=1)]
+            if self.first_nonfinite is None and len(nonfinite):
+                self.first_nonfinite = int(nonfinite[0])
+            self.layers.add(norms, absent, numbers)
+            self.bands.add(*band_norms(norms, absent, self._all_bands), numbers)
