@@ -22,7 +22,8 @@ from gradsound.music.presets import find_preset
 from gradsound.open_run import open_run
 from gradsound.rendering.picture import draw
 from gradsound.rendering.sound import Sound
-from gradsound.runs.summary import describe, summarize
+from gradsound.summary.description import count_steps, describe
+from gradsound.summary.run_summary import summarize
 from gradsound.synth.sample_rate import SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def run_html(run: Run) -> str | None:
     except (OSError, ValueError) as error:
         return f"<p>{escape(str(error))}</p>"
     name = escape(run.header.comment or run.name)
-    steps = "1 step" if summary.steps == 1 else f"{summary.steps:,} steps"
+    steps = count_steps(summary.steps)
     sound = _data_url("audio/flac", _encode_flac(samples))
     seconds = len(samples) / SAMPLE_RATE
     return (
@@ -89,7 +90,7 @@ def attachment_html(url: str | None, log_file: tuple[Path, int] | None) -> str |
 
 def to_tensorboard(run: Run, writer: Any, tag: str) -> None:
     """Adds sound and picture to a TensorBoard log; see `Run.to_tensorboard`."""
-    figure = draw(run, find_preset("notes", None))
+    figure = draw(run, find_preset("notes", None), _MAX_SECONDS)
     samples, last = _render_samples(run)
     mono = samples.mean(axis=1)  # TensorBoard stores one channel of 16 bits, within -1..1
     writer.add_audio(f"{tag}/sound", mono, last, sample_rate=SAMPLE_RATE)
@@ -128,7 +129,7 @@ def _encode_flac(samples: Samples) -> bytes:
 def _picture_html(run: Run, alternative: str) -> str:
     file = io.BytesIO()
     try:
-        draw(run, find_preset("notes", None)).savefig(file, format="png")
+        draw(run, find_preset("notes", None), _MAX_SECONDS).savefig(file, format="png")
     except MissingExtraError as error:
         return f"<p>No picture: {escape(str(error))}</p>"
     source = _data_url("image/png", file.getvalue())

@@ -161,11 +161,11 @@ def wandb_file(records: Iterable[bytes]) -> bytes:
     for record in records:
         rest, kind = record, 1  # 1 is a whole record; 2, 3, 4 its first, middle, last piece
         while rest:
-            left = block - len(data) % block
-            if left < head:
-                data += bytes(left)
+            remaining = block - len(data) % block
+            if remaining < head:
+                data += bytes(remaining)
                 continue
-            piece, rest = rest[: left - head], rest[left - head :]
+            piece, rest = rest[: remaining - head], rest[remaining - head :]
             if rest:
                 kind = 2 if kind == 1 else 3
             elif kind != 1:

@@ -13,6 +13,7 @@ from torch import nn
 
 from gradsound.measure.hooks import install
 from gradsound.measure.hooks.install import install_monitor
+from gradsound.measure.hooks.optimizer_wrappers import unwrap_optimizers
 from gradsound.measure.hooks.parts import MonitorParts
 from gradsound.measure.layers import find_layers
 from gradsound.measure.norms.per_layer import LocalNorms
@@ -49,16 +50,17 @@ class StepCollector:
     def __init__(
         self,
         model: nn.Module,
-        optimizer: torch.optim.Optimizer | None = None,
+        optimizer: torch.optim.Optimizer | list[torch.optim.Optimizer] | None = None,
         scaler: torch.amp.GradScaler | None = None,
         emit: Callable[[Sequence[Step]], None] | None = None,
         **options: object,
     ) -> None:
         self.emitted = []
-        self.layers = find_layers(model, optimizer, None)
+        optimizers = unwrap_optimizers(optimizer)
+        self.layers = find_layers(model, optimizers, None)
         emit = self.emitted.extend if emit is None else emit
         self.monitor = install_monitor(
-            model, self.layers, optimizer, emit, scaler=scaler, **options
+            model, self.layers, optimizers, emit, scaler=scaler, **options
         )
         _open_monitors.append(self.monitor)
 

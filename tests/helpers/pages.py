@@ -136,9 +136,9 @@ def get(
     """Requests a path; returns status, text and headers. Leaves out headers of None."""
     address = urlsplit(url)
     connection = HTTPConnection(address.hostname, address.port, timeout=10)
-    sent = {"Host": address.netloc, **headers}
+    all_headers = {"Host": address.netloc, **headers}
     connection.putrequest(method, address.path + path, skip_host=True)
-    for name, value in sent.items():
+    for name, value in all_headers.items():
         if value is not None:
             connection.putheader(name, value)
     connection.endheaders()

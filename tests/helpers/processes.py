@@ -10,10 +10,10 @@ from pathlib import Path
 MARK = "GRADSOUND_TEST"  # environment variable that marks every process of a test
 
 
-def until(done: Callable[[], object], otherwise: str, seconds: float = 15) -> None:
+def until(condition: Callable[[], object], otherwise: str, seconds: float = 15) -> None:
     """Waits until a condition holds; fails with a message after some seconds."""
     deadline = time.monotonic() + seconds
-    while not done():
+    while not condition():
         assert time.monotonic() < deadline, otherwise
         time.sleep(0.01)
 
@@ -24,11 +24,11 @@ def processes(name: str = "gradsound") -> list[int]:
     mark = f"{MARK}={os.environ[MARK]}".encode()
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            marked = mark in (folder / "environ").read_bytes()
+            has_mark = mark in (folder / "environ").read_bytes()
             command = (folder / "cmdline").read_bytes().decode(errors="replace")
         except OSError:
             continue
-        if marked and name in command and int(folder.name) != os.getpid():
+        if has_mark and name in command and int(folder.name) != os.getpid():
             pids.append(int(folder.name))
     return pids
 

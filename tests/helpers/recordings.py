@@ -16,10 +16,10 @@ def matches_file(recording: Recording, path: str) -> bool:
     """
     samples = recording.both(), soundfile.read(path, dtype="float32", always_2d=True)[0]
     loud = [np.flatnonzero(each.any(axis=1)) for each in samples]
-    recorded, wanted = (
+    recorded, expected = (
         each[where[0] : where[-1] + 1] for each, where in zip(samples, loud)
     )
-    cut = len(wanted) - len(recorded)  # frames; a fade-in may start with zeros
+    cut = len(expected) - len(recorded)  # frames; a fade-in may start with zeros
     if not 0 <= cut < FADE_IN:
         return False
-    return np.array_equal(recorded[FADE_IN:], wanted[cut + FADE_IN :])
+    return np.array_equal(recorded[FADE_IN:], expected[cut + FADE_IN :])

@@ -56,7 +56,7 @@ def score(
 def make_moments(run: Run, preset: Preset) -> list[Moment]:
     """Returns the steps of a run with their alarms."""
     steps = [*run.steps]
-    alarms = RunDetector(run.header.layers, preset.thresholds).detect(steps)
+    alarms = RunDetector(run.header, preset.thresholds).detect(steps)
     return [
         Moment(step.number, step, its_alarms) for step, its_alarms in zip(steps, alarms)
     ]

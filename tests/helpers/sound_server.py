@@ -117,8 +117,8 @@ class SoundServer:
 
     def playing(self) -> int:
         """Returns how many streams play."""
-        listed = self.run("pactl", "list", "short", "sink-inputs").stdout
-        return len(listed.splitlines())
+        streams = self.run("pactl", "list", "short", "sink-inputs").stdout
+        return len(streams.splitlines())
 
     @contextmanager
     def recording(self) -> Iterator[Recording]:

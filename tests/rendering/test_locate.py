@@ -37,10 +37,10 @@ def random_run(steps: int, numbers: list[int] | None = None) -> Run:
 
 def locate(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     """Runs `gradsound locate` and returns the one line that it prints."""
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_info:
         main(["locate", *map(str, arguments)])
     out, err = capsys.readouterr()
-    assert ended.value.code == (2 if err else 0)
+    assert exit_info.value.code == (2 if err else 0)
     assert bool(out) != bool(err)
     assert (out + err).count("\n") == 1
     return out + err

@@ -1,68 +1,245 @@
-"""gradsound.plot: the drawn lines, texts and levels; and the summary of a run."""
+"""gradsound.plot: norms, pitches, alarms, the sound, and the texts around them."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.pictures import draw, every, lane, line, tick_texts, with_values
 from helpers.runs import make_run
 from helpers.scores import PLAIN
-from matplotlib.figure import Figure
 
 import gradsound
-from gradsound.rendering.picture import MAX_STEPS
+from gradsound.alarms.run_detector import RunDetector
+from gradsound.rendering.run_curves import MAX_STEPS
 from gradsound.rendering.spectrogram import ROW_EDGES
-from gradsound.runs.summary import describe, summarize
+
+LONG = "module.model.transformer_encoder.layers.{}.self_attention.output_{}"
 
 
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    """A function that plots norms and returns both axes and the text above them."""
-    figures = []
-    save = Figure.savefig
+def test_norms_are_at_their_steps() -> None:
+    """Each band is a line through its norms at the numbers of the log's steps."""
+    run = every(make_run([[1.0, 0.1], [10.0, None], [100.0, 0.2]]), 20)
+    (axes,) = draw(run, preset=PLAIN).norms
+    first, second = line(axes, "layer0"), line(axes, "layer1")
 
-    def keep(figure: Figure, path: Path) -> None:
-        figures.append(figure)
-        save(figure, path)
-
-    monkeypatch.setattr(Figure, "savefig", keep)
-
-    def draw(norms: list[list[float | None]], **changes: object):
-        gradsound.plot(make_run(norms, comment="try 7"), tmp_path / "x.png", **changes)
-        upper, lower = figures[-1].axes[:2]
-        return upper, lower, f"{figures[-1].get_suptitle()}\n{upper.get_title(loc='left')}"
-
-    return draw
+    np.testing.assert_allclose(first.get_xdata(), [0, 20, 40])
+    np.testing.assert_allclose(first.get_ydata(), [1.0, 10.0, 100.0])
+    np.testing.assert_allclose(second.get_ydata(), [0.1, np.nan, 0.2], rtol=1e-6)
+    assert axes.get_xlim() == (pytest.approx(-0.3), 60)
 
 
-def test_pitches_are_where_they_sound(drawn) -> None:
-    """Each layer is a line through its pitches at the times of its notes."""
-    upper, _, _ = drawn([[1.0, 0.1], [10.0, None], [100.0, 0.2]], preset=PLAIN)
-    first, second = upper.lines[:2]
+@pytest.mark.parametrize("norms", [(1e-5, 3e-4), (0.7, 0.9), (4e4, 4e6), (1e-30, 1e30)])
+def test_the_left_axis_fits_the_norms(norms: tuple[float, float]) -> None:
+    """All norms are inside, and fill four fifths of the axis or an axis of a factor 2."""
+    (axes,) = draw(make_run([[norm] for norm in norms] * 4)).norms
+    low, high = axes.get_ylim()
 
-    np.testing.assert_allclose(first.get_xdata(), [0.0, 0.28, 0.56])
-    np.testing.assert_allclose(first.get_ydata(), [440.0, 880.0, 1760.0])
-    np.testing.assert_allclose(second.get_xdata(), [0.07, 0.35, 0.63])
-    np.testing.assert_allclose(second.get_ydata()[[0, 2]], [220.0, 271.0], rtol=1e-3)
-    assert np.isnan(second.get_ydata()[1])
-    assert upper.get_xlim() == (0, pytest.approx(0.84))
-
-
-def test_the_picture_names_the_events(drawn) -> None:
-    """The picture has comment, preset and events, and a mark where NaN sounds."""
-    upper, _, text = drawn([[1.0, 2.0]] * 3 + [[np.nan, 2.0]])
-    marks = next(line for line in upper.lines if line.get_label() == "not finite")
-
-    assert "try 7: 4 steps, preset notes" in text
-    assert "step 3: layer0 NaN" in text
-    np.testing.assert_allclose(marks.get_xdata(), [0.84])
-    assert [label.get_text() for label in upper.texts] == [" 3"]
+    assert low < norms[0] < norms[1] < high
+    filled = np.log(norms[1] / norms[0]) / np.log(high / low)
+    assert filled > 0.8 or high / low < 2.5
+    assert axes.get_yscale() == "log"
+    assert 2 <= len(axes.get_yticks()) <= 9
 
 
-def test_the_spectrum_has_the_notes(drawn) -> None:
+@pytest.mark.parametrize("preset", ["notes", "ambient", "perone2019", "scan"])
+def test_the_right_axis_has_the_pitches_that_sound(preset: str) -> None:
+    """Beside each norm stands its pitch in each band; equal registers share a column."""
+    chosen = gradsound.PRESETS[preset]
+    picture = draw(make_run([[0.1, 0.2], [10.0, 20.0]] * 4), preset=preset)
+    ticks = picture.norms[0].get_yticks()
+    registers = [0.0] if chosen.register == 0 else [0.0, chosen.register]
+
+    assert len(picture.columns) == len(registers)
+    for column, semitones in zip(picture.columns, registers):
+        hertz = [float(text.replace(",", "")) for text in tick_texts(column)]
+        expected = chosen.pitch.transposed(semitones).hertz(ticks)
+        np.testing.assert_allclose(hertz, expected, rtol=5e-3)  # three digits
+        assert column.get_ylim() == picture.norms[0].get_ylim()
+
+
+def test_a_moved_anchor_is_on_the_right_axis_and_in_words() -> None:
+    """Norms of 1e5 have pitches within the range, and the picture says which."""
+    picture = draw(make_run([[3e4], [1e5], [9e5]] * 20))
+
+    assert "norm 1e5 is C4" in picture.header
+    texts = dict(zip(tick_texts(picture.norms[0]), tick_texts(picture.columns[0])))
+    assert texts["100,000"] == "262"
+    assert "held" not in texts.values()
+
+
+def test_norms_beyond_the_range_are_held() -> None:
+    """Where the pitch no longer rises, the right axis says so."""
+    norms = [[1.0], [2.0]] * 60 + [[1e3], [1e6], [1e9], [1e12]]
+    texts = tick_texts(draw(make_run(norms)).columns[0])
+
+    assert texts[0] == "262"
+    assert texts[-2:] == ["held", "held"]
+    assert "2,637" in texts
+
+
+def test_a_running_baseline_has_no_fixed_pitches() -> None:
+    """With a running baseline, the right axis has the pitch of the medians only."""
+    preset = replace(gradsound.PRESETS["notes"], baseline="running")
+    (column,) = draw(make_run([[1.0, 2.0]] * 4), preset=preset).columns
+
+    assert tick_texts(column) == []
+    assert column.get_ylabel() == "median: 262, 349 Hz"
+
+
+def test_every_alarm_is_marked_with_its_kind() -> None:
+    """Each kind of alarm has a lane, each alarm a mark at its step, and all have a text."""
+    rng = np.random.default_rng(7)
+    norms = np.exp(rng.normal(0, 0.1, (300, 2)))
+    norms[[60, 120, 200], 0] = 300.0, 3e4, 3e6
+    norms[240:243, 1] = np.nan
+    run = every(make_run(norms.tolist()), 10)
+    detector = RunDetector(run.header, gradsound.PRESETS["notes"].thresholds)
+    alarms = [alarm for found in detector.detect([*run.steps]) for alarm in found]
+    picture = draw(run)
+    (axes,) = picture.norms
+    labels = tick_texts(axes)
+
+    assert {alarm.kind for alarm in alarms} >= {"spike", "nonfinite", "recovery"}
+    for kind in {alarm.kind for alarm in alarms}:
+        steps = [alarm.step for alarm in alarms if alarm.kind == kind]
+        label = kind if len(steps) == 1 else f"{kind} {len(steps)}"
+        assert sorted(lane(axes, label)) == sorted({*steps}), kind
+        top = axes.get_ylim()[1]
+        assert axes.get_yticks()[labels.index(label)] < top
+    for alarm in alarms:
+        assert alarm.resolves or f"step {alarm.step:,}: {alarm.text}" in picture.header
+
+
+def test_zero_has_a_place_below_all_norms() -> None:
+    """A norm of 0 is marked in a lane called 0, and is no point of the line."""
+    (axes,) = draw(make_run([[1.0], [0.0], [2.0], [0.0]])).norms
+
+    np.testing.assert_allclose(line(axes, "layer0").get_ydata(), [1, np.nan, 2, np.nan])
+    assert tick_texts(axes).index("0") == len(axes.get_yticks()) - 1
+    assert axes.get_ylim()[0] < axes.get_yticks()[-1] < 1.0
+    assert sorted(lane(axes, "0")) == [1, 3]
+
+
+def test_nan_and_infinity_have_a_place_above_all_norms() -> None:
+    """A norm that is not finite is marked in a lane of its own."""
+    (axes,) = draw(make_run([[1.0], [np.nan], [2.0], [np.inf]])).norms
+
+    assert sorted(lane(axes, "NaN, inf")) == [1, 3]
+
+
+def test_norms_before_clipping_are_drawn() -> None:
+    """Where clipping made a norm smaller, the larger one is drawn, too."""
+    run = make_run([[1.0], [1.0], [0.5]])
+    raws = [np.array([raw], np.float32) for raw in (1.0, 40.0, 0.5)]
+    steps = [replace(step, raw=raw) for step, raw in zip(run.steps, raws)]
+    picture = draw(replace(run, steps=steps))
+    before = line(picture.norms[0], "before clipping")
+
+    np.testing.assert_allclose(before.get_ydata(), [np.nan, 40.0, np.nan])
+    assert picture.norms[0].get_ylim()[1] > 40
+    assert "made smaller by clipping: 1 of 3 steps" in picture.header
+
+
+def test_bands_say_how_many_layers_they_gather() -> None:
+    """The legend has each band, the number of its layers, the first and the last."""
+    assert draw(make_run([[1.0] * 9] * 2)).legend() == [
+        "early: 3 layers, layer0 to layer2",
+        "middle: 3 layers, layer3 to layer5",
+        "late: 3 layers, layer6 to layer8",
+    ]
+
+
+@pytest.mark.parametrize("layers", [1, 10, 11, 200])
+def test_any_number_of_layers(layers: int) -> None:
+    """Up to 10 layers are all in the legend, of more the first and the last."""
+    picture = draw(make_run([[1.0 + k for k in range(layers)]] * 2), preset="perone2019")
+
+    assert len(picture.norms[0].lines) >= layers
+    assert len(picture.legend()) == (layers if layers <= 10 else 2)
+
+
+@pytest.mark.parametrize("text", ["a word " * 60, "W" * 300, "short", "$\\frac{1}{2$ _x"])
+@pytest.mark.parametrize("runs", [1, 2])
+def test_all_texts_are_inside(text: str, runs: int) -> None:
+    """Title, sentences, legends and labels end inside the picture, however long."""
+    names = tuple(LONG.format(k, k) + text for k in range(4))
+    run = make_run([[1.0, 2e3, 3.0, np.nan], [1.0, 0.0, 3e-9, 4.0]] * 8, names, text)
+    run = with_values(replace(run, name=text), [{f"{text}_loss": 1.0, "lr": 1e-5}] * 16)
+    figure = draw(*[run] * runs).figure
+    figure.draw_without_rendering()
+    width, height = figure.bbox.size
+
+    for axes in figure.axes:
+        legend = axes.get_legend()
+        texts = [*axes.texts, *(legend.get_texts() if legend else [])]
+        if axes.axison:
+            texts += [axes.xaxis.label, axes.yaxis.label, *axes.get_yticklabels()]
+        for one in texts:
+            if one.get_text():
+                box = one.get_window_extent()
+                assert 0 <= box.x0 <= box.x1 <= width, one.get_text()
+                assert 0 <= box.y0 <= box.y1 <= height, one.get_text()
+
+
+def test_names_are_in_the_legend_unchanged() -> None:
+    """Names with a leading underscore or TeX are no markup."""
+    names = ("_fc", "$\\frac{1}{2$", "x")
+
+    assert draw(make_run([[1.0] * 3] * 2, names)).legend() == [*names]
+
+
+def test_the_header_names_the_run() -> None:
+    """The title has the comment, which steps are logged, and the preset."""
+    picture = draw(every(make_run([[1.0]] * 3, comment="try 7"), 20), preset="chord")
+
+    assert "try 7: 3 of 60 steps logged, every 20th, preset chord" in picture.header
+    assert "no alarm" in picture.header
+
+
+@pytest.mark.parametrize("spike", [4_321, 9_999])
+@pytest.mark.parametrize("norm", [50.0, np.nan])
+def test_a_spike_survives_thinning(spike: int, norm: float) -> None:
+    """Of 10,000 steps the highest norm and NaN are drawn, at their steps."""
+    norms = [[1.0]] * 10_000
+    norms[spike] = [norm]
+    (axes,) = draw(make_run(norms)).norms
+
+    if np.isnan(norm):
+        assert lane(axes, "NaN, inf") == [spike]
+    else:
+        highest = axes.lines[0]
+        assert highest.get_xdata()[np.nanargmax(highest.get_ydata())] == spike
+        assert highest.get_ydata().max() == norm
+    assert len(axes.lines[0].get_xdata()) <= MAX_STEPS
+
+
+def test_a_long_run_has_a_line_of_its_usual_norm() -> None:
+    """Above many noisy rows lies one smooth line, the running median."""
+    rng = np.random.default_rng(3)
+    noise = np.exp(rng.normal(0, 0.5, (5_000, 1)))
+    (axes,) = draw(make_run(noise.tolist())).norms
+    usual = line(axes, "layer0").get_ydata()
+
+    assert np.abs(np.log(usual)).max() < 0.3  # the noise has peaks of 1.5 and more
+    assert axes.lines[0].get_ydata().max() == pytest.approx(noise.max())
+
+
+@pytest.mark.parametrize("row", [[None, None], [0.0, 0.0], [np.nan, np.nan]])
+@pytest.mark.parametrize("count", [1, 3])
+def test_runs_without_a_pitch(row: list[float | None], count: int) -> None:
+    """A run without gradients, with zeros only, or with NaN only has a picture."""
+    assert len(draw(make_run([row] * count)).sounds) == 1
+
+
+# The sound
+
+
+def test_the_spectrum_has_the_notes() -> None:
     """The loudest row of a column is the pitch of the note; silence is below -50 dB."""
-    _, lower, _ = drawn([[1.0, 10.0]] * 4, preset=PLAIN)
-    (mesh,) = lower.collections
+    (sound,) = draw(make_run([[1.0, 10.0]] * 4), preset=PLAIN).sounds
+    (mesh,) = sound.collections
     levels = mesh.get_array().reshape(len(ROW_EDGES) - 1, -1)  # (R, columns)
     columns = levels.shape[1] // 4
     times = (np.arange(columns) + 0.5) / columns * 0.28
@@ -74,67 +251,61 @@ def test_the_spectrum_has_the_notes(drawn) -> None:
     assert levels[:, :columns][:, times > 0.2].max() < -50
 
 
-@pytest.mark.parametrize("spike", [4_321, 9_999])
-@pytest.mark.parametrize("norm", [50.0, np.nan])
-def test_a_spike_survives_thinning(drawn, spike: int, norm: float) -> None:
-    """Of 10,000 steps the spike is drawn, at its time."""
-    norms = [[1.0]] * 10_000
-    norms[spike] = [norm]
-    upper, _, text = drawn(norms)
-    label = "layer0" if np.isfinite(norm) else "not finite"
-    line = next(line for line in upper.lines if line.get_label().strip() == label)
-    x, y = line.get_data()
+def test_a_gap_in_the_steps_is_silent() -> None:
+    """A moment sounds as long as usual, and not until the run goes on."""
+    run = make_run([[1.0]] * 6)
+    steps = [replace(one, number=k) for k, one in zip((0, 1, 2, 3, 30, 31), run.steps)]
+    (sound,) = draw(replace(run, steps=steps)).sounds
+    (mesh,) = sound.collections
+    edges = mesh.get_coordinates()[0, :, 0]
+    levels = mesh.get_array().reshape(len(ROW_EDGES) - 1, -1)
 
-    np.testing.assert_allclose(x[np.nanargmax(y)], spike * 0.21)
-    assert f"step {spike:,}: layer0" in text
-    assert len(upper.lines[0].get_xdata()) <= MAX_STEPS
-
-
-@pytest.mark.parametrize("layers", [1, 10, 11, 200])
-def test_any_number_of_layers(drawn, layers: int) -> None:
-    """Up to 10 layers are all in the legend, of more the first and the last."""
-    norms = [[1.0 + k for k in range(layers)]] * 2
-    upper, _, _ = drawn(norms, preset="perone2019")
-    labels = [text.get_text() for text in upper.get_legend().get_texts()]
-
-    assert len(upper.lines) == layers
-    assert len(labels) == (layers if layers <= 10 else 2)
+    gap = levels[:, (edges[:-1] >= 5) & (edges[1:] <= 30)]
+    assert gap.size
+    assert (gap.filled(-np.inf) < -50).all()
+    assert (levels[:, (edges[:-1] >= 3) & (edges[1:] <= 4)] > -1).any()
 
 
-def test_bands_are_drawn_with_their_layers(drawn) -> None:
-    """The legend names each band and its layers."""
-    upper, _, _ = drawn([[1.0] * 9] * 2)
-    labels = [text.get_text() for text in upper.get_legend().get_texts()]
+def test_without_notes_there_is_no_sound_to_draw() -> None:
+    """The preset `alarms` has neither a spectrogram nor pitches."""
+    picture = draw(make_run([[1.0]] * 3), preset="alarms")
 
-    assert labels == [
-        " early (layer0, layer1, layer2)",
-        " middle (layer3, layer4, layer5)",
-        " late (layer6, layer7, layer8)",
-    ]
+    assert (picture.sounds, picture.columns) == ([], [])
+    assert "pitch" not in picture.header
 
 
-@pytest.mark.parametrize("row", [[None, None], [0.0, 0.0], [np.nan, np.inf]])
-def test_runs_without_a_pitch(drawn, row: list[float | None]) -> None:
-    """A run without gradients, with zeros only, or with NaN only has a picture."""
-    drawn([row] * 3)
+# Two runs
 
 
-def test_any_name_is_in_the_legend(tmp_path: Path, monkeypatch) -> None:
-    """Names with a leading underscore or TeX are in the legend unchanged."""
-    names = ("_fc", "$\\frac{1}{2$", "x")
-    figures = []
-    monkeypatch.setattr(Figure, "savefig", lambda figure, _: figures.append(figure))
-    gradsound.plot(make_run([[1.0] * 3] * 2, names, "$\\frac{1}{2$"), tmp_path / "x.png")
-    monkeypatch.undo()
-    figures[0].savefig(tmp_path / "x.png")
-    labels = [text.get_text() for text in figures[0].axes[0].get_legend().get_texts()]
+def test_two_runs_of_many_bands_lie_one_above_another() -> None:
+    """Each run has a panel; both have the same norms, pitches and steps."""
+    first = make_run([[1.0, 2.0]] * 4)
+    second = replace(every(make_run([[1e3, 2e3]] * 4), 5), name="other")
+    picture = draw(first, second)
+    upper, lower = picture.norms
 
-    assert [label.strip() for label in labels] == list(names)
+    assert upper.get_ylim() == lower.get_ylim()
+    assert upper.get_xlim() == lower.get_xlim()
+    assert lower.get_xlim()[1] > 15
+    texts = [tick_texts(column) for column in picture.columns]
+    assert texts[:2] == texts[2:]
+    assert "other: layer1" in picture.legend()
+    assert len(picture.sounds) == 2
+    assert "\nmade, no alarm\n" in picture.header
+    assert "\nother, no alarm" in picture.header
 
 
-def test_one_step(drawn) -> None:
-    """A run of one step has a picture."""
-    drawn([[1.0]])
+def test_two_runs_of_one_band_share_a_panel() -> None:
+    """Two logs with one norm each are two lines in one panel, in two colours."""
+    picture = draw(make_run([[1.0]] * 4), replace(make_run([[2.0]] * 4), name="other"))
+    (axes,) = picture.norms
+    lines = line(axes, "made: layer0"), line(axes, "other: layer0")
+
+    np.testing.assert_allclose(lines[1].get_ydata(), 2.0)
+    assert lines[0].get_color() != lines[1].get_color()
+
+
+# Files, axes and errors
 
 
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
@@ -146,114 +317,29 @@ def test_formats(tmp_path: Path, ending: str) -> None:
     assert {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[ending] in path.read_bytes()
 
 
-# Summaries
+def test_steps_that_can_be_read_once(tmp_path: Path) -> None:
+    """A run whose steps are an iterator is drawn as well."""
+    run = make_run([[1.0], [2.0]])
+    gradsound.plot(replace(run, steps=iter([*run.steps])), tmp_path / "once.svg")
+    gradsound.plot(run, tmp_path / "again.svg")
+    once, again = (
+        re.findall(r'<path d="M [^"]*"', (tmp_path / f"{name}.svg").read_text())
+        for name in ("once", "again")
+    )
+
+    assert once == again
 
 
-def test_numbers_of_a_run() -> None:
-    """The summary has lowest, geometric mean and highest finite norm, and absent steps."""
-    summary = summarize(make_run([[1.0, None], [4.0, np.nan], [2.0, 0.0], [np.inf, 3.0]]))
-
-    assert (summary.steps, summary.seconds, summary.first_nonfinite) == (4, 1.0, 1)
-    np.testing.assert_allclose(summary.lowest, [1.0, 0.0])
-    np.testing.assert_allclose(summary.typical, [2.0, 3.0])
-    np.testing.assert_allclose(summary.highest, [4.0, 3.0])
-    assert summary.absent.tolist() == [0, 1]
+def test_a_duration_that_is_too_short(tmp_path: Path) -> None:
+    """A duration under 5 s is refused with its value."""
+    with pytest.raises(ValueError, match="duration must be 5 s or more, got 2"):
+        gradsound.plot(make_run([[1.0]]), tmp_path / "x.png", duration=2)
 
 
-def test_events_of_a_run() -> None:
-    """A layer has one event for its first NaN or infinity, its peak, and 0 to the end."""
-    norms: list[list[float | None]] = [[1.0, 1.0, 1.0, 1.0] for _ in range(50)]
-    norms[7][0] = 20.0
-    norms[9][0] = 30.0
-    norms[9][1] = np.inf
-    norms[10][1] = np.nan
-    for row in norms[40:]:
-        row[2] = 0.0
-    norms[20][3] = 0.0
-
-    assert describe(summarize(make_run(norms))) == [
-        "step 9: layer1 infinite; layer0 peak 30, 26x typical",
-        "step 40: layer2 0 from here on",
-    ]
-
-
-def test_skipped_steps_are_counted_apart() -> None:
-    """A step that the scaler skipped makes no NaN event and no peak."""
-    run = make_run([[1.0], [np.inf], [np.nan], [2.0]])
-    steps = [replace(step, skipped=bool(step.nonfinite.any())) for step in run.steps]
-    summary = summarize(replace(run, steps=steps))
-
-    assert (summary.steps, summary.first_nonfinite) == (4, None)
-    assert describe(summary) == ["skipped by the scaler: 2, from step 1 to 2"]
-
-
-def test_clipping_is_described() -> None:
-    """The summary counts the clipped steps and has the largest factor."""
-    run = make_run([[3.0, 4.0, None]] * 3 + [[np.nan, np.nan, None]])
-    factors = iter((1.0, 2.5, 1.5, 1.0))
-    steps = [replace(step, raw=step.norms * next(factors)) for step in run.steps]
-    lines = describe(summarize(replace(run, steps=steps)))
-
-    assert lines[0] == "made smaller by clipping: 2 of 4 steps, 2.5 times at most"
-    idle = [replace(step, raw=step.norms) for step in steps[:1]]
-    unclipped = describe(summarize(replace(run, steps=idle)))
-    assert unclipped[0].endswith("clipping: 0 of 1 steps")
-
-
-def test_nan_of_one_layer_is_distinguished_from_nan_by_clipping() -> None:
-    """Clipping by norm makes all layers NaN; the event names the layer with a raw NaN."""
-    run = make_run([[1.0, 2.0], [np.nan, np.nan]])
-    raw = [np.array([1.0, 2.0]), np.array([1.0, np.nan])]
-    steps = [replace(step, raw=one) for step, one in zip(run.steps, raw)]
-
-    assert "step 1: layer1 NaN" in describe(summarize(replace(run, steps=steps)))
-
-
-def test_steps_left_out_are_counted() -> None:
-    """Missing step numbers count as left out only in a run with a budget."""
-    run = make_run([[1.0]] * 5)
-    steps = [replace(step, number=3 * step.number) for step in run.steps]
-    header = replace(run.header, budget=0.25)
-    lines = describe(summarize(replace(run, header=header, steps=steps)))
-
-    assert lines == ["not measured, to keep to the budget: 8 steps"]
-    assert summarize(replace(run, steps=steps)).left_out == 0
-
-
-def test_layers_that_never_had_a_gradient() -> None:
-    """A layer without any gradient makes an event."""
-    assert describe(summarize(make_run([[None, 1.0], [None, 1.0]]))) == [
-        "step 0: layer0 without gradient throughout"
-    ]
-
-
-def test_a_healthy_run() -> None:
-    """A run without events has a line that says so."""
-    norms = [[1 + k % 7, 2.0] for k in range(100)]
-
-    assert describe(summarize(make_run(norms))) == [
-        "nothing NaN or infinite, no peak of 10x typical, nothing stays at 0"
-    ]
-
-
-def test_many_layers_share_a_line() -> None:
-    """The same event in many layers takes one line."""
-    norms = [[1.0] * 100 for _ in range(50)]
-    norms[7] = [np.nan] * 100
-    norms[9] = [20.0 + k for k in range(100)]
-    lines = describe(summarize(make_run(norms)))
-
-    assert lines[0] == "step 7: layer0 to layer99 (100 layers) NaN"
-    assert lines[1].startswith("step 9: layer0 peak 20, 19x typical; layer1 peak 21, ")
-    assert lines[1].endswith("x typical; and 96 more")
-
-
-def test_many_events_are_cut() -> None:
-    """After 8 lines of events, a last line counts the others."""
-    norms = [[1.0] * 20 for _ in range(20)]
-    for k in range(20):
-        norms[k][k] = np.nan
-    lines = describe(summarize(make_run(norms)))
-
-    assert len(lines) == 9
-    assert lines[-1] == "... and 12 more"
+@pytest.mark.parametrize("empty", [0, 1])
+def test_a_run_without_steps_is_named(tmp_path: Path, empty: int) -> None:
+    """The error names the one of two runs that has no steps."""
+    runs = [make_run([[1.0]]), make_run([[1.0]])]
+    runs[empty] = replace(make_run([]), name="none.jsonl")
+    with pytest.raises(ValueError, match=r"none\.jsonl: has no steps"):
+        gradsound.plot(runs[0], tmp_path / "x.png", other=runs[1])

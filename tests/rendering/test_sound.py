@@ -109,7 +109,8 @@ def test_explosion_does_not_sound_calm(
     tmp_path: Path, save, preset: gradsound.Preset
 ) -> None:
     """Norm 441 is a high tone; without the pitch limit it would alias to a low one."""
-    samples = render_steps(tmp_path, save([[441.0] * 4]), preset)
+    samples = render_steps(tmp_path, save([[1.0] * 4] * 19 + [[441.0] * 4]), preset)
+    samples = samples[len(samples) * 19 // 20 :]
     power = np.abs(np.fft.rfft(samples)) ** 2
     peak = np.fft.rfftfreq(len(samples), 1 / RATE)[power.argmax()]
 
@@ -166,7 +167,7 @@ def test_speed_and_rate(tmp_path: Path, save) -> None:
 def test_blocks_join_without_a_seam(tmp_path: Path, save) -> None:
     """A file rendered in blocks has the samples of the whole score rendered at once."""
     odd = replace(gradsound.PRESETS["perone2019"], note_seconds=0.0101, rest_seconds=0.0203)
-    run = gradsound.read_run(save([[k / 3, 2 / 3] for k in range(1000)]))
+    run = gradsound.read_run(save([[k / 30, 2 / 3] for k in range(1000)]))
     gradsound.render(run, tmp_path / "x.wav", preset=odd, subtype="FLOAT")
     samples, _ = soundfile.read(tmp_path / "x.wav", dtype="float32", always_2d=True)
     whole = render(compose_run(run, odd), RATE)

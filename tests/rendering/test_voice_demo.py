@@ -60,9 +60,9 @@ def _a_module_in_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def run(*words: object) -> int:
     """Runs a command and returns its exit status."""
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_info:
         main([str(word) for word in words])
-    return ended.value.code
+    return exit_info.value.code
 
 
 def test_voices_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -224,7 +224,10 @@ def test_controls_follow_the_step(save) -> None:
         steps = samples.reshape(32, -1)
         layers = [steps[:, 3087 * k + 400 : 3087 * k + 2600] for k in (0, 1)]
         peaks = np.array([np.abs(layer).max(axis=1) for layer in layers]).T  # (S, L)
-        levels[name] = peaks / 0.1 * 2 - 1  # of a level of 0.2: the control
+        levels[name] = peaks
+    # Layer 0 has depth 0, so its peak is that of a control of 0.
+    unit = levels["depth"][:, :1]
+    levels = {name: peaks / unit - 1 for name, peaks in levels.items()}
 
     np.testing.assert_allclose(levels["norm"][0], [0.5, 0.5], atol=0.01)
     np.testing.assert_allclose(levels["norm"][30:, 1], [0.625, 0.375], atol=0.01)
