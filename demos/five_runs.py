@@ -80,7 +80,8 @@ def main() -> None:
     for number, recipe in options.recipes:
         bar.set_description(str(recipe))
         stem = options.out / f"{number}-{recipe}"
-        Path(f"{stem}.jsonl").unlink(missing_ok=True)  # of an earlier call
+        for suffix in (".jsonl", ".wav", ".vtt"):  # of an earlier call
+            Path(f"{stem}{suffix}").unlink(missing_ok=True)
         torch.manual_seed(options.seed)
         model = Net()
         optimizer = (
@@ -201,7 +202,12 @@ def describe(stem: Path, preset: gradsound.Preset) -> tuple[str, ...]:
     run = gradsound.read_run(f"{stem}.jsonl")
     summary = gradsound.summarize(run)
     seconds = soundfile.info(f"{stem}.wav").duration
-    bounds = np.array([np.nanmin(summary.lowest), np.nanmax(summary.highest)])
+    bounds = np.array(
+        [
+            min(layer.lowest for layer in summary.layers),
+            max(layer.highest for layer in summary.layers),
+        ]
+    )
     low, high = np.minimum(preset.pitch.hertz(bounds), HIGHEST)
     bad = "-" if summary.first_nonfinite is None else f"step {summary.first_nonfinite}"
     pitches = f"{low:.0f} to {high:.0f}"
@@ -215,11 +221,10 @@ def listen_for(run: gradsound.Run, summary: gradsound.Summary) -> str:
             f"It climbs for {summary.first_nonfinite} steps, then the clang of NaN: "
             "the run is lost."
         )
-    silent = [event for event in summary.events if event.text.startswith("0 ")]
-    if silent:
-        names = ", ".join(event.layer for event in silent)
-        last = max(event.step for event in silent)
-        return f"By step {last} {names} lie still at the lowest note: no gradient, dead."
+    dead = [alarm for alarm in summary.alarms if alarm.kind == "dead"]
+    if dead and "dead" not in [alarm.resolves for alarm in summary.alarms]:
+        names = ", ".join(name for alarm in dead for name in alarm.layers)
+        return f"At step {dead[-1].step} {names} are silent: no gradient, dead."
     norms = np.array([step.norms for step in run.steps], float)
     norms = np.maximum(norms, 1e-9)  # a layer may have norm 0 for a while
     quarter = max(len(norms) // 4, 1)
@@ -228,7 +233,7 @@ def listen_for(run: gradsound.Run, summary: gradsound.Summary) -> str:
     )
     spread = np.exp(np.log(norms).std(axis=0).mean())  # a factor: pitch is logarithmic
     trend = f"{max(first, last) / min(first, last):.1f}x {'down' if last < first else 'up'}"
-    peak = np.nanmax(summary.highest / summary.typical)
+    peak = max(one.highest / one.typical for one in summary.layers if one.typical > 0)
     mood = "calm" if spread < 1.7 else "lively" if spread < 2.5 else "restless"
     return f"A {mood} melody: norms {trend} from first to last quarter, peak {peak:.0f}x."
 
