@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sys
+import threading
 import warnings
+from contextlib import contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _Args = ParamSpec("_Args")
 _Result = TypeVar("_Result")
 
+_quiet = threading.local()  # is_quiet: whether this thread issues no warnings
 WARNING_PREFIX = "gradsound: "  # the trainer recognizes a worker's warnings by it
 
 
@@ -113,10 +116,22 @@ def warn(message: str) -> None:
 
     It never raises, because an exception would end the training.
     """
+    if getattr(_quiet, "is_quiet", False):
+        return
     try:
         warnings.warn(message, GradsoundWarning, stacklevel=3)
     except GradsoundWarning:
         sys.stderr.write(f"gradsound: {message}\n")
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Issues no warning in this thread: a second reading of a run tells the same again."""
+    _quiet.is_quiet = True
+    try:
+        yield
+    finally:
+        _quiet.is_quiet = False
 
 
 def print_warnings_plainly() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from gradsound.music.anchor import fit_anchor
 from gradsound.music.composer import Composer
 from gradsound.synth.sample_rate import SAMPLE_RATE
 from gradsound.web.broadcast import Broadcast, distinct_programs, run_hello
@@ -27,16 +29,19 @@ class OnDemandStream:
     Args:
         run: The run to send; every playback reads its steps.
         preset: How steps sound.
+        complete: Whether all steps can be read at once. If so, a playback waits until the
+            stream has read them, to fit the anchor of the pitches.
 
     Attributes:
         programs: Programs of the page's voices.
     """
 
-    def __init__(self, run: Run, preset: Preset) -> None:
-        self._run, self._preset = run, preset
+    def __init__(self, run: Run, preset: Preset, *, complete: bool = True) -> None:
+        self._run, self._preset, self._complete = run, preset, complete
         composer = Composer(run.header.layers, preset)
         self.programs = distinct_programs(composer.voices)
         self._hello = run_hello(run, preset, composer, SAMPLE_RATE, live=False)
+        self._fitted: asyncio.Future[Preset] = asyncio.get_running_loop().create_future()
         self._overview: asyncio.Future[tuple[bytes, str]] = (
             asyncio.get_running_loop().create_future()
         )
@@ -49,6 +54,10 @@ class OnDemandStream:
         """
         loop = asyncio.get_running_loop()
 
+        def fit(preset: Preset) -> None:
+            if not self._fitted.done():  # cancelled: the server ends
+                self._fitted.set_result(preset)
+
         def resolve(overview: tuple[bytes, str] | None, error: Exception | None) -> None:
             if self._overview.done():  # cancelled: the server ends
                 return
@@ -60,6 +69,9 @@ class OnDemandStream:
         def read() -> None:
             overview, failure = None, None
             try:
+                fitted = fit_anchor(self._preset, [self._run])
+                with suppress(RuntimeError):  # the loop is closed
+                    loop.call_soon_threadsafe(fit, fitted)
                 overview = make_overview(self._run, self._preset.thresholds)
             except (OSError, ValueError) as error:
                 failure = error
@@ -102,9 +114,14 @@ class OnDemandStream:
         def on_caption(caption: Caption) -> None:
             listener.send(encode_caption(caption, SAMPLE_RATE, clock_offset=clock_offset))
 
+        run, preset = self._run, self._preset
+        if self._complete or self._fitted.done():
+            preset = await asyncio.shield(self._fitted)
+        else:  # nobody knows all norms yet; the anchor follows those of an iterator
+            run = replace(run, steps=iter(run.steps))
         broadcast = Broadcast(
-            self._run,
-            self._preset,
+            run,
+            preset,
             SAMPLE_RATE,
             listener.send,
             on_caption,
