@@ -74,8 +74,8 @@ def server(
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Starts Chromium for the tests of one module."""
-    with chromium() as opened:
-        yield opened
+    with chromium() as chromium_browser:
+        yield chromium_browser
 
 
 @pytest.fixture

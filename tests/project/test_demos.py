@@ -21,7 +21,7 @@ TORCHVISION = Path(sys.prefix) / "torchvision"  # where `make test` puts it
 def run(
     *command: object, status: int = 0, folder: Path, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, *map(str, command)],
         cwd=folder,
         env=os.environ | environment,
@@ -29,19 +29,19 @@ def run(
         text=True,
         check=False,
     )
-    assert done.returncode == status, done.stderr
-    return done
+    assert process.returncode == status, process.stderr
+    return process
 
 
 def five_runs(folder: Path, *options: object, status: int = 0) -> str:
-    done = run(DEMOS / "five_runs.py", *options, status=status, folder=folder)
-    return done.stderr if status else done.stdout
+    process = run(DEMOS / "five_runs.py", *options, status=status, folder=folder)
+    return process.stderr if status else process.stdout
 
 
 def test_five_runs(tmp_path: Path) -> None:
     """Each of the five writes a run, a sound, captions, a picture and a table row."""
-    said = five_runs(tmp_path, "--steps", 12)
-    rows = said.splitlines()[1:]
+    output = five_runs(tmp_path, "--steps", 12)
+    rows = output.splitlines()[1:]
     stems = [
         "1-sgd-lr0.01-batch10",
         "2-sgd-lr0.1-batch10",
@@ -49,9 +49,9 @@ def test_five_runs(tmp_path: Path) -> None:
         "4-sgd-lr1-batch256",
         "5-adam-lr0.01-batch10",
     ]
-    wanted = {f"{stem}.{end}" for stem in stems for end in ("jsonl", "wav", "vtt", "png")}
+    expected = {f"{stem}.{end}" for stem in stems for end in ("jsonl", "wav", "vtt", "png")}
 
-    assert {path.name for path in (tmp_path / "out").iterdir()} == wanted
+    assert {path.name for path in (tmp_path / "out").iterdir()} == expected
     assert [row.split()[:2] for row in rows] == [
         [f"out/{stem}.wav", "0.7"] for stem in stems
     ]
@@ -72,8 +72,8 @@ def test_five_runs_can_be_chosen(tmp_path: Path) -> None:
     assert names == {"1-sgd-lr0.01-batch10.wav", "5-adam-lr0.01-batch10.wav"}
 
     own = ("--optimizer", "sgd", "adam", "--lr", 0.2, "--batch-size", 3, 4)
-    said = five_runs(tmp_path, "--steps", 2, "--out", "c", *own)
-    assert [row.split()[0] for row in said.splitlines()[1:]] == [
+    output = five_runs(tmp_path, "--steps", 2, "--out", "c", *own)
+    assert [row.split()[0] for row in output.splitlines()[1:]] == [
         "c/1-sgd-lr0.2-batch3.wav",
         "c/2-sgd-lr0.2-batch4.wav",
         "c/3-adam-lr0.2-batch3.wav",
@@ -83,14 +83,14 @@ def test_five_runs_can_be_chosen(tmp_path: Path) -> None:
 
 def test_five_runs_where_layers_rest(tmp_path: Path) -> None:
     """The table has a sentence too for a run whose layers are 0 for a while."""
-    done = run(
+    process = run(
         *(DEMOS / "five_runs.py", "--runs", 5, "--seed", 2),
         folder=tmp_path,
         PYTHONWARNINGS="",
     )
 
-    assert "inf" not in done.stdout
-    assert "Warning" not in done.stderr
+    assert "inf" not in process.stdout
+    assert "Warning" not in process.stderr
 
 
 def test_five_runs_again(tmp_path: Path) -> None:
@@ -157,11 +157,11 @@ def test_five_runs_on_all_of_mnist(tmp_path: Path) -> None:
     np.testing.assert_array_equal(runs[0], runs[1])  # they are the same digits
 
 
-def test_without_torchvision_the_remedy_is_said(tmp_path: Path) -> None:
+def test_without_torchvision_the_error_names_the_remedy(tmp_path: Path) -> None:
     """--data without torchvision ends with one line that names the remedy."""
-    said = five_runs(tmp_path, "--data", "data", status=2)
+    stderr_text = five_runs(tmp_path, "--data", "data", status=2)
 
-    assert "--data needs torchvision: pip install torchvision" in said
+    assert "--data needs torchvision: pip install torchvision" in stderr_text
 
 
 def test_first_sound(tmp_path: Path) -> None:

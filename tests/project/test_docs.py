@@ -25,8 +25,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
     options = ["--fail-on-warning", "--keep-going", "--fresh-env", "--quiet"]
     command = [sys.executable, "-m", "sphinx", *options, "docs", folder]
-    made = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
-    assert made.returncode == 0, made.stderr
+    process = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
     assert " ".join(options) in (ROOT / "Makefile").read_text()
     return folder
 
@@ -81,41 +81,41 @@ def test_every_document_is_a_page(site: Path) -> None:
 
 def test_every_public_name_is_in_the_reference(site: Path) -> None:
     """The reference has every public name with its methods and properties."""
-    named = {f"gradsound.{name}" for name in gradsound.__all__}
+    names = {f"gradsound.{name}" for name in gradsound.__all__}
     for name in gradsound.__all__:
-        known = getattr(gradsound, name)
-        if isinstance(known, type):
-            members = {member for member in vars(known) if not member.startswith("_")}
-            if is_dataclass(known):
-                members -= {field.name for field in fields(known)}
-            named |= {f"gradsound.{name}.{member}" for member in members}
-    named |= {f"gradsound.{name}Callback" for name in ("Lightning", "Transformers")}
-    assert named <= page(site / "api.html").anchors
+        value = getattr(gradsound, name)
+        if isinstance(value, type):
+            members = {member for member in vars(value) if not member.startswith("_")}
+            if is_dataclass(value):
+                members -= {field.name for field in fields(value)}
+            names |= {f"gradsound.{name}.{member}" for member in members}
+    names |= {f"gradsound.{name}Callback" for name in ("Lightning", "Transformers")}
+    assert names <= page(site / "api.html").anchors
 
 
 def test_pages_ask_for_nothing_elsewhere(site: Path, browser) -> None:
     """In a browser, the pages load only files of the site, and a sound plays."""
-    opened = browser.new_page()
-    asked, failed = [], []
-    opened.on("request", lambda request: asked.append(request.url))
-    opened.on("requestfailed", lambda request: failed.append(request.url))
-    opened.on("pageerror", lambda error: failed.append(str(error)))
+    tab = browser.new_page()
+    urls, failed = [], []
+    tab.on("request", lambda request: urls.append(request.url))
+    tab.on("requestfailed", lambda request: failed.append(request.url))
+    tab.on("pageerror", lambda error: failed.append(str(error)))
     for path in sorted(site.glob("*.html")):
-        opened.goto(path.as_uri())  # until all is loaded
-    assert all(url.startswith((site.as_uri(), "data:")) for url in asked), asked
+        tab.goto(path.as_uri())  # until all is loaded
+    assert all(url.startswith((site.as_uri(), "data:")) for url in urls), urls
     assert failed == []
 
-    opened.goto((site / "listening.html").as_uri())
-    seconds = opened.evaluate(
-        """() => new Promise((told, failed) => {
+    tab.goto((site / "listening.html").as_uri())
+    seconds = tab.evaluate(
+        """() => new Promise((resolve, failed) => {
             const player = document.querySelector("audio");
-            player.onloadedmetadata = () => told(player.duration);
+            player.onloadedmetadata = () => resolve(player.duration);
             player.onerror = failed;
             player.preload = "metadata";
         })"""
     )
     assert 20 < seconds < 200  # the legend
-    opened.close()
+    tab.close()
 
 
 def test_pages_load_nothing_from_elsewhere(site: Path) -> None:

@@ -45,8 +45,8 @@ def test_documents_and_demos_import_public_names_alone(path: Path) -> None:
 def test_prose_names_no_module_as_something_to_import(path: Path) -> None:
     """What prose calls gradsound.NAME is public."""
     prose = re.sub(r"^```.*?^```", "", path.read_text(), flags=re.DOTALL | re.MULTILINE)
-    named = set(re.findall(r"`gradsound\.([A-Za-z_]+)", prose))
-    assert named <= PUBLIC
+    names = set(re.findall(r"`gradsound\.([A-Za-z_]+)", prose))
+    assert names <= PUBLIC
 
 
 def test_the_reference_explains_every_public_name_and_no_other() -> None:
@@ -69,12 +69,12 @@ def test_examples_in_docstrings_run(name: str) -> None:
     """Every public function has an example, and every example prints what it says."""
     Path("run.jsonl").symlink_to(ROOT / "samples/runs/2-sgd-lr0.1-batch10.jsonl")
     public = getattr(gradsound, name)
-    found = doctest.DocTestFinder().find(public, name, globs={"gradsound": gradsound})
-    examples = [one for one in found if one.examples]
+    docstrings = doctest.DocTestFinder().find(public, name, globs={"gradsound": gradsound})
+    examples = [docstring for docstring in docstrings if docstring.examples]
     if inspect.isfunction(public):
         assert examples, f"gradsound.{name} has no example"
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
-    for one in examples:
+    for docstring in examples:
         report: list[str] = []
-        runner.run(one, out=report.append)
+        runner.run(docstring, out=report.append)
         assert not report, "".join(report)

@@ -61,29 +61,29 @@ def test_voices_are_as_described(
     text = (ROOT / "docs/voices.md").read_text()
     monkeypatch.chdir(tmp_path)
     save([[1 / 3, 2 / 3]] * 3, layers=("0", "2"))
-    known = names()
+    namespace = names()
     for code in snippets(text, "python"):
-        exec(compile(code, "voices.md", "exec"), known)  # noqa: S102 (our own document)
-    printed = capsys.readouterr().out
+        exec(compile(code, "voices.md", "exec"), namespace)  # noqa: S102 (our own document)
+    output = capsys.readouterr().out
     graph, program = snippets(text, "text")
     (loop,) = snippets(text, "llvm")
 
-    assert printed == graph + program
-    assert loop.rstrip() in to_llvm_ir(trace(known["reed"]), 1, "kernel")
+    assert output == graph + program
+    assert loop.rstrip() in to_llvm_ir(trace(namespace["reed"]), 1, "kernel")
     for line in "".join(snippets(text, "sh")).splitlines():
         if " play " not in line:
-            with pytest.raises(SystemExit) as ended:
+            with pytest.raises(SystemExit) as exit_info:
                 main(shlex.split(line, comments=True)[1:])
-            assert ended.value.code == 0, line
+            assert exit_info.value.code == 0, line
     table = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
     assert sorted(table) == sorted([*INPUTS, BRIGHT])
-    listed = re.search(r"functions or methods: `([^`]*)`", text)[1].split()
-    assert set(listed) <= FUNCTIONS.keys()
+    functions = re.search(r"functions or methods: `([^`]*)`", text)[1].split()
+    assert set(functions) <= FUNCTIONS.keys()
     signs = {"add", "sub", "rsub", "mul", "div", "rdiv", "floordiv", "mod", "pow", "neg"}
     signs |= {"pos", "lt", "le", "gt", "ge", "eq", "ne", "and", "or", "xor"}
     signs.add("invert")
-    told = {FUNCTIONS[name] for name in signs.union(listed)}
-    assert told == {*FUNCTIONS.values()}
+    documented = {FUNCTIONS[name] for name in signs.union(functions)}
+    assert documented == {*FUNCTIONS.values()}
 
 
 def test_the_listening_guide_is_complete(tmp_path: Path, monkeypatch) -> None:
@@ -108,18 +108,18 @@ def test_shell_snippets_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sav
     for name in ("run.jsonl", "other.jsonl"):
         save([[1 / 3, 2 / 3]] * 9, layers=("0", "2"), name=name)
     Path("results.csv").write_text("step,a/gradient\n0,0.5\n1,0.25\n")
-    logged = [{"step": 10, "loss": 0.5, "grad_norm": 1 / 3}]
-    Path("trainer_state.json").write_text(json.dumps({"log_history": logged}))
+    log_history = [{"step": 10, "loss": 0.5, "grad_norm": 1 / 3}]
+    Path("trainer_state.json").write_text(json.dumps({"log_history": log_history}))
     makefile = (ROOT / "Makefile").read_text()
     extras = (ROOT / "setup.cfg").read_text()
-    ran = []
+    commands = []
     for line in "".join(snippets(README, "sh")).splitlines():
         command, *words = shlex.split(line, comments=True)
-        ran.append(command)
+        commands.append(command)
         if command == "gradsound":
-            with pytest.raises(SystemExit) as ended:
+            with pytest.raises(SystemExit) as exit_info:
                 main(words)
-            assert ended.value.code == 0, line
+            assert exit_info.value.code == 0, line
         elif command == "make":
             assert f"\n{words[0]}: " in makefile
         else:
@@ -127,14 +127,14 @@ def test_shell_snippets_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sav
             for extra in re.findall(r"[\[,](\w+)", words[1]):
                 assert f"\n{extra} = " in extras
 
-    assert set(ran) == {"gradsound", "make", "pip"}
+    assert set(commands) == {"gradsound", "make", "pip"}
 
 
-def test_every_extra_is_told() -> None:
+def test_every_extra_is_documented() -> None:
     """The README's table has every extra for users: each installs one package."""
     table = README.partition("## Install")[2].partition("\n## ")[0]
-    told = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
-    assert sorted(told) == sorted(
+    documented = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
+    assert sorted(documented) == sorted(
         re.findall(r"^(\w+) = \w+>=[\d.]+$", (ROOT / "setup.cfg").read_text(), re.MULTILINE)
     )
 

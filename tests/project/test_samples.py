@@ -15,12 +15,12 @@ ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "samples"
 # Vorbis itself is 31 dB below what it codes. An encoder whose floats are rounded otherwise
 # decides otherwise here and there: 55 dB below. What was stale was 49 and more.
-_CODED = -50.0  # dB
-_DRAWN = 1e-3  # of white, on average; other fonts or lines are more
+_CODING_ERROR_MAX = -50.0  # dB
+_PIXEL_ERROR_MAX = 1e-3  # of white, on average; other fonts or lines are more
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Runs the script in a folder of its own; returns the folder."""
     folder = tmp_path_factory.mktemp("samples")
     script = runpy.run_path(str(ROOT / "demos" / "samples.py"))
@@ -31,45 +31,45 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def names(folder: Path) -> set[str]:
     """Paths of the files in a folder, without the runs."""
-    found = {path.relative_to(folder) for path in folder.rglob("*.*")}
-    return {str(path) for path in found if path.parts[0] != "runs"}
+    paths = {path.relative_to(folder) for path in folder.rglob("*.*")}
+    return {str(path) for path in paths if path.parts[0] != "runs"}
 
 
-def test_there_are_all_and_no_others(made: Path) -> None:
+def test_there_are_all_and_no_others(rendered: Path) -> None:
     """The script writes every sample and no other file."""
-    assert names(SAMPLES) == names(made)
+    assert names(SAMPLES) == names(rendered)
 
 
-def test_what_is_lossless_is_the_same(made: Path) -> None:
+def test_what_is_lossless_is_the_same(rendered: Path) -> None:
     """FLAC samples have the same frames, captions the same letters."""
-    for path in made.rglob("*.flac"):
-        kept = SAMPLES / path.relative_to(made)
-        now, before = (soundfile.read(one, dtype="int16")[0] for one in (path, kept))
+    for path in rendered.rglob("*.flac"):
+        sample = SAMPLES / path.relative_to(rendered)
+        now, before = (soundfile.read(one, dtype="int16")[0] for one in (path, sample))
         np.testing.assert_array_equal(before, now, err_msg=path.name)
-    for path in made.rglob("*.vtt"):
-        assert (SAMPLES / path.relative_to(made)).read_text() == path.read_text()
+    for path in rendered.rglob("*.vtt"):
+        assert (SAMPLES / path.relative_to(rendered)).read_text() == path.read_text()
 
 
-def test_what_is_coded_is_the_same_but_for_the_coding(made: Path) -> None:
+def test_what_is_coded_is_the_same_but_for_the_coding(rendered: Path) -> None:
     """An Ogg sample differs by no more than another Vorbis encoder's would."""
-    for path in made.rglob("*.ogg"):
+    for path in rendered.rglob("*.ogg"):
         now, _ = soundfile.read(path)
-        before, _ = soundfile.read(SAMPLES / path.relative_to(made))
+        before, _ = soundfile.read(SAMPLES / path.relative_to(rendered))
         assert now.shape == before.shape, path.name
         error = np.sum((now - before) ** 2) / np.sum(now**2)
-        assert 10 * np.log10(error + 1e-20) < _CODED, path.name
+        assert 10 * np.log10(error + 1e-20) < _CODING_ERROR_MAX, path.name
 
 
 @pytest.mark.skipif(
     tuple(map(int, matplotlib.__version__.split(".")[:2])) < (3, 11),
     reason="the pictures are of matplotlib 3.11, which sets letters otherwise",
 )
-def test_pictures_are_the_same(made: Path) -> None:
+def test_pictures_are_the_same(rendered: Path) -> None:
     """Pictures differ by no more than another version of the fonts would change."""
-    for path in made.rglob("*.png"):
-        now, before = imread(path), imread(SAMPLES / path.relative_to(made))
+    for path in rendered.rglob("*.png"):
+        now, before = imread(path), imread(SAMPLES / path.relative_to(rendered))
         assert now.shape == before.shape, path.name
-        assert np.abs(now - before).mean() < _DRAWN, path.name
+        assert np.abs(now - before).mean() < _PIXEL_ERROR_MAX, path.name
 
 
 def test_they_are_small() -> None:

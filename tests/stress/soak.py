@@ -16,7 +16,6 @@ import argparse
 import gc
 import json
 import os
-import platform
 import struct
 import subprocess
 import sys
@@ -38,6 +37,9 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 import gradsound
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
+from machine import machine
 
 RATE = 20  # steps a second
 HOUR = 3600 * RATE  # steps
@@ -99,7 +101,7 @@ class Listener:
         steps: Number of steps in all moments.
         before: Number of steps before the first moment.
         missed: Number of steps between two moments that are in neither.
-        seen: Number of the last step in the picture.
+        pictured: Number of the last step in the picture.
         last: Number of the last step with sound.
         received: Bytes received.
         captions: Number of captions.
@@ -113,7 +115,7 @@ class Listener:
     steps: int = 0
     before: int = 0
     missed: int = 0
-    seen: int = -1
+    pictured: int = -1
     last: int = -1
     received: int = 0
     captions: int = 0
@@ -127,7 +129,7 @@ class Listener:
         with suppress(OSError):
             while not self.over:
                 self.reconnects += 1
-                since = f"{address}?since={self.seen}"
+                since = f"{address}?since={self.pictured}"
                 with (
                     connect(since, origin=origin, max_size=None) as page,
                     suppress(ConnectionClosed),
@@ -154,7 +156,7 @@ class Listener:
                 self.last = last
         elif (count := struct.unpack_from("<II", message)[1]) > 0:
             size = (len(message) - 8) // count
-            self.seen = COLUMN.unpack_from(message, 8 + size * (count - 1))[2]
+            self.pictured = COLUMN.unpack_from(message, 8 + size * (count - 1))[2]
 
 
 def processes(trainer: int) -> dict[str, int]:
@@ -279,11 +281,7 @@ def main() -> None:
     if arguments.train is not None:
         train(arguments.train)
         return
-    print(
-        f"{platform.machine()}, {os.cpu_count()} cores, Python "
-        f"{platform.python_version()}, torch {torch.__version__}; "
-        f"{arguments.hours:g} hours, {arguments.speed:g} times as fast"
-    )
+    print(machine(f"{arguments.hours:g} hours", f"{arguments.speed:g} times as fast"))
     with tempfile.TemporaryDirectory() as folder:
         where = arguments.folder or Path(folder)
         where.mkdir(parents=True, exist_ok=True)

@@ -81,13 +81,13 @@ def test_the_page_plays_what_render_writes(save, preset: str) -> None:
         page = Page(url)
         play_to_end(page)
     sound = Sound([gradsound.read_run(run)], PRESETS[preset])
-    wanted = np.concatenate([*sound.blocks()])
-    heard = render_events(page, PRESETS[preset], page.hello["layers"])
-    silence = len(wanted) - len(heard)  # at the end, without note events
+    expected = np.concatenate([*sound.blocks()])
+    samples = render_events(page, PRESETS[preset], page.hello["layers"])
+    silence = len(expected) - len(samples)  # at the end, without note events
     assert silence >= 0
-    assert not wanted[len(heard) :].any()
+    assert not expected[len(samples) :].any()
     # The two sides may add up voices in another order, which rounds differently.
-    np.testing.assert_allclose(heard, wanted[: len(heard)], atol=2e-7)
+    np.testing.assert_allclose(samples, expected[: len(samples)], atol=2e-7)
 
 
 def test_a_page_gets_header_picture_and_alarms_first(save) -> None:
@@ -103,10 +103,10 @@ def test_a_page_gets_header_picture_and_alarms_first(save) -> None:
         assert [line["layers"] for line in hello["lines"]] == [[0], [1], [2]]
         assert (hello["live"], hello["sample_rate"]) == (False, 44_100)
         norms = np.stack([column.norms for column in page.columns])
-        wanted = np.array(
+        expected = np.array(
             [[-1.0 if n is None else n for n in row] for row in RUN], np.float32
         )
-        np.testing.assert_array_equal(norms, wanted)
+        np.testing.assert_array_equal(norms, expected)
         assert [column.first for column in page.columns] == [0, 1, 2, 3]
         assert [column.last for column in page.columns] == [0, 1, 2, 3]
         times = [column.time for column in page.columns]
@@ -306,11 +306,11 @@ def test_all_pages_of_a_training_hear_the_same(capsys) -> None:
     assert [events.last for events in first.events if events.first <= events.last] == [
         *range(5)
     ]
-    heard = [events.notes.tobytes() for events in late.events]
-    assert heard == [events.notes.tobytes() for events in again.events]
+    notes = [events.notes.tobytes() for events in late.events]
+    assert notes == [events.notes.tobytes() for events in again.events]
     recorded = np.stack([step.norms for step in gradsound.read_run("run.jsonl").steps])
-    seen = np.stack([column.norms for column in first.columns])
-    np.testing.assert_array_equal(seen, recorded)
+    norms = np.stack([column.norms for column in first.columns])
+    np.testing.assert_array_equal(norms, recorded)
 
 
 @pytest.mark.realtime
@@ -690,27 +690,27 @@ def test_bad_arguments_end_with_one_line(save, arguments: list[str], message: st
     save(RUN)
     save([], name="stepless.jsonl")
     Path("empty.jsonl").touch()
-    done = subprocess.run(
+    process = subprocess.run(
         [*GRADSOUND, "serve", *arguments],
         capture_output=True,
         text=True,
         check=False,
         timeout=30,
     )
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"gradsound: {message}")
-    assert done.stderr.count("\n") == 1
+    assert process.returncode == 2
+    assert process.stderr.startswith(f"gradsound: {message}")
+    assert process.stderr.count("\n") == 1
 
 
 def test_a_damaged_run_is_an_error(save) -> None:
     """The command names the damaged line and exits with status 2."""
     run = save(RUN)
     run.write_bytes(run.read_bytes() + b"nonsense\n")
-    done = subprocess.run(
+    process = subprocess.run(
         [*GRADSOUND, "serve", run], capture_output=True, text=True, check=False, timeout=30
     )
-    assert done.returncode == 2
-    assert "line 6" in done.stderr
+    assert process.returncode == 2
+    assert "line 6" in process.stderr
 
 
 def test_a_page_refuses_options_of_the_sound_device() -> None:
@@ -729,8 +729,8 @@ def test_a_taken_port_keeps_the_earlier_run(save) -> None:
     """If the port is taken, the earlier run keeps its name and no file is added."""
     before = save(RUN).read_bytes()
     model = small()
-    with PageAddress().socket as taken:
-        port = taken.getsockname()[1]
+    with PageAddress().socket as listening_socket:
+        port = listening_socket.getsockname()[1]
         with pytest.raises(OSError, match=f"port {port}: Address already in use"):
             gradsound.listen(model, sgd(model), web=port)
     assert Path("run.jsonl").read_bytes() == before
