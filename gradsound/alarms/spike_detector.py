@@ -34,6 +34,7 @@ from gradsound.alarms.thresholds import (
     RECORD_RATIO,
     SPIKE_END,
     SPIKE_SHARE,
+    TREND_STEPS,
     WINDOW_STEPS,
 )
 
@@ -104,7 +105,8 @@ class SpikeDetector:
         self._early = np.zeros((0, layers), np.float32)  # decades of the first steps
         self._leaps: dict[int, _Leaps] = {}
         self._rare_steps = 0  # successive steps with a leap of many deviations
-        self._spiking, self._begin = np.zeros(layers, bool), 0
+        self._spiking, self._begin, self._begin_step = np.zeros(layers, bool), 0, 0
+        self._medians = np.zeros(layers, np.float32)  # decades, before the spikes
         self._often = False
 
     def detect(
@@ -131,13 +133,13 @@ class SpikeDetector:
         for k, report in enumerate(reports):
             self.step_count += 1
             if self.step_count <= WINDOW_STEPS:
-                early = self._find_early(decades[k])
-                self._report(early, above[k], report)
+                spikes, early = self._find_early(decades[k])
+                self._report(spikes, decades[k], early, report)
             elif leaps[k].any() or self._spiking.any():
                 spikes = self._find(
                     leaps[k], decades[k], above[k], deviations[k], losses[k]
                 )
-                self._report(spikes, above[k], report)
+                self._report(spikes, decades[k], above[k], report)
                 self._report_often(leaps[k], report)
             else:
                 self._rare_steps = 0
@@ -164,17 +166,20 @@ class SpikeDetector:
             deviations.append(deviation)
         return np.concatenate(distances), np.concatenate(deviations)
 
-    def _find_early(self, decades: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Returns which layers leap among the first steps, which begin with leaps."""
+    def _find_early(
+        self, decades: NDArray[np.float32]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+        """Returns which layers leap among the first steps, and the distances above."""
         known = self._early
         self._early = np.concatenate([known, decades[None]])[-EARLY_STEPS:]
         if len(known) < EARLY_MIN:
-            return np.zeros(len(decades), bool)
+            return np.zeros(len(decades), bool), np.zeros_like(decades)
         finite = np.where(np.isfinite(known), known, -inf)
         middle = np.sort(finite, axis=0)[(len(known) - 1) // 2]
-        is_leap = decades > middle + _EARLY
+        with np.errstate(invalid="ignore"):  # norms may be 0
+            above = decades - middle
         is_record = decades > finite.max(axis=0) + _RECORD
-        return np.asarray(is_leap & is_record & np.isfinite(middle))
+        return (above > _EARLY) & is_record & np.isfinite(middle), above
 
     def _find(
         self,
@@ -199,21 +204,27 @@ class SpikeDetector:
         return spikes
 
     def _report(
-        self, spikes: NDArray[np.bool_], above: NDArray[np.float32], report: StepReport
+        self,
+        spikes: NDArray[np.bool_],
+        decades: NDArray[np.float32],
+        above: NDArray[np.float32],
+        report: StepReport,
     ) -> None:
         if spikes.any() and not self._spiking.any():
-            self._begin = self.step_count
+            self._begin, self._begin_step = self.step_count, report.step
             first = int(np.argmax(np.where(spikes, np.nan_to_num(above), -inf)))
             ratio = f", {10 ** above[first]:.3g} x its median"
-            ratio = ratio if np.isfinite(above[first]) else ""
             report.add("spike", "spike in", spikes, first, ratio)
-        spiking = spikes | (self._spiking & (above > SPIKE_END * self._ratio))
-        if self._spiking.any() and not spiking.any():
-            lasted = self.step_count - self._begin
-            if lasted > LONG_SPIKE_STEPS:
-                text = f"after {lasted} steps usual again:"
-                report.add_recovery("spike", text, self._spiking)
-        self._spiking = spiking
+        new = spikes & ~self._spiking
+        self._medians[new] = decades[new] - above[new]
+        # The running median follows a spike, so the one from before decides about its end.
+        is_high = decades - self._medians > SPIKE_END * self._ratio
+        spiking = spikes | (self._spiking & is_high)
+        lasted = self.step_count - self._begin
+        if self._spiking.any() and not spiking.any() and lasted > LONG_SPIKE_STEPS:
+            text = f"after {report.step - self._begin_step:,} steps usual again:"
+            report.add_recovery("spike", text, self._spiking)
+        self._spiking = spiking & (lasted < TREND_STEPS)  # then the height is usual
 
     def _report_often(self, leaps: NDArray[np.bool_], report: StepReport) -> None:
         if self._often:

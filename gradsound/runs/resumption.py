@@ -71,6 +71,11 @@ def find_resume_point(path: Path, header: Header, start_step: int | None) -> Res
                 f"{path}: the training cannot go on in it, because the layers of this run "
                 f"and of the model differ ({difference}): give another log"
             )
+        if run.header.parameters != header.parameters:
+            raise ValueError(
+                f"{path}: the training cannot go on in it, because layers of this run and "
+                "of the model have other numbers of parameters: give another log"
+            )
         clock, next_step = StepClock(), 0
         for step in run.steps:
             if start_step is None or step.number < start_step:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from glob import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from gradsound.errors import without_warnings
+from gradsound.music.anchor import AnchorFit
 from gradsound.music.preset_json import from_data, to_data
 from gradsound.output.formats import FORMATS
 from gradsound.output.webvtt import VTT_SUFFIX
@@ -18,11 +21,14 @@ from gradsound.runs.reader import find_restarts, parse_run, read_lines
 from gradsound.workers.process import ParentLink, WorkerProcess, run_job
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import BinaryIO
 
     from gradsound.music.presets import Preset
+    from gradsound.runs.model import Run, Step
 
 _NICE = 19  # lowest priority: training comes first, and nobody hears a file before its end
+_FIT_STEPS = 1024  # steps at a time; a call for each step would cost more
 _DRAFT_SUFFIX = ".part"  # of a folder with an unfinished sound
 
 
@@ -76,7 +82,7 @@ def _render(job: dict[str, Any]) -> None:
         lines = read_lines(file, parent.poll)
         run = parse_run(job["run"], lines, restarts, until_restart=True)
         try:
-            Sound([run], from_data(job["preset"])).write(draft)
+            _write(run, _FinishedSteps(job["run"], file, restarts), job["preset"], draft)
         except OSError as error:
             if error.filename == str(draft):
                 error.filename = str(sound)
@@ -89,6 +95,50 @@ def _render(job: dict[str, Any]) -> None:
             _publish(draft, sound, replaces=job["resumed"] and not goes_on, yields=goes_on)
     if job["discard_run"]:
         log.unlink()
+
+
+def _write(
+    run: Run, finished: Iterable[Step], preset_data: dict[str, Any], draft: Path
+) -> None:
+    """Renders a run while it grows; again at its end if its pitches have to move.
+
+    So the sound is that of `render`, which knows the whole run.
+    """
+    preset = from_data(preset_data)
+    fit = AnchorFit(preset)
+    sound = Sound([replace(run, steps=_observe(run, fit, preset))], preset)
+    sound.write(draft)
+    if fit.preset() != preset or any(one.kind == "pitch" for one in sound.captions):
+        with without_warnings():  # the first reading gave them
+            Sound([replace(run, steps=finished)], preset).write(draft)
+
+
+def _observe(run: Run, fit: AnchorFit, preset: Preset) -> Iterator[Step]:
+    """Yields the steps of a run, and fits the anchor to them."""
+    bands, steps = preset.bands_of(run.header.layers), iter(run.steps)
+    seen: list[Step] = []
+    for step in steps:
+        seen.append(step)
+        if len(seen) == _FIT_STEPS:
+            fit.add(seen, bands)
+            seen.clear()
+        yield step
+    if seen:
+        fit.add(seen, bands)
+
+
+@dataclass(frozen=True, slots=True)
+class _FinishedSteps:
+    """The steps of a run file that has ended, read anew at each iteration."""
+
+    source: str
+    file: BinaryIO
+    restarts: Sequence[int]
+
+    def __iter__(self) -> Iterator[Step]:
+        self.file.seek(0)
+        lines = read_lines(self.file)
+        return iter(parse_run(self.source, lines, self.restarts, until_restart=True).steps)
 
 
 def _is_taken(sound: Path, own_folder: Path) -> bool:

@@ -98,7 +98,20 @@ def test_a_leap_among_the_first_norms_is_a_spike() -> None:
     """The last of nine norms is 1,400 times their median; the others are no spikes."""
     (alarm,) = detect(steps_of(np.array(NINE)[:, None]))
 
-    assert (alarm.kind, alarm.step, alarm.text) == ("spike", 8, "spike in layer0")
+    assert (alarm.kind, alarm.step) == ("spike", 8)
+    assert alarm.text == "spike in layer0, 1.43e+03 x its median"
+
+
+def test_a_spike_is_over_when_the_norm_is_as_before() -> None:
+    """The running median follows a spike of 60 steps, which does not end it."""
+    norms = usual_norms(300)
+    norms[100:160] *= 1000
+    spike, recovery = [
+        a for a in detect(steps_of(norms)) if "spike" in (a.kind, a.resolves)
+    ]
+
+    assert (spike.step, recovery.step) == (100, 160)
+    assert recovery.text == "after 60 steps usual again: layer0"
 
 
 @pytest.mark.parametrize("length", [4, 8, 20])
