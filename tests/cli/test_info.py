@@ -84,7 +84,7 @@ def test_values_of_a_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         "learning rate   first 0.001, highest 0.003 at step 60, last 0.001",
         "epoch           0 to 1",
         "pitch           1 octave = factor 10; norm 1 is C4",
-        "too short to judge: 5 steps; spike needs 32, rise needs 200, plateau needs 64",
+        "too short to judge: 5 steps; rise needs 9, plateau needs 64",
         *lines_of(capsys, path)[9:],
     ]
     alarms = lines_of(capsys, path)[9:]
