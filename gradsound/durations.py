@@ -1,4 +1,4 @@
-"""Durations as people read them: hours, minutes and seconds."""
+"""Durations as people read them: hours, minutes and seconds; or a count of steps."""
 
 from __future__ import annotations
 
@@ -14,3 +14,8 @@ def format_duration(seconds: float) -> str:
     minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours:,} h {minute} min {second} s" if hours else f"{minute} min {second} s"
+
+
+def count_steps(count: int) -> str:
+    """Returns "1 step", or "2,000 steps"."""
+    return "1 step" if count == 1 else f"{count:,} steps"

@@ -6,9 +6,8 @@ from collections import deque
 from itertools import pairwise
 from math import inf
 
-from gradsound.alarms.thresholds import LOSS_WINDOW, OUTLIER_LOSSES
+from gradsound.alarms.thresholds import LOSS_WINDOW, MAD_TO_STD, OUTLIER_LOSSES
 
-_MAD_TO_STD = 1.4826  # standard deviation / median absolute deviation, if normal
 _REFRESH = 8  # losses between two computations of the spread; they cost 20 us
 _START_LOSSES, _SMOOTH_LOSSES = 3, 5  # losses in a median, as single ones are noise
 _TINY = 1e-300  # a spread in place of 0, to divide by
@@ -55,7 +54,7 @@ class LossLevel:
         if self.count <= _START_LOSSES:
             self.start = _middle(sorted(self._last))
         if len(self._last) == _SMOOTH_LOSSES:
-            self.best = min(self.best, sorted(self._last)[_SMOOTH_LOSSES // 2])
+            self.best = min(self.best, _middle(sorted(self._last)))
         if self.count < LOSS_WINDOW or self.count % _REFRESH == 0:
             self._refresh()
 
@@ -67,7 +66,7 @@ class LossLevel:
         self.lowest, self.highest = ascending[0], ascending[-1]
         self.high = ascending[-min(OUTLIER_LOSSES, len(ascending))]
         distances = sorted(abs(loss - self.median) for loss in window)
-        self.spread = max(_MAD_TO_STD * _middle(distances), _TINY)
+        self.spread = max(MAD_TO_STD * _middle(distances), _TINY)
         changes = sorted(abs(b - a) for a, b in pairwise(window))
         self.noise = max(changes[3 * len(changes) // 4], _TINY) if changes else _TINY
 

@@ -14,10 +14,10 @@ from gradsound.alarms.loss_detector import LossDetector
 from gradsound.alarms.norm_detector import NormDetector
 from gradsound.alarms.pause_detector import PauseDetector
 from gradsound.alarms.thresholds import SKIP_COUNTS, Alarm
-from gradsound.durations import format_duration
+from gradsound.durations import count_steps, format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from gradsound.alarms.thresholds import Thresholds
     from gradsound.runs.model import Header, Step
@@ -47,7 +47,6 @@ class RunDetector:
         names = header.layers
         self._names = names
         self.layer_count, self.step_count = len(names), 0
-        self._alarms: list[Alarm] = []  # of the current step
         self._skip_streak = 0  # steps
         self._norms = NormDetector(names, thresholds, in_model_order=header.in_model_order)
         self._losses = LossDetector(thresholds.plateau_steps)
@@ -88,32 +87,29 @@ class RunDetector:
 
     def end_alarm(self) -> Alarm:
         """Returns the alarm that announces the end of the run."""
-        count = "1 step" if self.step_count == 1 else f"{self.step_count:,} steps"
         seconds = self._pauses.time  # some logs have no clock
         took = f" in {format_duration(seconds)}" if seconds else ""
-        return Alarm("end", self._number, f"end of the run: {count}{took}")
+        text = f"end of the run: {count_steps(self.step_count)}{took}"
+        return Alarm("end", self._number, text)
 
     def _detect_values(self, step: Step) -> list[Alarm]:
         """Returns the alarms of all but the norms of a step."""
-        self._alarms = []
         values = step.values
         evaluation = next(
             (values[name] for name in _EVALUATION_LOSSES if name in values), None
         )
         evaluated = evaluation is not None or self._evaluated
-        self._alarms += self._pauses.detect(step, evaluated=evaluated)
         self._evaluated = evaluation is not None
-        self._alarms += self._losses.detect(
-            step.number, values.get(_LOSS), evaluation, values.get(_RATE)
-        )
-        if step.skipped:
-            self._detect_skip(step)
-        else:
-            self._skip_streak = 0
-        return self._alarms
+        return [
+            *self._pauses.detect(step, evaluated=evaluated),
+            *self._losses.detect(
+                step.number, values.get(_LOSS), evaluation, values.get(_RATE)
+            ),
+            *self._detect_skip(step),
+        ]
 
-    def _detect_skip(self, step: Step) -> None:
-        self._skip_streak += 1
+    def _detect_skip(self, step: Step) -> Iterator[Alarm]:
+        self._skip_streak = self._skip_streak + 1 if step.skipped else 0
         if self._skip_streak not in SKIP_COUNTS:
             return
         nonfinite = [name for name, bad in zip(self._names, step.nonfinite) if bad]
@@ -122,7 +118,4 @@ class RunDetector:
             text = f"{self._skip_streak:,} steps on end {text}"
         text += f", not finite in {nonfinite[0]}" if nonfinite else ""
         text += f", scale {step.loss_scale:g}" if step.loss_scale is not None else ""
-        self._add("skipped", step, text, tuple(nonfinite))
-
-    def _add(self, kind: str, step: Step, text: str, layers: tuple[str, ...]) -> None:
-        self._alarms.append(Alarm(kind, step.number, text, layers))
+        yield Alarm("skipped", step.number, text, tuple(nonfinite))

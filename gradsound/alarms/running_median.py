@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from gradsound.alarms.thresholds import MIN_STEPS, WINDOW_STEPS
+from gradsound.alarms.thresholds import MAD_TO_STD, MIN_STEPS, WINDOW_STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-_MAD_TO_STD = 1.4826  # standard deviation / median absolute deviation, if normal
 _CHUNK_NORMS = 1 << 14  # norms at a time; their windows take 2 MB
 
 
@@ -92,4 +91,4 @@ def robust_deviation(
     """
     distances = np.abs(windows - medians[..., None])
     distances[~np.isfinite(windows)] = np.inf
-    return np.asarray(_MAD_TO_STD * median(np.sort(distances, axis=-1)), np.float32)
+    return np.asarray(MAD_TO_STD * median(np.sort(distances, axis=-1)), np.float32)

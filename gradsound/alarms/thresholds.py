@@ -25,6 +25,7 @@ KINDS = (
 OBSERVATIONS = frozenset(("often", "drift"))  # kinds that a healthy run may have, too
 
 # What the detectors take for usual.
+MAD_TO_STD = 1.4826  # standard deviation / median absolute deviation, if normal
 WINDOW_STEPS = 32  # steps; two seconds or more, about as long as a listener remembers
 MIN_STEPS = 16  # finite norms in a window; a median of fewer is too uncertain
 # Norms.
@@ -64,7 +65,7 @@ LOSS_OUTLIERS = 1.5  # times the distance from the median to the outliers of a w
 LOSS_STREAK = 3  # successive losses; a loss that is high once is a hard batch
 LOSS_SHARE = 0.25  # of the fall since the start
 LOSS_GAIN = 1.0  # of the median: twice the loss
-PLATEAU_FALL = 0.02  # of the loss, per doubling of the steps; GPT-2 falls by 0.04
+PLATEAU_FALL = 0.02  # of the loss, per doubling of the steps; GPT-2 falls by more
 SURE_ERRORS = 4.0  # standard errors; a fall of more is sure, and no plateau
 PLATEAU_RISE = 0.06  # of the loss, per doubling of the steps
 PLATEAU_RATE = 0.05  # of the highest learning rate; below, a schedule ends

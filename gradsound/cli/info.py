@@ -5,9 +5,9 @@ from __future__ import annotations
 from math import isnan
 from typing import TYPE_CHECKING
 
-from gradsound.durations import format_duration
+from gradsound.durations import count_steps, format_duration
 from gradsound.summary.alarm_lines import LISTED, alarm_lines, count_alarms
-from gradsound.summary.description import count_steps, describe_faults, describe_steps
+from gradsound.summary.description import describe_faults, describe_steps
 from gradsound.summary.value_statistics import evaluation_losses
 
 if TYPE_CHECKING:

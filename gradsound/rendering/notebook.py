@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradsound.durations import count_steps
 from gradsound.errors import MissingExtraError
 from gradsound.music.presets import find_preset
 from gradsound.open_run import open_run
 from gradsound.rendering.picture import draw
 from gradsound.rendering.sound import Sound
-from gradsound.summary.description import count_steps, describe
+from gradsound.summary.description import describe
 from gradsound.summary.run_summary import summarize
 from gradsound.synth.sample_rate import SAMPLE_RATE
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +23,7 @@ from gradsound.rendering.run_curves import CurveReader
 from gradsound.rendering.sound_clock import read_clock
 from gradsound.rendering.spectrogram import draw_spectrogram
 from gradsound.rendering.text_fitting import break_lines, shorten_middle
+from gradsound.runs.model import repeatable, short_names
 from gradsound.summary.description import describe_faults, describe_steps
 from gradsound.summary.run_summary import summarize
 
@@ -77,10 +75,7 @@ class RunFigure:
 
     def __init__(self, runs: Sequence[Run], preset: Preset, duration: float | None) -> None:
         new_figure()  # raises before the reading, which may take long
-        runs = [
-            replace(run, steps=[*run.steps]) if isinstance(run.steps, Iterator) else run
-            for run in runs
-        ]
+        runs = [*map(repeatable, runs)]
         self._summaries = [summarize(run) for run in runs]
         for run, summary in zip(runs, self._summaries):
             if not summary.steps:
@@ -100,9 +95,7 @@ class RunFigure:
         self._step_seconds = self._moment_seconds / merged
         self._series = [Series(self._curves[0])]
         if len(runs) > 1:
-            names = [Path(run.name).name for run in runs]
-            if len({*names}) < len(names):
-                names = [run.name for run in runs]
+            names = short_names(runs)
             self._series = [
                 Series(curves, shorten_middle(name, _LABEL_WIDTH, _LINE_SIZE), colour)
                 for curves, name, colour in zip(self._curves, names, _TWO_COLOURS)

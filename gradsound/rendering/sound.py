@@ -28,7 +28,7 @@ from gradsound.output.sound_file import write_sound
 from gradsound.output.wav_markers import add_markers
 from gradsound.output.webvtt import VTT_SUFFIX, write_captions
 from gradsound.runs.compare import align_steps, divide_norms
-from gradsound.runs.model import repeatable
+from gradsound.runs.model import repeatable, short_names
 from gradsound.synth.mixer import Mixer
 from gradsound.synth.sample_rate import SAMPLE_RATE, check_sample_rate
 
@@ -154,9 +154,7 @@ class Sound:
         if duration is not None:
             steps = sum(1 for _ in align_steps(runs))
             preset, self._steps_per_moment = fit_duration(preset, layers, steps, duration)
-        names = [Path(run.name).name for run in runs]
-        if len({*names}) < len(names):
-            names = [run.name for run in runs]
+        names = short_names(runs)
         until = inf if duration is None else duration
         self._ensemble = Ensemble(layers, preset, names, until, follow=follow)
         self._detectors = [RunDetector(run.header, preset.thresholds) for run in runs]

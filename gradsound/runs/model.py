@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from gradsound.name_matching import choose
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -168,6 +169,12 @@ def pick_layers(run: Run, indices: tuple[int, ...]) -> Run:
     if isinstance(run.steps, Iterator):  # an iterator is read once, so is its selection
         steps = iter(steps)
     return replace(run, header=header, steps=steps)
+
+
+def short_names(runs: Sequence[Run]) -> list[str]:
+    """Returns the names of runs without their folders, or with them if they are alike."""
+    names = [Path(run.name).name for run in runs]
+    return names if len({*names}) == len(names) else [run.name for run in runs]
 
 
 def repeatable(run: Run) -> Run:

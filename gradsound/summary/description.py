@@ -10,6 +10,7 @@ from gradsound.alarms.thresholds import (
     LAST_NORMS,
     Thresholds,
 )
+from gradsound.durations import count_steps
 from gradsound.name_matching import format_names
 from gradsound.summary.alarm_lines import alarm_lines
 
@@ -79,11 +80,6 @@ def describe_steps(logged: LoggedSteps) -> str:
         text = f"{count:,} of {count_steps(total)} logged{rule}"
     late = logged.first is not None and logged.first > (every or 1)
     return f"{text}, from step {logged.first:,} on" if late else text
-
-
-def count_steps(count: int) -> str:
-    """Returns "1 step", or "2,000 steps"."""
-    return "1 step" if count == 1 else f"{count:,} steps"
 
 
 def _ordinal(number: int) -> str:
