@@ -94,6 +94,16 @@ def test_all_runs_are_equally_loud(name: str) -> None:
     assert np.ptp(loudness) <= 4.0
 
 
+def test_drones_without_alarms_are_equally_loud() -> None:
+    """Without the alarms, all runs of the demo are within 2 LU as drones, too."""
+    meter, preset = pyloudnorm.Meter(RATE), replace(PRESETS["ambient"], alarms=0.0)
+    sounds = [
+        np.concatenate([*Sound([read_run(path)], preset).blocks()]) for path in RUNS[:5]
+    ]
+
+    assert np.ptp([meter.integrated_loudness(one.astype(float)) for one in sounds]) <= 2.0
+
+
 def made_runs() -> dict[str, Run]:
     """Returns runs of one norm, of four bands and of sixteen networks."""
     random = np.random.default_rng(23)
