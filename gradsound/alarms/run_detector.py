@@ -14,6 +14,7 @@ from gradsound.alarms.loss_detector import LossDetector
 from gradsound.alarms.norm_detector import NormDetector
 from gradsound.alarms.pause_detector import PauseDetector
 from gradsound.alarms.thresholds import SKIP_COUNTS, Alarm
+from gradsound.alarms.watched_values import WatchedValues
 from gradsound.durations import count_steps, format_duration
 
 if TYPE_CHECKING:
@@ -21,14 +22,6 @@ if TYPE_CHECKING:
 
     from gradsound.alarms.thresholds import Thresholds
     from gradsound.runs.model import Header, Step
-
-# Names of logged values.
-_LOSS, _RATE = "loss", "lr"
-# Losses of an evaluation; the first that a step has wins.
-_EVALUATION_LOSSES = (
-    *("eval_loss", "val_loss", "valid_loss", "validation_loss", "test_loss", "dev_loss"),
-    *("eval/loss", "val/loss", "valid/loss", "validation/loss", "test/loss", "loss/val"),
-)
 
 
 class RunDetector:
@@ -51,6 +44,7 @@ class RunDetector:
         self._norms = NormDetector(names, thresholds, in_model_order=header.in_model_order)
         self._losses = LossDetector(thresholds.plateau_steps)
         self._pauses = PauseDetector(thresholds)
+        self._values = WatchedValues()
         self._evaluated = False  # whether the last step had an evaluation loss
         self._number = -1  # of the last step
 
@@ -94,19 +88,20 @@ class RunDetector:
 
     def _detect_values(self, step: Step) -> list[Alarm]:
         """Returns the alarms of all but the norms of a step."""
-        values = step.values
-        evaluation = next(
-            (values[name] for name in _EVALUATION_LOSSES if name in values), None
-        )
-        evaluated = evaluation is not None or self._evaluated
-        self._evaluated = evaluation is not None
-        return [
-            *self._pauses.detect(step, evaluated=evaluated),
+        watched = self._values.pick(step.values)
+        evaluated = self._values.has_evaluation(step.values)
+        alarms = [
+            *self._pauses.detect(step, evaluated=evaluated or self._evaluated),
             *self._losses.detect(
-                step.number, values.get(_LOSS), evaluation, values.get(_RATE)
+                step.number,
+                watched.get("loss"),
+                watched.get("evaluation"),
+                watched.get("lr"),
             ),
             *self._detect_skip(step),
         ]
+        self._evaluated = evaluated
+        return alarms
 
     def _detect_skip(self, step: Step) -> Iterator[Alarm]:
         self._skip_streak = self._skip_streak + 1 if step.skipped else 0

@@ -6,9 +6,9 @@ from math import isnan
 from typing import TYPE_CHECKING
 
 from gradsound.durations import count_steps, format_duration
+from gradsound.runs.value_roles import USUAL_VALUES, find_usual, is_evaluation_loss
 from gradsound.summary.alarm_lines import LISTED, alarm_lines, count_alarms
 from gradsound.summary.description import describe_faults, describe_steps
-from gradsound.summary.value_statistics import evaluation_losses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -66,18 +66,19 @@ def _facts(header: Header, summary: Summary) -> Iterator[tuple[str, str]]:
     values = summary.values
     single = len(header.layers) == 1
     yield (header.layers[0] if single else "norm"), _describe_norm(summary.total)
-    if "loss" in values:
-        yield "loss", _describe_loss(values["loss"])
-    for name in evaluation_losses(values):
+    loss, rate_name, epoch_name = (find_usual(usual, values) for usual in USUAL_VALUES)
+    if loss is not None:
+        yield loss, _describe_loss(values[loss])
+    for name in filter(is_evaluation_loss, values):
         yield name, _describe_loss(values[name])
-    if "lr" in values:
-        rate = values["lr"]
+    if rate_name is not None:
+        rate = values[rate_name]
         highest = f", highest {_number(rate.highest)}{_at(rate.highest_step)}"
         ends = f"first {_number(rate.first)}{highest}, last {_number(rate.last)}"
         constant = rate.lowest == rate.highest
         yield "learning rate", f"{_number(rate.first)} throughout" if constant else ends
-    if "epoch" in values:
-        epoch = values["epoch"]
+    if epoch_name is not None:
+        epoch = values[epoch_name]
         first, last = _number(epoch.first), _number(epoch.last)
         yield "epoch", last if first == last else f"{first} to {last}"
 

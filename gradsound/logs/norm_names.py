@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from gradsound.errors import RunFormatError
+from gradsound.runs.value_roles import USUAL_VALUES, find_usual
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,21 +41,6 @@ _STATISTIC = re.compile(
     r"|limit|num|count)",
     re.IGNORECASE,
 )
-# By gradsound's name: the usual names, of which the first that a log has wins.
-_KNOWN_VALUES = {
-    "loss": (
-        *("loss", "train_loss", "train/loss", "loss/train", "training_loss"),
-        *("training/loss", "train/train_loss", "loss_step", "train_loss_step"),
-        *("train/loss_step", "lm_loss", "reduced_train_loss", "total_loss"),
-        *("train/total_loss", "loss/total", "loss_metrics/global_avg_loss"),
-    ),
-    "lr": (
-        *("lr", "learning_rate", "train/learning_rate", "train/lr", "lr/train"),
-        *("optim/learning_rate", "optim/lr", "learning_rate/group0"),
-    ),
-    "epoch": ("epoch", "train/epoch", "trainer/epoch", "_epoch", "epochs"),
-}
-_LR_MONITOR = re.compile(r"lr-[A-Za-z]\w*(?:/pg1)?")  # Lightning's LearningRateMonitor
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,17 +119,11 @@ def _layer_name(name: str) -> str | None:
 def _name_values(names: Sequence[str], norms: set[int]) -> dict[int, str]:
     """Returns the value name by index; loss, lr and epoch get gradsound's names."""
     values = {k: name for k, name in enumerate(names) if k not in norms}
-    indices = {
-        name.lower().replace(" ", "_").replace("-", "_"): k for k, name in values.items()
-    }
-    for known, usual_names in _KNOWN_VALUES.items():
-        index = next((indices[name] for name in usual_names if name in indices), None)
-        if index is None and known == "lr":
-            index = next(
-                (k for k, name in values.items() if _LR_MONITOR.fullmatch(name)), None
-            )
-        if index is not None:
-            values[index] = known
+    indices = {name: k for k, name in values.items()}
+    for usual in USUAL_VALUES:
+        name = find_usual(usual, values.values())
+        if name is not None:
+            values[indices[name]] = usual
     return values
 
 

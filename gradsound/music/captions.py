@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from gradsound.alarms.thresholds import OBSERVATIONS
 from gradsound.music.layer_groups import BANDS_MAX, Band, band_norms
+from gradsound.runs.value_roles import USUAL_VALUES, find_usual
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +24,6 @@ TEXT_MAX = 80  # characters; the time takes ten more
 _WORD_MIN = 12  # characters that stay of a long word; fewer would not tell layers apart
 _RUN_NAME_MAX = 20  # characters of the name of one of two runs
 _GAP = "..."  # in place of the characters that are left out
-_FIRST_VALUES = ("loss", "lr", "epoch")  # in this order, before all other values
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,8 @@ def minute_text(step: Step, bands: Sequence[Band]) -> str:
     values = {
         name: f"{name} {_format_number(value, 4)}" for name, value in step.values.items()
     }
-    first = [values.pop(name) for name in _FIRST_VALUES if name in values]
+    usual_names = [find_usual(usual, step.values) for usual in USUAL_VALUES]
+    first = [values.pop(name) for name in usual_names if name is not None]
     text = f"step {step.number:,}: {norm}"
     for part in (*first, *band_parts, *values.values()):
         if len(text) + len(part) + len(", ") <= TEXT_MAX:

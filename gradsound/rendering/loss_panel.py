@@ -9,7 +9,7 @@ import numpy as np
 from gradsound.rendering.axis_ticks import format_tick, log_ticks
 from gradsound.rendering.curves import draw_curve
 from gradsound.rendering.text_fitting import shorten_middle, text_width
-from gradsound.rendering.value_roles import find_role
+from gradsound.runs.value_roles import find_role
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,7 +18,7 @@ from gradsound.music.note_norms import note_norms
 from gradsound.music.tracks import Tracks
 from gradsound.rendering.alarm_lanes import AlarmLanes
 from gradsound.rendering.curves import Curves, first_steps, join, thin
-from gradsound.rendering.value_roles import find_role
+from gradsound.runs.value_roles import find_role
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,6 +12,7 @@ from gradsound.alarms.thresholds import (
 )
 from gradsound.durations import count_steps
 from gradsound.name_matching import format_names
+from gradsound.runs.value_roles import find_usual
 from gradsound.summary.alarm_lines import alarm_lines
 
 if TYPE_CHECKING:
@@ -62,8 +63,8 @@ def unjudged_kinds(summary: Summary) -> dict[str, int]:
     """
     needed = {"spike": EARLY_MIN + 1, "rise": FIRST_NORMS + LAST_NORMS}
     kinds = {kind: steps for kind, steps in needed.items() if summary.steps < steps}
-    losses, first_check = summary.values.get("loss"), Thresholds().plateau_steps
-    if losses is not None and losses.count < first_check:
+    loss, first_check = find_usual("loss", summary.values), Thresholds().plateau_steps
+    if loss is not None and summary.values[loss].count < first_check:
         kinds["plateau"] = first_check
     return kinds
 

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from math import isfinite, nan
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from gradsound.runs.model import Step
-
-_KIND = "(?:val|valid|validation|eval|evaluation|dev|test)"
-_EVALUATION_LOSS = re.compile(
-    rf"(?:.*[/._ -])?(?:{_KIND}(?:[/._ -].*)?[/._ -]?loss|loss[/._ -]{_KIND})"
-    r"(?:[/._ -](?:epoch|step))?",
-    re.IGNORECASE,
-)
 
 
 @dataclass(slots=True)
@@ -85,8 +75,3 @@ def _add(known: ValueRange, number: float, step: int) -> None:
         known.lowest, known.lowest_step = number, step
     if not number <= known.highest:
         known.highest, known.highest_step = number, step
-
-
-def evaluation_losses(names: Iterable[str]) -> list[str]:
-    """Returns the names that are those of an evaluation loss, such as ``val_loss``."""
-    return [name for name in names if _EVALUATION_LOSS.fullmatch(name)]

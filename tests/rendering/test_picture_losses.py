@@ -5,8 +5,6 @@ import pytest
 from helpers.pictures import draw, line, with_values
 from helpers.runs import make_run
 
-from gradsound.rendering.value_roles import find_role
-
 
 def picture_of(*values: dict[str, float]):
     """Returns the picture of a run with these values, one mapping a step."""
@@ -90,17 +88,3 @@ def test_two_runs_share_the_panel() -> None:
     (axes,) = draw(*runs).losses
 
     assert len([one for one in axes.lines if one.get_label() == " made: loss"]) == 2
-
-
-@pytest.mark.parametrize(
-    ("name", "role"),
-    [
-        *((name, "loss") for name in ("loss", "train/aux_loss", "policyLoss", "loss_D")),
-        *((name, "evaluation") for name in ("val_loss", "eval/loss", "test_loss_epoch")),
-        *((name, "rate") for name in ("lr", "learning_rate")),
-        *((name, None) for name in ("loss_scale", "epoch", "gloss", "eval_accuracy")),
-    ],
-)
-def test_roles(name: str, role: str | None) -> None:
-    """Names of losses are known by their words."""
-    assert find_role(name) == role

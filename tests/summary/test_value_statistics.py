@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from math import inf, nan
 
-import pytest
 from helpers.runs import make_run
 
-from gradsound.summary.value_statistics import ValueStatistics, evaluation_losses
+from gradsound.summary.value_statistics import ValueStatistics
 
 
 def statistics_of(losses: list[float | None]) -> ValueStatistics:
@@ -44,21 +43,3 @@ def test_a_value_that_is_never_finite() -> None:
     loss = statistics_of([nan, inf]).ranges["loss"]
     assert (loss.lowest_step, loss.highest_step) == (None, None)
     assert str(loss.lowest) == "nan"
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("val_loss", "eval_loss", "eval/loss", "validation_loss", "valid/loss_epoch"),
-        *("test/loss", "eval_squad_loss", "metrics/val_loss", "loss/val", "Val Loss"),
-    ],
-)
-def test_names_of_evaluation_losses(name: str) -> None:
-    """These are the names that trainers write."""
-    assert evaluation_losses(["lr", name]) == [name]
-
-
-@pytest.mark.parametrize("name", ["loss", "value_loss", "loss_scale", "eval_loss_best"])
-def test_other_names_with_loss(name: str) -> None:
-    """The loss of a value network, a scale and a best loss are no evaluation losses."""
-    assert evaluation_losses([name]) == []

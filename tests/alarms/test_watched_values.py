@@ -1,0 +1,50 @@
+"""The values that detectors watch: of each kind one, by the name that the run has first."""
+
+import numpy as np
+from helpers.alarms import detect, healthy_norms, kinds, steps_of, with_values
+
+from gradsound.alarms.watched_values import WatchedValues
+
+
+def test_the_names_that_trainers_write_are_watched() -> None:
+    """A run that logs `train_loss` has the same alarms as one that logs `loss`."""
+    losses = np.r_[np.full(100, 1.0), np.full(100, 16.0)]
+    steps = steps_of(healthy_norms(200, 1))
+    logged = [kinds(with_values(steps, **{n: losses})) for n in ("loss", "Train/Loss")]
+
+    assert logged[0] == logged[1]
+    assert "loss" in dict(logged[0])
+
+
+def test_the_first_name_stays() -> None:
+    """A loss that the run logs later is not compared with the first one."""
+    watched = WatchedValues()
+
+    assert watched.pick({"train_loss": 2.0, "lr": 0.1}) == {"loss": 2.0, "lr": 0.1}
+    assert watched.pick({"loss": 9.0}) == {}
+    assert watched.pick({"loss": 9.0, "train_loss": 1.5}) == {"loss": 1.5}
+
+
+def test_evaluation_losses_of_two_data_sets_are_not_compared() -> None:
+    """One data set is watched, but a step with the other is an evaluation too."""
+    watched = WatchedValues()
+
+    assert watched.pick({"eval_easy_loss": 1.0}) == {"evaluation": 1.0}
+    assert watched.pick({"eval_hard_loss": 4.0}) == {}
+    assert watched.has_evaluation({"eval_hard_loss": 4.0})
+    assert not watched.has_evaluation({"loss": 4.0})
+
+
+def test_losses_of_two_data_sets_in_turns_are_no_overfitting() -> None:
+    """An easy and a hard data set in turns would look like a loss that rises."""
+    steps = steps_of(healthy_norms(400, 1))
+    falling = np.linspace(3.0, 1.0, 400)
+    steps = with_values(steps, loss=falling)
+    for k, step in enumerate(steps):
+        if k % 10 == 9:
+            easy = k < 200 or k % 20 == 9
+            step.values["eval_easy_loss" if easy else "eval_hard_loss"] = (
+                falling[k] if easy else 5.0 + k / 100
+            )
+
+    assert "overfit" not in {alarm.kind for alarm in detect(steps)}
