@@ -5,9 +5,7 @@ Shapes: S moments, L layers, B tracks, K notes.
 
 from __future__ import annotations
 
-from bisect import insort
-from dataclasses import replace
-from math import inf, isfinite
+from math import inf
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,14 +16,8 @@ from gradsound.music.alarm_announcer import (
     alarm_notes,
 )
 from gradsound.music.anchor_captions import AnchorCaptions
-from gradsound.music.captions import (
-    Caption,
-    epoch_text,
-    fit_text,
-    minute_text,
-    pause_text,
-    unannounced_text,
-)
+from gradsound.music.caption_schedule import CaptionSchedule
+from gradsound.music.captions import Caption, unannounced_text
 from gradsound.music.ducking import Ducking
 from gradsound.music.notes import NoteWriter, pan_tracks
 from gradsound.music.tracks import Tracks
@@ -40,7 +32,6 @@ if TYPE_CHECKING:
     from gradsound.music.moments import Moment
     from gradsound.music.presets import Preset
 
-_MINUTE = 60.0  # seconds
 _DRONE_FADE = 0.5  # seconds in which a drone falls silent at the end of the run
 
 
@@ -84,16 +75,13 @@ class Composer:
             start_hertz=float(preset.pitch.hertz(np.full(1, preset.pitch.norm))[0]),
         )
         self._alarm_pan = pan or 0.0
-        self._run_name = run_name
+        self._schedule = CaptionSchedule(self._tracks.bands, run_name)
         self._announcer = AlarmAnnouncer(preset.alarms, time_limit)
         self._anchor_captions = AnchorCaptions(preset, len(self._tracks.bands))
         self._ducking = Ducking()
-        self._epoch: float | None = None
-        self._next_minute = 1
-        self._step_number = -1  # of the last step
         self.layout, self.drones = self._writer.layout, self._writer.drones
         self.voices = (*self._tracks.programs, *PROGRAMS)
-        self.captions: list[Caption] = []
+        self.captions = self._schedule.captions
 
     def track_descriptions(self) -> list[str]:
         """Returns `Tracks.descriptions`."""
@@ -131,8 +119,7 @@ class Composer:
         """
         states = self._tracks.states(moments)
         for caption in self._anchor_captions.make(states.anchor_norms, begins, moments):
-            # Two runs share the anchor, so the text does not name this one.
-            insort(self.captions, caption, key=lambda one: one.time)
+            self._schedule.add_shared(caption)
         alarm_sounds = self._announce_moments(moments, begins, durations)
         factors = durations / self.layout.duration
         onsets = begins[:, None] + self.layout.onsets * factors[:, None]
@@ -140,7 +127,6 @@ class Composer:
         self._ducking.forget(begins[-1])
         notes = self._writer.notes(states, durations)
         self._tracks.update_values(moments)
-        self._step_number = moments[-1].step.number
         return Score(self.voices, np.concatenate([notes, *alarm_sounds]), durations)
 
     def hold(self, seconds: float, *, silent: bool = False) -> Score:
@@ -162,9 +148,7 @@ class Composer:
             alarm: A new alarm, if any.
             begin: Time in seconds.
         """
-        if self._is_new_minute(begin):
-            number = self._step_number
-            self._add_caption(Caption(begin, pause_text(number), "minute", number))
+        self._schedule.add_pause(begin)
         alarms = [] if alarm is None else [alarm]
         if not (alarms or self._announcer.due(begin)):
             return None
@@ -183,7 +167,7 @@ class Composer:
         silence = self._writer.hold(fade, silent=True) if fade else np.zeros(0, NOTE)
         alarm_sounds = self._announce(alarms, 0, begin + fade, begin)
         if counts := self._announcer.uncaptioned_counts():
-            self._add_caption(Caption(begin, unannounced_text(counts), "minute"))
+            self._schedule.add(Caption(begin, unannounced_text(counts), "minute"))
         sounds_end = self._announcer.sounds_end if self._announcer.level else begin
         duration = max(fade, sounds_end - begin)
         notes = np.concatenate([silence, *alarm_sounds])
@@ -199,25 +183,11 @@ class Composer:
         alarm_sounds, share = [], self.layout.notes_end / self.layout.duration
         for k, moment in enumerate(moments):
             begin = float(begins[k])
-            epoch = moment.step.values.get("epoch", self._epoch)
-            if epoch is not None and epoch != self._epoch and isfinite(epoch):
-                self._epoch = epoch
-                text = epoch_text(moment.first, epoch)
-                self._add_caption(Caption(begin, text, "epoch", moment.first))
-            if self._is_new_minute(begin):
-                text = minute_text(moment.step, self._tracks.bands)
-                self._add_caption(Caption(begin, text, "minute", moment.step.number))
+            self._schedule.add_moment(moment, begin)
             notes_end = begin + share * float(durations[k])
             if moment.alarms or self._announcer.due(notes_end):
                 alarm_sounds += self._announce(moment.alarms, k, notes_end, begin)
         return alarm_sounds
-
-    def _is_new_minute(self, time: float) -> bool:
-        """Returns whether a minute has passed since the last one, and counts it."""
-        is_new = time >= self._next_minute * _MINUTE
-        if is_new:
-            self._next_minute = int(time // _MINUTE) + 1
-        return is_new
 
     def _announce(
         self, alarms: Sequence[Alarm], step: int, time: float, step_begin: float
@@ -241,9 +211,5 @@ class Composer:
             notes["onset"] += begin - step_begin
             alarm_sounds.append(notes)
         for caption in captions:
-            self._add_caption(caption)
+            self._schedule.add(caption)
         return alarm_sounds
-
-    def _add_caption(self, caption: Caption) -> None:
-        line = replace(caption, text=fit_text(caption.text, self._run_name))
-        insort(self.captions, line, key=lambda one: one.time)
