@@ -6,7 +6,6 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from gradsound.alarms.thresholds import KINDS, OBSERVATIONS
-from gradsound.summary.alarm_lines import alarm_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from gradsound.alarms.thresholds import Alarm
 
 _WARNING = "crimson"
-_SENTENCES_MAX = 8  # above a picture; nobody reads more
 _NUMBER_SIZE = 6.5  # points, of a step's number beside its mark
 _CHARACTER_WIDTH = 0.058  # inches, of a digit in this size
 _LINES_MAX = 40  # from marks down through the norms; more would hide the norms
@@ -24,12 +22,12 @@ class AlarmLanes:
     """The lanes of a run.
 
     Args:
-        alarms: The alarms in the order of their steps.
-        span: The first step, and the end of the last one.
+        alarms: The alarms and observations in the order of their steps.
+        last_step: Number of the run's last step; an alarm that is never over lasts so long.
     """
 
-    def __init__(self, alarms: Sequence[Alarm], span: tuple[float, float]) -> None:
-        self._alarms, (self._begin, self._end) = alarms, span
+    def __init__(self, alarms: Sequence[Alarm], last_step: int) -> None:
+        self._alarms, self._last_step = alarms, last_step
         self._counts = Counter(alarm.kind for alarm in alarms)
 
     def kinds(self) -> list[str]:
@@ -42,22 +40,11 @@ class AlarmLanes:
         count = self._counts[kind]
         return f"{kind} {count:,}" if count > 1 else kind
 
-    def sentences(self) -> list[str]:
-        """Returns a few lines about the alarms, as `gradsound info` prints them."""
-        if not self._alarms:
-            return ["no alarm"]
-        lines = alarm_lines(self._alarms)
-        if len(lines) > _SENTENCES_MAX:
-            lines = alarm_lines(self._alarms, listed=1)
-        more = len(lines) - _SENTENCES_MAX
-        rest = [f"... and {more:,} more lines, from gradsound info"] if more > 0 else []
-        return [*map(str, lines[:_SENTENCES_MAX]), *rest]
-
     def draw(self, axes: Any, kind: str, height: float, colour: Any) -> None:
         """Draws the lane of a kind: marks with their steps, and bars while alarms last.
 
         Args:
-            axes: The matplotlib axes, with the limits of the norms.
+            axes: The matplotlib axes, with the limits of the norms and of the steps.
             kind: The kind.
             height: Place of the lane on the y axis.
             colour: A colour of matplotlib.
@@ -76,8 +63,9 @@ class AlarmLanes:
     def _write_steps(self, axes: Any, steps: Sequence[int], height: float) -> None:
         """Writes the numbers of the steps beside their marks, where there is space."""
         inches = axes.get_position().width * axes.figure.get_figwidth()
-        character = _CHARACTER_WIDTH / inches * (self._end - self._begin)
-        for step, following in zip(steps, [*steps[1:], self._end]):
+        begin, end = axes.get_xlim()
+        character = _CHARACTER_WIDTH / inches * (end - begin)
+        for step, following in zip(steps, [*steps[1:], end]):
             text = f"{step:,}"
             if step + (len(text) + 1.5) * character <= following:
                 style = {"fontsize": _NUMBER_SIZE, "verticalalignment": "center"}
@@ -98,7 +86,7 @@ class AlarmLanes:
                 lasting -= layers
                 if not lasting:
                     bars.append((begin, alarm.step))
-        return [*bars, (begin, self._end)] if lasting else bars
+        return [*bars, (begin, self._last_step)] if lasting else bars
 
 
 def lane_colour(kind: str) -> str:

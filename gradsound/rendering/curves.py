@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_DENSE_GROUPS = 200  # a longer curve gets a running median, because it is a thicket
+_DENSE_GROUPS = 200  # with values; a curve of more gets a running median, as a thicket
 _MEDIAN_WINDOWS = 50  # widths of the running median in a curve
 
 
@@ -102,7 +102,7 @@ def join(parts: Sequence[Curves]) -> Curves:
 
 
 def draw_curve(axes: Any, curves: Curves, column: int, colour: Any, label: str) -> None:
-    """Draws a curve through the highest values; a long one gets its running median.
+    """Draws a curve through the highest values; a dense one gets its running median.
 
     Args:
         axes: The matplotlib axes.
@@ -113,7 +113,7 @@ def draw_curve(axes: Any, curves: Curves, column: int, colour: Any, label: str) 
     """
     highest, lowest = curves.highest[:, column], curves.lowest[:, column]
     steps = curves.highest_steps[:, column]
-    if len(steps) <= _DENSE_GROUPS:
+    if np.count_nonzero(~np.isnan(highest)) <= _DENSE_GROUPS:
         style = {"markersize": 3.5, "linewidth": 0.8, "label": label}
         axes.plot(steps, highest, ".-", color=colour, **style)
         return
@@ -127,13 +127,25 @@ def draw_curve(axes: Any, curves: Curves, column: int, colour: Any, label: str) 
 
 
 def _running_median(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Returns the median of each value and its neighbours; long gaps stay."""
+    """Returns the median of each value and its neighbours, shape (G,).
+
+    As many neighbours count before a value as after it, so the line begins at the first
+    value and ends at the last one. Long gaps stay, at their full length.
+    """
+    at, known = np.arange(len(values)), np.flatnonzero(~np.isnan(values))
+    if not known.size:
+        return values
     half = max(len(values) // _MEDIAN_WINDOWS // 2, 1)
     padded = np.pad(values, half, constant_values=np.nan)
-    windows = np.sort(np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1))
-    counts = np.count_nonzero(~np.isnan(windows), axis=1)
-    middle = np.maximum(counts - 1, 0)[:, None] // 2
-    return np.asarray(np.take_along_axis(windows, middle, axis=1)[:, 0])
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1)
+    reach = np.minimum(at - known[0], known[-1] - at)  # (G,); negative beyond the ends
+    inside = np.abs(np.arange(-half, half + 1)) <= reach[:, None]
+    windows = np.where(inside, windows, np.nan)
+    present = ~np.isnan(windows)
+    between = present[:, : half + 1].any(axis=1) & present[:, half:].any(axis=1)
+    middle = np.maximum(np.count_nonzero(present, axis=1) - 1, 0)[:, None] // 2
+    medians = np.take_along_axis(np.sort(windows), middle, axis=1)[:, 0]
+    return np.where(between, medians, np.nan)
 
 
 def _take(ordered: NDArray[np.float64], at: NDArray[np.intp]) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ import numpy as np
 from gradsound.alarms.thresholds import WINDOW_STEPS, Alarm
 from gradsound.music.alarm_sounds import ALARM_SOUNDS
 from gradsound.music.anchor import anchor_text, fit_anchor
-from gradsound.music.captions import Caption, fit_text, markers
+from gradsound.music.captions import TEXT_MAX, Caption, fit_text, markers
 from gradsound.music.composer import Composer
 from gradsound.music.moments import Moment, missing_moment
 from gradsound.music.presets import find_preset
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 _EXAMPLE_SECONDS = 1.3  # least duration of an example; a single step is too short to learn
 _PAUSE_SECONDS = 0.7  # between two examples, at least
 _CAPTION_SECONDS = 2.0  # from one caption to the next, to read it
+_GAP = "..."  # in place of the beginning of a long name
 _SWEEP_STEPS = 9  # from the lowest to the highest number of a value
 _MEANINGS = {
     "nonfinite": "NaN or infinity in a layer or in the loss",
@@ -141,11 +142,11 @@ class _LegendSound:
         """Yields the caption of each example, and its moments."""
         for band in self._bands:
             norm = np.linalg.norm(self._typical[[*band.layers]])
-            yield f"{band.name}, norm {norm:.3g}", [self._moment(only=band.layers)]
-        usual = "all of them, a usual step"
+            text = _name_text(band.name, f", norm {norm:.3g}")
+            yield text, [self._moment(only=band.layers)]
+        yield "all of them, a usual step", [self._moment()]
         if self._preset.pitch.norm != 1:
-            usual += f"; {anchor_text(self._preset, len(self._bands))}"
-        yield usual, [self._moment()]
+            yield anchor_text(self._preset, len(self._bands)), [self._moment()]
         yield "then twice the norm", [self._moment(), self._moment(2)]
         yield "then ten times the norm", [self._moment(), self._moment(10)]
         yield "then a tenth of the norm", [self._moment(), self._moment(0.1)]
@@ -160,7 +161,7 @@ class _LegendSound:
             numbers = np.linspace(drive.low, drive.high, _SWEEP_STEPS)
             typical = self._moment()
             yield (
-                f"{drive.value} from {drive.low:g} to {drive.high:g}",
+                _name_text(drive.value, f" from {drive.low:g} to {drive.high:g}"),
                 [
                     replace(
                         typical, step=replace(typical.step, values={drive.value: number})
@@ -208,3 +209,10 @@ class _LegendSound:
     def _add_caption(self, text: str) -> None:
         begin = self._mixer.sequencer.next_start
         self.captions.append(Caption(begin, fit_text(text), "legend"))
+
+
+def _name_text(name: str, rest: str) -> str:
+    """Returns a name and a text about it; a long name loses its beginning."""
+    name = " ".join(name.split())
+    surplus = len(name) + len(rest) - TEXT_MAX
+    return (f"{_GAP}{name[surplus + len(_GAP) :]}" if surplus > 0 else name) + rest

@@ -8,7 +8,7 @@ import numpy as np
 
 from gradsound.rendering.axis_ticks import format_tick, log_ticks
 from gradsound.rendering.curves import draw_curve
-from gradsound.rendering.text_fitting import shorten_middle, text_width
+from gradsound.rendering.panel_legend import draw_legend, legend_label
 from gradsound.runs.value_roles import find_role
 
 if TYPE_CHECKING:
@@ -21,12 +21,11 @@ if TYPE_CHECKING:
 
 _LOG_RATIO = 30.0  # times; losses over a wider range are on a logarithmic axis
 _OUTLIER = 100.0  # times the median size; losses of both signs are then on a symlog axis
-_SIZE = 8.0  # points, of the legend and the ticks
+_SIZE = 8.0  # points, of the ticks
 _HEADROOM = 1.08  # times the highest learning rate
 _POINT_SIZE, _MANY_POINTS = 4.5, 80  # points; more evaluations are drawn smaller
 _NAMES_MAX = 8  # of curves; more are not distinguishable
 _NAME_WIDTH = 200.0  # points
-_HANDLE_WIDTH = 45.0  # points
 
 
 def has_values(series: Sequence[Series]) -> bool:
@@ -81,19 +80,7 @@ def draw_losses(axes: Any, series: Sequence[Series], width: float) -> None:
         handles, labels = handles + more_handles, labels + more_labels
     if not drawn:
         axes.set_yticks([])
-    longest = max(text_width(label, _SIZE) for label in labels) + _HANDLE_WIDTH
-    legend = axes.legend(
-        handles,
-        labels,
-        loc="lower left",
-        bbox_to_anchor=(0.0, 1.0),
-        ncols=max(1, int(width // longest)),
-        fontsize=_SIZE,
-        frameon=False,
-        borderaxespad=0.2,
-    )
-    for text in legend.get_texts():
-        text.set_parse_math(False)
+    draw_legend(axes, handles, labels, width)
 
 
 def _draw_rates(axes: Any, series: Sequence[Series]) -> Any:
@@ -126,7 +113,7 @@ def _draw_rates(axes: Any, series: Sequence[Series]) -> Any:
 
 def _label(one: Series, name: str) -> str:
     text = f"{one.label}: {name}" if one.label else name
-    return f" {shorten_middle(text, _NAME_WIDTH, _SIZE)}"
+    return legend_label(text, _NAME_WIDTH)
 
 
 def _mark_nonfinite(axes: Any, curves: Curves) -> None:

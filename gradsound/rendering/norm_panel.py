@@ -14,8 +14,8 @@ import numpy as np
 from gradsound.rendering.alarm_lanes import lane_colour
 from gradsound.rendering.axis_ticks import format_tick, log_ticks
 from gradsound.rendering.curves import draw_curve
+from gradsound.rendering.panel_legend import draw_legend, legend_label
 from gradsound.rendering.pitch_axis import draw_pitches
-from gradsound.rendering.text_fitting import shorten_middle, text_width
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,10 +31,11 @@ LANE_HEIGHT = 0.06  # of the height of the norms
 _NAMED_TRACKS = 10  # in the legend, as many as there are distinguishable colours
 _MARGIN = 0.04  # of the range of the norms, above and below them
 _RANGE_MIN = 2.0  # times; a smaller range of norms is noise
-_SIZE = 8.0  # points, of the legend and the ticks
+_SIZE = 8.0  # points, of the ticks
 _NAME_WIDTH = 290.0  # points, of a band in the legend
-_HANDLE_WIDTH = 45.0  # points, of the line beside it and the space
 _LANE_SIZE, _MARK_SIZE_MIN = 8.0, 2.0  # points, of the marks in a lane
+_UNCLIPPED_STYLE = {"marker": "x", "markersize": 2.5, "linestyle": ":", "linewidth": 0.5}
+_UNAPPLIED_STYLE = {"marker": "X", "markersize": 6.0, "linestyle": "none"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Series:
 
 def find_limits(runs: Sequence[RunCurves]) -> tuple[float, float]:
     """Returns the range of the norms in runs, a little wider than the norms."""
-    curves = [one for run in runs for one in (run.norms, run.unclipped)]
+    curves = [one for run in runs for one in (run.norms, run.unclipped, run.unapplied)]
     norms = np.concatenate(
         [array.ravel() for one in curves for array in (one.lowest, one.highest)]
     )
@@ -130,24 +131,26 @@ def draw_norms(
     for pitch, (colour, _) in zip(series[0].curves.tracks.pitches, _styles(series[0])):
         pitches.setdefault(pitch, colour)
     draw_pitches(axes, pitches, preset, norms)
-    _draw_legend(axes, width)
+    handles, labels = axes.get_legend_handles_labels()
+    draw_legend(axes, handles, labels, width)
 
 
 def _draw_curves(axes: Any, one: Series) -> None:
-    for track, (colour, label) in enumerate(_styles(one)):
+    """Draws the norms of all bands, and the norms that the optimizer did not get."""
+    styles = _styles(one)
+    for track, (colour, label) in enumerate(styles):
         draw_curve(axes, one.curves.norms, track, colour, label)
-        unclipped = one.curves.unclipped
-        if not np.isnan(unclipped.highest[:, track]).all():
-            axes.plot(
-                unclipped.highest_steps[:, track],
-                unclipped.highest[:, track],
-                "x:",
-                color=colour,
-                markersize=2.5,
-                linewidth=0.5,
-                alpha=0.6,
-                label="_before" if track else " before clipping",
-            )
+    for curves, text, shape in (
+        (one.curves.unclipped, "before clipping", _UNCLIPPED_STYLE),
+        (one.curves.unapplied, "not applied", _UNAPPLIED_STYLE),
+    ):
+        label = legend_label(f"{one.label}: {text}" if one.label else text, _NAME_WIDTH)
+        for track, (colour, _) in enumerate(styles):
+            steps, norms = curves.highest_steps[:, track], curves.highest[:, track]
+            if not np.isnan(norms).all():
+                style = {"color": colour, "alpha": 0.6, "markerfacecolor": "white"}
+                axes.plot(steps, norms, label=label, **style, **shape)
+                label = "_known"  # one entry in the legend explains all marks
 
 
 def _styles(one: Series) -> list[tuple[Any, str]]:
@@ -165,8 +168,7 @@ def _styles(one: Series) -> list[tuple[Any, str]]:
         )
         named = few or k in (0, len(bands) - 1)
         text = f"{one.label}: {label}" if one.label else label
-        # The space: matplotlib omits labels that begin with an underscore.
-        text = f" {shorten_middle(text, _NAME_WIDTH, _SIZE)}" if named else "_unnamed"
+        text = legend_label(text, _NAME_WIDTH) if named else "_unnamed"
         styles.append((colour, text))
     return styles
 
@@ -195,24 +197,6 @@ def _draw_lane(
         height = middle * lane ** (0.5 - (track + 0.5) / len(styles))
         size = max(_LANE_SIZE / len(styles), _MARK_SIZE_MIN)
         axes.plot(at, np.full(len(at), height), "|", color=colour, markersize=size)
-
-
-def _draw_legend(axes: Any, width: float | None) -> None:
-    """Draws the legend above the axes, in as many columns as fit; or inside."""
-    handles, labels = axes.get_legend_handles_labels()
-    place: dict[str, Any] = {"loc": "best"}
-    if width is not None:
-        longest = max(text_width(label, _SIZE) for label in labels) + _HANDLE_WIDTH
-        place = {
-            "loc": "lower left",
-            "bbox_to_anchor": (0.0, 1.0),
-            "ncols": max(1, int(width // longest)),
-            "frameon": False,
-            "borderaxespad": 0.2,
-        }
-    legend = axes.legend(handles, labels, fontsize=_SIZE, **place)
-    for text in legend.get_texts():
-        text.set_parse_math(False)  # a layer's name may contain $
 
 
 def _has_zeros(curves: RunCurves) -> bool:

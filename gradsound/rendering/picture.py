@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradsound.music.presets import find_preset
 from gradsound.open_run import open_run_for_outputs
-from gradsound.rendering.run_figure import RunFigure, new_figure
+from gradsound.output.formats import check_folder, part_path
+from gradsound.rendering.run_figure import RunFigure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from gradsound.music.presets import Preset
     from gradsound.runs.model import Run
     from gradsound.synth.voices.builtin import Voice
+
+_ENDINGS = (".png", ".svg", ".pdf")  # matplotlib's others depend on other packages
 
 
 def plot(
@@ -66,8 +70,9 @@ def plot(
     preset = find_preset(preset, voice)
     if path is not None:
         path = Path(path)
-        if path.suffix[1:].lower() not in new_figure().canvas.get_supported_filetypes():
+        if path.suffix.lower() not in _ENDINGS:
             raise ValueError(f"{path}: a picture ends in .png, .svg or .pdf")
+        check_folder(path)  # before the drawing, which may take long
     outputs = [] if path is None else [path]
     runs = [
         open_run_for_outputs(source, outputs, "draw it")
@@ -78,9 +83,22 @@ def plot(
     if path is None:
         drawing.draw_on(ax)
     else:
-        drawing.draw().savefig(path)
+        _save(drawing.draw(), path)
 
 
 def draw(run: Run, preset: Preset, duration: float | None = None) -> Figure:
     """Returns the figure that `plot` writes, and raises the same errors."""
     return RunFigure([run], preset, duration).draw()
+
+
+def _save(figure: Figure, path: Path) -> None:
+    """Writes a picture, which appears when it is complete."""
+    part = part_path(path)
+    try:
+        figure.savefig(part, format=path.suffix[1:].lower())
+        part.replace(path)
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(path)) from error
+    finally:
+        with suppress(OSError):
+            part.unlink()

@@ -1,4 +1,4 @@
-"""Reads a run for its picture: curves of norms and values, alarms, and moments to sound.
+"""Reads a run for its picture: curves of norms and values, and moments to sound.
 
 Shapes: R rows read at once, B bands, G groups of rows.
 """
@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import reduce
-from itertools import chain, islice
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.alarms.run_detector import RunDetector
 from gradsound.music.moments import Moment, merge_moments
 from gradsound.music.note_norms import note_norms
 from gradsound.music.tracks import Tracks
@@ -25,10 +24,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from gradsound.alarms.thresholds import Alarm
     from gradsound.music.presets import Preset
-    from gradsound.rendering.sound_clock import SoundClock
     from gradsound.runs.model import Run, Step
+    from gradsound.summary.run_summary import Summary
 
 MAX_STEPS = 1600  # groups drawn, about one a pixel
 _READ_AT_ONCE = 1024  # rows; detectors and numpy are faster in large groups
@@ -40,51 +38,56 @@ class RunCurves:
 
     Attributes:
         run: The run.
+        summary: Its summary.
         tracks: Its bands, and their pitches.
-        norms: The norms of bands above 0.
+        norms: The norms of bands above 0, and those that are not finite.
         zero_steps: The first step of each group with a norm of 0, shape (G, B); else NaN.
         unclipped: The norms before clipping, where they are larger.
+        unapplied: The finite norms above 0 of steps that changed no weight, because the
+            training or the scaler threw the gradients away.
         values: Curves of the losses and of the learning rate, by name.
         moments: The moment of each group with the largest norm, G of them.
         lanes: The alarms.
     """
 
     run: Run
+    summary: Summary
     tracks: Tracks
     norms: Curves
     zero_steps: NDArray[np.float64]
     unclipped: Curves
+    unapplied: Curves
     values: dict[str, Curves]
     moments: list[Moment]
     lanes: AlarmLanes
 
     @property
-    def name(self) -> str:
-        """The comment of the user, or the name of the file."""
-        return self.run.header.comment or self.run.name
+    def span(self) -> tuple[float, float]:
+        """The first step, and the end of the last one."""
+        logged = self.summary.logged
+        first, last = logged.first or 0, logged.last or 0
+        spacing = (last - first) / (logged.count - 1) if logged.count > 1 else 1.0
+        return first, last + spacing
 
 
 class CurveReader:
-    """Reads a run once; its memory grows with the alarms only.
+    """Reads a run once, in bounded memory.
 
     Args:
         run: The run.
+        summary: Its summary.
         preset: How it sounds.
-        count: How many steps it has.
         merged: How many steps sound as one moment.
-        clock: Its sound clock.
     """
 
-    def __init__(
-        self, run: Run, preset: Preset, count: int, merged: int, clock: SoundClock
-    ) -> None:
-        self._run, self._preset, self._merged, self._clock = run, preset, merged, clock
-        self._group = merged * max(1, -(-count // (merged * MAX_STEPS)))
+    def __init__(self, run: Run, summary: Summary, preset: Preset, merged: int) -> None:
+        self._run, self._summary, self._preset = run, summary, preset
+        self._merged = merged
+        self._group = merged * max(1, -(-summary.steps // (merged * MAX_STEPS)))
         self._tracks = Tracks(run.header.layers, preset)
-        self._detector = RunDetector(run.header, preset.thresholds)
-        self._alarms: list[Alarm] = []
         self._norms: list[Curves] = []
         self._unclipped: list[Curves] = []
+        self._unapplied: list[Curves] = []
         self._zero_steps: list[NDArray[np.float64]] = []
         self._values: dict[str, list[Curves]] = {}
         self._moments: list[Moment] = []
@@ -98,25 +101,32 @@ class CurveReader:
         steps = iter(self._run.steps)
         size = self._group * max(1, _READ_AT_ONCE // self._group)
         while rows := [*islice(steps, size)]:
-            self._alarms += chain.from_iterable(self._detector.detect(rows))
             self._add_norms(rows)
             self._add_values(rows)
+        alarms = [*self._summary.alarms, *self._summary.observations]
+        alarms.sort(key=lambda alarm: alarm.step)
         return RunCurves(
             self._run,
+            self._summary,
             self._tracks,
             join(self._norms),
             np.concatenate(self._zero_steps),
             join(self._unclipped),
+            join(self._unapplied),
             {name: join(parts) for name, parts in self._values.items()},
             self._moments,
-            AlarmLanes(self._alarms, self._clock.span),
+            AlarmLanes(alarms, self._summary.logged.last or 0),
         )
 
     def _add_norms(self, rows: Sequence[Step]) -> None:
         numbers = np.array([step.number for step in rows], float)
         found = note_norms(rows, self._tracks.bands, self._preset)
         present, zero = ~found.absent, found.finite & (found.norms == 0)
-        self._norms.append(thin(numbers, found.norms, present & ~zero, self._group))
+        skipped = np.array([[step.skipped] for step in rows])
+        unapplied = found.finite & ~zero & skipped
+        drawn = present & ~zero & ~unapplied
+        self._norms.append(thin(numbers, found.norms, drawn, self._group))
+        self._unapplied.append(thin(numbers, found.norms, unapplied, self._group))
         padding = -len(rows) % self._group
         padded = np.pad(numbers, (0, padding), mode="edge").reshape(-1, self._group)
         zeros = np.pad(zero, ((0, padding), (0, 0))).reshape(*padded.shape, -1)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from gradsound.errors import MissingExtraError
 from gradsound.music.anchor import anchor_text, fit_anchor
 from gradsound.music.composer import Composer
@@ -19,13 +17,16 @@ from gradsound.rendering.norm_panel import (
     draw_norms,
     find_limits,
 )
+from gradsound.rendering.panel_legend import axes_width
 from gradsound.rendering.run_curves import CurveReader
 from gradsound.rendering.sound_clock import read_clock
-from gradsound.rendering.spectrogram import draw_spectrogram
-from gradsound.rendering.text_fitting import break_lines, shorten_middle
+from gradsound.rendering.sound_panel import draw_sounds
+from gradsound.rendering.spectrogram import analyse
+from gradsound.rendering.step_axis import draw_steps, draw_times, share_steps
+from gradsound.rendering.text_fitting import break_lines, shorten_middle, text_width
 from gradsound.runs.model import repeatable, short_names
-from gradsound.summary.description import describe_faults, describe_steps
-from gradsound.summary.run_summary import summarize
+from gradsound.summary.description import describe, describe_steps
+from gradsound.summary.run_summary import summarize_with
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,17 +34,19 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from gradsound.music.presets import Preset
+    from gradsound.rendering.run_curves import RunCurves
+    from gradsound.rendering.spectrogram import Spectrogram
     from gradsound.runs.model import Run
 
 _WIDTH = 11.0  # inches
 _TEXT_WIDTH = 680.0  # points; the longest tick labels leave so much on the right
-_TITLE_SIZE, _LINE_SIZE, _TICK_SIZE = 12.0, 9.0, 8.0  # points
+_TITLE_SIZE, _LINE_SIZE = 12.0, 9.0  # points
 _TITLE_HEIGHT, _LINE_HEIGHT = 0.22, 0.165  # inches
 _NORM_HEIGHT, _LOSS_HEIGHT, _SOUND_HEIGHT = 2.7, 1.2, 1.5  # inches
 _PANEL_MARGIN = 0.35  # inches, for the legend above a panel
 _AXES_HEIGHT = 0.9  # inches, of both axes at the bottom
-_TIME_AXIS = 0.4  # inches, from the axis of the steps to that of the time
-_EDGE = 0.005  # of the steps, before the first one, so that its point is whole
+_SENTENCES_MAX = 16  # of each run; a picture has no room for more
+_SHORT = 0.2  # of the steps of a picture; a shorter run would be a sliver
 _LABEL_WIDTH = 150.0  # points, of a run's name in a legend of two runs
 _TWO_COLOURS = ("0.15", "tab:purple")
 
@@ -76,8 +79,8 @@ class RunFigure:
     def __init__(self, runs: Sequence[Run], preset: Preset, duration: float | None) -> None:
         new_figure()  # raises before the reading, which may take long
         runs = [*map(repeatable, runs)]
-        self._summaries = [summarize(run) for run in runs]
-        for run, summary in zip(runs, self._summaries):
+        summaries = [summarize_with(run, preset.thresholds) for run in runs]
+        for run, summary in zip(runs, summaries):
             if not summary.steps:
                 raise ValueError(f"{run.name}: has no steps, so there is nothing to draw")
         preset = fit_anchor(preset, runs)
@@ -87,81 +90,112 @@ class RunFigure:
             preset, merged = fit_duration(preset, layers, self._clock.rows, duration)
         self._preset = preset
         self._curves = [
-            CurveReader(run, preset, summary.steps, merged, self._clock).read()
-            for run, summary in zip(runs, self._summaries)
+            CurveReader(run, summary, preset, merged).read()
+            for run, summary in zip(runs, summaries)
         ]
-        self._composers = [Composer(names, preset) for names in layers]
-        self._moment_seconds = max(one.layout.duration for one in self._composers)
+        self._sounding = [] if preset.texture == "none" else self._curves
+        durations = [Composer(names, preset).layout.duration for names in layers]
+        self._moment_seconds = max(durations)
         self._step_seconds = self._moment_seconds / merged
+        self._names = short_names(runs)
         self._series = [Series(self._curves[0])]
         if len(runs) > 1:
-            names = short_names(runs)
             self._series = [
                 Series(curves, shorten_middle(name, _LABEL_WIDTH, _LINE_SIZE), colour)
-                for curves, name, colour in zip(self._curves, names, _TWO_COLOURS)
+                for curves, name, colour in zip(self._curves, self._names, _TWO_COLOURS)
             ]
 
     def draw_on(self, axes: Any) -> None:
         """Draws norms, pitches and alarms on a user's axes."""
+        draw_steps(axes, self._clock.span)
         draw_norms(axes, self._series, self._preset, find_limits(self._curves), None)
-        self._draw_steps(axes, "top")
-        width = 72 * axes.get_position().width * axes.figure.get_figwidth()
-        titles = [
-            line
-            for title in self._titles()
-            for line in break_lines(title, width, axes.title.get_size(), lines_max=3)
-        ]
+        draw_times(axes, self._clock, self._step_seconds, None)
+        width = axes_width(axes)
+        titles = self._titles(width, axes.title.get_size(), axes.title.get_weight())
         axes.set_title("\n".join(titles), parse_math=False)
 
     def draw(self) -> Figure:
         """Returns the figure with all panels."""
-        panels = self._norm_panels()
-        header = self._header()
-        lanes = [1 + LANE_HEIGHT * (count_lanes(panel) + 1) for panel in panels]
-        heights = [_TITLE_HEIGHT * len(header[0]) + _LINE_HEIGHT * len(header[1])]
-        heights += [_NORM_HEIGHT * factor / len(panels) ** 0.5 for factor in lanes]
-        if has_values(self._series):
-            heights.append(_LOSS_HEIGHT)
-        if self._preset.texture != "none":
-            heights += [_SOUND_HEIGHT / len(self._curves) ** 0.5] * len(self._curves)
-        margins = _PANEL_MARGIN * (len(heights) - 1) + _AXES_HEIGHT
+        norms, header = self._norm_panels(), self._header()
+        heights = self._heights(norms, header)
+        spans = self._spans(norms)
+        alone = [span for span in spans if span is not None]
+        margins = _PANEL_MARGIN * (len(spans) + len(alone)) + _AXES_HEIGHT
         figure = new_figure(sum(heights) + margins)
         top, *axes = figure.subplots(len(heights), height_ratios=heights)
-        for one in axes[1:]:
-            one.sharex(axes[0])
-        for one in axes[:-1]:
-            one.tick_params(labelbottom=False)
         _write_header(top, *header, heights[0])
-        lowest, limits = axes[-1], find_limits(self._curves)
-        for panel in panels:
-            draw_norms(axes.pop(0), panel, self._preset, limits, _TEXT_WIDTH)
+        sharing = [panel for panel, span in zip(axes, spans) if span is None]
+        share_steps(sharing, self._clock.span)
+        for panel, span in zip(axes, spans):
+            if span is not None:
+                draw_steps(panel, span)
+        sounds = axes[len(axes) - len(self._sounding) :]
+        limits = find_limits(self._curves)
+        for panel, series in zip(axes, norms):
+            draw_norms(panel, series, self._preset, limits, _TEXT_WIDTH)
         if has_values(self._series):
-            draw_losses(axes.pop(0), self._series, _TEXT_WIDTH)
-        for one, composer, series in zip(axes, self._composers, self._series):
-            edges = np.append(series.curves.norms.steps, self._clock.span[1])
-            moments = series.curves.moments
-            draw_spectrogram(one, edges, moments, composer, self._moment_seconds)
-            style = {"color": "white", "fontsize": _LINE_SIZE, "parse_math": False}
-            place = {"transform": one.transAxes, "verticalalignment": "top"}
-            one.text(0.01, 0.95, series.label, **style, **place)
-        self._draw_steps(lowest, -_TIME_AXIS / heights[-1])
+            draw_losses(axes[len(norms)], self._series, _TEXT_WIDTH)
+        if self._sounding:
+            labels = [one.label for one in self._series]
+            draw_sounds(sounds, labels, [*map(self._analyse, self._sounding)])
+        for panel in sharing[-1:]:
+            height = heights[1 + axes.index(panel)]
+            draw_times(panel, self._clock, self._step_seconds, height)
         figure.align_ylabels()
         return figure
 
+    def _heights(
+        self, norms: Sequence[Sequence[Series]], header: tuple[list[str], list[str]]
+    ) -> list[float]:
+        """Returns the height of the header and of each panel in inches."""
+        heights = [_TITLE_HEIGHT * len(header[0]) + _LINE_HEIGHT * len(header[1])]
+        for series in norms:
+            lanes = 1 + LANE_HEIGHT * (count_lanes(series) + 1)
+            heights.append(_NORM_HEIGHT * lanes / len(norms) ** 0.5)
+        heights += [_LOSS_HEIGHT] * has_values(self._series)
+        sounds = len(self._sounding)
+        return heights + [_SOUND_HEIGHT / max(sounds, 1) ** 0.5] * sounds
+
+    def _spans(self, norms: Sequence[Sequence[Series]]) -> list[tuple[float, float] | None]:
+        """Returns the span of each panel that has steps of its own; None for the others."""
+        alone = [one.span if self._is_short(one) else None for one in self._curves]
+        first = alone if len(norms) > 1 else [None]
+        losses = [None] * has_values(self._series)
+        return [*first, *losses, *alone[: len(self._sounding)]]
+
+    def _is_short(self, curves: RunCurves) -> bool:
+        """Returns whether a run is too short for the steps of the picture."""
+        begins, ends = zip(curves.span, self._clock.span)
+        return bool(ends[0] - begins[0] < _SHORT * (ends[1] - begins[1]))
+
+    def _analyse(self, curves: RunCurves) -> Spectrogram:
+        composer = Composer(curves.run.header.layers, self._preset)
+        end, seconds = curves.span[1], self._moment_seconds
+        return analyse(curves.norms.steps, end, curves.moments, composer, seconds)
+
     def _norm_panels(self) -> list[list[Series]]:
-        """Returns the runs of each panel: one run, or all that have a single band."""
-        if all(len(curves.tracks.bands) == 1 for curves in self._curves):
-            return [self._series]
-        if len(self._series) == 1:
+        """Returns the runs of each panel: one run, or two of one band and alike length."""
+        if len(self._curves) == 1 or all(
+            len(curves.tracks.bands) == 1 and not self._is_short(curves)
+            for curves in self._curves
+        ):
             return [self._series]
         return [[Series(one.curves, one.label)] for one in self._series]
 
-    def _titles(self) -> list[str]:
-        """Returns the title of each run."""
-        return [
-            f"{curves.name}: {describe_steps(summary.logged)}, preset {self._preset.name}"
-            for curves, summary in zip(self._curves, self._summaries)
-        ]
+    def _titles(self, width: float, size: float, weight: str) -> list[str]:
+        """Returns the lines of the titles: the name of each run, its steps, the preset.
+
+        They fit a width in points. A long name loses its middle, so that the rest stays.
+        """
+        lines = []
+        for curves, file_name in zip(self._curves, self._names):
+            steps = describe_steps(curves.summary.logged)
+            rest = f": {steps}, preset {self._preset.name}"
+            space = 2 * width - text_width(rest, size, weight)
+            name = curves.run.header.comment or file_name
+            title = shorten_middle(name, space, size, weight) + rest
+            lines += break_lines(title, width, size, weight, lines_max=3)
+        return lines
 
     def _header(self) -> tuple[list[str], list[str]]:
         """Returns the lines of the title, and the sentences below it."""
@@ -169,28 +203,13 @@ class RunFigure:
         sentences = []
         if self._preset.texture != "none":
             sentences.append(f"pitch: {anchor_text(self._preset, bands)}")
-        for one, summary in zip(self._series, self._summaries):
+        for one in self._series:
             name = f"{one.label}, " if one.label else ""
-            texts = [*describe_faults(summary), *one.curves.lanes.sentences()]
+            texts = describe(one.curves.summary, _SENTENCES_MAX)
             sentences += [f"{name}{text}" for text in texts]
-        titles = (
-            break_lines(title, _TEXT_WIDTH, _TITLE_SIZE, "bold") for title in self._titles()
-        )
         lines = (break_lines(text, _TEXT_WIDTH, _LINE_SIZE) for text in sentences)
-        return [*chain.from_iterable(titles)], [*chain.from_iterable(lines)]
-
-    def _draw_steps(self, axes: Any, time_axis: str | float) -> None:
-        """Draws the axis of the steps, and the axis of the time at which they sound."""
-        begin, end = self._clock.span
-        axes.set_xlim(begin - _EDGE * (end - begin), end)
-        axes.set_xlabel("step")
-        axes.tick_params(axis="x", labelsize=_TICK_SIZE)
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.xaxis.set_major_formatter(lambda step, _: f"{step:,.0f}")
-        steps, times = self._clock.ticks(self._step_seconds)
-        second = axes.secondary_xaxis(time_axis)
-        second.set_xlabel("time in the sound")
-        second.set_ticks(steps, labels=times, fontsize=_TICK_SIZE)
+        titles = self._titles(_TEXT_WIDTH, _TITLE_SIZE, "bold")
+        return titles, [*chain.from_iterable(lines)]
 
 
 def _write_header(

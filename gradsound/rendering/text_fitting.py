@@ -24,18 +24,18 @@ def text_width(text: str, size: float, weight: str = "normal") -> float:
     return float(width)
 
 
-def shorten_middle(text: str, width: float, size: float) -> str:
+def shorten_middle(text: str, width: float, size: float, weight: str = "normal") -> str:
     """Returns a text that fits a width; a longer one loses its middle.
 
     Names of layers differ at their ends more than in their middle.
     """
     text = " ".join(text.split())
-    if text_width(text, size) <= width:
+    if text_width(text, size, weight) <= width:
         return text
     low, high = 0, len(text)  # characters that stay: `low` fit, `high` do not
     while high - low > 1:
         kept = (low + high) // 2
-        fits = text_width(_without_middle(text, kept), size) <= width
+        fits = text_width(_without_middle(text, kept), size, weight) <= width
         low, high = (kept, high) if fits else (low, kept)
     return _without_middle(text, low)
 

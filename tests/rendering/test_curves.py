@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from helpers.pictures import draw, line
+from helpers.runs import make_run
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,3 +51,39 @@ def test_parts_join_to_the_whole(cut: int) -> None:
 
     np.testing.assert_array_equal(join(parts).highest, whole.highest)
     np.testing.assert_array_equal(join(parts).usual, whole.usual)
+
+
+def usual_line(values: list[float | None]) -> np.ndarray:
+    """Returns the line of the usual norm in the picture of a run."""
+    (axes,) = draw(make_run([[value] for value in values])).norms
+    return line(axes, "layer0").get_ydata()
+
+
+def test_the_usual_line_begins_and_ends_with_the_values() -> None:
+    """The median at an end is the value there, and none is in a long gap or beyond."""
+    fall = [1000.0 / (k + 1) for k in range(250)]
+    values = [None] * 40 + fall + [None] * 60 + [5.0] * 150 + [None] * 100
+    usual = usual_line(values)
+
+    present = np.array([value is not None for value in values])
+    np.testing.assert_array_equal(np.isfinite(usual), present)
+    assert usual[40] == 1000.0
+    assert usual[499] == 5.0
+    assert np.nanmax(usual) == 1000.0
+
+
+def test_short_gaps_do_not_break_the_usual_line() -> None:
+    """A value that is missing among others leaves no gap in the line."""
+    values: list[float | None] = [1.0 + k % 7 / 10 for k in range(400)]
+    values[100:102] = [None, None]
+
+    assert np.isfinite(usual_line(values)).all()
+
+
+def test_a_curve_of_few_values_has_no_usual_line() -> None:
+    """A band with a norm at every third step only is points, because a median jumps."""
+    norms = [[1.0 + k % 7 if k % 3 == 0 else 0.0] for k in range(400)]
+    (axes,) = draw(make_run(norms)).norms
+
+    assert line(axes, "layer0").get_marker() == "."
+    assert np.count_nonzero(np.isfinite(line(axes, "layer0").get_ydata())) == 134

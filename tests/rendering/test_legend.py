@@ -175,6 +175,25 @@ def test_a_legend_is_reproducible(tmp_path: Path) -> None:
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
+def test_no_caption_is_cut(tmp_path: Path) -> None:
+    """Each caption has its norm, pitch or range, however long the names are."""
+    names = tuple(f"{part} {'block ' * 40}{part}" for part in ("conv", "fc", "out"))
+    drive = Drive(value="loss " * 40, drives="voice", low=0.1, high=10.0, voice="sine")
+    preset = replace(gradsound.PRESETS["notes"], drives=(drive,))
+    run = make_run([[1e5, 2e5, 4e5]] * 40, names)
+    texts = [one.text for one in legend(run, tmp_path / "x.ogg", preset=preset)]
+
+    assert [text[-20:] for text in texts[:3]] == [
+        "ock conv, norm 1e+05",
+        "block fc, norm 2e+05",
+        "lock out, norm 4e+05",
+    ]
+    assert "1 octave = factor 10; norm 1e5 is C4 in the first band" in texts
+    assert any(text.endswith("loss from 0.1 to 10") for text in texts)
+    assert not [text for text in texts if text.endswith("...")]
+    assert max(map(len, texts)) <= 80
+
+
 @pytest.mark.parametrize("norm", [0.0, np.nan, np.inf, 1e38, 1e-38, None])
 def test_any_run_has_a_legend(tmp_path: Path, norm: float | None) -> None:
     """Every example sounds, whatever the run's norms."""

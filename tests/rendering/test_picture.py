@@ -9,9 +9,9 @@ import pytest
 from helpers.pictures import draw, every, lane, line, tick_texts, with_values
 from helpers.runs import make_run
 from helpers.scores import PLAIN
+from matplotlib.figure import Figure
 
 import gradsound
-from gradsound.alarms.run_detector import RunDetector
 from gradsound.rendering.run_curves import MAX_STEPS
 from gradsound.rendering.spectrogram import ROW_EDGES
 
@@ -88,30 +88,6 @@ def test_a_running_baseline_has_no_fixed_pitches() -> None:
     assert column.get_ylabel() == "median: 262, 349 Hz"
 
 
-def test_every_alarm_is_marked_with_its_kind() -> None:
-    """Each kind of alarm has a lane, each alarm a mark at its step, and all have a text."""
-    rng = np.random.default_rng(7)
-    norms = np.exp(rng.normal(0, 0.1, (300, 2)))
-    norms[[60, 120, 200], 0] = 300.0, 3e4, 3e6
-    norms[240:243, 1] = np.nan
-    run = every(make_run(norms.tolist()), 10)
-    detector = RunDetector(run.header, gradsound.PRESETS["notes"].thresholds)
-    alarms = [alarm for found in detector.detect([*run.steps]) for alarm in found]
-    picture = draw(run)
-    (axes,) = picture.norms
-    labels = tick_texts(axes)
-
-    assert {alarm.kind for alarm in alarms} >= {"spike", "nonfinite", "recovery"}
-    for kind in {alarm.kind for alarm in alarms}:
-        steps = [alarm.step for alarm in alarms if alarm.kind == kind]
-        label = kind if len(steps) == 1 else f"{kind} {len(steps)}"
-        assert sorted(lane(axes, label)) == sorted({*steps}), kind
-        top = axes.get_ylim()[1]
-        assert axes.get_yticks()[labels.index(label)] < top
-    for alarm in alarms:
-        assert alarm.resolves or f"step {alarm.step:,}: {alarm.text}" in picture.header
-
-
 def test_zero_has_a_place_below_all_norms() -> None:
     """A norm of 0 is marked in a lane called 0, and is no point of the line."""
     (axes,) = draw(make_run([[1.0], [0.0], [2.0], [0.0]])).norms
@@ -127,19 +103,6 @@ def test_nan_and_infinity_have_a_place_above_all_norms() -> None:
     (axes,) = draw(make_run([[1.0], [np.nan], [2.0], [np.inf]])).norms
 
     assert sorted(lane(axes, "NaN, inf")) == [1, 3]
-
-
-def test_norms_before_clipping_are_drawn() -> None:
-    """Where clipping made a norm smaller, the larger one is drawn, too."""
-    run = make_run([[1.0], [1.0], [0.5]])
-    raws = [np.array([raw], np.float32) for raw in (1.0, 40.0, 0.5)]
-    steps = [replace(step, raw=raw) for step, raw in zip(run.steps, raws)]
-    picture = draw(replace(run, steps=steps))
-    before = line(picture.norms[0], "before clipping")
-
-    np.testing.assert_allclose(before.get_ydata(), [np.nan, 40.0, np.nan])
-    assert picture.norms[0].get_ylim()[1] > 40
-    assert "made smaller by clipping: 1 of 3 steps" in picture.header
 
 
 def test_bands_say_how_many_layers_they_gather() -> None:
@@ -183,6 +146,21 @@ def test_all_texts_are_inside(text: str, runs: int) -> None:
                 assert 0 <= box.y0 <= box.y1 <= height, one.get_text()
 
 
+@pytest.mark.parametrize("inches", [2.5, 5.0, 12.0])
+def test_texts_on_a_users_axes_are_inside(inches: float) -> None:
+    """On axes of any width, the legend is within the axes and the title in the figure."""
+    axes = Figure((inches, 4.0), layout="constrained").subplots()
+    run = make_run([[1.0, 2.0]] * 4, ("module." * 40, "W" * 200), "a comment " * 50)
+    gradsound.plot(run, ax=axes)
+    axes.figure.draw_without_rendering()
+    legend, title = axes.get_legend().get_window_extent(), axes.title.get_window_extent()
+
+    box = axes.get_window_extent()
+    assert box.x0 <= legend.x0 <= legend.x1 <= box.x1
+    assert 0 <= title.x0 <= title.x1 <= axes.figure.bbox.width
+    assert title.y1 <= axes.figure.bbox.height
+
+
 def test_names_are_in_the_legend_unchanged() -> None:
     """Names with a leading underscore or TeX are no markup."""
     names = ("_fc", "$\\frac{1}{2$", "x")
@@ -196,6 +174,23 @@ def test_the_header_names_the_run() -> None:
 
     assert "try 7: 3 of 60 steps logged, every 20th, preset chord" in picture.header
     assert "no alarm" in picture.header
+
+
+@pytest.mark.parametrize("comment", ["W" * 500, "a word " * 70, "a " + "path/" * 100])
+def test_a_long_comment_leaves_the_facts(comment: str) -> None:
+    """A title of any length has the steps and the preset, in three lines at most."""
+    header = draw(make_run([[1.0]] * 3, comment=comment)).header
+    title = header[: header.index("\npitch")].splitlines()
+
+    assert " ".join(title).endswith(": 3 steps, preset notes")
+    assert len(title) <= 3
+
+
+def test_the_title_has_no_folder(tmp_path: Path) -> None:
+    """The title of a run without a comment has the name of its file."""
+    run = replace(make_run([[1.0]] * 3), name=str(tmp_path / "a.csv"))
+
+    assert draw(run).header.startswith("a.csv: 3 steps")
 
 
 @pytest.mark.parametrize("spike", [4_321, 9_999])
@@ -272,37 +267,6 @@ def test_without_notes_there_is_no_sound_to_draw() -> None:
 
     assert (picture.sounds, picture.columns) == ([], [])
     assert "pitch" not in picture.header
-
-
-# Two runs
-
-
-def test_two_runs_of_many_bands_lie_one_above_another() -> None:
-    """Each run has a panel; both have the same norms, pitches and steps."""
-    first = make_run([[1.0, 2.0]] * 4)
-    second = replace(every(make_run([[1e3, 2e3]] * 4), 5), name="other")
-    picture = draw(first, second)
-    upper, lower = picture.norms
-
-    assert upper.get_ylim() == lower.get_ylim()
-    assert upper.get_xlim() == lower.get_xlim()
-    assert lower.get_xlim()[1] > 15
-    texts = [tick_texts(column) for column in picture.columns]
-    assert texts[:2] == texts[2:]
-    assert "other: layer1" in picture.legend()
-    assert len(picture.sounds) == 2
-    assert "\nmade, no alarm\n" in picture.header
-    assert "\nother, no alarm" in picture.header
-
-
-def test_two_runs_of_one_band_share_a_panel() -> None:
-    """Two logs with one norm each are two lines in one panel, in two colours."""
-    picture = draw(make_run([[1.0]] * 4), replace(make_run([[2.0]] * 4), name="other"))
-    (axes,) = picture.norms
-    lines = line(axes, "made: layer0"), line(axes, "other: layer0")
-
-    np.testing.assert_allclose(lines[1].get_ydata(), 2.0)
-    assert lines[0].get_color() != lines[1].get_color()
 
 
 # Files, axes and errors
