@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,20 +19,31 @@ def open_run(
     path: str | Path, *parts: str | Path, norms: str | Iterable[str] | None = None
 ) -> Run:
     """Opens run files or other tools' logs; arguments and errors are as of `read_run`."""
-    return join_parts([_open_part(Path(part), norms) for part in (path, *parts)])
+    paths = [Path(part) for part in (path, *parts)]
+    for earlier, later in combinations(paths, 2):
+        if is_same_file(earlier, later):
+            raise ValueError(f"{later}: is given twice; give each part of a run once")
+    return join_parts([open_part(part, str(part), norms) for part in paths])
 
 
-def _open_part(path: Path, norms: str | Iterable[str] | None) -> Run:
+def open_part(path: Path, name: str, norms: str | Iterable[str] | None) -> Run:
+    """Opens one file as `open_run` does, and raises the same errors.
+
+    Args:
+        path: The file.
+        name: Its name in messages.
+        norms: As for `open_run`.
+    """
     if path.exists() and not (path.is_file() or path.is_dir()):
-        raise RunFormatError(f"{path}: a pipe or device; save the run to a file first")
+        raise RunFormatError(f"{name}: a pipe or device; save the run to a file first")
     # Trainers and renderers import this module, but open no path: they need no readers.
     from gradsound.logs.detect import read_log
 
     globs = [norms] if isinstance(norms, str) else None if norms is None else [*norms]
-    if (run := read_log(path, globs)) is not None:
+    if (run := read_log(path, globs, name)) is not None:
         return run
-    refuse_norms(str(path), norms)
-    return read_run_file(path)
+    refuse_norms(name, norms)
+    return read_run_file(path, name)
 
 
 def open_run_for_outputs(

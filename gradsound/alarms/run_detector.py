@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from gradsound.alarms.loss_detector import LossDetector
 from gradsound.alarms.norm_detector import NormDetector
 from gradsound.alarms.pause_detector import PauseDetector
@@ -111,6 +113,17 @@ class RunDetector:
         text = "thrown away by the training" if step.discarded else "skipped by the scaler"
         if self._skip_streak > 1:
             text = f"{self._skip_streak:,} steps on end {text}"
-        text += f", not finite in {nonfinite[0]}" if nonfinite else ""
+        if nonfinite:
+            is_everywhere = len(nonfinite) == np.count_nonzero(~step.absent)
+            text += f", not finite in {_describe(nonfinite, is_everywhere=is_everywhere)}"
         text += f", scale {step.loss_scale:g}" if step.loss_scale is not None else ""
         yield Alarm("skipped", step.number, text, tuple(nonfinite))
+
+
+def _describe(names: Sequence[str], *, is_everywhere: bool) -> str:
+    """Returns which layers these are: all of them, or the first and how many more."""
+    if len(names) == 1:
+        return names[0]
+    if is_everywhere:
+        return f"all {len(names)} layers"
+    return f"{names[0]} (and {len(names) - 1} more)"

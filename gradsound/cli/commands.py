@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gradsound.cli import info, info_data
 from gradsound.cli.argument_types import parse_time
 from gradsound.cli.completion import completion_script
-from gradsound.cli.output import print_line, print_text
+from gradsound.cli.output import print_line, print_text, terminal_columns
 from gradsound.cli.play import play
 from gradsound.cli.progress import Progress
 from gradsound.cli.shared_options import (
@@ -17,9 +17,9 @@ from gradsound.cli.shared_options import (
     get_duration,
     get_parts,
     get_preset,
-    get_run,
     get_voice,
-    open_selection,
+    open_other,
+    open_run_of,
 )
 from gradsound.music.presets import at_speed
 from gradsound.output.sound_device import find_devices
@@ -47,12 +47,15 @@ if TYPE_CHECKING:
 
 def render_run(options: argparse.Namespace) -> None:
     """Writes the sound of a run, or of two."""
-    other = options.other
-    with Progress() as progress:
+    with (
+        Progress() as progress,
+        open_run_of(options, progress) as run,
+        open_other(options, progress) as other,
+    ):
         render(
-            get_run(options, progress),
+            run,
             options.output,
-            other=None if other is None else open_selection([other], options, progress),
+            other=other,
             difference=options.difference,
             preset=get_preset(options),
             speed=options.speed,
@@ -122,12 +125,15 @@ def list_devices(_: argparse.Namespace) -> None:
 
 def plot_run(options: argparse.Namespace) -> None:
     """Draws a run, or two."""
-    other = options.other
-    with Progress() as progress:
+    with (
+        Progress() as progress,
+        open_run_of(options, progress) as run,
+        open_other(options, progress) as other,
+    ):
         plot(
-            get_run(options, progress),
+            run,
             options.output,
-            other=None if other is None else open_selection([other], options, progress),
+            other=other,
             preset=get_preset(options),
             duration=get_duration(options),
         )
@@ -135,10 +141,8 @@ def plot_run(options: argparse.Namespace) -> None:
 
 def write_legend(options: argparse.Namespace) -> None:
     """Writes an example of each band's and each alarm's sound; prints its captions."""
-    with Progress() as progress:
-        captions = legend(
-            get_run(options, progress), options.output, preset=get_preset(options)
-        )
+    with Progress() as progress, open_run_of(options, progress) as run:
+        captions = legend(run, options.output, preset=get_preset(options))
     for caption in captions:
         print_line(str(caption))
 
@@ -170,21 +174,24 @@ def _compute_timeline(options: argparse.Namespace) -> Timeline:
         if getattr(options, name) is None:
             setattr(options, name, default)
     preset = at_speed(get_preset(options), options.speed)
-    with Progress() as progress:
-        run = get_run(options, progress)
+    with Progress() as progress, open_run_of(options, progress) as run:
         return compute_timeline(run, preset, get_duration(options))
 
 
 def show_info(options: argparse.Namespace) -> None:
     """Prints what a run contains and what happened in it."""
-    with Progress() as progress:
-        run = get_run(options, progress)
+    with Progress() as progress, open_run_of(options, progress) as run:
         summary = summarize(run)
     if options.json:
         print_line(json.dumps(info_data.to_data(run, summary), allow_nan=False))
     else:
-        lines = info.to_lines(run, summary, top=options.top, everything=options.all)
-        for line in lines:
+        for line in info.to_lines(
+            run,
+            summary,
+            top=options.top,
+            everything=options.all,
+            columns=terminal_columns(),
+        ):
             print_line(line)
 
 

@@ -46,8 +46,8 @@ _LINES = {
   gradsound render run.jsonl -o run.wav && gradsound locate run.wav 0:01""",
     "info": """\
   gradsound info run.jsonl
-  gradsound info run.jsonl --json
-  gradsound info run.jsonl --json | python3 -m json.tool""",
+  gradsound info run.jsonl --json | python3 -m json.tool
+  cat run.jsonl | gradsound info -""",
     "completion": """\
   source <(gradsound completion bash)
   gradsound completion zsh > _gradsound

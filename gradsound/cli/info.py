@@ -5,10 +5,15 @@ from __future__ import annotations
 from math import isnan
 from typing import TYPE_CHECKING
 
+from gradsound.cli.output import escape_unprintable
 from gradsound.durations import count_steps, format_duration
 from gradsound.runs.value_roles import USUAL_VALUES, find_usual, is_evaluation_loss
 from gradsound.summary.alarm_lines import LISTED, alarm_lines, count_alarms
-from gradsound.summary.description import describe_faults, describe_steps
+from gradsound.summary.description import (
+    describe_faults,
+    describe_observations,
+    describe_steps,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,11 +26,18 @@ if TYPE_CHECKING:
 TOP = 10  # layers of the table, unless a user asks for more; as many as a screen has
 _TITLE_WIDTH = 5  # characters at least
 _CELL_WIDTH = 11
-_NAME_WIDTH = 15  # of the facts before the tables
+_FACT_WIDTHS = 15, 30  # of the names of facts before the tables, at least and at most
+_NAME_MIN = 12  # characters that stay of a layer's name in a narrow terminal
+_GAP = "..."  # in place of the middle of a name
 
 
 def to_lines(
-    run: Run, summary: Summary, *, top: int = TOP, everything: bool = False
+    run: Run,
+    summary: Summary,
+    *,
+    top: int = TOP,
+    everything: bool = False,
+    columns: int | None = None,
 ) -> Iterator[str]:
     """Yields the facts of a run, its alarms, a table of its bands and one of its layers.
 
@@ -34,18 +46,22 @@ def to_lines(
         summary: Its summary.
         top: How many layers the table has, those with the largest typical norms.
         everything: Whether all layers and all alarms have a line.
+        columns: Width of the tables in characters; names lose their middle to fit. None
+            leaves them as they are.
     """
     header = run.header
     yield f"{run.name}: {header.comment}" if header.comment else run.name
-    start = f", from {header.start}" if header.start else ""
+    start = f", started {header.start}" if header.start else ""
     # Logs without a clock have 0 seconds.
     duration = f", in {format_duration(summary.seconds)}" if summary.seconds else ""
     yield f"{describe_steps(summary.logged)}{duration}{start}"
     if not summary.steps:
         return
-    for name, fact in _facts(run.header, summary):
-        yield f"{name.ljust(_NAME_WIDTH)} {fact}"
-    yield f"{'pitch'.ljust(_NAME_WIDTH)} {summary.pitch}"
+    facts = [*_facts(run.header, summary), ("pitch", summary.pitch)]
+    least, most = _FACT_WIDTHS
+    width = max(least, *(min(most, len(name)) for name, _ in facts))
+    for name, fact in facts:
+        yield f"{_shorten(name, columns and most).ljust(width)} {fact}"
     yield from describe_faults(summary)
     yield f"alarms: {count_alarms(summary.alarms) or 'none'}"
     lines = alarm_lines(summary.alarms, None if everything else LISTED)
@@ -55,17 +71,16 @@ def to_lines(
     )
     for step, kind, text in rows:
         yield f"  {step.rjust(step_width)}  {kind.ljust(kind_width)}  {text}"
-    for observation in summary.observations:
-        yield f"observed at step {observation.step:,}: {observation.text}"
+    yield from describe_observations(summary)
     if len(header.layers) > 1:  # the norm of the whole model has no table
-        yield from _tables(header, summary, None if everything else top)
+        yield from _tables(header, summary, None if everything else top, columns)
 
 
 def _facts(header: Header, summary: Summary) -> Iterator[tuple[str, str]]:
     """Yields the name and the text of each line about values and the norm of the model."""
     values = summary.values
     single = len(header.layers) == 1
-    yield (header.layers[0] if single else "norm"), _describe_norm(summary.total)
+    yield (header.layers[0] if single else "total norm"), _describe_norm(summary.total)
     loss, rate_name, epoch_name = (find_usual(usual, values) for usual in USUAL_VALUES)
     if loss is not None:
         yield loss, _describe_loss(values[loss])
@@ -73,8 +88,9 @@ def _facts(header: Header, summary: Summary) -> Iterator[tuple[str, str]]:
         yield name, _describe_loss(values[name])
     if rate_name is not None:
         rate = values[rate_name]
-        highest = f", highest {_number(rate.highest)}{_at(rate.highest_step)}"
-        ends = f"first {_number(rate.first)}{highest}, last {_number(rate.last)}"
+        ends = f"first {_number(rate.first)}, last {_number(rate.last)}"
+        if rate.highest > rate.first:
+            ends += f", highest {_number(rate.highest)}{_at(rate.highest_step)}"
         constant = rate.lowest == rate.highest
         yield "learning rate", f"{_number(rate.first)} throughout" if constant else ends
     if epoch_name is not None:
@@ -85,7 +101,7 @@ def _facts(header: Header, summary: Summary) -> Iterator[tuple[str, str]]:
 
 def _describe_norm(norm: NormRange) -> str:
     if isnan(norm.typical):
-        return "never finite"
+        return "never finite" if norm.nonfinite else "no gradient at any step"
     text = (
         f"typical {_number(norm.typical)}, lowest {_number(norm.lowest)}"
         f"{_at(norm.lowest_step)}, highest {_number(norm.highest)}{_at(norm.highest_step)}"
@@ -98,20 +114,23 @@ def _describe_norm(norm: NormRange) -> str:
 
 
 def _describe_loss(loss: ValueRange) -> str:
-    text = (
-        f"first {_number(loss.first)}, last {_number(loss.last)}, "
-        f"lowest {_number(loss.lowest)}{_at(loss.lowest_step)}"
-    )
+    if loss.count == 1:
+        return f"{_number(loss.first)}{_at(loss.lowest_step)}, the only one"
+    text = f"first {_number(loss.first)}, last {_number(loss.last)}"
+    if loss.lowest_step is not None:
+        text += f", lowest {_number(loss.lowest)}{_at(loss.lowest_step)}"
     if loss.nonfinite:
         text += f", not finite at {count_steps(loss.nonfinite)}"
     return text
 
 
-def _tables(header: Header, summary: Summary, top: int | None) -> Iterator[str]:
+def _tables(
+    header: Header, summary: Summary, top: int | None, columns: int | None
+) -> Iterator[str]:
     """Yields the table of bands, if it is shorter, and that of layers."""
     if len(summary.bands) < len(summary.layers):
         yield ""
-        yield from _table("band", summary.bands, {})
+        yield from _table("band", summary.bands, {}, columns)
     layers = summary.layers
     shown = layers
     if top is not None and top < len(layers):
@@ -123,8 +142,14 @@ def _tables(header: Header, summary: Summary, top: int | None) -> Iterator[str]:
             if size
         }
         yield ""
-        yield from _table("layer" if sizes else "norm", shown, sizes)
-    if len(shown) < len(layers):
+        yield from _table("layer" if sizes else "norm", shown, sizes, columns)
+    if len(shown) == len(layers):
+        return
+    if not shown:
+        yield f"{len(layers):,} layers; --all shows them"
+    elif len(shown) == 1:
+        yield f"the largest typical norm of {len(layers):,} layers; --all shows all"
+    else:
         yield (
             f"the {len(shown):,} of {len(layers):,} layers with the largest typical norms; "
             "--all shows all"
@@ -135,10 +160,11 @@ def _typical(norm: NormRange) -> float:
     return -1.0 if isnan(norm.typical) else norm.typical
 
 
-def _table(title: str, rows: Sequence[NormRange], sizes: dict[str, str]) -> Iterator[str]:
+def _table(
+    title: str, rows: Sequence[NormRange], sizes: dict[str, str], columns: int | None
+) -> Iterator[str]:
     """Yields a title line and a line for each row, without columns that say nothing."""
-    width = max(_TITLE_WIDTH, *(len(row.name) for row in rows))
-    columns = [
+    numbers = [
         ("parameters", [sizes.get(row.name, "-") for row in rows], bool(sizes)),
         ("lowest", [_number(row.lowest) for row in rows], True),
         ("typical", [_number(row.typical) for row in rows], True),
@@ -155,11 +181,21 @@ def _table(title: str, rows: Sequence[NormRange], sizes: dict[str, str]) -> Iter
             any(row.absent for row in rows),
         ),
     ]
-    useful = [(name, cells) for name, cells, is_useful in columns if is_useful]
-    names, cells = zip(*useful)
-    yield " ".join([title.ljust(width), *(name.rjust(_CELL_WIDTH) for name in names)])
-    for row, line in zip(rows, zip(*cells)):
-        yield " ".join([row.name.ljust(width), *(one.rjust(_CELL_WIDTH) for one in line)])
+    useful = [(name, cells) for name, cells, is_useful in numbers if is_useful]
+    titles, cells = zip(*useful)
+    space = columns and max(_NAME_MIN, columns - len(titles) * (_CELL_WIDTH + 1))
+    names = [_shorten(escape_unprintable(row.name), space) for row in rows]
+    width = max(_TITLE_WIDTH, *map(len, names))
+    for name, line in zip([title, *names], [titles, *zip(*cells)]):
+        yield " ".join([name.ljust(width), *(one.rjust(_CELL_WIDTH) for one in line)])
+
+
+def _shorten(name: str, width: int | None) -> str:
+    """Returns a name without its middle if it is wider; layers differ at their ends."""
+    if width is None or len(name) <= width:
+        return name
+    end = (width - len(_GAP)) // 2
+    return name[: width - len(_GAP) - end] + _GAP + name[-end:]
 
 
 def _number(number: float) -> str:

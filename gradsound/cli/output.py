@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -41,6 +42,11 @@ def print_text(text: str) -> None:
     """
     with _name_stdout_in_errors():
         sys.stdout.write(text)
+
+
+def terminal_columns() -> int | None:
+    """Returns the width of the terminal on standard output; None for a pipe or a file."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def flush() -> None:

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     _Commands: TypeAlias = argparse._SubParsersAction[Parser]
 
 _ENDINGS = ", ".join(FORMATS)
-_STANDARD_INPUT = "or - for standard input"
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -121,7 +120,7 @@ def _add_render(commands: _Commands) -> None:
 def _add_play(commands: _Commands) -> None:
     purpose = "play a run on the sound device"
     command = _add_command(commands, "play", purpose, handlers.play_run)
-    add_run(command, _STANDARD_INPUT)
+    add_run(command)
     add_sound(command)
     add_speed(command)
     command.add_argument(
@@ -146,7 +145,7 @@ def _add_play(commands: _Commands) -> None:
 def _add_serve(commands: _Commands) -> None:
     purpose = "play a run in a browser"
     command = _add_command(commands, "serve", purpose, handlers.serve_run)
-    add_run(command, _STANDARD_INPUT)
+    add_run(command)
     add_sound(command)
     add_speed(command)
     command.add_argument(
@@ -199,7 +198,7 @@ def _add_legend(commands: _Commands) -> None:
 def _add_locate(commands: _Commands) -> None:
     purpose = "find the step at a time of the sound, or the time of a step"
     command = _add_command(commands, "locate", purpose, handlers.locate_sound)
-    add_run(command, "or its WAV file")
+    add_run(command, ", or its WAV file")
     command.add_argument("time", nargs="?", help="in the sound: 42, 0:42 or 1:02:03")
     command.add_argument(
         "--step", type=step_number, metavar="N", help="print the time of this step"

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gradsound.cli.argument_types import file_path, parse_time
 from gradsound.cli.load_voice import load_voice
+from gradsound.cli.standard_input import NAME, is_stdin, save_stdin
 from gradsound.music.pitch import SCALES, LogPitch
 from gradsound.music.presets import PRESETS, Preset, find_preset
 from gradsound.name_matching import describe_unknown
-from gradsound.open_run import is_same_file, open_run
+from gradsound.open_run import is_same_file, open_part, open_run
 from gradsound.synth.voices.builtin import VOICES
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from gradsound.cli.progress import Progress
@@ -36,9 +38,9 @@ def add_run(command: argparse.ArgumentParser, alternative: str = "") -> None:
 
     Args:
         command: The command's parser.
-        alternative: Another kind of input that the command reads, for the help.
+        alternative: Another kind of input that the command reads, in words after these.
     """
-    kinds = f"a run file, or a log of another tool{alternative and f', {alternative}'}"
+    kinds = f"a run file, or a log of another tool{alternative}, or - for standard input"
     command.add_argument("run", type=file_path, metavar="run.jsonl", help=kinds)
     command.add_argument(
         "--then",
@@ -170,9 +172,32 @@ def get_duration(options: argparse.Namespace) -> float | None:
     return None if options.duration is None else parse_time(options.duration)
 
 
-def get_run(options: argparse.Namespace, progress: Progress) -> Run:
-    """Opens the run of the command as `open_selection` does, and raises its errors."""
-    return open_selection([options.run, *get_parts(options)], options, progress)
+@contextmanager
+def open_run_of(options: argparse.Namespace, progress: Progress) -> Iterator[Run]:
+    """Opens the run of the command, counts its steps and selects the layers of --layers.
+
+    Args:
+        options: The options of the command.
+        progress: Shows how many steps are read.
+
+    Raises:
+        OSError, RunFormatError, ValueError: As `open_run` and `Run.select`.
+    """
+    if is_stdin(options.run) and is_stdin(getattr(options, "other", None)):
+        raise ValueError("standard input has one run: save the other one to a file")
+    paths = [options.run, *get_parts(options)]
+    with _open_selection(paths, options, progress) as run:
+        yield run
+
+
+@contextmanager
+def open_other(options: argparse.Namespace, progress: Progress) -> Iterator[Run | None]:
+    """Opens the run to compare with as `open_run_of` does; yields None without one."""
+    if options.other is None:
+        yield None
+        return
+    with _open_selection([options.other], options, progress) as run:
+        yield run
 
 
 def get_parts(options: argparse.Namespace) -> list[Path]:
@@ -183,10 +208,11 @@ def get_parts(options: argparse.Namespace) -> list[Path]:
             after which a part could come; or its output is one of the parts.
     """
     parts: list[Path] = options.then or []
-    if parts and (getattr(options, "follow", False) or str(options.run) == "-"):
+    from_stdin = any(map(is_stdin, (options.run, *parts)))
+    if parts and (getattr(options, "follow", False) or from_stdin):
         raise ValueError(
             "--then joins files that are finished, so it goes neither with --follow nor "
-            "with standard input: follow the last file alone"
+            "with standard input: give the last file alone"
         )
     output = getattr(options, "output", None)
     for part in parts:
@@ -195,18 +221,15 @@ def get_parts(options: argparse.Namespace) -> list[Path]:
     return parts
 
 
-def open_selection(
+@contextmanager
+def _open_selection(
     paths: Sequence[Path], options: argparse.Namespace, progress: Progress
-) -> Run:
-    """Opens a run, counts its steps for the progress and selects the layers of --layers.
-
-    Args:
-        paths: The files of its parts, in order.
-        options: The options of the command.
-        progress: Shows how many steps are read.
-
-    Raises:
-        OSError, RunFormatError, ValueError: As `open_run` and `Run.select`.
-    """
-    run = progress.count_steps(open_run(*paths, norms=options.norms))
-    return run if options.layers is None else run.select(options.layers)
+) -> Iterator[Run]:
+    with ExitStack() as stack:
+        if is_stdin(paths[0]):
+            path = stack.enter_context(save_stdin())
+            run = open_part(path, NAME, options.norms)
+        else:
+            run = open_run(*paths, norms=options.norms)
+        run = progress.count_steps(run)
+        yield run if options.layers is None else run.select(options.layers)

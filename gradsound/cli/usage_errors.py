@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from gradsound.cli.output import flush, print_text
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
+
+
+_ALIKE = 0.8  # of difflib's ratio; all options share two dashes
 
 
 class Parser(argparse.ArgumentParser):
@@ -19,6 +23,17 @@ class Parser(argparse.ArgumentParser):
         """Raises ValueError with argparse's message, without the usage of all options."""
         fault = message.removeprefix("argument ")
         raise ValueError(f"{fault}; see '{self.prog} --help'")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parses as argparse does, but refuses unknown arguments of a command itself."""
+        options, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            known = [option for action in self._actions for option in action.option_strings]
+            name = unknown[0].partition("=")[0]
+            near = get_close_matches(name, known, n=1, cutoff=_ALIKE)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        return options, unknown
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         """Exits as argparse does, after the help is written."""

@@ -40,12 +40,13 @@ class Log:
     read_rows: Callable[[Path, OnDamage], Iterator[Row]]
 
 
-def read_log(path: Path, norms: Sequence[str] | None = None) -> Run | None:
+def read_log(path: Path, norms: Sequence[str] | None, name: str) -> Run | None:
     """Reads the run in a log of another tool; returns None for any other file.
 
     Args:
         path: A log, or a folder that contains one.
         norms: Globs over names, which select the norms. None finds the norms by name.
+        name: The name of the run in messages.
 
     Raises:
         OSError: If the log cannot be read.
@@ -55,7 +56,7 @@ def read_log(path: Path, norms: Sequence[str] | None = None) -> Run | None:
     log = find_log(path)
     if log is None:
         return None
-    return build_run(str(path), partial(log.read_rows, log.path), norms)
+    return build_run(name, partial(log.read_rows, log.path), norms)
 
 
 def find_log(path: Path) -> Log | None:
@@ -72,7 +73,10 @@ def find_log(path: Path) -> Log | None:
         return None
     logs = _find_in_folder(path) or _find_below(path)
     if not logs:
-        reason = "Is a directory, without a log that is known (docs/logs.md lists them)"
+        reason = (
+            "Is a directory, without a log that is known (docs/logs.md lists them): give a "
+            "file in it"
+        )
         raise IsADirectoryError(errno.EISDIR, reason, str(path))
     if len(logs) > 1:
         listed = ", ".join(str(log.path) for log in logs[:_LISTED_MAX])

@@ -14,6 +14,7 @@ import numpy as np
 
 from gradsound.errors import RunFormatError, warn
 from gradsound.logs.norm_names import classify_names
+from gradsound.logs.odd_norms import describe_odd_norms
 from gradsound.logs.sorted_steps import SortedSteps
 from gradsound.runs.model import Header, Run, Step
 
@@ -60,8 +61,11 @@ def build_run(
         raise RunFormatError(f"{name}: {error}") from error
     if (step := log_steps.overwritten_step) is not None:
         damage.add(f"all was logged at step {step}, where the last counts; log a step, too")
-    if damage.first:
-        warn(f"{name}: {damage}")
+    # Of the sorted steps, because a later entry of the same step counts.
+    odd = {k: log_steps.names[k] for k in log_steps.odd_names if k in names.layers}
+    odd_norms = describe_odd_norms(log_steps.steps(), odd) if odd else ""
+    if reports := [report for report in (str(damage), odd_norms) if report]:
+        warn(f"{name}: {'; '.join(reports)}")
     steps = _LogSteps(log_steps, names)
     layers = tuple(names.layers.values())
     header = Header(layers=layers, parameters=(0,) * len(layers), start=steps.start)

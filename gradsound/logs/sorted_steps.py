@@ -15,6 +15,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from gradsound.errors import RunFormatError
+from gradsound.logs.odd_norms import is_odd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +39,7 @@ class SortedSteps:
 
     Attributes:
         rejected: How many rows had no valid step.
+        odd_names: Indices of the names that had a number which no norm can be.
 
     Raises:
         OSError: From every method, if the temporary file cannot be written or read.
@@ -46,7 +48,7 @@ class SortedSteps:
 
     def __init__(self) -> None:
         self._lock, self._name_indices = Lock(), dict[str, int]()
-        self.rejected = 0
+        self.rejected, self.odd_names = 0, set[int]()
         self._table, self._in_order = "unsorted", True
         # The row in progress: rows of one step that follow each other are merged.
         self._step = -1
@@ -95,6 +97,8 @@ class SortedSteps:
                     raise RunFormatError(f"more than {_NAMES_MAX:,} different names")
             self._overwritten |= index in self._values
             self._values[index] = value
+            if is_odd(value):
+                self.odd_names.add(index)
 
     def sort(self) -> None:
         """Sorts the rows by step; no row may be added afterwards."""

@@ -36,6 +36,16 @@ def check_path(path: Path, subtype: str | None = None) -> str:
     name, subtypes = FORMATS[path.suffix.lower()]
     if subtype is not None and subtype not in subtypes:
         raise ValueError(f"{name} has subtype {', '.join(subtypes)}, got {subtype!r}")
+    check_folder(path)
+    return subtype or subtypes[0]
+
+
+def check_folder(path: Path) -> None:
+    """Checks that a file can be made at a path, and leaves an existing one as it is.
+
+    Raises:
+        OSError: If the path is a folder, or no file can be made there.
+    """
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "Is a directory", str(path))
     part = part_path(path)
@@ -46,7 +56,6 @@ def check_path(path: Path, subtype: str | None = None) -> str:
     finally:  # also after a signal, which may raise at any line
         with suppress(OSError):
             part.unlink()
-    return subtype or subtypes[0]
 
 
 def part_path(path: Path) -> Path:

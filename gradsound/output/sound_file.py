@@ -97,6 +97,7 @@ def _write(
                     )
                 except soundfile.SoundFileError as error:
                     check_path(path, subtype)  # raises if the folder is gone by now
+                    _check_space(part, path)
                     message = f"{path}: {name} cannot be written at {sample_rate} Hz here"
                     raise ValueError(message) from error
                 if name == "WAV":
@@ -126,6 +127,14 @@ def _write(
         if file is not None:
             with suppress(soundfile.SoundFileError):
                 file.close()
+
+
+def _check_space(part: Path, path: Path) -> None:
+    """Raises an OSError if the disk is full, which libsndfile does not tell."""
+    try:
+        part.write_bytes(b"\0")
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(path)) from error
 
 
 def _quantize(samples: Samples, subtype: str) -> NDArray[np.generic]:

@@ -7,6 +7,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from gradsound.runs.model import Run, pick_layers
+from gradsound.runs.part_checks import check_parts
 from gradsound.runs.restarts import StepClock, TimeShift, describe_difference
 
 if TYPE_CHECKING:
@@ -26,13 +27,15 @@ def join_parts(parts: Sequence[Run]) -> Run:
         parts: One run, or more. Their steps can be iterated repeatedly.
 
     Raises:
-        ValueError: If the parts have different layers.
-        RunFormatError: If the first step of a part is no step.
+        ValueError: If the parts have different layers, or one of them is certainly no
+            continuation of another.
+        RunFormatError: If one of the first steps of a part is no step.
     """
     if len(parts) == 1:
         return parts[0]
     run = parts[0]
     same_layers = [run] + [_with_layers_of(run, part) for part in parts[1:]]
+    check_parts(same_layers)
     steps = _JoinedSteps(tuple(same_layers))
     budgets = [part.header.budget for part in parts if part.header.budget is not None]
     header = replace(run.header, budget=budgets[0] if budgets else None)

@@ -9,14 +9,13 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gradsound.name_matching import format_names
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gradsound.alarms.thresholds import Alarm
 
 LISTED = 3  # alarms of each kind on lines of their own; fifty spikes say no more
+_NAMED_MAX = 4  # layers that a line names; of more it names the first and the last
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ def alarm_lines(alarms: Sequence[Alarm], listed: int | None = LISTED) -> list[Al
         alarms: In the order of their steps.
         listed: How many alarms of each kind have a line; None for all.
     """
-    ends, ending = _find_ends(alarms)
+    ends, ending, lasting = _find_ends(alarms)
     by_kind: dict[str, list[int]] = {}
     for k, alarm in enumerate(alarms):
         if k not in ending:
@@ -60,8 +59,11 @@ def alarm_lines(alarms: Sequence[Alarm], listed: int | None = LISTED) -> list[Al
         # A single one beyond the limit takes no more space than a line that counts it.
         few = len(indices) if listed is None or len(indices) <= listed + 1 else listed
         for k in indices[:few]:
-            over = f", over at step {alarms[ends[k]].step:,}" if k in ends else ""
-            text = f"{_text_with_layers(alarms[k])}{over}"
+            text = _text_with_layers(alarms[k])
+            if k in ends:
+                text += f", over at step {alarms[ends[k]].step:,}"
+            elif k in lasting:
+                text += ", not over at the end"
             lines[k] = AlarmLine(alarms[k].step, kind, text)
         if rest := indices[few:]:
             last = alarms[rest[-1]].step
@@ -71,16 +73,24 @@ def alarm_lines(alarms: Sequence[Alarm], listed: int | None = LISTED) -> list[Al
 
 
 def _text_with_layers(alarm: Alarm) -> str:
-    """Returns the text, and the names of the layers that it only counts."""
-    counts = alarm.text.endswith(" more)")
-    return f"{alarm.text}: {format_names(alarm.layers)}" if counts else alarm.text
+    """Returns the text, with the names of the layers that it only counts."""
+    others = alarm.layers[1:]
+    text, counted, end = alarm.text.rpartition(f" (and {len(others)} more)")
+    if not counted:
+        return alarm.text
+    few = len(others) <= _NAMED_MAX
+    names = ", ".join(others) if few else f"{len(others)} more, {others[0]} to {others[-1]}"
+    return f"{text} (and {names}){end}"
 
 
-def _find_ends(alarms: Sequence[Alarm]) -> tuple[dict[int, int], set[int]]:
+def _find_ends(alarms: Sequence[Alarm]) -> tuple[dict[int, int], set[int], set[int]]:
     """Returns the index of the recovery that ends each alarm; and all these recoveries.
 
     A recovery of some layers of an alarm does not end it. Such a recovery is not among
     those returned, so it has a line of its own.
+
+    Returns:
+        These two, and the alarms whose condition lasts in all their layers.
     """
     ends: dict[int, int] = {}
     ending: set[int] = set()
@@ -99,4 +109,9 @@ def _find_ends(alarms: Sequence[Alarm]) -> tuple[dict[int, int], set[int]]:
                 ends[other] = k
                 ending.add(k)
                 del open_alarms[other]
-    return ends, ending
+    lasting = {
+        k
+        for k, layers in open_alarms.items()
+        if alarms[k].persists and len(layers) == max(1, len(alarms[k].layers))
+    }
+    return ends, ending, lasting

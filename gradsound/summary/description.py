@@ -21,23 +21,40 @@ if TYPE_CHECKING:
     from gradsound.summary.run_summary import Summary
     from gradsound.summary.step_counts import LoggedSteps
 
-_LINES_MAX = 8  # lines of a description; nobody reads more
+_LINES_MAX = 8  # lines of a description in a notebook; nobody reads more
 
 
-def describe(summary: Summary) -> list[str]:
-    """Returns a text of at most nine lines: what is no alarm, then the alarms."""
+def describe(summary: Summary, lines_max: int = _LINES_MAX) -> list[str]:
+    """Returns a text: what is no alarm, then the alarms, then the observations.
+
+    The lines are those of `gradsound info`.
+
+    Args:
+        summary: The summary of a run.
+        lines_max: How many lines the text has; one more counts the others.
+    """
     lines = [*describe_faults(summary), *map(str, alarm_lines(summary.alarms))]
     if not summary.alarms:
         lines.append("no alarm")
-    rest = [f"... and {len(lines) - _LINES_MAX} more"] if len(lines) > _LINES_MAX else []
-    return lines[:_LINES_MAX] + rest
+    lines += describe_observations(summary)
+    rest = [f"... and {len(lines) - lines_max} more"] if len(lines) > lines_max else []
+    return lines[:lines_max] + rest
+
+
+def describe_observations(summary: Summary) -> Iterator[str]:
+    """Yields a line for each observation."""
+    for observation in summary.observations:
+        yield f"observed at step {observation.step:,}: {observation.text}"
 
 
 def describe_faults(summary: Summary) -> Iterator[str]:
     """Yields the lines about what is no alarm: short runs, clipped and skipped steps."""
     if kinds := unjudged_kinds(summary):
-        needs = ", ".join(f"{kind} needs {steps}" for kind, steps in kinds.items())
-        yield f"too short to judge: {count_steps(summary.steps)}; {needs}"
+        needs = ", ".join(
+            f"{kind} (needs {steps}{' losses' if kind == 'plateau' else ''})"
+            for kind, steps in kinds.items()
+        )
+        yield f"too short to judge: {count_steps(summary.steps)}; not known: {needs}"
     if summary.left_out:
         yield f"not measured, to keep to the budget: {count_steps(summary.left_out)}"
     if summary.clipped:
@@ -91,4 +108,5 @@ def _ordinal(number: int) -> str:
 
 def _steps(count: int, first: int, last: int) -> str:
     """Returns how many steps there were, and where."""
-    return f"{count:,}, from step {first:,} to {last:,}" if count > 1 else f"step {first:,}"
+    where = f"from step {first:,} to {last:,}"
+    return f"{count:,} steps, {where}" if count > 1 else f"step {first:,}"

@@ -105,7 +105,12 @@ def summarize(run: Run) -> Summary:
         >>> [(alarm.step, alarm.kind) for alarm in gradsound.summarize(run).alarms]
         [(3, 'nonfinite')]
     """
-    reading, steps = _Reading(run.header), iter(run.steps)
+    return summarize_with(run, Thresholds())
+
+
+def summarize_with(run: Run, thresholds: Thresholds) -> Summary:
+    """Returns a summary with the alarms of some thresholds, as `summarize` does."""
+    reading, steps = _Reading(run.header, thresholds), iter(run.steps)
     while chunk := [*islice(steps, _CHUNK_STEPS)]:
         reading.add(chunk)
     logged = reading.counts.logged()
@@ -139,6 +144,7 @@ class _Reading:
 
     Args:
         header: Header of the run, with L layers.
+        thresholds: Limits of the alarms.
 
     Attributes:
         counts, values, layers: Statistics of the steps, the values and the layers.
@@ -148,12 +154,12 @@ class _Reading:
         first_nonfinite: As in `Summary`.
     """
 
-    def __init__(self, header: Header) -> None:
+    def __init__(self, header: Header, thresholds: Thresholds) -> None:
         names = header.layers
         preset = find_preset("notes")
         self._bands = preset.bands_of(names)
         self._all_bands = (*self._bands, Band("all layers", tuple(range(len(names)))))
-        self._detector = RunDetector(header, Thresholds())
+        self._detector = RunDetector(header, thresholds)
         self.counts, self.values = StepCounts(), ValueStatistics()
         self.layers = NormStatistics(names)
         self.bands = NormStatistics([band.name for band in self._all_bands])

@@ -46,9 +46,10 @@ def test_layers_can_be_chosen(tmp_path: Path, save) -> None:
 
 
 def test_plot_writes_a_picture(tmp_path: Path, save) -> None:
-    """`gradsound plot` writes the format of the ending."""
-    assert run("plot", save([[1 / 3]] * 3), "-o", tmp_path / "x.svg") == 0
-    assert b"<svg" in (tmp_path / "x.svg").read_bytes()
+    """`gradsound plot` writes the format of the ending, in upper or lower case."""
+    for name, begin in (("x.svg", b"<?xml"), ("x.PDF", b"%PDF"), ("x.png", b"\x89PNG")):
+        assert run("plot", save([[1 / 3]] * 3), "-o", tmp_path / name) == 0
+        assert (tmp_path / name).read_bytes().startswith(begin)
 
 
 def test_plot_draws_two_runs_in_a_duration(tmp_path: Path, save) -> None:
@@ -131,8 +132,11 @@ WRONG = {
     "render run.jsonl -o x": "x: a sound file ends in .wav, .flac, .ogg",
     "render run.jsonl -o /dev/full": "/dev/full: a sound file ends in .wav, .flac, .ogg",
     "render run.jsonl -o x.wav --subtype q": "--subtype: invalid choice: 'q' (choose from",
-    "render - -o x.wav": "-: No such file or directory",
-    "render - - -o x.wav": "-: No such file or directory",
+    "render - - -o x.wav": "standard input has one run: save the other one to a file",
+    "plot run.jsonl -o x.jpg": "x.jpg: a picture ends in .png, .svg or .pdf",
+    "plot run.jsonl -o x.svgz": "x.svgz: a picture ends in .png, .svg or .pdf",
+    "plot run.jsonl -o x.": "x.: a picture ends in .png, .svg or .pdf",
+    "plot run.jsonl -o png": "png: a picture ends in .png, .svg or .pdf",
     "info two\nlines": "two\\nlines: No such file or directory",
     "info \x1b[31mred": "\\x1b[31mred: No such file or directory",
     "info ": "run.jsonl: the name of a file is empty; see 'gradsound info --help'",
@@ -168,6 +172,27 @@ def test_wrong_usage_is_status_2(capsys: pytest.CaptureFixture[str], line: str) 
     assert "; see 'gradsound" in errors
     assert errors.endswith("--help'\n")
     assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "unknown"),
+    [
+        ("info run.jsonl --jsn", "--jsn (did you mean --json?)"),
+        ("info run.jsonl --tp=3", "--tp=3 (did you mean --top?)"),
+        ("info run.jsonl other.jsonl", "other.jsonl"),
+        ("render run.jsonl -o x.wav --frobs 2", "--frobs 2"),
+        ("devices now", "now"),
+    ],
+)
+def test_unknown_arguments_are_those_of_the_command(
+    capsys: pytest.CaptureFixture[str], line: str, unknown: str
+) -> None:
+    """The line names the help of the command that does not know them."""
+    assert run(*line.split()) == 2
+    command = line.partition(" ")[0]
+    assert capsys.readouterr().err == (
+        f"gradsound: unrecognized arguments: {unknown}; see 'gradsound {command} --help'\n"
+    )
 
 
 def test_a_torn_last_line_warns_and_the_rest_is_rendered(tmp_path: Path, save) -> None:

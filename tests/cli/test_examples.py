@@ -18,15 +18,18 @@ from gradsound.cli.main import main
 BIN = Path(sys.executable).parent
 COMMANDS = ("", "render", "play", "serve", "devices", "voices", "plot", "legend", "locate")
 COMMANDS += ("info", "completion")
-SAMPLE = Path(__file__).parents[2] / "samples" / "runs" / "2-sgd-lr0.1-batch10.jsonl"
+SAMPLES = Path(__file__).parents[2] / "samples" / "runs"
+FIRST, SECOND = (
+    SAMPLES / f"{name}-batch10.jsonl" for name in ("1-sgd-lr0.01", "2-sgd-lr0.1")
+)
 PAGE = Path(__file__).parents[2] / "docs" / "command-line.md"
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with two runs only, and the command on the PATH."""
-    lines = SAMPLE.read_text().splitlines(keepends=True)
-    for name, last in (("run.jsonl", 21), ("other.jsonl", 16)):
+    for name, sample, last in (("run.jsonl", SECOND, 21), ("other.jsonl", FIRST, 16)):
+        lines = sample.read_text().splitlines(keepends=True)
         (tmp_path / name).write_text("".join(lines[:last]))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", f"{BIN}{os.pathsep}{os.environ['PATH']}")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pexpect
 import pytest
 from helpers.runs import make_run
 
@@ -41,9 +45,9 @@ def test_info_tells_what_happened(save, capsys: pytest.CaptureFixture[str]) -> N
     lines = lines_of(capsys, save(norms, layers=("in", "mid", "out"), comment="try 7"))
 
     assert lines[0].endswith("run.jsonl: try 7")
-    assert lines[1] == "240 steps, in 1 min 20 s, from 2019-08-01T12:00:00+00:00"
+    assert lines[1] == "240 steps, in 1 min 20 s, started 2019-08-01T12:00:00+00:00"
     assert lines[2] == (
-        "norm            typical 3.742, lowest 2.236 at step 200, highest 100 at step 50, "
+        "total norm      typical 3.742, lowest 2.236 at step 200, highest 100 at step 50, "
         "not finite at 1 step"
     )
     assert lines[3].startswith("pitch           1 octave = factor 10; norm 1 is C4")
@@ -81,10 +85,10 @@ def test_values_of_a_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         "grad_norm       typical 8, lowest 7 at step 40, highest 9 at step 60",
         "loss            first 4, last 0, lowest 0 at step 100, not finite at 1 step",
         "eval_loss       first 3, last 7, lowest 3 at step 20",
-        "learning rate   first 0.001, highest 0.003 at step 60, last 0.001",
+        "learning rate   first 0.001, last 0.001, highest 0.003 at step 60",
         "epoch           0 to 1",
         "pitch           1 octave = factor 10; norm 1 is C4",
-        "too short to judge: 5 steps; rise needs 9, plateau needs 64",
+        "too short to judge: 5 steps; not known: rise (needs 9), plateau (needs 64 losses)",
         *lines_of(capsys, path)[9:],
     ]
     alarms = lines_of(capsys, path)[9:]
@@ -108,6 +112,90 @@ def test_top_and_all(save, capsys: pytest.CaptureFixture[str]) -> None:
     assert usual[-1].startswith("the 10 of 12 layers with the largest typical norms; --all")
     assert [line.split()[0] for line in three[-4:-1]] == ["layer7", "layer2", "layer9"]
     assert [line.split()[0] for line in everything[-12:]] == [*names]
+
+
+@pytest.mark.parametrize(
+    ("top", "rows", "last"),
+    [
+        ("0", [], "4 layers; --all shows them"),
+        ("1", ["d"], "the largest typical norm of 4 layers; --all shows all"),
+        ("2", ["d", "c"], "the 2 of 4 layers with the largest typical norms; --all shows"),
+        ("4", ["a", "b", "c", "d"], "d "),
+        ("99", ["a", "b", "c", "d"], "d "),
+    ],
+)
+def test_a_table_of_few_layers(
+    save, capsys: pytest.CaptureFixture[str], top: str, rows: list[str], last: str
+) -> None:
+    """The last line fits the number of layers that the table shows."""
+    path = save([[1.0, 2.0, 3.0, 4.0]] * 3, layers=tuple("abcd"))
+    lines = lines_of(capsys, path, "--top", top)
+
+    assert lines[-1].startswith(last)
+    assert [line[0] for line in lines if line[:2] in ("a ", "b ", "c ", "d ")] == rows
+
+
+LONG_NAMES = tuple(f"{side}.{'x' * 190}.layer{side}" for side in ("left", "right"))
+
+
+@pytest.mark.parametrize(
+    ("columns", "first", "width"),
+    [
+        (80, "left.xxxxxxxxxx...xxxx.layerleft", 80),
+        (30, "left....left", 12 + 4 * 12),
+    ],
+)
+def test_long_names_fit_a_terminal(save, columns: int, first: str, width: int) -> None:
+    """On a terminal, names lose their middle; in a pipe and in JSON they are whole."""
+    path = save([[1 / 3, 2 / 3]] * 3, layers=LONG_NAMES)
+    # Without env=, the child has the COLUMNS that readline sets in the tests' process.
+    names = {name: text for name, text in os.environ.items() if name != "COLUMNS"}
+    command = [sys.executable, "-m", "gradsound", "info", str(path)]
+    child = pexpect.spawn(
+        *(command[0], command[1:]),
+        encoding="utf-8",
+        dimensions=(50, columns),
+        env=names,
+        timeout=30,
+    )
+    child.expect(pexpect.EOF)
+    shown = child.before.splitlines()[-3:]
+    child.close()
+    for options in ([], ["--json"]):
+        text = subprocess.run(
+            [*command, *options], capture_output=True, text=True, check=True
+        ).stdout
+        assert all(name in text for name in LONG_NAMES)
+
+    assert shown[1].startswith(f"{first} ")
+    assert shown[2].split()[0].endswith("ight")
+    assert {len(line) for line in shown} == {width}
+
+
+def test_a_long_name_of_a_fact(save, capsys: pytest.CaptureFixture[str]) -> None:
+    """The texts are below each other, unless a name has more than 30 characters."""
+    path = save([[1 / 3]] * 3, layers=("gradients_default_optimizer_norm",))
+    lines = lines_of(capsys, path)
+    assert lines[2].startswith("gradients_default_optimizer_norm typical 0.3333")
+    assert lines[3] == f"{'pitch':30} 1 octave = factor 10; norm 1 is C4"
+
+
+def test_facts_of_a_run_without_gradients_or_with_one_evaluation(
+    save, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run without norms says so, and a single number is not first, last and lowest."""
+    lines = lines_of(capsys, save([[None, None]] * 3))
+    assert lines[2] == "total norm      no gradient at any step"
+    lines = lines_of(capsys, save([[np.nan, np.inf]] * 3, name="nan.jsonl"))
+    assert lines[2] == "total norm      never finite"
+
+    path = tmp_path / "log.csv"
+    path.write_text("step,grad_norm,eval_loss,lr\n1,2,,0.5\n2,2,0.75,0.25\n3,2,,0.125\n")
+    lines = lines_of(capsys, path)
+    assert lines[3:5] == [
+        "eval_loss       0.75 at step 2, the only one",
+        "learning rate   first 0.5, last 0.125",
+    ]
 
 
 def test_all_lists_every_alarm(save, capsys: pytest.CaptureFixture[str]) -> None:

@@ -73,6 +73,14 @@ def test_parts_and_a_comparison_do_not_clash() -> None:
         (("info", "a.jsonl", "--then", "x.jsonl"), "x.jsonl"),
         (("render", *THEN, "-o", "c.jsonl"), "c.jsonl: is a part of the run itself"),
         (("info", "a.jsonl", "--then", "other.jsonl"), "their layers differ"),
+        (("info", "a.jsonl", "--then", "-"), "neither with --follow nor with standard"),
+        (("info", "a.jsonl", "--then", "a.jsonl"), "a.jsonl: is given twice; give each"),
+        (
+            ("plot", "b.jsonl", "--then", "a.jsonl", "-o", "x.png"),
+            "a.jsonl has the steps 0 to 9, which come before those of b.jsonl (from 6 on)",
+        ),
+        (("play", "b.jsonl", "--then", "a.jsonl"), "give the parts in the order of the"),
+        (("info", "a.jsonl", "--then", "copy.jsonl"), "copy.jsonl begins with the same"),
     ],
 )
 def test_wrong_parts_are_one_line(
@@ -80,6 +88,7 @@ def test_wrong_parts_are_one_line(
 ) -> None:
     """The exit status is 2, and one line says what is wrong; no file changes."""
     RunWriter(Path("other.jsonl"), make_run([[1.0]]).header).close()
+    Path("copy.jsonl").write_bytes(Path("a.jsonl").read_bytes())
     before = Path("c.jsonl").read_bytes()
     assert gradsound(*arguments) == 2
     errors = capsys.readouterr().err.splitlines()

@@ -102,9 +102,10 @@ def test_help_names_the_kinds_of_input(capsys: pytest.CaptureFixture[str]) -> No
         text[command] = " ".join(capsys.readouterr().out.split())
 
     kinds = "run.jsonl a run file, or a log of another tool"
-    assert f"{kinds}, or its WAV file time" in text["locate"]
-    assert f"{kinds}, or - for standard input options" in text["play"]
-    assert f"{kinds} other" in text["render"]
+    stdin = "or - for standard input"
+    assert f"{kinds}, or its WAV file, {stdin} time" in text["locate"]
+    assert f"{kinds}, {stdin} options" in text["play"]
+    assert f"{kinds}, {stdin} other" in text["render"]
 
 
 def test_captions_alone(tmp_path: Path, save) -> None:

@@ -135,6 +135,29 @@ def test_output_that_cannot_be_written_is_an_error(save, line: str) -> None:
 
 
 @needs_full
+@pytest.mark.parametrize("kind", ["plot {run} -o {out}.png", "plot {run} -o {out}.svg"])
+def test_a_picture_on_a_full_disk_is_an_error(tmp_path: Path, save, kind: str) -> None:
+    """The error names the picture; the old one stays, and no other file."""
+    out = tmp_path / "out"
+    words = kind.format(run=save([[1 / 3, np.nan]] * 300), out=out).split()
+    Path(words[-1]).write_text("old")
+    before = sorted(tmp_path.iterdir())
+    code = (
+        "import resource, sys; from gradsound.cli.main import main;"
+        "import matplotlib.pyplot;"  # it writes a cache of fonts
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)); main(sys.argv[1:])"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, check=False
+    )
+
+    assert (process.returncode, process.stdout) == (2, "")
+    assert process.stderr == f"gradsound: {words[-1]}: File too large\n"
+    assert Path(words[-1]).read_text() == "old"
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@needs_full
 def test_errors_that_cannot_be_written_change_nothing(tmp_path: Path, save) -> None:
     """Without standard error, the status is the same and the sound is written."""
     for redirection in ("2>&-", "2>/dev/full", ">&- 2>&- <&-"):

@@ -542,13 +542,13 @@ def test_the_order_of_rows_makes_no_difference() -> None:
 
 def test_norms_that_are_no_numbers() -> None:
     """A missing norm is absent; -1 is NaN as in DeepSpeed; 1e300 is infinite."""
-    run = run_of_rows(
-        [
-            Row(0, None, {"grad_norm/a": -1.0, "grad_norm/b": 1e300}),
-            Row(1, None, {"grad_norm/b": 0.0}),
-            Row(2, None, {"loss": 1.0}),
-        ]
-    )
+    rows = [
+        Row(0, None, {"grad_norm/a": -1.0, "grad_norm/b": 1e300}),
+        Row(1, None, {"grad_norm/b": 0.0}),
+        Row(2, None, {"loss": 1.0}),
+    ]
+    with pytest.warns(GradsoundWarning, match="grad_norm/a is -1 at step 0, read as NaN"):
+        run = run_of_rows(rows)
     first, second = run.steps
 
     np.testing.assert_equal(first.norms, np.array([np.nan, np.inf], np.float32))

@@ -187,7 +187,8 @@ def test_an_epoch_that_is_not_finite_is_kept() -> None:
 
 def test_norms_below_0_are_nan() -> None:
     """No norm is negative, so -infinity is NaN, too."""
-    run = build_run("made", lambda _: [Row(0, None, {"norm": -inf})], ["norm"])
+    with pytest.warns(GradsoundWarning, match="made: norm is -inf at step 0, read as NaN"):
+        run = build_run("made", lambda _: [Row(0, None, {"norm": -inf})], ["norm"])
     (step,) = run.steps
 
     assert np.isnan(step.norms).all()

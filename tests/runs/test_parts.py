@@ -101,7 +101,7 @@ def test_the_count_of_the_last_part_counts() -> None:
     assert join_parts([first, counted]).total_steps == 9
     assert join_parts([replace(first, total_steps=9), second]).total_steps is None
     assert (
-        join_parts([first, replace(part(range(2), 1.0), total_steps=9)]).total_steps is None
+        join_parts([first, replace(part(range(2), 2.0), total_steps=9)]).total_steps is None
     )
 
 

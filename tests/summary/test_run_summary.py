@@ -78,7 +78,7 @@ def test_skipped_steps_are_counted_apart() -> None:
 
     assert (summary.steps, summary.first_nonfinite) == (4, None)
     assert (summary.total.highest, summary.total.nonfinite) == (2.0, 0)
-    assert "skipped by the scaler: 2, from step 1 to 2" in describe(summary)
+    assert "skipped by the scaler: 2 steps, from step 1 to 2" in describe(summary)
     assert {alarm.kind for alarm in summary.alarms} == {"skipped"}
 
 
@@ -93,7 +93,7 @@ def test_discarded_steps_are_counted_apart() -> None:
 
     assert (summary.skipped, summary.discarded) == (None, (1, 3, 2))
     assert summary.total.highest == 2.0
-    assert "thrown away by the training: 2, from step 1 to 3" in describe(summary)
+    assert "thrown away by the training: 2 steps, from step 1 to 3" in describe(summary)
 
 
 def test_steps_left_out_at_the_end_are_counted() -> None:
@@ -131,7 +131,9 @@ def test_nan_of_one_layer_is_distinguished_from_nan_by_clipping() -> None:
     raw = [np.array([1.0, 2.0]), np.array([1.0, np.nan])]
     steps = [replace(step, raw=one) for step, one in zip(run.steps, raw)]
 
-    assert "step 1: NaN in layer1" in describe(summarize(replace(run, steps=steps)))
+    assert "step 1: NaN in layer1, not over at the end" in describe(
+        summarize(replace(run, steps=steps))
+    )
 
 
 def test_steps_left_out_are_counted() -> None:
