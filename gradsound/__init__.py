@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from gradsound.music.pitch import SCALES, LinearPitch, LogPitch
     from gradsound.music.presets import PRESETS, Preset
     from gradsound.music.value_mapping import Drive
-    from gradsound.rendering.legend import legend
+    from gradsound.rendering.sound_legend import legend
     from gradsound.rendering.picture import plot
     from gradsound.rendering.sound import render
     from gradsound.run_views import Run, read_run
@@ -100,7 +100,7 @@ _MODULES = {
     "music.pitch": ("LinearPitch", "LogPitch", "SCALES"),
     "music.presets": ("PRESETS", "Preset"),
     "music.value_mapping": ("Drive",),
-    "rendering.legend": ("legend",),
+    "rendering.sound_legend": ("legend",),
     "rendering.picture": ("plot",),
     "rendering.sound": ("render",),
     "run_views": ("Run", "read_run"),

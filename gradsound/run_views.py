@@ -114,7 +114,8 @@ def read_run(
         RunFormatError: If it is not a run. The message names the file, the line and what
             was expected. Iterating the steps raises it too.
         ValueError: If ``norms`` is given for a run file, whose header names the norms; or
-            the parts have different layers.
+            the parts are certainly not one training in its order: they have different
+            layers, one is there twice, or one belongs before another.
 
     Example:
         >>> from pathlib import Path

@@ -23,7 +23,7 @@ from gradsound.cli.shared_options import (
 )
 from gradsound.music.presets import at_speed
 from gradsound.output.sound_device import find_devices
-from gradsound.rendering.legend import legend
+from gradsound.rendering.sound_legend import legend
 from gradsound.rendering.locate import (
     compute_timeline,
     describe_step,

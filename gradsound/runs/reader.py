@@ -40,17 +40,21 @@ def refuse_norms(source: str, norms: object) -> None:
         )
 
 
-def read_run_file(path: Path) -> Run:
+def read_run_file(path: Path, name: str) -> Run:
     """Opens a run file and reads its header; each iteration of the steps reads them anew.
+
+    Args:
+        path: The run file.
+        name: The name of the run in messages.
 
     Raises:
         OSError: If the file does not exist or cannot be read.
         RunFormatError: If it is no run file. Iterating the steps raises it too.
     """
     with path.open("rb") as file:
-        header = _read_header(str(path), read_lines(file))
+        header = read_header(name, read_lines(file))
         total_steps = _read_total(file)
-    return Run(header, _FileSteps(path), str(path), total_steps)
+    return Run(header, _FileSteps(path, name), name, total_steps)
 
 
 def parse_run(
@@ -74,7 +78,7 @@ def parse_run(
     Raises:
         RunFormatError: As `read_run_file`.
     """
-    header = _read_header(source, numbered_lines)
+    header = read_header(source, numbered_lines)
     layers = len(header.layers)
     steps = _read_steps(source, numbered_lines, layers, restarts, until_restart)
     return Run(header, steps, source)
@@ -137,16 +141,21 @@ class _FileSteps:
     """The steps of a run file, read anew at each iteration."""
 
     path: Path
+    name: str
 
     def __iter__(self) -> Iterator[Step]:
         with self.path.open("rb", _BUFFER) as file:
-            restarts = find_restarts(str(self.path), file)
+            restarts = find_restarts(self.name, file)
             lines = read_lines(file)
-            run = parse_run(str(self.path), lines, restarts, until_restart=True)
+            run = parse_run(self.name, lines, restarts, until_restart=True)
             yield from run.steps
 
 
-def _read_header(source: str, numbered_lines: Iterator[tuple[int, bytes]]) -> Header:
+def read_header(source: str, numbered_lines: Iterator[tuple[int, bytes]]) -> Header:
+    """Reads the header from the first line of a run.
+
+    Arguments and errors are those of `parse_run`.
+    """
     number, line = next(numbered_lines, (0, b""))
     if not number:
         raise RunFormatError(f"{source}: empty, expected a run")

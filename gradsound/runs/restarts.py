@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # Lines that are no steps begin in this way, so that a reader finds them without decoding.
 _RESTART, _TOTAL = b'{"resume": ', b'{"steps": '
-_PAUSES = 32  # between steps; their median is the usual one
+PAUSES = 32  # between steps; their median is the usual one
 _NAMED_MAX = 4  # layers that an error message names; more are hard to read
 
 
@@ -81,7 +81,7 @@ class StepClock:
     of a part comes one usual pause after the last step of the part before.
     """
 
-    _times: deque[float] = field(default_factory=lambda: deque(maxlen=_PAUSES + 1))
+    _times: deque[float] = field(default_factory=lambda: deque(maxlen=PAUSES + 1))
 
     def add(self, time: float) -> None:
         """Adds the time of a step in seconds."""

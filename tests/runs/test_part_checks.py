@@ -12,7 +12,7 @@ from helpers.runs import make_run
 
 from gradsound import Run, read_run
 from gradsound.errors import GradsoundWarning
-from gradsound.runs.parts import join_parts
+from gradsound.runs.joined_parts import join_parts
 
 
 def part(

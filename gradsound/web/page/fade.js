@@ -2,6 +2,9 @@
 
 const { max, min } = Math;
 
+export const JUMP_SECONDS = 0.005; // out before a jump, and in after it
+export const TRACK_SECONDS = 0.01; // of a track that is silenced or restored
+
 export class Fade {
   #level; // 0 to 1
   #frames;

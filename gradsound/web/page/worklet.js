@@ -1,34 +1,20 @@
 // The AudioWorklet: plays the server's note events as gradsound.synth.mixer does, and stays
 // in time with the server.
 
-import { Fade } from "./fade.js";
+import { Fade, JUMP_SECONDS, TRACK_SECONDS } from "./fade.js";
 import { CHANNELS, QUANTUM, Voice } from "./kernel.js";
+import { limit } from "./limiter.js";
 import { MARGIN, OBSERVATION, SLACK, SUSPENDED, jumpTarget } from "./playback_delay.js";
 
-const { abs, fround, max, min, round } = Math;
+const { max, min, round } = Math;
 
 const HEADER = 32; // bytes of a message before its events
 const EVENT = 76; // bytes of an event
 const MAX_EVENTS = 1 << 15; // pending, about 15 MB: minutes of a dense run
 // In frames:
-const FADE = round(0.005 * sampleRate); // out before a jump, and in after it
-const TRACK_FADE = round(0.01 * sampleRate); // of a track that is silenced or restored
+const FADE = round(JUMP_SECONDS * sampleRate);
+const TRACK_FADE = round(TRACK_SECONDS * sampleRate);
 const REPORT = round(0.1 * sampleRate); // between two reports
-
-// The limiter of gradsound.synth.limiter. Levels are linear.
-const KNEE = fround(0.8);
-const HEADROOM = fround(1 - 0.8);
-const LARGE = fround(1e30); // an infinite level would become NaN
-
-// Bends a sample beyond the knee to within 1; NaN becomes 0.
-function limit(sample) {
-  const size = abs(sample);
-  if (size <= KNEE) return sample;
-  if (Number.isNaN(sample)) return 0;
-  const over = fround(fround(min(size, LARGE) - KNEE) / HEADROOM);
-  const bent = fround(KNEE + fround(HEADROOM * fround(over / fround(1 + over))));
-  return sample < 0 ? -bent : bent;
-}
 
 // Returns the events of a message, their earliest frame, the frame at which the message's
 // steps begin, and the server's frame when it sent them.

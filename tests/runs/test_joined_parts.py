@@ -7,7 +7,7 @@ import pytest
 from helpers.runs import make_run
 
 from gradsound import Run, read_run
-from gradsound.runs.parts import join_parts
+from gradsound.runs.joined_parts import join_parts
 
 
 def part(numbers: range, norm: float, name: str = "part", begin: float = 0.5) -> Run:

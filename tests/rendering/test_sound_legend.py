@@ -16,7 +16,7 @@ from gradsound.music.alarm_sounds import ALARM_SOUNDS
 from gradsound.music.captions import Caption
 from gradsound.music.presets import Preset
 from gradsound.music.value_mapping import Drive
-from gradsound.rendering.legend import legend
+from gradsound.rendering.sound_legend import legend
 from gradsound.runs.model import Run
 
 RATE = 44_100
