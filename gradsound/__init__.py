@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from gradsound.music.pitch import SCALES, LinearPitch, LogPitch
     from gradsound.music.presets import PRESETS, Preset
     from gradsound.music.value_mapping import Drive
-    from gradsound.rendering.sound_legend import legend
     from gradsound.rendering.picture import plot
     from gradsound.rendering.sound import render
+    from gradsound.rendering.sound_legend import legend
     from gradsound.run_views import Run, read_run
     from gradsound.runs.model import Header, Step
     from gradsound.summary.norm_statistics import NormRange

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradsound.errors import RunFormatError
-from gradsound.runs.model import Run
 from gradsound.runs.joined_parts import join_parts
+from gradsound.runs.model import Run
 from gradsound.runs.reader import read_run_file, refuse_norms
 
 if TYPE_CHECKING:

@@ -23,7 +23,6 @@ from gradsound.cli.shared_options import (
 )
 from gradsound.music.presets import at_speed
 from gradsound.output.sound_device import find_devices
-from gradsound.rendering.sound_legend import legend
 from gradsound.rendering.locate import (
     compute_timeline,
     describe_step,
@@ -33,6 +32,7 @@ from gradsound.rendering.locate import (
 )
 from gradsound.rendering.picture import plot
 from gradsound.rendering.sound import render
+from gradsound.rendering.sound_legend import legend
 from gradsound.rendering.voice_demo import describe_voice, list_voices, write_demo
 from gradsound.summary.run_summary import summarize
 from gradsound.synth.kernels.select import describe_kernel
