@@ -147,6 +147,10 @@ def attach(
         if each_rank:
             log = None if log is None else rank_path(Path(log), rank)
             wav = None if wav is None else rank_path(Path(wav), rank)
+            if resume and start_step is None and log is not None:
+                from gradsound.measure.distributed.rendezvous import find_common_step
+
+                start_step = find_common_step(log, header)
         recorder = Recorder(
             header,
             log,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from gradsound.workers.sinks import check_volume
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from gradsound.measure.hooks.base import GradientMonitor
+    from gradsound.measure.hooks.successor import SuccessorWatch
     from gradsound.recorder import Recorder
 
 
@@ -52,14 +54,20 @@ class Attachment:
         owner = optimizers[0] if len(optimizers) == 1 else model
         self._finish = weakref.finalize(owner, _finish, monitor, recorder)
         self._log_file = None if recorder is None else recorder.log_file
+        self._successor_watch: SuccessorWatch | None = None
+        if monitor is not None and recorder is not None and optimizers:
+            from gradsound.measure.hooks.successor import SuccessorWatch
+
+            self._successor_watch = SuccessorWatch(monitor.tracker, optimizers)
         _attachments.setdefault(model, []).append(self)
 
     def before_clip(self) -> None:
         """Records the current norms as the step's norms before clipping.
 
-        ``torch.nn.utils.clip_grad_norm_`` and ``clip_grad_value_`` call it by themselves.
-        Call it yourself before any other way to clip, and before these two functions if you
-        imported them by name before `gradsound.attach`. Call it between the backward pass
+        ``torch.nn.utils.clip_grad_norm_``, ``clip_grad_value_`` and
+        ``clip_grads_with_norm_`` call it by themselves. Call it yourself before any other
+        way to clip, and before these functions if you imported them by name before
+        `gradsound.attach`. Call it between the backward pass
         and the clipping, on every attached rank.
         """
         if self._monitor is not None and self._finish.alive:
@@ -116,7 +124,13 @@ class Attachment:
         """
         if self._monitor is not None and self._finish.alive:
             self._monitor.leave()
+        self._end_watch()
         self._finish()
+
+    def _end_watch(self) -> None:
+        """Lets later optimizers step without a warning."""
+        if self._successor_watch is not None:
+            self._successor_watch.remove()
 
     def __enter__(self) -> Attachment:
         return self
@@ -161,6 +175,9 @@ def refuse_second_attachment(model: nn.Module, optimizers: Sequence[Optimizer]) 
         ValueError: If there is such an attachment.
     """
     attachments = _attachments.get(model, [])
+    for attachment in chain.from_iterable(_attachments.values()):
+        if not attachment._finish.alive:
+            attachment._end_watch()
     if any(attachment._measures(optimizers) for attachment in attachments):
         raise ValueError(
             f"this {type(model).__name__} is attached already: close the attachment that "

@@ -5,10 +5,13 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from gradsound.measure.layers import is_sharded
 
 if TYPE_CHECKING:
-    import torch
+    from collections.abc import Callable, Iterable
+
     from torch import nn
 
 
@@ -21,7 +24,10 @@ class GradientWatch:
     other code changed the watched one before, the gradient was thrown away.
 
     A hook on the parameter runs in each backward pass. It compares two references and two
-    numbers, so the host never waits.
+    numbers, so the host never waits. After `GradientMonitor.before_clip` alone, the number
+    of changes is unknown, because the user's clipping changes the gradient too. So
+    ``zero_grad()`` reports itself, and in host memory a second hook looks whether the
+    gradient is 0. On an accelerator, the host would have to wait for that.
 
     Attributes:
         discarded: Whether the training threw the watched gradient away.
@@ -32,8 +38,9 @@ class GradientWatch:
         self._parameter: weakref.ref[nn.Parameter] | None = None
         self._gradient: weakref.ref[torch.Tensor] | None = None  # while it is watched
         self._version: int | None = None  # how often it was changed; None if unknown
+        self._accumulated = False  # a backward pass added to the gradient
         self._sharded = False  # the parameter, among ranks
-        self._handle: Any = None
+        self._handles: list[Any] = []
 
     @property
     def parameter(self) -> nn.Parameter | None:
@@ -47,7 +54,7 @@ class GradientWatch:
         if parameter is None or parameter.grad is None:
             return False
         self._gradient = weakref.ref(parameter.grad)
-        self._version, self.discarded = None, False
+        self._version, self._accumulated, self.discarded = None, False, False
         return True
 
     def start(self, parameter: nn.Parameter) -> None:
@@ -56,8 +63,22 @@ class GradientWatch:
             self.remove()
             self._parameter = weakref.ref(parameter)
             self._sharded = is_sharded(parameter)
-            self._handle = parameter.register_post_accumulate_grad_hook(self._hook)  # type: ignore[no-untyped-call]
+            self._handles = [
+                parameter.register_post_accumulate_grad_hook(self._after_backward)  # type: ignore[no-untyped-call]
+            ]
         self.restart()
+
+    def look_for_zeros(self) -> None:
+        """Makes each backward pass look whether the watched gradient is 0.
+
+        It does nothing on an accelerator and for sharded parameters.
+        """
+        parameter = self.parameter
+        if parameter is None or not parameter.is_cpu or self._sharded:
+            return
+        if len(self._handles) == 1:
+            hook = parameter.register_hook(self._before_accumulation)  # type: ignore[no-untyped-call]
+            self._handles.append(hook)
 
     def after_clip(self) -> None:
         """Keeps the state of the watched gradient after the clipping; never raises."""
@@ -70,19 +91,55 @@ class GradientWatch:
         except Exception:  # noqa: BLE001 (training must go on after any error)
             self.stop()
 
-    def _hook(self, parameter: torch.Tensor) -> None:
+    def before_zero_grad(
+        self, parameters_of: Callable[[Any], Iterable[torch.Tensor]], owner: object
+    ) -> None:
+        """Notes whether a ``zero_grad()`` throws the watched gradient away; never raises.
+
+        Args:
+            parameters_of: Returns the parameters of an owner.
+            owner: The optimizer or the model whose method is called.
+        """
+        if self._gradient is None:  # nearly always
+            return
+        try:
+            watched = self.parameter
+            if any(p is watched for p in parameters_of(owner)):
+                self._discard()
+        except Exception:  # noqa: BLE001 (training must go on after any error)
+            self.stop()
+
+    def _before_accumulation(self, _: torch.Tensor) -> None:
+        """Looks whether the watched gradient is 0 in place; never raises."""
+        if self._gradient is None or self._version is not None or self._accumulated:
+            return
+        try:
+            parameter = self.parameter
+            gradient = None if parameter is None else parameter.grad
+            if (
+                gradient is not None
+                and gradient is self._gradient()
+                and gradient.layout is torch.strided
+                and not gradient.any()
+            ):
+                self._discard()
+        except Exception:  # noqa: BLE001 (training must go on after any error)
+            self.stop()
+
+    def _after_backward(self, parameter: torch.Tensor) -> None:
         """Compares the watched gradient with that after a backward pass; never raises."""
         if self._gradient is None:
             return
         try:
             gradient = parameter.grad
-            if gradient is None or gradient is not self._gradient():
-                self.discarded = True
-            elif self._version is not None:
-                self.discarded = gradient._version != self._version + 1
-                self._version = None  # later passes of an accumulation prove nothing
-            if self.discarded:
-                self._gradient = None
+            if (
+                gradient is None
+                or gradient is not self._gradient()
+                or self._version not in (None, gradient._version - 1)
+            ):
+                self._discard()
+            # Later passes of an accumulation prove nothing.
+            self._version, self._accumulated = None, True
         except Exception:  # noqa: BLE001 (training must go on after any error)
             self.stop()
 
@@ -90,14 +147,16 @@ class GradientWatch:
         """Returns whether the watched parameter has no gradient any more."""
         return (parameter := self.parameter) is not None and parameter.grad is None
 
+    def _discard(self) -> None:
+        self.discarded, self._gradient = True, None
+
     def stop(self) -> None:
-        """Stops watching; the hook stays for the next clipping."""
+        """Stops watching; the hooks stay for the next clipping."""
         self._gradient, self.discarded = None, False
 
     def remove(self) -> None:
-        """Removes the hook."""
+        """Removes the hooks."""
         self.stop()
         self._parameter = None
-        if self._handle is not None:
-            self._handle.remove()
-            self._handle = None
+        while self._handles:
+            self._handles.pop().remove()

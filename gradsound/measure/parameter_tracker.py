@@ -6,15 +6,16 @@ Shapes: L layers, P parameters.
 from __future__ import annotations
 
 import weakref
+from collections import defaultdict
 from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.errors import warn
+from gradsound.measure.layer_warnings import LayerWarnings
 from gradsound.measure.layers import find_trained_layers, is_sharded, parameter_ids
 from gradsound.measure.named_parameters import parameters_by_module
-from gradsound.name_matching import format_names, match_names
+from gradsound.name_matching import match_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     Reference: TypeAlias = Callable[[], nn.Parameter | None]
 
-_CHECK_STEPS = 100  # between checks; one takes about as long as measuring a few steps
+_CHECK_STEPS = 100  # between checks, and for optimizers that take turns to step once
 
 
 class ParameterTracker:
@@ -52,6 +53,7 @@ class ParameterTracker:
             without parameters has a reference to None.
         first: Index of each layer's first parameter, shape (L,).
         sharded: Whether some parameters are divided among ranks.
+        stepped: Optimizers that made a step, if none was given.
         warned: Names of layers with a warning.
     """
 
@@ -67,11 +69,14 @@ class ParameterTracker:
         self._patterns = patterns
         self._names = [layer.name for layer in layers]
         self._known_names = {*self._names}
-        self.warned: set[str] = set()
+        self.stepped: weakref.WeakSet[Optimizer] = weakref.WeakSet()
+        self._warnings = LayerWarnings()
+        self.warned = self._warnings.warned
         self.sharded = any(layer.sharded for layer in layers)
         self._steps = 0
         self._all_layers = np.ones(len(layers), bool)
         self._untrained = {layer.name for layer in layers if layer.frozen}  # so far
+        self._thaw_steps: dict[str, int] = {}  # of these layers, when they were thawed
         self._set_parameters(
             [
                 [_nothing] if layer.frozen else [weakref.ref(p) for p in layer.parameters]
@@ -109,14 +114,15 @@ class ParameterTracker:
         """Returns the parameters, length P; None for one that no longer exists."""
         return [reference() for reference in self.parameters]
 
-    def is_due(self, without_gradient: NDArray[np.bool_]) -> bool:
+    def is_due(self, without_gradient: NDArray[np.bool_] | None = None) -> bool:
         """Counts a step; returns whether to call `refresh`.
 
         That is every 100 steps, and when a gradient ceases, when a parameter is thawed,
         when the optimizers have other parameters, and when the first step lacks a gradient.
 
         Args:
-            without_gradient: Which parameters have no gradient, shape (P,).
+            without_gradient: Which parameters have no gradient, shape (P,); None if that
+                does not count.
         """
         self._steps += 1
         due = (
@@ -125,6 +131,8 @@ class ParameterTracker:
             or (bool(self._frozen) and self._any_thawed())
         )
         # Plans return the same array at every step: to compare elements costs more.
+        if without_gradient is None:
+            return due
         if without_gradient is not self._without_gradient:
             self._without_gradient = without_gradient
             ceased = without_gradient & self._had_gradient & ~self._lost_gradient
@@ -181,24 +189,25 @@ class ParameterTracker:
         optimizers, thawed = self._current_optimizers(), self._any_thawed()
         optimizer_ids, modules = parameter_ids(optimizers), parameters_by_module(model)
         by_layer: list[list[Reference]] = []
-        removed: list[str] = []
-        orphaned: list[str] = []
-        untrained: list[str] = []
-        sharded: list[str] = []
+        changed: dict[str, list[str]] = defaultdict(list)  # layers by kind of change
         for name, previous in zip(self._names, self._by_layer):
             current = modules.get(name, [])
             usable = [p for p in current if optimizer_ids is None or id(p) in optimizer_ids]
             if any(is_sharded(p) for p in usable) and not self.sharded:
-                sharded.append(name)
+                changed["sharded"].append(name)
                 usable = []
             elif usable:
-                self._untrained.discard(name)
+                if optimizer_ids is not None:
+                    self._untrained.discard(name)
+                elif self._stays_untrained(name, usable):
+                    changed["not held"].append(name)
             elif not current:
-                removed.append(name)
+                changed["removed"].append(name)
             elif name not in self._untrained:
-                orphaned.append(name)
+                if len(optimizers) == len(self._optimizers):  # else one is gone
+                    changed["orphaned"].append(name)
             elif any(p.requires_grad for p in current):
-                untrained.append(name)
+                changed["not given"].append(name)
             if current and all(_is_idle(p) for p in usable or current):
                 by_layer.append([_nothing])
             else:  # a layer without parameters keeps the previous ones, and is absent
@@ -207,25 +216,7 @@ class ParameterTracker:
         added = [name for name in trained if name not in self._known_names]
         if self._patterns is not None:
             added = [added[k] for k in match_names(added, self._patterns)]
-        self._warn_once(removed, "no longer in the model, and no longer measured")
-        self._warn_once(
-            orphaned,
-            "replaced in the model, but the optimizer has the old parameters: they are not "
-            "trained, nor measured; make the optimizer after replacing them",
-        )
-        self._warn_once(
-            untrained,
-            "thawed, but the optimizer does not have its parameters: they are not trained, "
-            "nor measured; give them to the optimizer by add_param_group()",
-        )
-        self._warn_once(
-            sharded, "sharded now, and not measured: attach after fully_shard()"
-        )
-        self._warn_once(
-            added,
-            "trained now, but not when attach() was called, so not measured: close this "
-            "attachment and attach again",
-        )
+        self._warnings.warn({**changed, "added": added})
         before = self.parameters
         self._set_parameters(by_layer, [modules.get(name, []) for name in self._names])
         return (
@@ -234,11 +225,19 @@ class ParameterTracker:
             or any(one() is not other() for one, other in zip(before, self.parameters))
         )
 
-    def _warn_once(self, names: list[str], message: str) -> None:
-        new = [name for name in names if name not in self.warned]
-        if new:
-            self.warned.update(new)
-            warn(f"layer {format_names([repr(name) for name in new])}: {message}")
+    def _stays_untrained(self, name: str, parameters: Sequence[nn.Parameter]) -> bool:
+        """Returns whether a layer thawed long ago, and no optimizer that stepped has it."""
+        if name not in self._untrained:
+            return False
+        held = parameter_ids([*self.stepped]) or set()
+        if any(id(p) in held for p in parameters):
+            self._untrained.discard(name)
+        elif any(p.requires_grad for p in parameters):
+            begin = self._thaw_steps.setdefault(name, self._steps)
+            return self._steps - begin >= _CHECK_STEPS
+        else:
+            self._thaw_steps.pop(name, None)
+        return False
 
 
 def _nothing() -> None:

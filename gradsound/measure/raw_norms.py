@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from gradsound.measure.async_copy import AsyncCopy
+    from gradsound.measure.distributed.local_gradients import LocalGradients
     from gradsound.measure.gradient_reader import GradientReader
     from gradsound.measure.norms.per_layer import NormsPerLayer
     from gradsound.measure.parameter_tracker import ParameterTracker
@@ -101,9 +102,17 @@ class RawNorms:
         )
 
     def measure(
-        self, parameters: Iterable[torch.Tensor] | None, time: float
+        self,
+        parameters: Iterable[torch.Tensor] | None,
+        time: float,
+        local: LocalGradients | None = None,
     ) -> ClippedStep | None:
         """Measures the layers of these parameters (all layers if None).
+
+        Args:
+            parameters: The parameters that are about to be clipped.
+            time: When the clipping begins.
+            local: This rank's own gradients, to take in place of the reduced ones.
 
         Returns:
             The clippings since the last step; None if these layers are not measured.
@@ -118,14 +127,20 @@ class RawNorms:
         # a discarded step would wait for the others.
         if self._tracker.sharded:
             norms = self._reader.read_layers(layers)
-        elif new is layers or new.any():
-            norms = self._reader.read_layers(new)
-        else:
+        elif not (new is layers or new.any()):
             return self._clipped
+        elif local is not None:
+            norms = self._reader.read_collected(local.keep_clipped())
+        else:
+            norms = self._reader.read_layers(new)
         if self._clipped is None:
             self._clipped = ClippedStep(time)
             self._start_watch(layers)
-        loss_scaling = None if self._late_scaler is None else self._loss_scaling()
+        loss_scaling = None
+        if local is not None:
+            loss_scaling = local.loss_scaling()
+        elif self._late_scaler is not None:
+            loss_scaling = self._loss_scaling()
         self._clipped.measurements.append(RawMeasurement(new, norms, loss_scaling))
         return self._clipped
 

@@ -150,6 +150,54 @@ def test_thawed_but_not_given_to_the_optimizer() -> None:
     assert collector.absent == [[True, False]] * 153 + [[False, False]] * 3
 
 
+def test_thawed_but_no_optimizer_has_it() -> None:
+    """Without an optimizer of its own, gradsound judges by the optimizers that step."""
+    model = frozen_below()
+    optimizer = sgd(model[2])
+    collector = StepCollector(model)
+    train(model, optimizer, 3)
+    model[0].requires_grad_()
+    with pytest.warns(GradsoundWarning) as warned:
+        train(model, optimizer, 250)
+
+    assert [str(one.message) for one in warned] == [
+        "layer '0': thawed, but no optimizer that made a step has its parameters: they are "
+        "not trained; give them to an optimizer by add_param_group()"
+    ]
+    assert len(collector.steps) == 253
+
+
+@pytest.mark.parametrize("frozen_again", [True, False])
+def test_thawed_layers_whose_optimizer_takes_turns(frozen_again: bool) -> None:
+    """A thawed layer may wait for its optimizer, or be frozen again, without a warning."""
+    model = frozen_below()
+    optimizers = sgd(model[2]), sgd(model[0])
+    collector = StepCollector(model)
+    for _ in range(2):
+        train(model, optimizers[0], 110)
+        model[0].requires_grad_()
+        train(model, optimizers[0], 60)
+        if frozen_again:
+            model[0].requires_grad_(requires_grad=False)
+        else:
+            train(model, optimizers[1], 1)
+
+    assert len(collector.steps) == 2 * 170 + 2 * (not frozen_again)  # none is an error
+
+
+def test_thawed_layers_of_a_rank_s_own_gradients() -> None:
+    """With ranks="each", a layer is measured from the step after its thawing on."""
+    model = frozen_below()
+    optimizer = sgd(model)
+    collector = StepCollector(model, optimizer, local=True)
+    train(model, optimizer, 3)
+    model[0].requires_grad_()
+    train(model, optimizer, 1)
+    check_norms(model, optimizer, collector, 3)
+
+    assert collector.absent == [[True, False]] * 4 + [[False, False]] * 3
+
+
 @BOTH
 def test_a_weight_that_thaws_beside_a_trained_bias(with_optimizer: bool) -> None:
     """A layer's norm contains its weight from the step on at which that is thawed."""

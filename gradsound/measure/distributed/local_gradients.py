@@ -36,6 +36,7 @@ class LocalGradients:
     ) -> None:
         self._collect, self._scaler = collect, scaler
         self._handles: list[Any] = []
+        self._clipped: dict[int, float | torch.Tensor] = {}  # norms, by parameter index
         self.collector = NormCollector()
 
     def register_hooks(self, parameters: Iterable[nn.Parameter | None]) -> None:
@@ -46,13 +47,27 @@ class LocalGradients:
                 hook = _CollectHook(index, self._collect)
                 self._handles.append(parameter.register_post_accumulate_grad_hook(hook))  # type: ignore[no-untyped-call]
 
-    def loss_scaling(self, optimizer: Optimizer) -> LossScaling | None:
+    def keep_clipped(self) -> NormCollector:
+        """Returns the collector, and keeps its norms for `drop_clipped`."""
+        self._clipped = dict(self.collector.norms)
+        return self.collector
+
+    def drop_clipped(self) -> None:
+        """Forgets norms that were kept, unless a backward pass has replaced them since."""
+        for index, norm in self._clipped.items():
+            if self.collector.norms.get(index) is norm:
+                del self.collector.norms[index]
+        self._clipped = {}
+
+    def loss_scaling(self, optimizer: Optimizer | None = None) -> LossScaling | None:
         """Returns the loss scale in the collected norms, and the optimizer's skip flag."""
         loss_scale = None
         if self._scaler is not None and self._scaler.is_enabled() and self.collector.norms:
             norm = next(iter(self.collector.norms.values()))
             device = norm.device if isinstance(norm, torch.Tensor) else "cpu"
             loss_scale = self._scaler.scale(torch.ones((), device=device))
+        if optimizer is None:
+            return None if loss_scale is None else LossScaling(loss_scale, None)
         return LossScaling.of_optimizer(optimizer, loss_scale)
 
     def remove(self) -> None:

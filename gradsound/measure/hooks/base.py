@@ -103,6 +103,8 @@ class GradientMonitor(StepRecorder):
             loss_scaling = self.local_gradients.loss_scaling(optimizer)
             collector = self.local_gradients.collector
             self.measure_collected(collector, loss_scaling, skipped_loss_scale)
+            if self.tracker.is_due() and self.tracker.refresh():
+                self.update_parameters()
             return
         begin = time.perf_counter()
         if self._count_step(begin):
@@ -146,17 +148,17 @@ class GradientMonitor(StepRecorder):
             parameters: The parameters of these gradients; all if None.
         """
         begin = time.perf_counter()
-        if self.local_gradients is not None:
-            return
         # A gradient that is gone was thrown away. Before a step it proves nothing: some
         # trainings drop single gradients there.
         if self.raw_norms.watch.discarded or self.raw_norms.watch.is_gone():
             self.record_discarded()
         if self._budget is not None and not self._budget.allows(begin):
             return
-        clipped = self.raw_norms.measure(parameters, begin)
+        clipped = self.raw_norms.measure(parameters, begin, self.local_gradients)
         if clipped is not None:
             clipped.values.update(self.logged_values.pop())
+            if parameters is None:  # the user clips, in an unknown way
+                self.raw_norms.watch.look_for_zeros()
         if self._budget is not None:
             self._budget.add(time.perf_counter() - begin)
 
@@ -172,6 +174,8 @@ class GradientMonitor(StepRecorder):
             self.drop_raw_norms()
         if (clipped := self.raw_norms.pop()) is None:
             return
+        if self.local_gradients is not None:
+            self.local_gradients.drop_clipped()
         self.steps += 1
         if self._stopped:
             return
@@ -215,7 +219,9 @@ class GradientMonitor(StepRecorder):
             raw: Sequence[RawMeasurement] = ()
             values = self.logged_values.pop()
             if clipped is not None:
-                raw, values = clipped.measurements, {**clipped.values, **values}
+                values = {**clipped.values, **values}
+                if self.local_gradients is None:  # else `norms` are from before clipping
+                    raw = clipped.measurements
             step = PendingStep(
                 number, seconds, norms, raw, loss_scaling, skipped_loss_scale, values
             )

@@ -18,15 +18,18 @@ if TYPE_CHECKING:
 
     from gradsound.measure.hooks.base import GradientMonitor
 
-_FUNCTIONS = ("clip_grad_norm_", "clip_grad_value_")
-_MODULES = (utils, utils.clip_grad)
+_FUNCTIONS = (
+    *((utils, name) for name in ("clip_grad_norm_", "clip_grad_value_")),
+    *((utils.clip_grad, name) for name in ("clip_grad_norm_", "clip_grad_value_")),
+    (utils, "clip_grads_with_norm_"),
+)
 _monitors: weakref.WeakSet[GradientMonitor] = weakref.WeakSet()  # open ones
 
 
 class ClipHandle:
     """Has a monitor measure before ``torch.nn.utils`` clips, until removed.
 
-    While a handle exists, replacements of the two functions call all monitors and then the
+    While a handle exists, replacements of the functions call all monitors and then the
     originals. A function that the user imported by name before is not replaced.
 
     Args:
@@ -36,22 +39,20 @@ class ClipHandle:
     def __init__(self, monitor: GradientMonitor) -> None:
         self._monitor = monitor
         _monitors.add(monitor)
-        for module in _MODULES:
-            for name in _FUNCTIONS:
-                function = getattr(module, name)
-                if not hasattr(function, "gradsound_original"):
-                    setattr(module, name, _measured(function))
+        for module, name in _FUNCTIONS:
+            function = getattr(module, name)
+            if not hasattr(function, "gradsound_original"):
+                setattr(module, name, _measured(function))
 
     def remove(self) -> None:
         """Removes the monitor; with the last one, restores torch's functions."""
         _monitors.discard(self._monitor)
         if _monitors:
             return
-        for module in _MODULES:
-            for name in _FUNCTIONS:
-                original = getattr(getattr(module, name), "gradsound_original", None)
-                if original is not None:  # None if other code replaced it since
-                    setattr(module, name, original)
+        for module, name in _FUNCTIONS:
+            original = getattr(getattr(module, name), "gradsound_original", None)
+            if original is not None:  # None if other code replaced it since
+                setattr(module, name, original)
 
 
 def _measured(function: Callable[..., Any]) -> Callable[..., Any]:

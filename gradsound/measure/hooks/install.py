@@ -11,6 +11,7 @@ from gradsound.measure.hooks.model import ModelMonitor
 from gradsound.measure.hooks.optimizer import OptimizerMonitor
 from gradsound.measure.hooks.parts import DEFAULT_PARTS, MonitorParts
 from gradsound.measure.hooks.unscaling import UnscaleHandle
+from gradsound.measure.hooks.zeroing import ZeroGradHandle
 from gradsound.measure.parameter_tracker import ParameterTracker
 
 if TYPE_CHECKING:
@@ -61,7 +62,11 @@ def install_monitor(
         monitor = OptimizerMonitor(tracker, optimizers[0], emit, budget, parts)
     else:
         monitor = ModelMonitor(tracker, optimizers, emit, budget, parts)
-    monitor.handles += [ClipHandle(monitor), UnscaleHandle(monitor)]
+    monitor.handles += [
+        ClipHandle(monitor),
+        UnscaleHandle(monitor),
+        ZeroGradHandle(monitor),
+    ]
     if local:
         monitor.local_gradients = LocalGradients(monitor.collect, scaler)
         monitor.update_parameters()

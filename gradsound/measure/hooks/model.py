@@ -115,6 +115,7 @@ class ModelMonitor(GradientMonitor):
                 self.update_parameters()
             self._foreign_steps += 1
         if self._fresh and any(True for _ in self._measured_parameters(optimizer)):
+            self.tracker.stepped.add(optimizer)
             loss_scale = None if scaler is None else scaler.get_scale()
             self.measure(optimizer, self._fresh, loss_scale)
             self._fresh.clear()

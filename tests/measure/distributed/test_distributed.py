@@ -282,3 +282,127 @@ def test_ranks_each(tmp_path: Path, optimizer: str, accumulate: bool) -> None:
         steps = [*gradsound.read_run(tmp_path / f"run.rank{rank}.jsonl").steps]
         np.testing.assert_allclose([step.norms for step in steps], expected, rtol=1e-5)
         assert [step.raw for step in steps] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "throw"), [("optimizer", "zero_grad()"), ("None", "zero_grad(False)")]
+)
+def test_ranks_each_have_discarded_steps(
+    tmp_path: Path, optimizer: str, throw: str
+) -> None:
+    """Each rank records an iteration that is thrown away, with the norms of its batch."""
+    code = f"""
+    ddp = torch.nn.parallel.DistributedDataParallel(model)
+    optimizer = torch.optim.SGD(ddp.parameters(), lr=0.0)
+    gradsound.attach(ddp, {optimizer}, ranks="each")
+    for k in range(4):
+        factor = 1e30 if k == 1 else 1.0
+        (factor * ddp(x).square().mean()).backward()
+        if torch.nn.utils.clip_grad_norm_(ddp.parameters(), 1.0) < 1e9:
+            optimizer.step()
+        optimizer.{throw}
+"""
+    process = torchrun(code, tmp_path)
+    assert process.returncode == 0, process.stderr
+    for rank in (0, 1):
+        model = small()
+        x = torch.arange(24.0).reshape(8, 3)[rank::2]
+        model(x).square().mean().backward()
+        expected = np.tile([true_norm(model[0]), true_norm(model[2])], (4, 1))
+        expected[1] *= 1e30
+        steps = [*gradsound.read_run(tmp_path / f"run.rank{rank}.jsonl").steps]
+        assert [step.discarded for step in steps] == [False, True, False, False]
+        np.testing.assert_allclose([step.norms for step in steps], expected, rtol=1e-5)
+
+
+RESUMED = """
+    ddp = torch.nn.parallel.DistributedDataParallel(model)
+    optimizer = torch.optim.SGD(ddp.parameters(), lr=0.0)
+    with gradsound.attach(ddp, optimizer, resume=True, {options}):
+        for k in range({steps}):
+            optimizer.zero_grad()
+            ddp(x).square().mean().backward()
+            optimizer.step()
+            time.sleep(0.2)  # so that a kill costs no step that is written
+            if k == {killed} and rank == 1:
+                os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def train_ranks(folder: Path, steps: int, options: str, killed: int = -1) -> str:
+    """Trains on two ranks, which go on in their files; returns the errors."""
+    code = RESUMED.format(steps=steps, options=options, killed=killed)
+    process = torchrun(f"    import os, signal\n{code}", folder)
+    assert (process.returncode == 0) == (killed < 0), process.stderr
+    return process.stderr
+
+
+def numbers_of(folder: Path) -> list[list[int]]:
+    """Returns the numbers of the steps in the file of each rank."""
+    runs = [gradsound.read_run(folder / f"run.rank{rank}.jsonl") for rank in (0, 1)]
+    return [[step.number for step in run.steps] for run in runs]
+
+
+def test_rank_0_goes_on(tmp_path: Path) -> None:
+    """If all ranks resume, rank 0 goes on in the one file; the others write none."""
+    train_ranks(tmp_path, 2, "wav='run.wav'")
+    train_ranks(tmp_path, 3, "wav='run.wav'")
+    train_ranks(tmp_path, 2, "wav='run.wav', start_step=4")
+    steps = gradsound.read_run(tmp_path / "run.jsonl").steps
+
+    assert [step.number for step in steps] == [*range(6)]
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("script.py", "run.jsonl", "run.wav", "run.vtt")
+    }
+
+
+def test_killed_ranks_go_on_at_one_step(tmp_path: Path) -> None:
+    """After a kill, each rank goes on in its own file, all of them at the same step.
+
+    A rank whose file lost steps has a gap; a rank without a file begins one at that step.
+    """
+    options = "ranks='each', wav='run.wav'"
+    train_ranks(tmp_path, 6, options, killed=3)
+    parts = numbers_of(tmp_path)
+    for rank, numbers in enumerate(parts):
+        assert numbers == [*range(len(numbers))]
+        assert len(numbers) >= 3, rank
+    log = tmp_path / "run.rank1.jsonl"
+    lines = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(b"".join(lines[:3]) + lines[3][:30])  # a header and two steps
+    train_ranks(tmp_path, 2, options)
+    begin = len(parts[0])
+
+    assert numbers_of(tmp_path) == [[*range(begin + 2)], [0, 1, begin, begin + 1]]
+    for rank in (0, 1):
+        model = small()
+        model(torch.arange(24.0).reshape(8, 3)[rank::2]).square().mean().backward()
+        for step in gradsound.read_run(tmp_path / f"run.rank{rank}.jsonl").steps:
+            np.testing.assert_allclose(step.norms[0], true_norm(model[0]), rtol=1e-5)
+        gradsound.render(tmp_path / f"run.rank{rank}.jsonl", tmp_path / "again.wav")
+        again = (tmp_path / "again.wav").read_bytes()
+        assert (tmp_path / f"run.rank{rank}.wav").read_bytes() == again
+
+    log.unlink()
+    train_ranks(tmp_path, 1, options)
+    assert numbers_of(tmp_path) == [[*range(begin + 3)], [begin + 2]]
+    assert gradsound.read_run(log).header.first_step == begin + 2
+
+
+def test_ranks_that_cannot_go_on_raise_at_once(tmp_path: Path) -> None:
+    """If one rank cannot go on in its file, no rank does, and none waits for it."""
+    (tmp_path / "run.rank1.jsonl").write_text("no run\n")
+    code = """
+    begin = time.monotonic()
+    try:
+        gradsound.attach(model, resume=True, ranks="each")
+    except (RuntimeError, ValueError) as error:
+        print_line("raised:", error)
+    assert time.monotonic() - begin < 5
+"""
+    process = torchrun(code, tmp_path)
+
+    assert process.returncode == 0, process.stderr
+    assert "raised: rank 1 cannot go on in its run file, so no rank does" in process.stdout
+    assert "raised: run.rank1.jsonl, line 1: expected a run" in process.stdout
+    assert {path.name for path in tmp_path.iterdir()} == {"script.py", "run.rank1.jsonl"}

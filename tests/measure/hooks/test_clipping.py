@@ -1,5 +1,7 @@
 """Raw norms, from before clipping, and the norms that the optimizer applies."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,17 @@ from torch.nn.utils import clip_grad_value_
 
 from gradsound.measure.hooks.parts import MonitorParts
 
+
+def clip_with_norm(parameters: Iterable[torch.Tensor]) -> torch.Tensor:
+    """Clips in the two calls of which clip_grad_norm_ consists."""
+    parameters = [*parameters]
+    total = nn.utils.get_total_norm([p.grad for p in parameters])
+    nn.utils.clip_grads_with_norm_(parameters, 1 / 13, total)
+    return total
+
+
 CLIP = {
+    "clip_grads_with_norm_": clip_with_norm,
     "clip_grad_norm_": lambda p: torch.nn.utils.clip_grad_norm_(p, 1 / 13),
     "clip_grad_value_": lambda p: nn.utils.clip_grad.clip_grad_value_(p, 1 / 50),
 }

@@ -10,6 +10,8 @@ from helpers.monitors import BOTH, StepCollector, collector_for, small_collector
 from torch import nn
 from torch.nn.utils import clip_grad_norm_ as imported_before
 
+from gradsound.measure.gradient_watch import GradientWatch
+
 MAX_NORM = 1 / 13
 BAD = (1, 2, 5)  # iterations that the training throws away
 ITERATIONS = 7
@@ -222,25 +224,138 @@ def test_an_error_of_the_clipping_discards(with_optimizer: bool) -> None:
     assert np.isfinite([step.raw for step in collector.steps if not step.skipped]).all()
 
 
-@BOTH
-@pytest.mark.parametrize("clip", ["by name", "by hand"])
-def test_other_clip_functions(with_optimizer: bool, clip: str) -> None:
-    """After before_clip(), gradients that are set to None are known to be discarded."""
-    model, optimizer, collector = small_collector(with_optimizer)
+def clip_by_name(model: nn.Module) -> None:
+    imported_before(model.parameters(), MAX_NORM)
+
+
+def clip_by_hand(model: nn.Module) -> None:
+    for parameter in model.parameters():
+        parameter.grad.clamp_(-MAX_NORM, MAX_NORM).mul_(0.5)
+
+
+def train_with_before_clip(
+    collector: StepCollector,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    clip: Callable[[nn.Module], None],
+    throw: Callable[[nn.Module, object], None],
+) -> list[bool]:
+    """Trains 4 iterations, without the second one; returns which steps are discarded."""
     data = torch.Generator().manual_seed(1)
     for k in range(4):
-        loss_of(model, data).backward()
+        for _ in range(2):  # accumulates
+            loss_of(model, data).backward()
         collector.monitor.before_clip()
-        if clip == "by name":
-            imported_before(model.parameters(), MAX_NORM)
-        else:
-            for parameter in model.parameters():
-                parameter.grad.clamp_(-MAX_NORM, MAX_NORM).mul_(0.5)
+        clip(model)
         if k != 1:
             optimizer.step()
-        optimizer.zero_grad()
+        throw(model, optimizer)
+    return [step.discarded for step in collector.steps]
 
-    assert [step.discarded for step in collector.steps] == [False, True, False, False]
+
+@BOTH
+@THROWS
+@pytest.mark.parametrize("clip", [clip_by_name, clip_by_hand])
+def test_other_clip_functions(with_optimizer: bool, throw: Callable, clip) -> None:
+    """After before_clip() too, each way to throw gradients away is noticed."""
+    model, optimizer, collector = small_collector(with_optimizer)
+    discarded = train_with_before_clip(collector, model, optimizer, clip, throw)
+
+    assert discarded == [False, True, False, False]
+
+
+@BOTH
+@pytest.mark.parametrize("name", THROW)
+def test_other_clip_functions_on_an_accelerator(
+    with_optimizer: bool, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a look at the values, only zeroing by a user's own loop is unnoticed."""
+    monkeypatch.setattr(GradientWatch, "_before_accumulation", lambda *_: None)
+    model, optimizer, collector = small_collector(with_optimizer)
+    discarded = train_with_before_clip(
+        collector, model, optimizer, clip_by_hand, THROW[name]
+    )
+
+    if name == "in place":
+        assert discarded == [False] * 3
+    else:
+        assert discarded == [False, True, False, False]
+
+
+@BOTH
+def test_accumulation_after_before_clip(with_optimizer: bool) -> None:
+    """A backward pass after before_clip() and clipping by hand discards nothing."""
+    model, optimizer, collector = small_collector(with_optimizer)
+    data = torch.Generator().manual_seed(1)
+    for _ in range(4):
+        loss_of(model, data).backward()
+        collector.monitor.before_clip()
+        clip_by_hand(model)
+        for _ in range(3):
+            loss_of(model, data).backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=False)
+
+    assert [step.discarded for step in collector.steps] == [False] * 4
+
+
+def test_zeroing_other_gradients_discards_nothing() -> None:
+    """A zero_grad() of other parameters, or after the step, throws nothing away."""
+    model, optimizer, collector = small_collector(with_optimizer=True)
+    other = small()
+    data = torch.Generator().manual_seed(1)
+    for _ in range(4):
+        loss_of(model, data).backward()
+        collector.monitor.before_clip()
+        other.zero_grad()
+        sgd(other).zero_grad()
+        optimizer.step()
+        model.zero_grad(set_to_none=False)
+
+    assert [step.discarded for step in collector.steps] == [False] * 4
+
+
+def test_closing_restores_zero_grad() -> None:
+    """Each monitor notices zero_grad(); with the last one, torch's methods return."""
+    methods = torch.optim.Optimizer.zero_grad, nn.Module.zero_grad
+    collectors = [small_collector(with_optimizer=True)[2] for _ in range(2)]
+    for collector in collectors:
+        replaced = torch.optim.Optimizer.zero_grad, nn.Module.zero_grad
+        assert all(a is not b for a, b in zip(replaced, methods))
+        collector.monitor.close()
+
+    assert (torch.optim.Optimizer.zero_grad, nn.Module.zero_grad) == methods
+
+
+@THROWS
+@pytest.mark.parametrize("scale", [1.0, 8.0])
+def test_a_rank_s_own_gradients(throw: Callable, scale: float) -> None:
+    """With ranks="each", discarded steps have the norms of the rank, without the scale."""
+    model = small()
+    optimizer = sgd(model)
+    scaler = torch.amp.GradScaler("cpu", init_scale=scale, enabled=scale != 1)
+    collector = StepCollector(model, optimizer, scaler, local=True)
+    loop = Loop(throw, scaler=scaler)
+    loop.train(model, optimizer, log=collector.monitor.log_values)
+
+    assert [step.discarded for step in collector.steps] == [
+        k in BAD for k in range(ITERATIONS)
+    ]
+    assert [step.values["iteration"] for step in collector.steps] == [*range(ITERATIONS)]
+    np.testing.assert_allclose(collector.norms, loop.raw, rtol=1e-5)
+    assert not any(step.raw is not None for step in collector.steps)
+
+
+def test_a_rank_s_discarded_norms_are_in_no_other_step() -> None:
+    """A layer without a gradient is absent, though the discarded step had one."""
+    model, optimizer, collector = small_collector(with_optimizer=True, local=True)
+    loss_of(model, torch.Generator()).backward()
+    nn.utils.clip_grad_norm_(model.parameters(), MAX_NORM)
+    optimizer.zero_grad()
+    model[2](torch.rand(8, 4)).square().mean().backward()
+    optimizer.step()
+
+    assert collector.absent == [[False, False], [True, False]]
 
 
 def test_a_watched_parameter_that_is_replaced() -> None:
@@ -372,10 +487,15 @@ def test_gradients_of_a_generator_s_loss_are_not_discarded() -> None:
 
 
 def test_closing_removes_the_hook() -> None:
-    """After close(), no hook is left on a parameter that was watched."""
+    """Only before_clip() needs a second hook; after close(), none is left."""
     model, optimizer, collector = small_collector(with_optimizer=True)
     Loop(THROW["optimizer"]).train(model, optimizer)
     assert any(p._post_accumulate_grad_hooks for p in model.parameters())
+    assert not any(p._backward_hooks for p in model.parameters())
+    train_with_before_clip(collector, model, optimizer, clip_by_hand, THROW["optimizer"])
+    assert any(p._backward_hooks for p in model.parameters())
     collector.monitor.close()
 
-    assert not any(p._post_accumulate_grad_hooks for p in model.parameters())
+    for parameter in model.parameters():
+        assert not parameter._post_accumulate_grad_hooks
+        assert not parameter._backward_hooks

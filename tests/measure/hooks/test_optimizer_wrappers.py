@@ -11,6 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 import gradsound
+from gradsound.errors import GradsoundWarning
 
 pytestmark = pytest.mark.usefixtures("own_folder")
 
@@ -107,7 +108,8 @@ def test_a_wrapper_that_hides_its_optimizer_raises() -> None:
     hidden = Hidden(torch.optim.SGD(model.parameters(), lr=0.01))
     with pytest.raises(ValueError, match=r"Hidden does not call Optimizer.__init__, so"):
         gradsound.attach(model, hidden)
-    gradsound.attach(model, hidden.inside).close()
+    with pytest.warns(GradsoundWarning, match="no optimizer step was seen"):
+        gradsound.attach(model, hidden.inside).close()
 
 
 def test_an_engine_that_keeps_gradients_warns_once() -> None:
