@@ -70,7 +70,7 @@ class LossTrend:
         y = means - means.mean()
         rise = float(x @ y / (x @ x))
         residuals = y - rise * x
-        variance = float(residuals @ residuals) / max(1, len(x) - 2)
+        variance = float(residuals @ residuals) / (len(x) - 2)
         # Successive losses resemble each other, so they are fewer than they seem.
         power = float(residuals @ residuals) or 1.0
         similarity = float(residuals[1:] @ residuals[:-1]) / power

@@ -57,7 +57,6 @@ class NormDetector:
         self._dead_streaks = np.zeros(layers, int)
         self._longest_zeros = np.zeros(layers, int)  # steps, of streaks that ended
         self._zero_counts = np.zeros(layers, int)  # steps without gradient
-        self._alive_counts = np.zeros(layers, int)  # steps with a gradient
         self._dead = np.zeros(layers, bool)
 
     def detect(self, steps: Sequence[Step], losses: Sequence[str]) -> list[list[Alarm]]:
@@ -195,6 +194,6 @@ class NormDetector:
         return np.asarray(
             (streaks >= np.where(is_short, long, self._thresholds.dead_steps))
             & (streaks > ZERO_PATIENCE * self._longest_zeros)
-            & (streaks * np.log(np.minimum(shares, 1 - 1e-9)) < chances)
+            & (streaks * np.log(shares) < chances)
             & (~absent | (life > 0))
         )

@@ -55,7 +55,7 @@ class PlateauDetector:
             return
         if self._trend.count < self._next:
             return
-        self._next = max(self._next + 1, int(self._trend.count * PLATEAU_GROWTH))
+        self._next = int(self._trend.count * PLATEAU_GROWTH)
         if not may_begin:
             return
         for share in _SHARES:
@@ -73,6 +73,6 @@ def _is_plateau(slope: Slope) -> bool:
     """Returns whether the loss would certainly be as high if the run were twice as long."""
     level, margin = abs(slope.mean), 2 * slope.error
     lowest, highest = slope.rise - margin, slope.rise + margin
-    is_falling = -slope.rise > SURE_ERRORS * slope.error > 0
+    is_falling = -slope.rise > SURE_ERRORS * slope.error
     is_flat = lowest > -PLATEAU_FALL * level and highest < PLATEAU_RISE * level
     return is_flat and not is_falling

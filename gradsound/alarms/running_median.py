@@ -64,7 +64,7 @@ def split_steps(decades: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
     """Yields successive chunks of steps, to bound the memory that their windows take."""
     steps, layers = decades.shape
     chunk_steps = max(1, _CHUNK_NORMS // layers)
-    for step in range(0, max(1, steps), chunk_steps):
+    for step in range(0, steps, chunk_steps):
         yield decades[step : step + chunk_steps]
 
 
@@ -74,7 +74,7 @@ def median(windows: NDArray[np.float32]) -> NDArray[np.float32]:
     NaN where fewer than `MIN_STEPS` values are finite.
     """
     count = np.isfinite(windows).sum(axis=-1, keepdims=True)
-    middle = np.take_along_axis(windows, np.maximum(count - 1, 0) // 2, axis=-1)
+    middle = np.take_along_axis(windows, (count - 1) // 2, axis=-1)
     return np.where(count >= MIN_STEPS, middle, np.float32(np.nan))[..., 0]
 
 
@@ -90,5 +90,4 @@ def robust_deviation(
         medians: Their medians, shape (S, L).
     """
     distances = np.abs(windows - medians[..., None])
-    distances[~np.isfinite(windows)] = np.inf
     return np.asarray(MAD_TO_STD * median(np.sort(distances, axis=-1)), np.float32)

@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 from helpers.alarms import detect, kinds, with_losses
 
+from gradsound.alarms.loss_detector import LossDetector
+from gradsound.alarms.thresholds import Alarm
+
 
 def noise(count: int, deviation: float, seed: int = 0) -> np.ndarray:
     """Returns normal noise, shape (count,)."""
@@ -17,6 +20,13 @@ def noise(count: int, deviation: float, seed: int = 0) -> np.ndarray:
 def power_law(count: int) -> np.ndarray:
     """Returns a loss that falls as losses do: by less for each doubling."""
     return 0.5 + 5 * np.arange(1, count + 1) ** -0.25
+
+
+def every(count: int, interval: int, evaluations: np.ndarray) -> np.ndarray:
+    """Returns evaluation losses at regular steps, NaN at all others, shape (count,)."""
+    losses = np.full(count, np.nan)
+    losses[interval - 1 :: interval] = evaluations
+    return losses
 
 
 FALLING = power_law(600)
@@ -40,19 +50,84 @@ def test_healthy_losses_have_no_alarm(losses: np.ndarray) -> None:
     assert not detect(with_losses(losses))
 
 
-@pytest.mark.parametrize(("value", "word"), [(np.nan, "NaN"), (np.inf, "infinite")])
+@pytest.mark.parametrize(
+    ("value", "word"), [(np.nan, "NaN"), (np.inf, "infinite"), (-np.inf, "infinite")]
+)
 def test_a_loss_that_is_not_finite_is_reported_once(value: float, word: str) -> None:
-    """The alarm ends after three finite losses."""
-    losses = FALLING[:100].copy()
-    losses[60:65] = value
-    alarms = detect(with_losses(losses))
-
-    assert [(a.kind, a.step, a.resolves) for a in alarms] == [
-        ("nonfinite", 60, ""),
-        ("recovery", 67, "nonfinite"),
+    """The alarm ends after three successive finite losses, and may come again."""
+    losses = FALLING[:80].copy()
+    losses[[60, 63, 64, 70]] = value
+    found = [
+        Alarm("nonfinite", 60, f"the loss is {word}", (), persists=True),
+        Alarm("recovery", 67, "the loss is finite again: 2.241", (), False, "nonfinite"),
+        Alarm("nonfinite", 70, f"the loss is {word}", (), persists=True),
+        Alarm("recovery", 73, "the loss is finite again: 2.205", (), False, "nonfinite"),
     ]
-    assert alarms[0].text == f"the loss is {word}"
-    assert alarms[0].persists
+
+    assert detect(with_losses(losses)) == found
+
+
+def test_the_loss_says_whether_a_spike_harms() -> None:
+    """It is worse at the second high loss and if it is not finite, else usual or not.
+
+    The level is that of losses of 1 and 1.5, of which the third largest is usual.
+    """
+    detector, states = LossDetector(64), []
+    assert (detector.is_worse, detector.is_usual) == (False, False)
+    for k, loss in enumerate(
+        [*[1.0, 1.5] * 8, 1.5, 1.5625, 1.0, 9.0, 9.0, None, 9.0, 1.0, np.nan, 1.0, np.inf]
+    ):
+        list(detector.detect(k, loss))
+        states.append((detector.is_worse, detector.is_usual))
+
+    usual, high, worse = (False, True), (False, False), (True, False)
+    assert states[16:] == [
+        *[usual, high, usual, high, worse, worse, worse],
+        *[usual, worse, usual, worse],
+    ]
+
+
+def plateau_steps(rates: list[float]) -> list[int]:
+    """Returns the steps of the plateaus of a constant loss under these learning rates."""
+    detector = LossDetector(24)
+    return [
+        alarm.step
+        for k, rate in enumerate(rates)
+        for alarm in detector.detect(k, 5.5, None, rate)
+        if alarm.kind == "plateau"
+    ]
+
+
+def test_the_rate_says_where_a_plateau_means_something() -> None:
+    """It may begin from a twentieth of the highest rate on.
+
+    A warm-up takes twice the losses up to the highest rate.
+    """
+    assert plateau_steps([1.0] * 40) == [23]
+    assert plateau_steps([1.0] * 10 + [0.05] * 30) == [23]
+    assert plateau_steps([1.0] * 10 + [0.0499] * 30) == []
+    assert plateau_steps([k / 100 for k in range(19)] + [0.18] * 40) == [36]
+    assert plateau_steps([k / 100 for k in range(20)] + [0.19] * 40) == [38]
+
+
+def test_an_evaluation_loss_that_is_not_finite_does_not_count() -> None:
+    """The next finite one is the first, which is no news."""
+    detector = LossDetector(24)
+    for k in range(23):
+        assert not list(detector.detect(k, 5.5, -np.inf if k == 3 else None))
+    (alarm,) = detector.detect(23, 5.5)
+
+    assert alarm.kind == "plateau"
+
+
+def test_evaluations_are_compared_with_the_usual_loss_of_the_training() -> None:
+    """Training that falls from 3 to 2 overfits; the text has the step of the evaluation."""
+    evaluations = [2.5, *np.linspace(2.6, 2.8, 12)]
+    losses = np.repeat(np.linspace(3, 2, 13), 10)
+    found = detect(with_losses(losses, eval_loss=every(130, 10, np.array(evaluations))))
+    text = "overfitting: the evaluation loss is 2.8, lowest was 2.5 at step 9"
+
+    assert found == [Alarm("overfit", 129, text, (), persists=True)]
 
 
 @pytest.mark.parametrize("first", [40, 100, 400])
@@ -153,13 +228,6 @@ def test_the_end_of_a_schedule_is_no_plateau() -> None:
 
     assert "plateau" in dict(kinds(with_losses(losses)))
     assert "plateau" not in dict(kinds(with_losses(losses, lr=rates)))
-
-
-def every(count: int, interval: int, evaluations: np.ndarray) -> np.ndarray:
-    """Returns evaluation losses at regular steps, NaN at all others, shape (count,)."""
-    losses = np.full(count, np.nan)
-    losses[interval - 1 :: interval] = evaluations
-    return losses
 
 
 def test_an_evaluation_loss_that_falls_is_no_plateau() -> None:

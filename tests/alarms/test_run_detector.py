@@ -14,12 +14,13 @@ from helpers.alarms import (
     healthy_norms,
     kinds,
     steps_of,
+    with_values,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradsound.alarms.run_detector import RunDetector
-from gradsound.alarms.thresholds import Thresholds
+from gradsound.alarms.thresholds import Alarm, Thresholds
 from gradsound.runs.model import Step
 
 
@@ -29,24 +30,39 @@ def test_skipped_steps_have_no_other_alarm() -> None:
     nonfinite = np.array([1, np.inf, np.nan], np.float32)
     for number in range(40, 60):
         steps = change(steps, number, skipped=True, norms=nonfinite, loss_scale=2.0**16)
-    alarms = detect(steps)
+    text = "skipped by the scaler, not finite in layer1 (and 1 more), scale 65536"
+    layers = ("layer1", "layer2")
 
-    assert [(alarm.kind, alarm.step) for alarm in alarms] == [
-        ("skipped", 40),
-        ("skipped", 49),
+    assert detect(steps) == [
+        Alarm("skipped", 40, text, layers),
+        Alarm("skipped", 49, f"10 steps on end {text}", layers),
     ]
-    assert alarms[0].text == "skipped by the scaler, not finite in layer1, scale 65536"
-    assert alarms[1].text.startswith("10 steps on end skipped")
+
+
+@pytest.mark.parametrize(
+    ("norms", "where"),
+    [
+        ([np.nan, np.inf, np.nan], "all 3 layers"),
+        ([np.nan, None, np.inf], "all 2 layers"),
+        ([np.nan, 1, np.inf], "layer0 (and 1 more)"),
+        ([None, np.nan, None], "layer1"),
+    ],
+)
+def test_where_a_skipped_step_is_not_finite(norms: list[float | None], where: str) -> None:
+    """One layer has its name, several are counted, and all of them are all."""
+    absent = np.array([norm is None for norm in norms])
+    step = Step(7, 0.5, np.array(norms, np.float32), absent, skipped=True)
+    (alarm,) = detect([step])
+
+    assert alarm.text == f"skipped by the scaler, not finite in {where}"
 
 
 def test_a_step_that_the_training_throws_away_is_told() -> None:
     """Its norms from before clipping raise no other alarm."""
     huge = np.array([1, 5e4, 1], np.float32)
     steps = change(steps_of(healthy_norms()), 50, norms=huge, skipped=True, discarded=True)
-    (alarm,) = detect(steps)
 
-    assert (alarm.kind, alarm.step) == ("skipped", 50)
-    assert alarm.text == "thrown away by the training"
+    assert detect(steps) == [Alarm("skipped", 50, "thrown away by the training")]
 
 
 def test_long_streaks_of_skipped_steps_are_reported_again() -> None:
@@ -92,10 +108,15 @@ def test_a_current_stall_is_reported_once() -> None:
     detector.detect(steps[:60])
 
     assert detector.detect_stall(1.9) is None
-    assert detector.detect_stall(2.1).text == "no step for 2.1 s, 21 x the usual"
+    assert not detector.stalled
+    stall = Alarm("stall", 59, "no step for 2.1 s, 21 x the usual", persists=True)
+    assert detector.detect_stall(2.1) == stall
+    assert detector.stalled
     assert detector.detect_stall(5.0) is None
-    (alarms,) = detector.detect(steps[60:61])
-    assert [(a.kind, a.text) for a in alarms] == [("recovery", "steps again, after 30.0 s")]
+    text = "steps again, after 30.0 s"
+    recovery = Alarm("recovery", 60, text, resolves="stall")
+    assert detector.detect(steps[60:61]) == [(recovery,)]
+    assert not detector.stalled
 
 
 def test_a_stall_needs_sixteen_intervals() -> None:
@@ -132,17 +153,49 @@ def test_a_stall_after_steps_of_one_time_is_reported() -> None:
 
 @pytest.mark.parametrize(
     ("count", "text"),
-    [(1, "1 step"), (2, "2 steps in 0.3 s"), (1200, "1,200 steps in 6 min 40 s")],
+    [
+        (0, "0 steps"),
+        (1, "1 step"),
+        (2, "2 steps in 0.3 s"),
+        (1200, "1,200 steps in 6 min 40 s"),
+    ],
 )
 def test_the_end_alarm_has_the_size_of_the_run(count: int, text: str) -> None:
     """It counts steps and seconds; a log without a clock has no seconds."""
     detector = RunDetector(header_of("layer0"), LIMITS)
     detector.detect(steps_of(np.ones((count, 1))))
-    alarm = detector.end_alarm()
 
-    assert (alarm.kind, alarm.step) == ("end", count - 1)
-    assert alarm.text == f"end of the run: {text}"
+    assert detector.end_alarm() == Alarm("end", count - 1, f"end of the run: {text}")
     assert (detector.step_count, detector.layer_count) == (count, 1)
+
+
+def test_the_alarms_of_a_step_are_in_one_order() -> None:
+    """First come those of its time, its loss, and its skip; then those of its norms.
+
+    Each step has its own, and the norms of the skipped one mean nothing.
+    """
+    steps = with_values(steps_at({50: 3.0}, 60), loss=[*[1.0] * 50, np.nan, *[1.0] * 9])
+    nan = np.array([1, np.nan, 1], np.float32)
+    steps = change(change(steps, 49, skipped=True, norms=nan), 50, norms=nan)
+    found = RunDetector(header_of("a", "b", "c"), LIMITS).detect(steps)
+
+    assert {k: [a.text for a in alarms] for k, alarms in enumerate(found) if alarms} == {
+        49: ["skipped by the scaler, not finite in b"],
+        50: ["no step before, for 3.0 s, 30 x the usual", "the loss is NaN", "NaN in b"],
+        53: ["the loss is finite again: 1", "finite again: b"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("logged", "stalls"), [(48, [("stall", 50)]), (49, []), (50, []), (51, [("stall", 50)])]
+)
+def test_an_evaluation_is_before_its_step_or_after_the_one_before(
+    logged: int, stalls: list[tuple[str, int]]
+) -> None:
+    """Some trainers log its loss with the step before the pause, some with that after."""
+    losses = [1.0 if k == logged else np.nan for k in range(60)]
+
+    assert kinds(with_values(steps_at({50: 3.0}, 60), eval_loss=losses)) == stalls
 
 
 @settings(max_examples=30, deadline=None)
@@ -168,7 +221,10 @@ def test_alarms_do_not_depend_on_the_steps_per_call(block: int, seed: int) -> No
     assert at_once.detect(steps) == alarms
 
 
-def test_thresholds_must_be_above_0() -> None:
+@pytest.mark.parametrize("name", Thresholds.__slots__)
+def test_thresholds_must_be_above_0(name: str) -> None:
     """The message has all thresholds."""
-    with pytest.raises(ValueError, match=r"above 0, got Thresholds\(spike=0"):
-        Thresholds(spike=0)
+    assert getattr(Thresholds(**{name: 1e-9}), name) == 1e-9
+    message = rf"^every threshold must be above 0, got Thresholds\(.*\b{name}=0[,)]"
+    with pytest.raises(ValueError, match=message):
+        Thresholds(**{name: 0})

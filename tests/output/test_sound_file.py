@@ -211,6 +211,29 @@ def test_failure_keeps_the_old_file(tmp_path: Path, name: str, subtype: str) -> 
     assert (tmp_path / name).read_text() == "old"
 
 
+def test_a_disk_without_any_space_is_named(tmp_path: Path) -> None:
+    """If not even a header can be written, the error has the reason of the system."""
+    code = """if True:
+        import resource, sys
+        from pathlib import Path
+        import numpy as np
+        from gradsound.output.sound_file import write_sound
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+        try:
+            write_sound(Path(sys.argv[1]), [np.zeros((9, 1), "f4")], 44100)
+        except OSError as error:
+            print(error.filename, error.strerror)
+    """
+    process = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "x.wav"],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    assert process.stdout == f"{tmp_path / 'x.wav'} File too large\n"
+    assert not list(tmp_path.iterdir())
+
+
 @EACH
 @pytest.mark.parametrize(
     ("frames", "limit"),
