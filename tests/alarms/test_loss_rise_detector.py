@@ -55,7 +55,7 @@ def test_a_rise_needs_eight_losses_before_it(before: int, alarms: list[int]) -> 
         ([-3.0] * 20 + [-2.0, -3.0, -2.0], -2.0, False),
         ([-3.0] * 20 + [-2.0, -3.0, -2.0], -1.9375, True),
         ([6.0] * 3 + [2.0] * 69, 3.0, False),  # a quarter of the fall from 6 to 2
-        ([6.0] * 3 + [2.0] * 69, 3.0625, True),
+        ([6.0] * 3 + [2.0] * 69, 3.03125, True),
     ],
 )
 def test_a_rise_is_larger_than_the_scatter_and_than_a_share_of_the_loss(

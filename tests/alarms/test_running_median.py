@@ -79,6 +79,7 @@ def test_the_deviation_does_not_follow_outliers() -> None:
     ("steps", "layers", "chunks"),
     [
         (1, 3, [1]),
+        (16_385, 1, [16_384, 1]),
         (12_000, 3, [5461, 5461, 1078]),
         (3, 16_384, [1, 1, 1]),
         (1, 20_000, [1]),
