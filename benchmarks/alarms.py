@@ -37,6 +37,7 @@ from training_task import STEPS, TrainingTask
 import gradsound
 from gradsound.alarms.run_detector import RunDetector
 from gradsound.alarms.thresholds import OBSERVATIONS, Alarm, Thresholds
+from gradsound.runs.step_block import make_block
 
 if TYPE_CHECKING:
     from faults import Fault
@@ -166,7 +167,7 @@ def find_alarms(path: Path) -> tuple[list[Step], list[tuple[int, Alarm]]]:
     """Returns the steps and the alarms of a run, each alarm with the index of its step."""
     run = gradsound.read_run(path)
     steps = [*run.steps]
-    found = RunDetector(run.header, Thresholds()).detect(steps)
+    found = RunDetector(run.header, Thresholds()).detect(make_block(steps))
     return steps, [(index, alarm) for index, alarms in enumerate(found) for alarm in alarms]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from runs import make_header, new_log
 
 from gradsound.music.presets import PRESETS
-from gradsound.runs.model import Step
+from gradsound.runs.step import Step
 from gradsound.runs.writer import RunWriter
 
 if TYPE_CHECKING:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gradsound import Run, Step
+from gradsound.runs.json_lines import encode_header, encode_step
 from gradsound.runs.model import Header
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def new_log() -> str:
@@ -28,3 +33,18 @@ def make_run(steps: int, layers: int) -> Run:
     return Run(
         make_header(layers), [Step(k, float(k), row, absent) for k, row in enumerate(norms)]
     )
+
+
+def write_run(path: Path, steps: int, layers: int) -> None:
+    """Writes the file of a healthy run of 20 steps a second, with a falling loss."""
+    random = np.random.default_rng(0)
+    absent = np.zeros(layers, bool)
+    with path.open("wb") as file:
+        file.write(encode_header(make_header(layers)))
+        for number in range(steps):
+            norms = random.lognormal(0.0, 0.5, layers).astype(np.float32)
+            noise = 0.05 * random.standard_normal()
+            loss = round(0.5 + 3 / (1 + number / 500) ** 0.3 + noise, 4)
+            file.write(
+                encode_step(Step(number, number / 20, norms, absent, values={"loss": loss}))
+            )

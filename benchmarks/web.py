@@ -32,7 +32,7 @@ from sound_monitor import Monitor, delays_ms
 
 import gradsound
 from gradsound.music.presets import PRESETS
-from gradsound.runs.model import Step
+from gradsound.runs.step import Step
 from gradsound.workers.sinks import PageSink
 
 if TYPE_CHECKING:

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from gradsound.rendering.sound import render
     from gradsound.rendering.sound_legend import legend
     from gradsound.run_views import Run, read_run
-    from gradsound.runs.model import Header, Step
+    from gradsound.runs.model import Header
+    from gradsound.runs.step import Step
     from gradsound.summary.norm_statistics import NormRange
     from gradsound.summary.run_summary import Summary, summarize
     from gradsound.summary.step_counts import LoggedSteps
@@ -104,7 +105,8 @@ _MODULES = {
     "rendering.picture": ("plot",),
     "rendering.sound": ("render",),
     "run_views": ("Run", "read_run"),
-    "runs.model": ("Header", "Step"),
+    "runs.model": ("Header",),
+    "runs.step": ("Step",),
     "summary.norm_statistics": ("NormRange",),
     "summary.run_summary": ("Summary", "summarize"),
     "summary.step_counts": ("LoggedSteps",),

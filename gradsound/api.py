@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from gradsound.music.presets import Preset
-    from gradsound.runs.model import Step
+    from gradsound.runs.step import Step
     from gradsound.synth.voices.builtin import Voice
 
 

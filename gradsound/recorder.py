@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gradsound.music.presets import Preset
-    from gradsound.runs.model import Header, Step
+    from gradsound.runs.model import Header
+    from gradsound.runs.step import Step
     from gradsound.workers.process import WorkerProcess
     from gradsound.workers.sinks import DeviceSink, PageSink, Player
 

@@ -16,6 +16,7 @@ from helpers.pages import Page
 import gradsound
 from gradsound.alarms.run_detector import RunDetector
 from gradsound.measure.overhead_budget import OverheadBudget
+from gradsound.runs.step_block import make_block
 
 pytestmark = pytest.mark.usefixtures("own_folder")
 TESTS = Path(__file__).parent
@@ -146,7 +147,9 @@ def test_a_pause_between_two_parts_is_no_stall(monkeypatch: pytest.MonkeyPatch) 
 
     assert steps[-1].time < 60
     detector = RunDetector(header_of("0", "2"), gradsound.Thresholds())
-    kinds = {alarm.kind for alarms in detector.detect(steps) for alarm in alarms}
+    kinds = {
+        alarm.kind for alarms in detector.detect(make_block(steps)) for alarm in alarms
+    }
     assert not kinds & {"stall", "slow"}
 
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _BLOCKS_MIN = 1024  # blocks of a long run; at twice as many, two become one
 _FIT_MIN = 24  # blocks; fewer have no certain slope
@@ -37,22 +41,52 @@ class LossTrend:
     """
 
     def __init__(self) -> None:
-        self._blocks: list[tuple[float, float]] = []  # sums of step numbers and of losses
-        self._size, self._open, self._open_count = 1, (0.0, 0.0), 0
+        self._blocks: list[tuple[float, ...]] = []  # sums of step numbers and of losses
+        self._size, self._open_count = 1, 0  # losses
+        self._open: tuple[float, ...] = (0.0, 0.0)  # sums of the block that is not full
         self.count = 0
 
-    def add(self, step: int, loss: float) -> None:
-        """Adds the finite loss of a step."""
-        self.count += 1
-        self._open = self._open[0] + step, self._open[1] + loss
-        self._open_count += 1
-        if self._open_count == self._size:
-            self._blocks.append(self._open)
-            self._open, self._open_count = (0.0, 0.0), 0
+    def add(self, steps: NDArray[np.int64], losses: NDArray[np.float64]) -> None:
+        """Adds finite losses.
+
+        Args:
+            steps: Numbers of their steps, shape (K,).
+            losses: Shape (K,).
+        """
+        self.count += len(losses)
+        pairs = np.stack([steps.astype(np.float64), losses], axis=1)
+        while len(pairs):
+            # Up to the loss at which two blocks become one.
+            room = (2 * _BLOCKS_MIN - len(self._blocks)) * self._size - self._open_count
+            self._fill_blocks(pairs[:room])
+            pairs = pairs[room:]
             if len(self._blocks) == 2 * _BLOCKS_MIN:
-                pairs = zip(self._blocks[::2], self._blocks[1::2])
-                self._blocks = [(a + c, b + d) for (a, b), (c, d) in pairs]
+                halves = zip(self._blocks[::2], self._blocks[1::2])
+                self._blocks = [(a + c, b + d) for (a, b), (c, d) in halves]
                 self._size *= 2
+
+    def _fill_blocks(self, pairs: NDArray[np.float64]) -> None:
+        """Adds pairs of step numbers and losses to blocks of the present size.
+
+        The sums go from loss to loss, so they do not depend on how many come at a time.
+        """
+        missing = self._size - self._open_count
+        if self._open_count and len(pairs):
+            head = np.concatenate([[self._open], pairs[:missing]])
+            self._open = tuple(np.add.accumulate(head)[-1].tolist())
+            self._open_count += len(head) - 1
+            if self._open_count < self._size:
+                return
+            self._blocks.append(self._open)
+            pairs = pairs[missing:]
+        whole = len(pairs) - len(pairs) % self._size
+        if whole:
+            groups = pairs[:whole].reshape(-1, self._size, 2)
+            self._blocks += map(tuple, np.add.accumulate(groups, axis=1)[:, -1].tolist())
+        rest = pairs[whole:]
+        self._open_count = len(rest)
+        if len(rest):
+            self._open = tuple(np.add.accumulate(rest)[-1].tolist())
 
     def slope(self, share: float) -> Slope:
         """Returns the slope of the loss at the end of the run.

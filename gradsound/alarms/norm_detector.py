@@ -5,13 +5,14 @@ Shapes: S steps, L layers.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from math import log
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gradsound.alarms.spike_detector import SpikeDetector
-from gradsound.alarms.step_report import StepReport
+from gradsound.alarms.step_report import StepReports
 from gradsound.alarms.thresholds import (
     FINITE_STEPS,
     LIFE_STEPS,
@@ -20,17 +21,18 @@ from gradsound.alarms.thresholds import (
     WINDOW_STEPS,
     ZERO_CHANCE,
     ZERO_PATIENCE,
-    Alarm,
 )
 from gradsound.alarms.trend_detector import TrendDetector
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from gradsound.alarms.thresholds import Thresholds
-    from gradsound.runs.model import Step
+    from gradsound.alarms.loss_detector import LossLevels
+    from gradsound.alarms.step_report import StepReport
+    from gradsound.alarms.thresholds import Alarm, Thresholds
+    from gradsound.runs.step_block import StepBlock
 
 
 class NormDetector:
@@ -59,55 +61,67 @@ class NormDetector:
         self._zero_counts = np.zeros(layers, int)  # steps without gradient
         self._dead = np.zeros(layers, bool)
 
-    def detect(self, steps: Sequence[Step], losses: Sequence[str]) -> list[list[Alarm]]:
-        """Returns the alarms of each step.
+    def detect(
+        self, steps: StepBlock, losses: LossLevels
+    ) -> Iterator[tuple[int, list[Alarm]]]:
+        """Yields the row of each step with alarms, and these.
 
         Args:
             steps: Successive steps, S of them.
-            losses: As for `SpikeDetector.detect`.
+            losses: Where the losses of the steps are, of length S.
         """
-        if not steps:
-            return []
-        reports = [StepReport([], step.number, self._names) for step in steps]
-        norms = np.stack(
-            [step.unclipped for step in steps]
-        )  # (S, L), clipping hides spikes
-        absent = np.stack([step.absent for step in steps])
+        if not len(steps):
+            return
+        reports = StepReports(steps.numbers, self._names)
+        norms, absent = steps.unclipped, steps.absent  # (S, L), clipping hides spikes
         with np.errstate(divide="ignore", invalid="ignore"):
             decades = np.log10(np.where(absent | np.isinf(norms), np.nan, norms))
             largest = np.max(norms, axis=1, where=np.isfinite(norms), initial=0.0)
             small = (norms > 0) & (norms < self._thresholds.vanishing * largest[:, None])
         nonfinite = ~(np.isfinite(norms) | absent)
         dead = absent | (norms == 0)
-        unusual = (nonfinite | small | dead).any(axis=1)
-        for k, (step, report) in enumerate(zip(steps, reports)):
-            self._step_count += 1
-            if not (unusual[k] or self._is_open):
-                continue  # the fast path of nearly all steps
-            self._detect_nonfinite(nonfinite[k], step, report)
-            self._detect_vanishing(small[k], norms[k], largest[k], report)
-            self._detect_dead(dead[k], absent[k], report)
-            streaks = self._small_streaks, self._dead_streaks
-            states = self._nonfinite, self._vanished, *streaks
-            self._is_open = any(state.any() for state in states)
+        unusual = [*np.flatnonzero((nonfinite | small | dead).any(axis=1)), len(steps)]
+        row, count = 0, self._step_count
+        while row < len(steps):
+            if not self._is_open:
+                row = unusual[bisect_left(unusual, row)]  # nearly all steps are usual
+            if row < len(steps):
+                self._step_count = count + row + 1
+                report = reports[row]
+                self._detect_nonfinite(nonfinite[row], norms[row], absent[row], report)
+                self._detect_vanishing(small[row], norms[row], largest[row], report)
+                self._detect_dead(dead[row], absent[row], report)
+                streaks = self._small_streaks, self._dead_streaks
+                states = self._nonfinite, self._vanished, *streaks
+                self._is_open = any(state.any() for state in states)
+            row += 1
+        self._step_count = count + len(steps)
         self._spikes.detect(decades, largest, losses, reports)
         squares = np.square(np.where(absent, 0.0, norms), dtype=np.float64)
         self._trend.detect(np.sqrt(squares.sum(axis=1)), reports)
-        return [report.alarms for report in reports]
+        yield from reports.alarms()
 
     def _detect_nonfinite(
-        self, nonfinite: NDArray[np.bool_], step: Step, report: StepReport
+        self,
+        nonfinite: NDArray[np.bool_],
+        norms: NDArray[np.float32],
+        absent: NDArray[np.bool_],
+        report: StepReport,
     ) -> None:
         self._finite_streak = 0 if nonfinite.any() else self._finite_streak + 1
         if nonfinite.any() and not self._nonfinite.any():
-            self._report_nonfinite(nonfinite, step, report)
+            self._report_nonfinite(nonfinite, norms, absent, report)
         self._nonfinite |= nonfinite
         if self._nonfinite.any() and self._finite_streak >= FINITE_STEPS:
             report.add_recovery("nonfinite", "finite again:", self._nonfinite)
             self._nonfinite[:] = False
 
     def _report_nonfinite(
-        self, nonfinite: NDArray[np.bool_], step: Step, report: StepReport
+        self,
+        nonfinite: NDArray[np.bool_],
+        norms: NDArray[np.float32],
+        absent: NDArray[np.bool_],
+        report: StepReport,
     ) -> None:
         """Adds the alarm, which names the layer where NaN or infinity began.
 
@@ -116,8 +130,8 @@ class NormDetector:
         """
         indices = np.flatnonzero(nonfinite)
         origin = int(indices[-1] if self._in_model_order else indices[0])
-        value = "NaN" if np.isnan(step.unclipped[origin]) else "infinity"
-        between = ~step.absent[indices[0] : origin + 1]
+        value = "NaN" if np.isnan(norms[origin]) else "infinity"
+        between = ~absent[indices[0] : origin + 1]
         if self._in_model_order and between.sum() == len(indices) > 1:
             text = f"{value} from {self._names[origin]} down to {self._names[indices[0]]}"
             report.add_text("nonfinite", text, nonfinite, origin)

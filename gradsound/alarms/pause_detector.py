@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-from collections import deque
+from dataclasses import dataclass
+from math import inf
 from statistics import median_low
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from gradsound.alarms.running_median import slide
 from gradsound.alarms.thresholds import (
     KNOWN_PAUSES,
     LONG_STALL,
     LONG_STALL_SECONDS,
     MEMORY_STEPS,
     PAUSE_RATIO,
-    SLOW_END,
-    SLOW_RATIO,
-    SLOW_SECONDS,
-    SLOW_STEPS,
     STALL_GROWTH,
     WINDOW_STEPS,
     Alarm,
 )
+from gradsound.alarms.throughput_detector import ThroughputDetector
 from gradsound.durations import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
+
     from gradsound.alarms.thresholds import Thresholds
-    from gradsound.runs.model import Step
-
-
-_THROUGHPUT_STEPS = 8  # steps between two checks of the throughput
 
 
 class PauseDetector:
@@ -47,36 +46,65 @@ class PauseDetector:
         self._thresholds = thresholds
         self.stalled, self.time = False, 0.0
         self._number = -1  # of the last step
-        self._intervals: deque[float] = deque(maxlen=WINDOW_STEPS)  # seconds
+        self._intervals = np.zeros(0)  # seconds, of the last `MEMORY_STEPS`
         self._longest_stall = 0.0  # seconds
-        self._pauses: deque[tuple[int, float]] = deque()  # descending seconds
         self._evaluation = 0.0  # seconds, of the longest evaluation
-        self._count = self._pause_count = 0  # of intervals, of long ones
-        self._throughput = _Throughput()
+        self._pause_count = 0  # of long intervals
+        self._throughput = ThroughputDetector()
 
-    def detect(self, step: Step, *, evaluated: bool) -> Iterator[Alarm]:
-        """Yields the alarms of a step.
+    def detect(
+        self,
+        numbers: NDArray[np.int64],
+        times: NDArray[np.float64],
+        evaluated: NDArray[np.bool_],
+    ) -> Iterator[tuple[int, Alarm]]:
+        """Yields the alarms of successive steps: the row of the step, and the alarm.
 
         Args:
-            step: The step.
-            evaluated: Whether the run was evaluated before the step.
+            numbers: Numbers of the steps, shape (S,).
+            times: Their times in seconds, shape (S,).
+            evaluated: Whether the run was evaluated before the step, shape (S,).
         """
-        interval = step.time - self.time
-        if self._number >= 0:
-            stall = ""
-            if self.stalled:
-                text = f"steps again, after {format_duration(interval)}"
-                yield Alarm("recovery", step.number, text, resolves="stall")
-            elif self._is_stall(interval) and not (evaluated and self._is_usual(interval)):
-                stall = self._stall_text("before, for", interval)
-                yield Alarm("stall", step.number, stall)
-            if self.stalled or stall:
-                self._longest_stall = max(self._longest_stall, interval)
-            if evaluated and self._is_long(interval):
+        first = 1 if self._number < 0 else 0  # the first step of a run has no interval
+        intervals = np.diff(times, prepend=self.time)[first:]
+        known = np.concatenate([self._intervals, intervals])
+        history = len(self._intervals)
+        is_long = _find_long(known, history)
+        limit = self._thresholds.stall_seconds
+        looked_at = is_long | (intervals >= limit)
+        if len(intervals):
+            looked_at[0] |= self.stalled
+        for k in np.flatnonzero(looked_at).tolist():
+            row, interval = k + first, float(intervals[k])
+            pauses = _Pauses(known, history + k, self._pause_count)
+            yield from self._detect_stall(
+                row, int(numbers[row]), pauses, interval, bool(evaluated[row])
+            )
+            if evaluated[row] and is_long[k]:
                 self._evaluation = max(interval, self._evaluation)
-            self._add(interval)
-            yield from self._throughput.detect(step.number, interval)
-        self.stalled, self.time, self._number = False, step.time, step.number
+            self._pause_count += int(is_long[k])
+        for k, alarm in self._throughput.detect(numbers[first:], intervals):
+            yield k + first, alarm
+        self._intervals = known[-MEMORY_STEPS:]
+        self.stalled, self.time = False, float(times[-1])
+        self._number = int(numbers[-1])
+
+    def _detect_stall(
+        self, row: int, number: int, pauses: _Pauses, interval: float, evaluated: bool
+    ) -> Iterator[tuple[int, Alarm]]:
+        """Yields the alarm or the recovery of a step after a long interval."""
+        reported = self.stalled
+        if reported:
+            text = f"steps again, after {format_duration(interval)}"
+            yield row, Alarm("recovery", number, text, resolves="stall")
+        elif self._is_stall(pauses, interval) and not (
+            evaluated and self._is_usual(interval)
+        ):
+            reported = True
+            yield row, Alarm("stall", number, pauses.text("before, for", interval))
+        if reported:
+            self._longest_stall = max(self._longest_stall, interval)
+        self.stalled = False
 
     def detect_stall(self, seconds: float) -> Alarm | None:
         """Returns a stall alarm while the next step is late, once for each pause.
@@ -84,81 +112,86 @@ class PauseDetector:
         Args:
             seconds: Time since the last step.
         """
-        if self.stalled or not self._is_stall(seconds):
+        pauses = _Pauses(self._intervals, len(self._intervals), self._pause_count)
+        if self.stalled or not self._is_stall(pauses, seconds):
             return None
         self.stalled = True
-        text = self._stall_text("for", seconds)
+        text = pauses.text("for", seconds)
         return Alarm("stall", self._number, text, persists=True)
-
-    def _add(self, interval: float) -> None:
-        self._count += 1
-        self._pause_count += self._is_long(interval)
-        self._intervals.append(interval)
-        while self._pauses and self._pauses[-1][1] <= interval:
-            self._pauses.pop()
-        self._pauses.append((self._count, interval))
-        while self._pauses[0][0] <= self._count - MEMORY_STEPS:
-            self._pauses.popleft()
-
-    def _is_long(self, interval: float) -> bool:
-        """Returns whether an interval is a pause."""
-        known = self._intervals
-        return bool(known) and interval > LONG_STALL * median_low(known)
 
     def _is_usual(self, interval: float) -> bool:
         """Returns whether an evaluation took so long before, or is the first."""
         return self._evaluation == 0.0 or interval < PAUSE_RATIO * self._evaluation
 
-    def _is_stall(self, seconds: float) -> bool:
+    def _is_stall(self, pauses: _Pauses, seconds: float) -> bool:
         growth = STALL_GROWTH * self._longest_stall
         if seconds < max(self._thresholds.stall_seconds, growth):
             return False
-        if len(self._intervals) < WINDOW_STEPS // 2:
+        if len(pauses.last) < WINDOW_STEPS // 2:
             return False
-        usual = median_low(self._intervals)
+        usual = pauses.usual
         if seconds < LONG_STALL_SECONDS:
             return seconds > self._thresholds.stall * usual
-        is_longest = seconds > PAUSE_RATIO * self._pauses[0][1]
+        is_longest = seconds > PAUSE_RATIO * pauses.longest
         is_sure = (
             seconds > self._thresholds.stall * usual
-            or self._intervals[-1] > LONG_STALL * usual
-            or self._pause_count >= KNOWN_PAUSES
+            or pauses.last[-1] > LONG_STALL * usual
+            or pauses.count >= KNOWN_PAUSES
         )
         return seconds > LONG_STALL * usual and is_longest and is_sure
 
-    def _stall_text(self, when: str, seconds: float) -> str:
-        ratio = seconds / max(median_low(self._intervals), 1e-6)
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pauses:
+    """The intervals before a step.
+
+    Attributes:
+        known: Intervals in seconds.
+        end: How many of them come before the step.
+        count: How many long intervals came before it.
+    """
+
+    known: NDArray[np.float64]
+    end: int
+    count: int
+
+    @property
+    def last(self) -> NDArray[np.float64]:
+        """The last intervals, `WINDOW_STEPS` at most."""
+        return self.known[max(0, self.end - WINDOW_STEPS) : self.end]
+
+    @property
+    def usual(self) -> float:
+        """Their lower median."""
+        return float(median_low(self.last.tolist()))
+
+    @property
+    def longest(self) -> float:
+        """The longest of the last `MEMORY_STEPS` intervals."""
+        return float(self.known[max(0, self.end - MEMORY_STEPS) : self.end].max())
+
+    def text(self, when: str, seconds: float) -> str:
+        """Returns the text of a stall."""
+        ratio = seconds / max(self.usual, 1e-6)
         digits = ",.0f" if ratio >= 10 else ".2g"
         return f"no step {when} {format_duration(seconds)}, {ratio:{digits}} x the usual"
 
 
-class _Throughput:
-    """The durations of the last steps, compared with the usual."""
+def _find_long(known: NDArray[np.float64], history: int) -> NDArray[np.bool_]:
+    """Returns which of the intervals after a history are pauses.
 
-    def __init__(self) -> None:
-        self._last: deque[float] = deque(maxlen=SLOW_STEPS)  # seconds
-        self._usual: deque[float] = deque(maxlen=SLOW_STEPS)  # seconds, means of _last
-        self._count, self._slow_seconds, self._is_slow = 0, 0.0, False
-
-    def detect(self, step: int, interval: float) -> Iterator[Alarm]:
-        """Yields the alarm or the recovery of a step."""
-        self._count += 1
-        self._last.append(interval)
-        if self._count % _THROUGHPUT_STEPS:
-            return
-        # A single pause counts as three usual steps.
-        limit = 3 * median_low(self._last)
-        now = sum(min(seconds, limit) for seconds in self._last) / len(self._last)
-        usual = median_low(self._usual) if self._usual else now
-        if self._is_slow and now < SLOW_END * usual:
-            self._is_slow = False
-            text = "steps take as long as before"
-            yield Alarm("recovery", step, text, resolves="slow")
-        is_slow = len(self._usual) > 1 and now > SLOW_RATIO * usual
-        self._slow_seconds += now * _THROUGHPUT_STEPS if is_slow else -self._slow_seconds
-        if self._slow_seconds > SLOW_SECONDS and not self._is_slow:
-            self._is_slow = True
-            text = f"steps take {now / usual:.2g} x as long as usual"
-            yield Alarm("slow", step, text, persists=True)
-        if not is_slow and self._count % SLOW_STEPS == 0:
-            self._usual.append(now)
+    A pause is `LONG_STALL` times as long as the lower median of the intervals before it,
+    `WINDOW_STEPS` at most.
+    """
+    now = known[history:]
+    if not len(now):
+        return np.zeros(0, bool)
+    padded = np.concatenate([np.full(WINDOW_STEPS, inf), known])[history:]
+    windows = slide(padded[:-1], WINDOW_STEPS)
+    is_long = np.zeros(len(now), bool)
+    possible = np.flatnonzero(now > LONG_STALL * windows.min(axis=1))
+    ascending = np.sort(windows[possible], axis=1)
+    counts = np.minimum(WINDOW_STEPS, history + possible)
+    medians = ascending[np.arange(len(possible)), np.maximum(counts - 1, 0) // 2]
+    is_long[possible] = now[possible] > LONG_STALL * medians
+    return is_long

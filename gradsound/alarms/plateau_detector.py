@@ -1,11 +1,16 @@
-"""Detection of plateaus: losses that certainly fall no more."""
+"""Detection of plateaus: losses that certainly fall no more.
+
+Shapes: K losses.
+"""
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from gradsound.alarms.loss_trend import LossTrend, Slope
+from gradsound.alarms.running_median import slide
 from gradsound.alarms.thresholds import (
     PLATEAU_FALL,
     PLATEAU_GROWTH,
@@ -16,7 +21,9 @@ from gradsound.alarms.thresholds import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
 
 _SHARES = (1 / 2, 1 / 4)  # of the run, from its end; a plateau fills one of them
 _RECENT_LOSSES = 16  # losses whose mean decides whether the loss falls again
@@ -33,31 +40,71 @@ class PlateauDetector:
         self._trend, self._next = LossTrend(), first
         self._level: float | None = None  # of the plateau, while the loss is on it
         self._margin = 0.0  # below the level, where the plateau ends
-        self._recent: deque[float] = deque(maxlen=_RECENT_LOSSES)
+        self._recent = np.full(_RECENT_LOSSES - 1, np.nan)  # the last losses
 
-    def detect(self, step: int, loss: float, *, may_begin: bool) -> Iterator[Alarm]:
-        """Yields the alarm or the recovery of a step with a finite loss.
+    def detect(
+        self,
+        steps: NDArray[np.int64],
+        losses: NDArray[np.float64],
+        may_begin: Callable[[int], bool],
+    ) -> Iterator[tuple[int, Alarm]]:
+        """Yields the alarms and recoveries of steps with a finite loss.
 
         Args:
-            step: Number of the step.
-            loss: Its loss.
-            may_begin: Whether a plateau may begin.
+            steps: Numbers of the steps, shape (K,).
+            losses: Their losses, shape (K,).
+            may_begin: Returns whether a plateau may begin at the loss of some index.
+
+        Yields:
+            Index of a loss, and its alarm.
         """
-        self._trend.add(step, loss)
-        self._recent.append(loss)
-        if self._level is not None:
-            now = sum(self._recent) / len(self._recent)
-            if now < self._level - self._margin:
-                self._level = None
-                self._next = int(PLATEAU_PAUSE * self._trend.count)
-                text = f"the loss falls again: {now:.4g}"
-                yield Alarm("recovery", step, text, resolves="plateau")
-            return
+        recent = np.concatenate([self._recent, losses])
+        self._recent = recent[-(_RECENT_LOSSES - 1) :]
+        begin = 0
+        while begin < len(losses):
+            if self._level is None:
+                end, alarm = self._find_begin(begin, steps, losses, may_begin)
+            else:
+                end, alarm = self._find_end(begin, steps, losses, recent, self._level)
+            if alarm is not None:
+                yield end - 1, alarm
+            begin = end
+
+    def _find_end(
+        self,
+        begin: int,
+        steps: NDArray[np.int64],
+        losses: NDArray[np.float64],
+        recent: NDArray[np.float64],
+        level: float,
+    ) -> tuple[int, Alarm | None]:
+        """Adds losses up to the end of the plateau; returns how many, and its alarm."""
+        means = slide(recent, _RECENT_LOSSES)[begin:].mean(axis=1)
+        ended = means < level - self._margin
+        end = begin + int(ended.argmax()) + 1 if ended.any() else len(losses)
+        self._trend.add(steps[begin:end], losses[begin:end])
+        if not ended.any():
+            return end, None
+        self._level = None
+        self._next = int(PLATEAU_PAUSE * self._trend.count)
+        text = f"the loss falls again: {means[end - 1 - begin]:.4g}"
+        return end, Alarm("recovery", int(steps[end - 1]), text, resolves="plateau")
+
+    def _find_begin(
+        self,
+        begin: int,
+        steps: NDArray[np.int64],
+        losses: NDArray[np.float64],
+        may_begin: Callable[[int], bool],
+    ) -> tuple[int, Alarm | None]:
+        """Adds losses up to the next check; returns how many, and the alarm if any."""
+        end = min(len(losses), begin + max(1, self._next - self._trend.count))
+        self._trend.add(steps[begin:end], losses[begin:end])
         if self._trend.count < self._next:
-            return
+            return end, None
         self._next = int(self._trend.count * PLATEAU_GROWTH)
-        if not may_begin:
-            return
+        if not may_begin(end - 1):
+            return end, None
         for share in _SHARES:
             slope = self._trend.slope(share)
             if _is_plateau(slope):
@@ -65,8 +112,8 @@ class PlateauDetector:
                 self._margin = max(PLATEAU_FALL * abs(slope.mean), 2 * slope.error)
                 since = f"since step {slope.first_step:,}"
                 text = f"plateau: the loss stays at {slope.mean:.4g} {since}"
-                yield Alarm("plateau", step, text, persists=True)
-                return
+                return end, Alarm("plateau", int(steps[end - 1]), text, persists=True)
+        return end, None
 
 
 def _is_plateau(slope: Slope) -> bool:

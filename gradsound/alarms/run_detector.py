@@ -22,8 +22,12 @@ from gradsound.durations import count_steps, format_duration
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from numpy.typing import NDArray
+
     from gradsound.alarms.thresholds import Thresholds
-    from gradsound.runs.model import Header, Step
+    from gradsound.runs.model import Header
+    from gradsound.runs.step import Step
+    from gradsound.runs.step_block import StepBlock
 
 
 class RunDetector:
@@ -42,7 +46,7 @@ class RunDetector:
         names = header.layers
         self._names = names
         self.layer_count, self.step_count = len(names), 0
-        self._skip_streak = 0  # steps
+        self._skip_streak, self._last_skipped = 0, -1  # steps; its count
         self._norms = NormDetector(names, thresholds, in_model_order=header.in_model_order)
         self._losses = LossDetector(thresholds.plateau_steps)
         self._pauses = PauseDetector(thresholds)
@@ -55,23 +59,33 @@ class RunDetector:
         """Whether `detect_stall` has reported a stall since the last step."""
         return self._pauses.stalled
 
-    def detect(self, steps: Sequence[Step]) -> list[tuple[Alarm, ...]]:
+    def detect(self, steps: StepBlock) -> list[tuple[Alarm, ...]]:
         """Returns the alarms of each step."""
-        found, applied, losses = [], [], []
-        for step in steps:
-            found.append(self._detect_values(step))
-            if not step.skipped:
-                # The scaler threw away the gradients of skipped steps, so their norms mean
-                # nothing.
-                applied.append(step)
-                is_usual = "usual" if self._losses.is_usual else ""
-                losses.append("worse" if self._losses.is_worse else is_usual)
-            self._number, self.step_count = step.number, self.step_count + 1
-        norm_alarms = iter(self._norms.detect(applied, losses))
-        return [
-            tuple(alarms) if step.skipped else (*alarms, *next(norm_alarms))
-            for step, alarms in zip(steps, found)
-        ]
+        if not len(steps):
+            return []
+        loss_alarms, losses = self._losses.detect(
+            steps.numbers, self._values.pick(steps.values)
+        )
+        found: dict[int, list[Alarm]] = {}
+        for row, alarm in (
+            *self._pauses.detect(steps.numbers, steps.times, self._find_evaluated(steps)),
+            *loss_alarms,
+            *self._detect_skips(steps),
+        ):
+            found.setdefault(row, []).append(alarm)
+        # The scaler threw away the gradients of skipped steps, so their norms mean nothing.
+        applied = np.flatnonzero(~steps.skipped)
+        if len(applied) < len(steps):
+            norm_alarms = self._norms.detect(steps.take(applied), losses.take(applied))
+        else:
+            norm_alarms = self._norms.detect(steps, losses)
+        for row, alarms in norm_alarms:
+            found.setdefault(int(applied[row]), []).extend(alarms)
+        self._number, self.step_count = int(steps.numbers[-1]), self.step_count + len(steps)
+        of_steps: list[tuple[Alarm, ...]] = [()] * len(steps)  # nearly all have none
+        for row, alarms in found.items():
+            of_steps[row] = tuple(alarms)
+        return of_steps
 
     def detect_stall(self, seconds: float) -> Alarm | None:
         """Returns a stall alarm while the next step is late, once for each pause.
@@ -88,27 +102,26 @@ class RunDetector:
         text = f"end of the run: {count_steps(self.step_count)}{took}"
         return Alarm("end", self._number, text)
 
-    def _detect_values(self, step: Step) -> list[Alarm]:
-        """Returns the alarms of all but the norms of a step."""
-        watched = self._values.pick(step.values)
-        evaluated = self._values.has_evaluation(step.values)
-        alarms = [
-            *self._pauses.detect(step, evaluated=evaluated or self._evaluated),
-            *self._losses.detect(
-                step.number,
-                watched.get("loss"),
-                watched.get("evaluation"),
-                watched.get("lr"),
-            ),
-            *self._detect_skip(step),
-        ]
-        self._evaluated = evaluated
-        return alarms
+    def _find_evaluated(self, steps: StepBlock) -> NDArray[np.bool_]:
+        """Returns which steps come after an evaluation, or have its loss, shape (S,)."""
+        logged = np.zeros(len(steps) + 1, bool)  # that of the step before comes first
+        logged[0] = self._evaluated
+        for name in self._values.evaluations.intersection(steps.values):
+            logged[1 + steps.values[name].rows] = True
+        self._evaluated = bool(logged[-1])
+        return logged[1:] | logged[:-1]
 
-    def _detect_skip(self, step: Step) -> Iterator[Alarm]:
-        self._skip_streak = self._skip_streak + 1 if step.skipped else 0
-        if self._skip_streak not in SKIP_COUNTS:
-            return
+    def _detect_skips(self, steps: StepBlock) -> Iterator[tuple[int, Alarm]]:
+        """Yields skipped steps whose streak is worth an alarm: row, and alarm."""
+        rows = np.flatnonzero(steps.skipped).tolist()
+        for row in rows:
+            follows = self._last_skipped == self.step_count + row - 1
+            self._skip_streak = self._skip_streak + 1 if follows else 1
+            self._last_skipped = self.step_count + row
+            if self._skip_streak in SKIP_COUNTS:
+                yield row, self._skip_alarm(next(iter(steps.take(slice(row, row + 1)))))
+
+    def _skip_alarm(self, step: Step) -> Alarm:
         nonfinite = [name for name, bad in zip(self._names, step.nonfinite) if bad]
         text = "thrown away by the training" if step.discarded else "skipped by the scaler"
         if self._skip_streak > 1:
@@ -117,7 +130,7 @@ class RunDetector:
             is_everywhere = len(nonfinite) == np.count_nonzero(~step.absent)
             text += f", not finite in {_describe(nonfinite, is_everywhere=is_everywhere)}"
         text += f", scale {step.loss_scale:g}" if step.loss_scale is not None else ""
-        yield Alarm("skipped", step.number, text, tuple(nonfinite))
+        return Alarm("skipped", step.number, text, tuple(nonfinite))
 
 
 def _describe(names: Sequence[str], *, is_everywhere: bool) -> str:

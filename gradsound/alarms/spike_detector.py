@@ -5,18 +5,19 @@ Shapes: S steps, L layers.
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass, field
+from bisect import bisect_left
 from math import inf, log10
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradsound.alarms.leaps import LeapMemory, StepLeaps
 from gradsound.alarms.running_median import (
     RunningMedian,
     median,
+    median_bounds,
     robust_deviation,
-    split_steps,
+    split,
 )
 from gradsound.alarms.thresholds import (
     CALM_STEPS,
@@ -24,11 +25,10 @@ from gradsound.alarms.thresholds import (
     EARLY_MIN,
     EARLY_RATIO,
     EARLY_STEPS,
-    FEW_SPIKES,
+    HARD_LEAP_RATIO,
     LEAP_RATIO,
     LEAP_STEPS,
     LONG_SPIKE_STEPS,
-    MEMORY_STEPS,
     OFTEN_RATIO,
     OFTEN_SPIKES,
     RECORD_RATIO,
@@ -39,55 +39,18 @@ from gradsound.alarms.thresholds import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from gradsound.alarms.step_report import StepReport
+    from gradsound.alarms.loss_detector import LossLevels
+    from gradsound.alarms.step_report import StepReport, StepReports
     from gradsound.alarms.thresholds import Thresholds
 
-_LEAP, _RECORD = log10(LEAP_RATIO), log10(RECORD_RATIO)
+_LEAP, _HARD_LEAP = log10(LEAP_RATIO), log10(HARD_LEAP_RATIO)
+_RECORD = log10(RECORD_RATIO)
 _OFTEN, _EARLY = log10(OFTEN_RATIO), log10(EARLY_RATIO)
 _SHARE = log10(SPIKE_SHARE)
-
-
-@dataclass(slots=True)
-class _Leaps:
-    """The leaps of one layer: successive norms above the ratio of a spike.
-
-    Attributes:
-        last: Step count of the last norm of a leap.
-        steps: How many steps the current leap lasts.
-        height: Its highest norm, in decades above the median.
-        norm: Its highest norm, in decades.
-        earlier: Step count, height and norm of the leaps before it, of the last
-            `MEMORY_STEPS`.
-    """
-
-    last: int = -1
-    steps: int = 0
-    height: float = -inf
-    norm: float = -inf
-    earlier: deque[tuple[int, float, float]] = field(default_factory=deque)
-
-    def add(self, step_count: int, height: float, norm: float) -> None:
-        """Adds a norm that is far above the median."""
-        if step_count - self.last > 1:
-            if self.steps:
-                self.earlier.append((self.last, self.height, self.norm))
-            self.steps, self.height, self.norm = 0, -inf, -inf
-        while self.earlier and self.earlier[0][0] < step_count - MEMORY_STEPS:
-            self.earlier.popleft()
-        self.last, self.steps = step_count, self.steps + 1
-        self.height, self.norm = max(self.height, height), max(self.norm, norm)
-
-    def is_usual(self, height: float, norm: float) -> bool:
-        """Returns whether several earlier leaps were about as high."""
-        if len(self.earlier) < FEW_SPIKES:
-            return False
-        _, heights, norms = zip(*self.earlier)
-        is_record = height > max(heights) + _RECORD and norm > max(norms) + _RECORD
-        return not is_record
 
 
 class SpikeDetector:
@@ -103,8 +66,9 @@ class SpikeDetector:
         self._ratio = log10(thresholds.spike_ratio)
         self._running_median, self.step_count = RunningMedian(layers), 0
         self._early = np.zeros((0, layers), np.float32)  # decades of the first steps
-        self._leaps: dict[int, _Leaps] = {}
-        self._rare_steps = 0  # successive steps with a leap of many deviations
+        self._leaps: dict[int, LeapMemory] = {}
+        # Successive steps with a leap of many deviations, and the count of the last one.
+        self._rare_steps, self._last_rare = 0, -1
         self._spiking, self._begin, self._begin_step = np.zeros(layers, bool), 0, 0
         self._medians = np.zeros(layers, np.float32)  # decades, before the spikes
         self._often = False
@@ -113,58 +77,80 @@ class SpikeDetector:
         self,
         decades: NDArray[np.float32],
         largest: NDArray[np.float32],
-        losses: Sequence[str],
-        reports: Sequence[StepReport],
+        losses: LossLevels,
+        reports: StepReports,
     ) -> None:
         """Adds the spikes of steps to their reports.
 
         Args:
             decades: log10 of the norms, shape (S, L); NaN where there is no norm.
             largest: The largest norm of each step, shape (S,).
-            losses: "worse" if the loss of a step is clearly above the usual, "usual" if it
-                is not, else "".
-            reports: The report of each step.
+            losses: Where the losses of the steps are, of length S.
+            reports: The reports of the steps.
         """
-        above, deviations = self._distances(decades)
+        windows = self._running_median.windows(decades)
+        count, steps = self.step_count, len(decades)
+        k = min(steps, max(0, WINDOW_STEPS - count))
+        for row in range(k):
+            self.step_count += 1
+            spikes, above = self._find_early(decades[row])
+            self._report(spikes, decades[row], above, reports[row])
+        leaps = {leap.row: leap for leap in self._find_leaps(decades, largest, windows, k)}
+        rows = [*leaps, steps]
+        while k < steps:
+            if not self._spiking.any():
+                k = rows[bisect_left(rows, k)]  # nearly all steps have no leap
+            if k < steps:
+                self.step_count = count + k + 1
+                self._detect_leaps(leaps.get(k), decades[k], losses, reports[k])
+            k += 1
+        self.step_count = count + steps
+
+    def _find_leaps(
+        self,
+        decades: NDArray[np.float32],
+        largest: NDArray[np.float32],
+        windows: NDArray[np.float32],
+        first: int,
+    ) -> Iterator[StepLeaps]:
+        """Yields the leaps of steps, from the first row on."""
         with np.errstate(divide="ignore", invalid="ignore"):  # all norms may be 0
             share = decades - np.log10(largest)[:, None]
+            possible = decades - median_bounds(windows).T > self._ratio
         # A spike of a layer with a tiny norm does not change the update.
-        leaps = (above > self._ratio) & (share > _SHARE)
-        for k, report in enumerate(reports):
-            self.step_count += 1
-            if self.step_count <= WINDOW_STEPS:
-                spikes, early = self._find_early(decades[k])
-                self._report(spikes, decades[k], early, report)
-            elif leaps[k].any() or self._spiking.any():
-                spikes = self._find(
-                    leaps[k], decades[k], above[k], deviations[k], losses[k]
-                )
-                self._report(spikes, decades[k], above[k], report)
-                self._report_often(leaps[k], report)
-            else:
-                self._rare_steps = 0
+        possible &= share > _SHARE
+        possible[:first] = False
+        layers, rows = np.nonzero(possible.T)
+        leaps = np.zeros(len(rows), bool)
+        for part in split(len(rows)):
+            medians = median(np.sort(windows[layers[part], rows[part]], axis=-1))
+            leaps[part] = decades[rows[part], layers[part]] - medians > self._ratio
+        for row in np.unique(rows[leaps]).tolist():
+            sorted_windows = np.sort(windows[:, row], axis=-1)  # (L, W)
+            medians = median(sorted_windows)
+            above = decades[row] - medians
+            # Among many layers, one often has 32 norms that are close together by chance.
+            # Its next norm would be a false spike, so the deviation is at least the median
+            # of all layers.
+            own = np.nan_to_num(robust_deviation(sorted_windows, medians))
+            deviations = np.maximum(np.maximum(own, np.median(own)), DEVIATION_MIN)
+            is_leap = (above > self._ratio) & (share[row] > _SHARE)
+            yield StepLeaps(row, is_leap, above, deviations)
 
-    def _distances(
-        self, decades: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Returns distances above the medians and, for leaps, the deviations, (S, L)."""
-        distances, deviations = [], []
-        for chunk in split_steps(decades):
-            windows = self._running_median.windows(chunk)
-            medians = median(windows)
-            above = chunk - medians
-            deviation = np.full(chunk.shape, np.float32(inf))
-            rows = (above > self._ratio).any(axis=1)
-            if rows.any():
-                # Among many layers, one often has 32 norms that are close together by
-                # chance. Its next norm would be a false spike, so the deviation is at least
-                # the median of all layers.
-                own = np.nan_to_num(robust_deviation(windows[rows], medians[rows]))
-                usual = np.maximum(own, np.median(own, axis=1, keepdims=True))
-                deviation[rows] = np.maximum(usual, DEVIATION_MIN)
-            distances.append(above)
-            deviations.append(deviation)
-        return np.concatenate(distances), np.concatenate(deviations)
+    def _detect_leaps(
+        self,
+        leaps: StepLeaps | None,
+        decades: NDArray[np.float32],
+        losses: LossLevels,
+        report: StepReport,
+    ) -> None:
+        """Adds the spikes of a step that has leaps, or follows a spike."""
+        if leaps is None:
+            self._report(np.zeros(len(decades), bool), decades, decades, report)
+            return
+        spikes = self._find(leaps, decades, losses)
+        self._report(spikes, decades, leaps.above, report)
+        self._report_often(leaps.layers, report)
 
     def _find_early(
         self, decades: NDArray[np.float32]
@@ -182,25 +168,25 @@ class SpikeDetector:
         return (above > _EARLY) & is_record & np.isfinite(middle), above
 
     def _find(
-        self,
-        leaps: NDArray[np.bool_],
-        decades: NDArray[np.float32],
-        above: NDArray[np.float32],
-        deviation: NDArray[np.float32],
-        loss: str,
+        self, leaps: StepLeaps, decades: NDArray[np.float32], losses: LossLevels
     ) -> NDArray[np.bool_]:
         """Returns which layers have a spike."""
-        rare = leaps & (above > self._thresholds.spike * deviation)
-        self._rare_steps = self._rare_steps + 1 if rare.any() else 0
-        spikes = np.zeros(len(leaps), bool)
-        for layer in np.flatnonzero(leaps).tolist():
-            memory = self._leaps.setdefault(layer, _Leaps())
-            height, norm = float(above[layer]), float(decades[layer])
+        rare = leaps.layers & (leaps.above > self._thresholds.spike * leaps.deviations)
+        follows = self._last_rare == self.step_count - 1
+        rare_steps = 0
+        if rare.any():
+            rare_steps = self._rare_steps + 1 if follows else 1
+            self._rare_steps, self._last_rare = rare_steps, self.step_count
+        spikes, row = np.zeros(len(decades), bool), leaps.row
+        for layer in np.flatnonzero(leaps.layers).tolist():
+            memory = self._leaps.setdefault(layer, LeapMemory())
+            height, norm = float(leaps.above[layer]), float(decades[layer])
             memory.add(self.step_count, height, norm)
-            lasted = max(memory.steps, self._rare_steps)  # layers may spike in turn
-            is_long = lasted >= (CALM_STEPS if loss == "usual" else LEAP_STEPS)
-            is_new = loss == "worse" or not memory.is_usual(height, norm)
-            spikes[layer] = rare[layer] and is_new and (is_long or height > _LEAP)
+            lasted = max(memory.steps, rare_steps)  # layers may spike in turn
+            is_long = lasted >= (CALM_STEPS if losses.usual[row] else LEAP_STEPS)
+            is_new = losses.worse[row] or not memory.is_usual(height, norm)
+            is_high = height > (_HARD_LEAP if losses.high[row] else _LEAP)
+            spikes[layer] = rare[layer] and is_new and (is_long or is_high)
         return spikes
 
     def _report(

@@ -10,7 +10,7 @@ import numpy as np
 from gradsound.alarms.thresholds import Alarm
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -93,3 +93,29 @@ class StepReport:
     def add_recovery(self, kind: str, text: str, layers: NDArray[np.bool_]) -> None:
         """Adds the alarm that resolves a kind of alarm in layers."""
         self.add("recovery", text, layers, resolves=kind)
+
+
+class StepReports:
+    """The reports of successive steps, made when a detector asks for one.
+
+    Args:
+        numbers: Numbers of the steps, S of them.
+        names: Names of the layers.
+    """
+
+    def __init__(self, numbers: NDArray[np.int64], names: Sequence[str]) -> None:
+        self._numbers, self._names = numbers, names
+        self._reports: dict[int, StepReport] = {}
+
+    def __getitem__(self, row: int) -> StepReport:
+        """Returns the report of a step by its row."""
+        if row not in self._reports:
+            number = int(self._numbers[row])
+            self._reports[row] = StepReport([], number, self._names)
+        return self._reports[row]
+
+    def alarms(self) -> Iterator[tuple[int, list[Alarm]]]:
+        """Yields row and alarms of each step that has any, in order."""
+        for row in sorted(self._reports):
+            if self._reports[row].alarms:
+                yield row, self._reports[row].alarms

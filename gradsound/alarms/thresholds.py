@@ -33,6 +33,7 @@ DEVIATION_MIN = 0.05  # decades; else near-constant norms spike at any change
 LEAP_STEPS = 2  # successive steps; a lower spike of a single step harms no training
 CALM_STEPS = 10  # successive steps of a spike under which the loss stays usual
 LEAP_RATIO = 20.0  # times the median; a spike of a single step is at least as high
+HARD_LEAP_RATIO = 10.0  # the same if the loss of the step leaps, too
 EARLY_STEPS = 8  # steps whose median and highest norm a leap among the first exceeds
 EARLY_MIN = 4  # norms before a leap among the first steps can be one
 EARLY_RATIO = 30.0  # times their median; runs begin with leaps

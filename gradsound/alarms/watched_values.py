@@ -7,33 +7,44 @@ from typing import TYPE_CHECKING
 from gradsound.runs.value_roles import find_usual, is_evaluation_loss
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from gradsound.runs.step_block import LoggedValue
 
 
 class WatchedValues:
     """Picks the values that the detectors watch; of each kind one, by the name first seen.
 
     A run may have several evaluation losses, which must not be compared with each other.
+
+    Attributes:
+        evaluations: The names of all evaluation losses, watched or not.
     """
 
     def __init__(self) -> None:
         self._known: set[str] = set()
         self._names: dict[str, str] = {}  # by kind
-        self._evaluations: set[str] = set()
+        self.evaluations: set[str] = set()
 
-    def pick(self, values: Mapping[str, float]) -> dict[str, float]:
-        """Returns the "loss", "evaluation" and "lr" of a step that has them."""
-        new = [name for name in values if name not in self._known]
-        if new:
-            self._known.update(new)
-            self._evaluations.update(name for name in new if is_evaluation_loss(name))
-            found = {usual: find_usual(usual, new) for usual in ("loss", "lr")}
-            found["evaluation"] = next(filter(is_evaluation_loss, new), None)
-            for kind, name in found.items():
-                if name is not None:
-                    self._names.setdefault(kind, name)
+    def pick(self, values: Mapping[str, LoggedValue]) -> dict[str, LoggedValue]:
+        """Returns the "loss", "evaluation" and "lr" of steps that have them."""
+        # By the step at which a name comes first, so that it does not matter how many steps
+        # come at a time.
+        new: dict[int, list[str]] = {}
+        for name in values:
+            if name not in self._known:
+                new.setdefault(int(values[name].rows[0]), []).append(name)
+        for _, names in sorted(new.items()):
+            self._learn(names)
         return {kind: values[name] for kind, name in self._names.items() if name in values}
 
-    def has_evaluation(self, values: Mapping[str, float]) -> bool:
-        """Whether a step has an evaluation loss, watched or not."""
-        return not self._evaluations.isdisjoint(values)
+    def _learn(self, names: Sequence[str]) -> None:
+        """Adds the names that a step has first."""
+        self._known.update(names)
+        evaluations = [name for name in names if is_evaluation_loss(name)]
+        self.evaluations.update(evaluations)
+        found = {usual: find_usual(usual, names) for usual in ("loss", "lr")}
+        found["evaluation"] = evaluations[0] if evaluations else None
+        for kind, name in found.items():
+            if name is not None:
+                self._names.setdefault(kind, name)

@@ -6,6 +6,7 @@ import threading
 import time
 from dataclasses import replace
 from functools import cached_property, partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,11 @@ from gradsound.logs.detect import find_log
 from gradsound.music.captions import format_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
-    from gradsound.runs.model import Run, Step
+    from gradsound.runs.model import Run
+    from gradsound.runs.step import Step
+    from gradsound.runs.step_block import StepBlock
 
 _DELAY_SECONDS = 1.0  # a shorter command shows no progress
 _REFRESH_SECONDS = 0.2  # between two updates; the eye follows no faster count
@@ -45,7 +48,7 @@ class Progress:
 
     def count_steps(self, run: Run) -> Run:
         """Returns the run; reading its steps advances the progress."""
-        counter = _StepCounter(run.steps, Path(run.name))
+        counter = _StepCounter(run)
         self._counters.append(counter)
         return replace(run, steps=counter)
 
@@ -69,13 +72,19 @@ class _StepCounter:
         count: Steps that the latest iteration has read.
     """
 
-    def __init__(self, steps: Iterable[Step], path: Path) -> None:
-        self._steps, self._path = steps, path
+    def __init__(self, run: Run) -> None:
+        self._run, self._path = run, Path(run.name)
         self.count = 0
 
     def __iter__(self) -> Iterator[Step]:
-        for self.count, step in enumerate(self._steps, 1):  # noqa: B020 (an attribute)
-            yield step
+        return chain.from_iterable(self.blocks())
+
+    def blocks(self) -> Iterator[StepBlock]:
+        """Yields the steps in blocks."""
+        self.count = 0
+        for block in self._run.blocks():
+            self.count += len(block)
+            yield block
 
     @cached_property
     def total(self) -> int:

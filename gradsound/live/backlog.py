@@ -68,7 +68,7 @@ class MergingBacklog:
     Example:
         >>> import numpy as np
         >>> from gradsound.music.moments import Moment
-        >>> from gradsound.runs.model import Step
+        >>> from gradsound.runs.step import Step
         >>> backlog = MergingBacklog()
         >>> for number, norm in enumerate([1.0, 50.0, 2.0]):
         ...     norms = np.array([norm], np.float32)

@@ -20,13 +20,12 @@ if TYPE_CHECKING:
 
     from gradsound.live.backlog import Backlog
     from gradsound.music.presets import Preset
-    from gradsound.runs.model import Run, Step
+    from gradsound.runs.model import Run
     from gradsound.synth.score import Score
     from gradsound.synth.sequencer import Sequencer
 
 MIN_STEP_SECONDS = 1 / 15  # between steps; the ear does not follow faster ones
 _LEARN_AT_ONCE = 256  # moments; one call of the composer costs more than one moment
-_LIVE_AT_ONCE = 64  # live steps, at most, that the alarm detector gets in one call
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,8 +52,7 @@ class Conductor:
         run: The run to play. The thread iterates its steps once; they may still grow.
         preset: How steps sound. The anchor of its pitches follows the norms if the run is
             live or can be iterated only once; otherwise the caller fits it.
-        live: Whether to merge steps that arrive too fast. The thread that feeds a live
-            run calls `queue_steps` before it waits for more of the file.
+        live: Whether to merge steps that arrive too fast.
         hold: Seconds that a drone goes on while no step arrives.
         first_step: Number of the first step to play. Earlier steps only update the
             running statistics; math.inf plays no step until `catch_up`.
@@ -69,7 +67,8 @@ class Conductor:
     Example:
         >>> import gradsound
         >>> import numpy as np
-        >>> from gradsound.runs.model import Header, Run, Step
+        >>> from gradsound.runs.model import Header, Run
+        >>> from gradsound.runs.step import Step
         >>> from gradsound.synth.sequencer import Sequencer
         >>> step = Step(0, 0.0, np.ones(1, np.float32), np.zeros(1, bool))
         >>> run = Run(Header(layers=("head",), parameters=(1,), start=""), [step])
@@ -100,7 +99,6 @@ class Conductor:
         self._run, self._live, self._hold = run, live, hold
         self._first_step = first_step
         self._on_learned, self._on_ready = on_learned, on_ready
-        self._read_steps: list[Step] = []  # not yet given to the alarm detector
         self._unlearned: list[Moment] = []  # before first_step, not yet in the statistics
         follow = live or isinstance(run.steps, Iterator)
         self.composer = Composer(run.header.layers, preset, follow=follow)
@@ -183,40 +181,32 @@ class Conductor:
 
     def catch_up(self) -> None:
         """Plays every step that is read from now on; for the reader thread."""
-        self.queue_steps()
         self._learn()
         self._first_step = 0
 
-    def queue_steps(self) -> None:
-        """Moves the steps read so far to the backlog; for the reader thread."""
-        steps, self._read_steps = self._read_steps, []
-        for step, alarms in zip(steps, self._detector.detect(steps)):
-            moment = Moment(step.number, step, alarms)
-            if step.number < self._first_step:
-                self._unlearned.append(moment)
-                if len(self._unlearned) == _LEARN_AT_ONCE:
-                    self._learn()
-            else:
-                self._learn()
-                while not (self._backlog.put(moment) or self._stopped):
-                    pass
-                self._on_ready()
-
     def _read(self) -> None:
         try:
-            for step in self._run.steps:
+            for block in self._run.blocks():
                 self._read_time = time.monotonic()
-                self._read_steps.append(step)
-                # Detecting alarms in ten steps at once takes hardly longer than in one,
-                # and the training needs that time.
-                if not self._live or len(self._read_steps) == _LIVE_AT_ONCE:
-                    self.queue_steps()
-                if self._stopped:
-                    return
-            self.queue_steps()
+                for step, alarms in zip(block, self._detector.detect(block)):
+                    self._add(Moment(step.number, step, alarms))
+                    if self._stopped:
+                        return
             self._learn()
         except (OSError, ValueError) as error:
             self.failure = error
+        self._on_ready()
+
+    def _add(self, moment: Moment) -> None:
+        """Moves a moment to the backlog, or keeps it for the statistics."""
+        if moment.step.number < self._first_step:
+            self._unlearned.append(moment)
+            if len(self._unlearned) == _LEARN_AT_ONCE:
+                self._learn()
+            return
+        self._learn()
+        while not (self._backlog.put(moment) or self._stopped):
+            pass
         self._on_ready()
 
     def _learn(self) -> None:

@@ -52,7 +52,8 @@ class DevicePlayback:
     Example:
         >>> import gradsound
         >>> import numpy as np
-        >>> from gradsound.runs.model import Header, Run, Step
+        >>> from gradsound.runs.model import Header, Run
+        >>> from gradsound.runs.step import Step
         >>> class SilentDevice:
         ...     name, frames, played = "silent", 512, 0
         ...     def wait_for_request(self, seconds):

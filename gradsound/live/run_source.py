@@ -10,7 +10,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from gradsound.open_run import open_run
-from gradsound.runs.reader import find_restarts, parse_run, read_lines, refuse_norms
+from gradsound.runs.lines import read_lines
+from gradsound.runs.reader import find_restarts, parse_run, refuse_norms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

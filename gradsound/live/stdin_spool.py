@@ -5,18 +5,22 @@ from __future__ import annotations
 import tempfile
 import threading
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradsound.live.run_source import RunSource
+from gradsound.runs.lines import read_lines
 from gradsound.runs.model import Run
-from gradsound.runs.reader import parse_run, read_lines
+from gradsound.runs.reader import parse_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import ExitStack
 
-    from gradsound.runs.model import Step
+    from gradsound.runs.lines import LineGroup
+    from gradsound.runs.step import Step
+    from gradsound.runs.step_block import StepBlock
 
 _POLL_SECONDS = 0.05  # between polls of the spool for more lines
 _READ_BYTES = 1 << 16  # of standard input at once, at most
@@ -43,7 +47,7 @@ def spool_stdin(stack: ExitStack) -> Run:
     path.touch()
     threading.Thread(target=spool, daemon=True).start()
     steps = _SpooledSteps(path, complete)
-    return Run(parse_run(source.name, steps.numbered_lines()).header, steps, source.name)
+    return Run(parse_run(source.name, steps.lines()).header, steps, source.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +58,14 @@ class _SpooledSteps:
     complete: threading.Event
 
     def __iter__(self) -> Iterator[Step]:
-        yield from parse_run("standard input", self.numbered_lines()).steps
+        return chain.from_iterable(self.blocks())
 
-    def numbered_lines(self) -> Iterator[tuple[int, bytes]]:
-        """Yields number and line, and waits for more until the spool is complete."""
+    def blocks(self) -> Iterator[StepBlock]:
+        """Yields the steps in blocks."""
+        return parse_run("standard input", self.lines()).blocks()
+
+    def lines(self) -> Iterator[LineGroup]:
+        """Yields groups of lines, and waits for more until the spool is complete."""
         complete = False
 
         def wait() -> bool:

@@ -16,7 +16,8 @@ from gradsound.errors import RunFormatError, warn
 from gradsound.logs.norm_names import classify_names
 from gradsound.logs.odd_norms import describe_odd_norms
 from gradsound.logs.sorted_steps import SortedSteps
-from gradsound.runs.model import Header, Run, Step
+from gradsound.runs.model import Header, Run
+from gradsound.runs.step import Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

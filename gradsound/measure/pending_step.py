@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradsound.measure.async_copy import AsyncCopy
-from gradsound.runs.model import Step
+from gradsound.runs.step import Step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gradsound.measure.pending_step import PendingStep
-    from gradsound.runs.model import Step
+    from gradsound.runs.step import Step
 
     Emit: TypeAlias = Callable[[Sequence[Step]], None]
 

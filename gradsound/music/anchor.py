@@ -11,7 +11,6 @@ Shapes: S steps, B bands.
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import islice
 from math import log2
 from typing import TYPE_CHECKING
 
@@ -29,12 +28,12 @@ if TYPE_CHECKING:
     from gradsound.music.layer_groups import Band
     from gradsound.music.pitch import Pitch
     from gradsound.music.presets import Preset
-    from gradsound.runs.model import Run, Step
+    from gradsound.runs.model import Run
+    from gradsound.runs.step_block import StepBlock
 
 _HELD_MAX = 0.1  # share of the notes at the ends of the range, before the anchor moves
 _WORTH_MOVING = 0.5  # of these notes, at most, may then be held; a divergence has more
 _DECADES = 100  # of norm above and below 1; float32 has 45
-_READ_AT_ONCE = 1024  # steps
 _FIRST_LOOK, _SECOND_LOOK = 1, 16  # steps of a growing run; then after twice as many
 _LOWER = "C", "C sharp", "D", "E flat", "E", "F"
 _UPPER = "F sharp", "G", "A flat", "A", "B flat", "B"
@@ -63,10 +62,10 @@ def fit_anchor(preset: Preset, runs: Sequence[Run]) -> Preset:
     fit = AnchorFit(preset)
     if preset.baseline != "running":
         for run in runs:
-            bands, steps = preset.bands_of(run.header.layers), iter(run.steps)
+            bands = preset.bands_of(run.header.layers)
             with without_warnings():  # whoever plays the run reads it again
-                while chunk := [*islice(steps, _READ_AT_ONCE)]:
-                    fit.add(chunk, bands)
+                for block in run.blocks():
+                    fit.add(block, bands)
     return fit.preset()
 
 
@@ -80,7 +79,7 @@ class AnchorFit:
     def __init__(self, preset: Preset) -> None:
         self._preset, self._census = preset, _Census()
 
-    def add(self, steps: Sequence[Step], bands: Sequence[Band]) -> None:
+    def add(self, steps: StepBlock, bands: Sequence[Band]) -> None:
         """Adds successive steps of a run, and its bands."""
         pitches = band_pitches(self._preset, len(bands))
         self._census.add(note_norms(steps, bands, self._preset).pitched, pitches)

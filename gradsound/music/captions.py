@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from gradsound.alarms.thresholds import Alarm
-    from gradsound.runs.model import Step
+    from gradsound.runs.step import Step
 
 TEXT_MAX = 80  # characters; the time takes ten more
 _WORD_MIN = 12  # characters that stay of a long word; fewer would not tell layers apart

@@ -1,25 +1,27 @@
 """Moments: steps with their alarms, and the merging of several into one.
 
-Shapes: L layers.
+Shapes: S steps, L layers, G groups of steps.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
-from functools import reduce
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.runs.model import Step
+from gradsound.runs.compare import missing_step
+from gradsound.runs.step_block import LoggedValue, make_block
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from gradsound.alarms.thresholds import Alarm
+    from gradsound.runs.step import Step
+    from gradsound.runs.step_block import StepBlock
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,16 +51,87 @@ def merge_moments(earlier: Moment, later: Moment) -> Moment:
     return Moment(first, step, alarms, earlier.present or later.present)
 
 
-def merge_groups(moments: Sequence[Moment], size: int) -> list[Moment]:
-    """Returns one moment for each group of so many successive moments."""
-    starts = range(0, len(moments), size)
-    return [reduce(merge_moments, moments[k : k + size]) for k in starts]
+def merge_groups(
+    steps: StepBlock,
+    alarms: Sequence[tuple[Alarm, ...]],
+    begins: NDArray[np.intp],
+    present: NDArray[np.bool_] | None = None,
+) -> list[Moment]:
+    """Returns one moment for each group of successive steps, as `merge_moments` does.
+
+    Args:
+        steps: S steps.
+        alarms: The alarms of each step, of length S.
+        begins: Row of the first step of each group, ascending from 0, shape (G,).
+        present: Whether the run has the step, shape (S,); None if it has all.
+    """
+    are_present = np.ones(len(begins), bool)
+    if present is not None:
+        are_present = np.logical_or.reduceat(present, begins)
+    firsts = np.minimum.reduceat(steps.numbers, begins).tolist()
+    merged = steps if len(begins) == len(steps) else _merge_rows(steps, begins)
+    ends = [*begins[1:].tolist(), len(steps)]
+    return [
+        Moment(first, step, tuple(chain.from_iterable(alarms[begin:end])), is_present)
+        for first, step, begin, end, is_present in zip(
+            firsts, merged, begins.tolist(), ends, are_present.tolist()
+        )
+    ]
+
+
+def _merge_rows(steps: StepBlock, begins: NDArray[np.intp]) -> StepBlock:
+    """Returns a block with one step for each group, as `merge_steps` merges them."""
+    lasts = np.append(begins[1:], len(steps)) - 1
+    sizes = np.diff(np.append(begins, len(steps)))
+    skipped = np.logical_and.reduceat(steps.skipped, begins)
+    # Skipped steps count in groups that have no other.
+    hidden = steps.skipped & ~np.repeat(skipped, sizes)
+    absent = steps.absent | hidden[:, None]
+    clipped = np.logical_or.reduceat(steps.clipped & ~hidden, begins)
+    norms = _largest_norms(steps.norms, absent, begins)
+    raw = None
+    if steps.raw is not None and clipped.any():
+        raw = np.where(clipped[:, None], _largest_norms(steps.raw, absent, begins), norms)
+    last = steps.take(lasts)
+    return replace(
+        last,
+        norms=norms,
+        absent=np.logical_and.reduceat(absent, begins, axis=0),
+        skipped=skipped,
+        discarded=np.logical_and.reduceat(steps.discarded, begins),
+        raw=raw,
+        clipped=clipped,
+        values={n: _merge_value(value, begins) for n, value in steps.values.items()},
+    )
+
+
+def _largest_norms(
+    norms: NDArray[np.float32], absent: NDArray[np.bool_], begins: NDArray[np.intp]
+) -> NDArray[np.float32]:
+    """Returns the largest norms of groups, shape (G, L); NaN where all are absent."""
+    below = np.float32(-1)  # smaller than any norm
+    largest = np.maximum.reduceat(np.where(absent, below, norms), begins, axis=0)
+    largest[largest < 0] = np.nan
+    return largest
+
+
+def _merge_value(value: LoggedValue, begins: NDArray[np.intp]) -> LoggedValue:
+    """Returns the last number of each group; but NaN, else infinity, if there is one."""
+    groups = np.searchsorted(begins, value.rows, side="right") - 1
+    starts = np.flatnonzero(np.diff(groups, prepend=-1))
+    numbers, places = value.numbers, np.arange(len(groups))
+    # Of each group, the place of the last NaN, of the last infinity, of the last number.
+    nan, infinity, last = (
+        np.maximum.reduceat(np.where(chosen, places, -1), starts)
+        for chosen in (np.isnan(numbers), np.isinf(numbers), True)
+    )
+    kept = np.where(nan >= 0, nan, np.where(infinity >= 0, infinity, last))
+    return LoggedValue(groups[starts], numbers[kept])
 
 
 def missing_moment(number: int, layers: int) -> Moment:
     """Returns the moment of a step that the run does not have; all L layers are absent."""
-    norms, absent = np.full(layers, np.nan, np.float32), np.ones(layers, bool)
-    return Moment(number, Step(number, 0.0, norms, absent), present=False)
+    return Moment(number, missing_step(number, layers), present=False)
 
 
 def merge_steps(earlier: Step, later: Step) -> Step:
@@ -71,51 +144,5 @@ def merge_steps(earlier: Step, later: Step) -> Step:
     The norms of a skipped step count only if both steps were skipped. They were thrown
     away, and their infinities would hide the norms of the other step.
     """
-    values = _merge_values(earlier.values, later.values)
-    if earlier.skipped != later.skipped:
-        applied = later if earlier.skipped else earlier
-        norms, absent, raw = applied.norms, applied.absent, applied.raw
-    else:
-        norms = _larger_norms(earlier, earlier.norms, later, later.norms)
-        absent = earlier.absent & later.absent
-        raw = None
-        if earlier.raw is not None or later.raw is not None:
-            raw = _larger_norms(earlier, earlier.unclipped, later, later.unclipped)
-    return replace(
-        later,
-        norms=norms,
-        absent=absent,
-        raw=raw,
-        values=values,
-        skipped=earlier.skipped and later.skipped,
-        discarded=earlier.discarded and later.discarded,
-    )
-
-
-def _merge_values(
-    earlier: Mapping[str, float], later: Mapping[str, float]
-) -> Mapping[str, float]:
-    """Returns the later value of each name, but keeps NaN, and infinity before numbers."""
-    if not earlier:
-        return later
-    values = {**earlier, **later}
-    for name, value in earlier.items():
-        if math.isnan(value) or (math.isinf(value) and math.isfinite(values[name])):
-            values[name] = value
-    return values
-
-
-def _larger_norms(
-    earlier: Step,
-    earlier_norms: NDArray[np.float32],
-    later: Step,
-    later_norms: NDArray[np.float32],
-) -> NDArray[np.float32]:
-    """Returns the larger norm of each layer, shape (L,); NaN where both are absent."""
-    below = np.float32(-1)  # smaller than any norm
-    norms = np.maximum(  # keeps NaN, unlike np.fmax
-        np.where(earlier.absent, below, earlier_norms),
-        np.where(later.absent, below, later_norms),
-    )
-    norms[norms < 0] = np.nan
-    return norms
+    (merged,) = _merge_rows(make_block([earlier, later]), np.zeros(1, np.intp))
+    return merged

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from gradsound.music.layer_groups import Band
     from gradsound.music.presets import Preset
-    from gradsound.runs.model import Step
+    from gradsound.runs.step_block import StepBlock
 
 _CLIPPED_RATIO = 1 + 1e-4  # norm before clipping / after; less is rounding, not clipping
 
@@ -50,7 +50,7 @@ class NoteNorms:
         return np.hstack([norms, self.unclipped]).astype(np.float64)
 
 
-def note_norms(steps: Sequence[Step], bands: Sequence[Band], preset: Preset) -> NoteNorms:
+def note_norms(steps: StepBlock, bands: Sequence[Band], preset: Preset) -> NoteNorms:
     """Returns the norms that the notes of steps play.
 
     Args:
@@ -58,19 +58,13 @@ def note_norms(steps: Sequence[Step], bands: Sequence[Band], preset: Preset) -> 
         bands: Groups of layers, B of them.
         preset: How the run sounds.
     """
-    absent_layers = np.stack([step.absent for step in steps])  # (S, L)
-    norms, absent = band_norms(
-        np.stack([step.norms for step in steps]), absent_layers, bands
-    )
+    norms, absent = band_norms(steps.norms, steps.absent, bands)
     if preset.alarms:  # an alarm announces the skipped step, so no clang does
-        skipped = np.array([step.skipped for step in steps])
-        absent = absent | (skipped[:, None] & ~np.isfinite(norms))
+        absent = absent | (steps.skipped[:, None] & ~np.isfinite(norms))
     finite = np.isfinite(norms) & ~absent
     unclipped = np.full(norms.shape, np.nan, np.float32)
-    if preset.clipping and any(step.raw is not None for step in steps):
-        raw, _ = band_norms(
-            np.stack([step.unclipped for step in steps]), absent_layers, bands
-        )
+    if preset.clipping and steps.raw is not None:
+        raw, _ = band_norms(steps.raw, steps.absent, bands)
         with np.errstate(invalid="ignore"):
             clipped = finite & (norms > 0) & np.isfinite(raw)
             clipped &= raw > _CLIPPED_RATIO * norms

@@ -16,6 +16,7 @@ from gradsound.music.equal_loudness import gains
 from gradsound.music.note_norms import note_norms
 from gradsound.music.run_loudness import single_loudness
 from gradsound.name_matching import format_names
+from gradsound.runs.step_block import make_block
 from gradsound.synth.voices.builtin import breath, clang, find_voice, trace_builtin
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ class Tracks:
     def states(self, moments: Sequence[Moment]) -> TrackStates:
         """Returns the states at the next moments, and updates the running medians."""
         steps = [moment.step for moment in moments]
-        found = note_norms(steps, self.bands, self._preset)
+        found = note_norms(make_block(steps), self.bands, self._preset)
         norms, absent, finite = found.norms, found.absent, found.finite
         nonfinite, zero = ~(finite | absent), finite & (norms == 0)
         factors = np.ones(len(moments))  # of the norm at the anchor

@@ -6,30 +6,28 @@ Shapes: R rows read at once, B bands, G groups of rows.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import reduce
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.music.moments import Moment, merge_moments
+from gradsound.music.moments import Moment, merge_groups
 from gradsound.music.note_norms import note_norms
 from gradsound.music.tracks import Tracks
 from gradsound.rendering.alarm_lanes import AlarmLanes
 from gradsound.rendering.curves import Curves, first_steps, join, thin
+from gradsound.runs.step_stream import resize_blocks
 from gradsound.runs.value_roles import find_role
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from gradsound.music.presets import Preset
-    from gradsound.runs.model import Run, Step
+    from gradsound.runs.model import Run
+    from gradsound.runs.step_block import StepBlock
     from gradsound.summary.run_summary import Summary
 
 MAX_STEPS = 1600  # groups drawn, about one a pixel
-_READ_AT_ONCE = 1024  # rows; detectors and numpy are faster in large groups
+_READ_AT_ONCE = 1024  # steps; numpy is faster in large groups
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,11 +96,10 @@ class CurveReader:
         Raises:
             RunFormatError: If a line of the run is not a step.
         """
-        steps = iter(self._run.steps)
         size = self._group * max(1, _READ_AT_ONCE // self._group)
-        while rows := [*islice(steps, size)]:
-            self._add_norms(rows)
-            self._add_values(rows)
+        for block in resize_blocks(self._run.blocks(), size):
+            self._add_norms(block)
+            self._add_values(block)
         alarms = [*self._summary.alarms, *self._summary.observations]
         alarms.sort(key=lambda alarm: alarm.step)
         return RunCurves(
@@ -118,39 +115,43 @@ class CurveReader:
             AlarmLanes(alarms, self._summary.logged.last or 0),
         )
 
-    def _add_norms(self, rows: Sequence[Step]) -> None:
-        numbers = np.array([step.number for step in rows], float)
-        found = note_norms(rows, self._tracks.bands, self._preset)
+    def _add_norms(self, steps: StepBlock) -> None:
+        numbers = steps.numbers.astype(np.float64)
+        found = note_norms(steps, self._tracks.bands, self._preset)
         present, zero = ~found.absent, found.finite & (found.norms == 0)
-        skipped = np.array([[step.skipped] for step in rows])
-        unapplied = found.finite & ~zero & skipped
+        unapplied = found.finite & ~zero & steps.skipped[:, None]
         drawn = present & ~zero & ~unapplied
         self._norms.append(thin(numbers, found.norms, drawn, self._group))
         self._unapplied.append(thin(numbers, found.norms, unapplied, self._group))
-        padding = -len(rows) % self._group
+        padding = -len(steps) % self._group
         padded = np.pad(numbers, (0, padding), mode="edge").reshape(-1, self._group)
         zeros = np.pad(zero, ((0, padding), (0, 0))).reshape(*padded.shape, -1)
         self._zero_steps.append(first_steps(padded, zeros))
         clipped = ~np.isnan(found.unclipped)
         self._unclipped.append(thin(numbers, found.unclipped, clipped, self._group))
         norms = np.nan_to_num(found.norms, nan=np.inf)
-        self._add_moments(rows, np.where(present, norms, -1.0))
+        self._add_moments(steps, np.where(present, norms, -1.0))
 
-    def _add_moments(self, rows: Sequence[Step], norms: NDArray[np.floating]) -> None:
+    def _add_moments(self, steps: StepBlock, norms: NDArray[np.floating]) -> None:
         """Adds a moment for each group: the one that contains the largest norm."""
-        for begin in range(0, len(rows), self._group):
-            peak = int(norms[begin : begin + self._group].max(axis=1).argmax())
-            first = begin + peak - peak % self._merged
-            steps = rows[first : min(first + self._merged, begin + self._group)]
-            moments = (Moment(step.number, step) for step in steps)
-            self._moments.append(reduce(merge_moments, moments))
+        largest = norms.max(axis=1)
+        padded = np.pad(largest, (0, -len(steps) % self._group), constant_values=-np.inf)
+        peaks = padded.reshape(-1, self._group).argmax(axis=1)
+        groups = np.arange(len(peaks)) * self._group
+        firsts = groups + peaks - peaks % self._merged
+        sizes = np.minimum(firsts + self._merged, groups + self._group)
+        sizes = np.minimum(sizes, len(steps)) - firsts
+        begins = np.cumsum(sizes) - sizes
+        rows = np.repeat(firsts - begins, sizes) + np.arange(sizes.sum())
+        chosen = steps.take(rows)
+        self._moments += merge_groups(chosen, [()] * len(chosen), begins)
 
-    def _add_values(self, rows: Sequence[Step]) -> None:
-        numbers = np.array([step.number for step in rows], float)
-        for name in dict.fromkeys(name for step in rows for name in step.values):
+    def _add_values(self, steps: StepBlock) -> None:
+        numbers = steps.numbers.astype(np.float64)
+        for name, value in steps.values.items():
             if find_role(name) is None:
                 continue
-            present = np.array([[name in step.values] for step in rows])
-            values = np.array([[step.values.get(name, 0.0)] for step in rows])
+            present, values = np.zeros((len(steps), 1), bool), np.zeros((len(steps), 1))
+            present[value.rows, 0], values[value.rows, 0] = True, value.numbers
             curves = thin(numbers, values, present, self._group).without_gaps()
             self._values.setdefault(name, []).append(curves)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice, repeat
 from math import ceil, inf
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,14 +19,14 @@ from gradsound.music.anchor import fit_anchor
 from gradsound.music.captions import markers
 from gradsound.music.ensemble import Ensemble
 from gradsound.music.fit_duration import fit_duration
-from gradsound.music.moments import Moment, merge_groups, missing_moment
+from gradsound.music.moments import Moment, merge_groups
 from gradsound.music.presets import at_speed, find_preset
 from gradsound.open_run import open_run_for_outputs
 from gradsound.output.formats import check_path
 from gradsound.output.sound_file import write_sound
 from gradsound.output.wav_markers import add_markers
 from gradsound.output.webvtt import VTT_SUFFIX, write_captions
-from gradsound.runs.compare import align_steps, divide_norms
+from gradsound.runs.compare import AlignedSteps, align_blocks, divide_norms
 from gradsound.runs.model import repeatable, short_names
 from gradsound.synth.mixer import Mixer
 from gradsound.synth.sample_rate import SAMPLE_RATE, check_sample_rate
@@ -35,14 +34,16 @@ from gradsound.synth.sample_rate import SAMPLE_RATE, check_sample_rate
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gradsound.alarms.thresholds import Alarm
     from gradsound.music.captions import Caption
     from gradsound.music.presets import Preset
     from gradsound.music.timeline import Timeline
-    from gradsound.runs.model import Run, Step
+    from gradsound.runs.model import Run
     from gradsound.synth.mixer import Samples
     from gradsound.synth.score import Score
     from gradsound.synth.voices.builtin import Voice
 
+_COUNT_AT_ONCE = 1024  # steps
 _BLOCK = 1 << 21  # frames; smaller blocks render slower, larger ones take more memory
 
 
@@ -152,7 +153,7 @@ class Sound:
         self._runs, self._steps_per_moment, self.sample_rate = runs, 1, sample_rate
         layers = [run.header.layers for run in runs]
         if duration is not None:
-            steps = sum(1 for _ in align_steps(runs))
+            steps = sum(len(one[0].present) for one in align_blocks(runs, _COUNT_AT_ONCE))
             preset, self._steps_per_moment = fit_duration(preset, layers, steps, duration)
         names = short_names(runs)
         until = inf if duration is None else duration
@@ -202,11 +203,10 @@ class Sound:
             ValueError: If a run has no steps.
             RunFormatError: If a line of a run is not a step.
         """
-        frames = self._ensemble.duration * self.sample_rate  # of a step
-        rows, end = align_steps(self._runs), 0.0
-        while chunk := [*islice(rows, self._steps_per_moment * ceil(_BLOCK / frames))]:
-            numbers, steps = zip(*chunk)
-            columns = map(self._moments, self._detectors, zip(*steps), repeat(numbers))
+        frames = self._ensemble.duration * self.sample_rate  # of a moment
+        size, end = self._steps_per_moment * ceil(_BLOCK / frames), 0.0
+        for aligned in align_blocks(self._runs, size):
+            columns = map(self._moments, self._detectors, aligned)
             score = self._ensemble.compose([*zip(*columns)], end)
             yield score
             # The mixer sums in this order; another one would round differently.
@@ -217,21 +217,16 @@ class Sound:
         alarms = [detector.end_alarm() for detector in self._detectors]
         yield self._ensemble.finish(alarms, end)
 
-    def _moments(
-        self, detector: RunDetector, steps: Sequence[Step | None], numbers: Sequence[int]
-    ) -> list[Moment]:
-        """Returns the moments of a run's next steps, each merged from several if needed.
-
-        None in place of a step, which the run did not measure, becomes a silent moment.
-        """
-        alarms = iter(detector.detect([step for step in steps if step is not None]))
-        moments = [
-            missing_moment(number, detector.layer_count)
-            if step is None
-            else Moment(number, step, next(alarms))
-            for step, number in zip(steps, numbers)
-        ]
-        return merge_groups(moments, self._steps_per_moment)
+    def _moments(self, detector: RunDetector, aligned: AlignedSteps) -> list[Moment]:
+        """Returns the moments of a run's next steps, each merged from several if needed."""
+        steps, present = aligned.steps, aligned.present
+        rows = np.flatnonzero(present).tolist()
+        alarms: list[tuple[Alarm, ...]] = [()] * len(steps)
+        found = detector.detect(steps if present.all() else steps.take(present))
+        for row, of_step in zip(rows, found):
+            alarms[row] = of_step
+        begins = np.arange(0, len(steps), self._steps_per_moment)
+        return merge_groups(steps, alarms, begins, present)
 
     def _add_markers(self, path: Path) -> None:
         data = json.dumps(self.timeline.to_data()).encode()

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gradsound.music.presets import Preset
-    from gradsound.runs.model import Run, Step
+    from gradsound.runs.model import Run
+    from gradsound.runs.step import Step
 
 _SAMPLES_MAX = 4000  # of the clock; between two of them, time passes evenly
 # Seconds between two labels of a time axis: times that people read on clocks.

@@ -6,16 +6,20 @@ Shapes: L layers.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gradsound.runs.model import Run
+from gradsound.runs.step import Step
+from gradsound.runs.step_block import StepBlock, make_block
+from gradsound.runs.step_stream import resize_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from gradsound.runs.model import Step
+    from numpy.typing import NDArray
 
 _NAMED_MAX = 4  # layers that an error message names; more are hard to read
 
@@ -35,6 +39,53 @@ def align_steps(runs: Sequence[Run]) -> Iterator[tuple[int, tuple[Step | None, .
         for k, step in enumerate(row):
             if step is not None:
                 upcoming[k] = next(readers[k], None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AlignedSteps:
+    """The steps of one run for successive rows, of which other runs have steps, too.
+
+    Attributes:
+        steps: One step for each row; all layers are absent where the run has none.
+        present: Whether the run has the step, shape (S,), bool.
+    """
+
+    steps: StepBlock
+    present: NDArray[np.bool_]
+
+
+def align_blocks(runs: Sequence[Run], size: int) -> Iterator[tuple[AlignedSteps, ...]]:
+    """Yields successive rows of `align_steps` in blocks: the steps of each run.
+
+    Args:
+        runs: One run, or several.
+        size: Rows of a block; the last may have fewer.
+    """
+    if len(runs) == 1:
+        for block in resize_blocks(runs[0].blocks(), size):
+            yield (AlignedSteps(block, np.ones(len(block), bool)),)
+        return
+    rows = align_steps(runs)
+    while chunk := [*islice(rows, size)]:
+        numbers, columns = zip(*chunk)
+        yield tuple(
+            AlignedSteps(
+                make_block(
+                    [
+                        step or missing_step(number, len(run.header.layers))
+                        for number, step in zip(numbers, column)
+                    ]
+                ),
+                np.array([step is not None for step in column]),
+            )
+            for run, column in zip(runs, zip(*columns))
+        )
+
+
+def missing_step(number: int, layers: int) -> Step:
+    """Returns a step that a run does not have; all L layers are absent."""
+    norms, absent = np.full(layers, np.nan, np.float32), np.ones(layers, bool)
+    return Step(number, 0.0, norms, absent)
 
 
 def divide_norms(run: Run, other: Run) -> Run:

@@ -13,7 +13,7 @@ from gradsound.runs.restarts import StepClock, TimeShift, describe_difference
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from gradsound.runs.model import Step
+    from gradsound.runs.step import Step
 
 
 def join_parts(parts: Sequence[Run]) -> Run:

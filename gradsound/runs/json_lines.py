@@ -14,7 +14,8 @@ import numpy as np
 
 from gradsound.errors import RunFormatError
 from gradsound.runs.json_objects import decode_object, excerpt, is_number, list_of
-from gradsound.runs.model import Header, Step
+from gradsound.runs.model import Header
+from gradsound.runs.step import Step
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,11 +23,11 @@ if TYPE_CHECKING:
 FORMAT = "gradsound-run"
 VERSION = (1, 3)  # major, minor; a decoder refuses a newer major one, ignores unknown keys
 
-_NONFINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+NONFINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 # float32 rounds more to infinity.
-_NORM_MAX = float(np.finfo(np.float32).max) * (1 + 2**-25)
-_STEP_MAX = 2**53  # the largest whole number that every JSON reader keeps exact
-_TIME_MAX = 1e12  # seconds, 30,000 years; no run lasts longer
+NORM_MAX = float(np.finfo(np.float32).max) * (1 + 2**-25)
+STEP_MAX = 2**53  # the largest whole number that every JSON reader keeps exact
+TIME_MAX = 1e12  # seconds, 30,000 years; no run lasts longer
 _VALUE_MAX = sys.float_info.max  # JSON allows larger numbers, which are not infinite
 
 _encode_json = json.JSONEncoder(ensure_ascii=False).encode  # writes floats exactly, by repr
@@ -108,7 +109,7 @@ def decode_header(line: bytes) -> Header:
     if not (budget is None or (is_number(budget) and 0 < budget < 1)):
         raise RunFormatError(f'expected "budget": between 0 and 1, got {budget!r}')
     first_step = fields.get("first_step", 0)
-    if not (type(first_step) is int and 0 <= first_step <= _STEP_MAX):
+    if not (type(first_step) is int and 0 <= first_step <= STEP_MAX):
         raise RunFormatError(f'expected "first_step": 0 or more, got {first_step!r}')
     start, comment = fields.get("start", ""), fields.get("note", "")
     if not (isinstance(start, str) and isinstance(comment, str)):
@@ -160,11 +161,11 @@ def decode_step(line: bytes, layers: int, after: int) -> Step:
     fields = decode_object(line)
     number = fields.get("step")
     time: Any = fields.get("time")
-    if not (type(number) is int and after < number <= _STEP_MAX):
+    if not (type(number) is int and after < number <= STEP_MAX):
         raise RunFormatError(
             f'expected "step": a whole number above {after}, got {number!r}'
         )
-    if not (is_number(time) and 0 <= time <= _TIME_MAX):
+    if not (is_number(time) and 0 <= time <= TIME_MAX):
         raise RunFormatError(f'expected "time": seconds since the start, got {time!r}')
     norms, absent = _decode_norms("norms", fields.get("norms"), layers)
     raw = None
@@ -175,7 +176,7 @@ def decode_step(line: bytes, layers: int, after: int) -> Step:
                 'expected "raw" to be null where "norms" are, and only there'
             )
     loss_scale: Any = fields.get("scale")
-    if not (loss_scale is None or (is_number(loss_scale) and 0 < loss_scale <= _NORM_MAX)):
+    if not (loss_scale is None or (is_number(loss_scale) and 0 < loss_scale <= NORM_MAX)):
         raise RunFormatError(f'expected "scale": a number above 0, got {loss_scale!r}')
     discarded = _decode_flag("discarded", fields)
     skipped = _decode_flag("skipped", fields) or discarded
@@ -203,8 +204,8 @@ def _decode_value(name: str, value: Any) -> float:
     if is_number(value):
         if abs(value) <= _VALUE_MAX:
             return float(value)
-    elif isinstance(value, str) and value in _NONFINITE:
-        return _NONFINITE[value]
+    elif isinstance(value, str) and value in NONFINITE:
+        return NONFINITE[value]
     raise RunFormatError(
         f'expected the value {name!r} to be a float64, "NaN", "Infinity" or "-Infinity", '
         f"got {value!r}"
@@ -220,14 +221,14 @@ def _decode_norms(
         raise RunFormatError(f'expected "{key}": a list of {layers}, got {got}')
     for norm in norms:
         if is_number(norm):
-            if 0 <= norm <= _NORM_MAX:
+            if 0 <= norm <= NORM_MAX:
                 continue
-        elif norm is None or (isinstance(norm, str) and norm in _NONFINITE):
+        elif norm is None or (isinstance(norm, str) and norm in NONFINITE):
             continue
         raise RunFormatError(
             'expected each norm to be a float32 of 0 or more, null, "NaN", "Infinity" '
             f'or "-Infinity", got {norm!r}'
         )
     absent = np.array([norm is None for norm in norms])
-    values = [_NONFINITE[n] if isinstance(n, str) else n for n in norms]
+    values = [NONFINITE[n] if isinstance(n, str) else n for n in norms]
     return np.array(values, np.float32), absent  # numpy makes NaN of None

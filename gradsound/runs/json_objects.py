@@ -17,7 +17,7 @@ def decode_object(line: bytes) -> dict[str, Any]:
         RunFormatError: If the line is no JSON object.
     """
     try:
-        fields = json.loads(line.decode(), parse_constant=_refuse_constant)
+        fields = json.loads(line.decode(), parse_constant=refuse_constant)
     except (ValueError, RecursionError) as error:
         raise RunFormatError(f"expected a JSON object, got {excerpt(line)}") from error
     if not isinstance(fields, dict):
@@ -25,7 +25,12 @@ def decode_object(line: bytes) -> dict[str, Any]:
     return fields
 
 
-def _refuse_constant(name: str) -> None:
+def refuse_constant(name: str) -> None:
+    """Refuses NaN and Infinity, which Python's decoder would take for numbers.
+
+    Raises:
+        ValueError: Always.
+    """
     raise ValueError(f"{name} is not JSON")
 
 

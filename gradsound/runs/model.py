@@ -5,43 +5,19 @@ Shapes: L layers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from gradsound.name_matching import choose
+from gradsound.runs.step_stream import make_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from numpy.typing import NDArray
-
-
-class _NoValues(Mapping[str, float]):
-    """An empty mapping that all steps without values share.
-
-    A MappingProxyType would not do: it cannot be copied or pickled.
-    """
-
-    __slots__ = ()
-
-    def __getitem__(self, name: str) -> float:
-        raise KeyError(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
-
-    def __repr__(self) -> str:
-        return "{}"
-
-
-_NO_VALUES = _NoValues()
+    from gradsound.runs.step import Step
+    from gradsound.runs.step_block import StepBlock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,57 +54,6 @@ class Header:
         return any(self.parameters)
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # == on arrays is not a bool
-class Step:
-    """Measurements of one optimizer step.
-
-    Attributes:
-        number: Index of the optimizer step, from 0.
-        time: Seconds since the start of the run.
-        norms: L2 norms of the layers' gradients, shape (L,), float32, 0 or more. NaN and
-            infinity are kept. NaN without meaning where ``absent``.
-        absent: Which layers had no gradient, shape (L,), bool.
-        loss_scale: The factor by which a GradScaler multiplied the loss; None if unknown.
-            The norms do not contain it.
-        skipped: Whether the weights were not updated: the GradScaler found infinity or NaN,
-            or the training discarded the gradients.
-        raw: Like ``norms``, but from before gradients were clipped; None if no clipping
-            was seen.
-        values: Values logged since the previous step (loss, learning rate ...), by name.
-            NaN and infinities are kept.
-        discarded: Whether the training clipped the gradients and then threw them away. The
-            norms are from before clipping.
-
-    Example:
-        >>> import numpy as np
-        >>> import gradsound
-        >>> norms = np.array([0.5, np.inf, np.nan], np.float32)
-        >>> step = gradsound.Step(7, 0.25, norms, absent=np.array([False, False, True]))
-        >>> step.nonfinite.tolist()
-        [False, True, False]
-    """
-
-    number: int
-    time: float
-    norms: NDArray[np.float32]
-    absent: NDArray[np.bool_]
-    loss_scale: float | None = None
-    skipped: bool = False
-    raw: NDArray[np.float32] | None = None
-    values: Mapping[str, float] = field(default_factory=lambda: _NO_VALUES)
-    discarded: bool = False
-
-    @property
-    def nonfinite(self) -> NDArray[np.bool_]:
-        """Which layers' norms are NaN or infinite, shape (L,), bool."""
-        return ~(np.isfinite(self.norms) | self.absent)
-
-    @property
-    def unclipped(self) -> NDArray[np.float32]:
-        """``raw`` if clipping was seen, else ``norms``, shape (L,), float32."""
-        return self.norms if self.raw is None else self.raw
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Run:
     """A run: its header and its steps.
@@ -145,6 +70,11 @@ class Run:
     steps: Iterable[Step]
     name: str = "run"
     total_steps: int | None = None
+
+    def blocks(self) -> Iterator[StepBlock]:
+        """Yields the steps in blocks, as large as their source finds useful."""
+        read = getattr(self.steps, "blocks", None)
+        return make_blocks(self.steps) if read is None else read()
 
     def select(self, layers: str | Iterable[str]) -> Run:
         """Returns a run with some of the layers only.
@@ -165,7 +95,7 @@ def pick_layers(run: Run, indices: tuple[int, ...]) -> Run:
         layers=tuple(run.header.layers[index] for index in indices),
         parameters=tuple(run.header.parameters[index] for index in indices),
     )
-    steps: Iterable[Step] = _SelectedSteps(run.steps, indices)
+    steps: Iterable[Step] = _SelectedSteps(run, indices)
     if isinstance(run.steps, Iterator):  # an iterator is read once, so is its selection
         steps = iter(steps)
     return replace(run, header=header, steps=steps)
@@ -188,13 +118,17 @@ def repeatable(run: Run) -> Run:
 class _SelectedSteps:
     """Steps with some of the layers only; repeatable if the original steps are."""
 
-    steps: Iterable[Step]
+    run: Run
     indices: tuple[int, ...]
 
     def __iter__(self) -> Iterator[Step]:
         indices = list(self.indices)
-        for step in self.steps:
+        for step in self.run.steps:
             raw = None if step.raw is None else step.raw[indices]
             yield replace(
                 step, norms=step.norms[indices], absent=step.absent[indices], raw=raw
             )
+
+    def blocks(self) -> Iterator[StepBlock]:
+        """Yields the blocks of the original steps, with some of the layers only."""
+        return (block.take_layers(self.indices) for block in self.run.blocks())

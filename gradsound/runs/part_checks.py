@@ -17,7 +17,8 @@ from gradsound.errors import without_warnings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gradsound.runs.model import Run, Step
+    from gradsound.runs.model import Run
+    from gradsound.runs.step import Step
 
 _COMPARED_STEPS = 8  # first steps; two trainings never have so many equal ones
 

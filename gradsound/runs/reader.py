@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from math import inf
-from typing import TYPE_CHECKING, BinaryIO
+from itertools import chain
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
-from gradsound.errors import RunFormatError, warn
-from gradsound.runs.json_lines import decode_header, decode_step
-from gradsound.runs.model import Header, Run, Step
-from gradsound.runs.restarts import decode_restart, decode_total
+from gradsound.errors import RunFormatError
+from gradsound.runs.block_reader import BlockReader
+from gradsound.runs.json_lines import decode_header
+from gradsound.runs.lines import LINE_MAX, read_lines
+from gradsound.runs.model import Header, Run
+from gradsound.runs.restarts import MARKS, decode_restart, decode_total
+from gradsound.runs.step_stream import StepStream
 
 if TYPE_CHECKING:
     import io
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-_LINE_MAX = 1 << 26  # bytes; a longer line shows that the file is no run file
-# Bytes per read. Each read releases the GIL for an instant. If a reader did so more often
-# than every 5 ms, a thread that waits for the GIL would ask for it in vain.
-_BUFFER = 1 << 20
+    from gradsound.runs.lines import LineGroup
+    from gradsound.runs.step import Step
+    from gradsound.runs.step_block import StepBlock
+
+Decoded = TypeVar("Decoded")
+
 _END_BYTES = 64  # bytes; the line with the number of all steps is shorter
 
 
@@ -52,14 +57,14 @@ def read_run_file(path: Path, name: str) -> Run:
         RunFormatError: If it is no run file. Iterating the steps raises it too.
     """
     with path.open("rb") as file:
-        header = read_header(name, read_lines(file))
+        header = parse_header(name, file.readline(LINE_MAX))
         total_steps = _read_total(file)
     return Run(header, _FileSteps(path, name), name, total_steps)
 
 
 def parse_run(
     source: str,
-    numbered_lines: Iterator[tuple[int, bytes]],
+    lines: Iterator[LineGroup],
     restarts: Sequence[int] = (),
     *,
     until_restart: bool = False,
@@ -68,7 +73,7 @@ def parse_run(
 
     Args:
         source: The name of the run in messages.
-        numbered_lines: Lines with their numbers, from `read_lines`.
+        lines: Groups of lines, from `read_lines`.
         restarts: The restarts in the file so far, from `find_restarts`; the reader leaves
             out the steps that they take back. A pipe cannot be read ahead, and a file may
             grow: the run has the steps that another restart takes back, and then their
@@ -78,10 +83,9 @@ def parse_run(
     Raises:
         RunFormatError: As `read_run_file`.
     """
-    header = read_header(source, numbered_lines)
-    layers = len(header.layers)
-    steps = _read_steps(source, numbered_lines, layers, restarts, until_restart)
-    return Run(header, steps, source)
+    header = parse_header(source, next((group.lines[0] for group in lines), b""))
+    reader = BlockReader(source, len(header.layers), restarts, until_restart)
+    return Run(header, StepStream(reader.read(lines)), source)
 
 
 def find_restarts(source: str, file: io.BufferedIOBase | BinaryIO) -> list[int]:
@@ -99,41 +103,14 @@ def find_restarts(source: str, file: io.BufferedIOBase | BinaryIO) -> list[int]:
     """
     file.seek(0)
     restarts = []
-    for number, line in read_lines(file):
-        if line.endswith(b"\n"):  # a torn line is none
-            try:
-                restart = decode_restart(line)
-            except RunFormatError as error:
-                raise RunFormatError(f"{source}, line {number}: {error}") from error
-            if restart is not None:
-                restarts.append(restart)
+    for group in read_lines(file):
+        for k, line in enumerate(group.whole_lines):
+            if line.startswith(MARKS):
+                restart = _decode(decode_restart, source, group.first + k, line)
+                if restart is not None:
+                    restarts.append(restart)
     file.seek(0)
     return restarts
-
-
-def read_lines(
-    file: io.BufferedIOBase | BinaryIO, wait_for_more: Callable[[], bool] = lambda: False
-) -> Iterator[tuple[int, bytes]]:
-    r"""Yields the lines of a file with their numbers, from 1.
-
-    Args:
-        file: The file to read.
-        wait_for_more: Called at the end of the file. It may block. It returns whether to
-            read again, for a file that grows.
-
-    Yields:
-        Number and line. A line ends in ``\n``, except a last line that has none.
-    """
-    number, line = 1, b""
-    while True:
-        line += file.readline(_LINE_MAX)
-        if line.endswith(b"\n") or len(line) >= _LINE_MAX:
-            yield number, line
-            number, line = number + 1, b""
-        elif not wait_for_more():
-            break
-    if line:
-        yield number, line
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,23 +121,37 @@ class _FileSteps:
     name: str
 
     def __iter__(self) -> Iterator[Step]:
-        with self.path.open("rb", _BUFFER) as file:
+        return chain.from_iterable(self.blocks())
+
+    def blocks(self) -> Iterator[StepBlock]:
+        """Yields the steps in blocks."""
+        with self.path.open("rb") as file:
             restarts = find_restarts(self.name, file)
-            lines = read_lines(file)
-            run = parse_run(self.name, lines, restarts, until_restart=True)
-            yield from run.steps
+            run = parse_run(self.name, read_lines(file), restarts, until_restart=True)
+            yield from run.blocks()
 
 
-def read_header(source: str, numbered_lines: Iterator[tuple[int, bytes]]) -> Header:
-    """Reads the header from the first line of a run.
+def parse_header(source: str, line: bytes) -> Header:
+    """Returns the header of a run from its first line.
 
-    Arguments and errors are those of `parse_run`.
+    Args:
+        source: The name of the run in messages.
+        line: The line, with or without its newline; empty if there is none.
+
+    Raises:
+        RunFormatError: If the line is no header.
     """
-    number, line = next(numbered_lines, (0, b""))
-    if not number:
+    if not line:
         raise RunFormatError(f"{source}: empty, expected a run")
+    return _decode(decode_header, source, 1, line)
+
+
+def _decode(
+    decode: Callable[[bytes], Decoded], source: str, number: int, line: bytes
+) -> Decoded:
+    """Decodes a line; an error names the source and the line."""
     try:
-        return decode_header(line)
+        return decode(line)
     except RunFormatError as error:
         raise RunFormatError(f"{source}, line {number}: {error}") from error
 
@@ -173,34 +164,3 @@ def _read_total(file: BinaryIO) -> int | None:
         return decode_total(line)
     except RunFormatError:  # it is torn; iterating the steps warns
         return None
-
-
-def _read_steps(
-    source: str,
-    numbered_lines: Iterator[tuple[int, bytes]],
-    layers: int,
-    restarts: Sequence[int],
-    until_restart: bool,
-) -> Iterator[Step]:
-    last, ahead = -1, [*restarts]
-    taken_back = min(ahead, default=inf)  # steps from this number on
-    for number, line in numbered_lines:
-        try:
-            if decode_total(line) is not None:
-                continue
-            restart = decode_restart(line)
-            step = decode_step(line, layers, last) if restart is None else None
-        except RunFormatError as error:
-            if not line.endswith(b"\n") and len(line) < _LINE_MAX:
-                warn(f"{source}: line {number} is torn and left out; the run ends there")
-                return
-            raise RunFormatError(f"{source}, line {number}: {error}") from error
-        if restart is not None:
-            if until_restart and not ahead:
-                return
-            last, ahead = restart - 1, ahead[1:]
-            taken_back = min(ahead, default=inf)
-        elif step is not None:
-            last = step.number
-            if last < taken_back:
-                yield step

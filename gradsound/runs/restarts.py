@@ -20,10 +20,10 @@ from gradsound.runs.json_objects import decode_object
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gradsound.runs.model import Step
+    from gradsound.runs.step import Step
 
 # Lines that are no steps begin in this way, so that a reader finds them without decoding.
-_RESTART, _TOTAL = b'{"resume": ', b'{"steps": '
+MARKS = _RESTART, _TOTAL = b'{"resume": ', b'{"steps": '
 PAUSES = 32  # between steps; their median is the usual one
 _NAMED_MAX = 4  # layers that an error message names; more are hard to read
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from gradsound.errors import RunFormatError
 from gradsound.runs.json_lines import decode_step
-from gradsound.runs.reader import read_header, read_lines
+from gradsound.runs.lines import LINE_MAX
+from gradsound.runs.reader import parse_header
 from gradsound.runs.restarts import (
     PAUSES,
     StepClock,
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from gradsound.runs.model import Header, Step
+    from gradsound.runs.model import Header
+    from gradsound.runs.step import Step
 
 _BLOCK_BYTES = 1 << 18  # bytes per read; the last steps of most runs are in one
 # The begin of a step as gradsound writes it. Other writers may order the keys differently.
@@ -57,7 +59,7 @@ def has_run(path: Path) -> bool:
     if not path.is_file():  # to open a pipe would wait
         return False
     with path.open("rb") as file:
-        return next(read_lines(file), (0, b""))[1].endswith(b"\n")
+        return file.readline(LINE_MAX).endswith(b"\n")
 
 
 def find_resume_point(path: Path, header: Header, start_step: int | None) -> ResumePoint:
@@ -76,7 +78,8 @@ def find_resume_point(path: Path, header: Header, start_step: int | None) -> Res
         ValueError: If the run has other layers than the training.
     """
     with path.open("rb") as file:
-        _check_same_layers(path, read_header(str(path), read_lines(file)), header)
+        run = parse_header(str(path), file.readline(LINE_MAX))
+        _check_same_layers(path, run, header)
         begin = file.tell()
         size, ends_line = _measure_whole_lines(file, begin)
         try:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from gradsound.runs.model import Header, Step
+    from gradsound.runs.model import Header
+    from gradsound.runs.step import Step
 
 _UNWRITTEN_MAX = 1 << 26  # bytes; a longer backlog would take the training's memory
 _COPY_BYTES = 1 << 20  # bytes per copy; one takes a millisecond of the training

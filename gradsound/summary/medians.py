@@ -73,11 +73,15 @@ class Medians:
         return result
 
     def _count_pending(self) -> None:
-        pending = np.concatenate([*self._pending, np.zeros(0, np.int64)])
-        keys = np.concatenate([self._keys, pending])
-        counts = np.concatenate([self._counts, np.ones(len(pending), np.int64)])
+        if not self._pending:
+            return
+        pending = np.sort(np.concatenate(self._pending)) >> self._lost_bits
         self._pending, self._pending_count = [], 0
-        self._keys, self._counts = _merge_equal(keys >> self._lost_bits, counts)
+        new_keys, new_counts = _merge_equal(pending, np.ones(len(pending), np.int64))
+        keys = np.concatenate([self._keys >> self._lost_bits, new_keys])
+        order = np.argsort(keys, kind="stable")  # which merges two sorted parts fast
+        counts = np.concatenate([self._counts, new_counts])[order]
+        self._keys, self._counts = _merge_equal(keys[order], counts)
         while len(self._keys) > self._bins:
             self._lost_bits += 1
             self._keys, self._counts = _merge_equal(self._keys >> 1, self._counts)
@@ -87,6 +91,8 @@ class Medians:
 def _merge_equal(
     keys: NDArray[np.int64], counts: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Returns the different keys in ascending order, and the sum of each one's counts."""
-    different, places = np.unique(keys, return_inverse=True)
-    return different, np.bincount(places, counts, len(different)).astype(np.int64)
+    """Returns the different ones of ascending keys, and the sum of each one's counts."""
+    if not len(keys):
+        return keys, counts
+    begins = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+    return keys[begins], np.add.reduceat(counts, begins)

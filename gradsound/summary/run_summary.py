@@ -6,10 +6,8 @@ Shapes: S steps, L layers.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from gradsound.alarms.run_detector import RunDetector
 from gradsound.alarms.thresholds import OBSERVATIONS, Thresholds
@@ -21,15 +19,14 @@ from gradsound.summary.step_counts import StepCounts
 from gradsound.summary.value_statistics import ValueStatistics
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from gradsound.alarms.thresholds import Alarm
-    from gradsound.runs.model import Header, Run, Step
+    from gradsound.runs.model import Header, Run
+    from gradsound.runs.step_block import StepBlock
     from gradsound.summary.norm_statistics import NormRange
     from gradsound.summary.step_counts import LoggedSteps
     from gradsound.summary.value_statistics import ValueRange
-
-_CHUNK_STEPS = 256  # read at a time; their norms take 1 MB for a thousand layers
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,9 +107,9 @@ def summarize(run: Run) -> Summary:
 
 def summarize_with(run: Run, thresholds: Thresholds) -> Summary:
     """Returns a summary with the alarms of some thresholds, as `summarize` does."""
-    reading, steps = _Reading(run.header, thresholds), iter(run.steps)
-    while chunk := [*islice(steps, _CHUNK_STEPS)]:
-        reading.add(chunk)
+    reading = _Reading(run.header, thresholds)
+    for block in run.blocks():
+        reading.add(block)
     logged = reading.counts.logged()
     # A line at the end of the run file counts the steps that were left out after the last.
     end = max(run.total_steps or 0, 0 if logged.last is None else logged.last + 1)
@@ -168,21 +165,18 @@ class _Reading:
         self.observations: list[Alarm] = []
         self.first_nonfinite: int | None = None
 
-    def add(self, steps: Sequence[Step]) -> None:
+    def add(self, steps: StepBlock) -> None:
         """Adds the next steps."""
-        for alarms in self._detector.detect(steps):
-            for alarm in alarms:
-                is_observation = alarm.kind in OBSERVATIONS
-                (self.observations if is_observation else self.alarms).append(alarm)
+        for alarm in chain.from_iterable(self._detector.detect(steps)):
+            is_observation = alarm.kind in OBSERVATIONS
+            (self.observations if is_observation else self.alarms).append(alarm)
         self.anchor.add(steps, self._bands)
-        for step in steps:
-            self.counts.add(step)
-            self.values.add(step)
-        if applied := [step for step in steps if not step.skipped]:
-            norms = np.stack([step.norms for step in applied])  # (S, L)
-            absent = np.stack([step.absent for step in applied])
-            numbers = np.array([step.number for step in applied])
-            nonfinite = numbers[(~np.isfinite(norms) & ~absent).any(axis=1)]
+        self.counts.add(steps)
+        self.values.add(steps)
+        applied = steps.take(~steps.skipped) if steps.skipped.any() else steps
+        if len(applied):
+            norms, absent, numbers = applied.norms, applied.absent, applied.numbers
+            nonfinite = numbers[applied.nonfinite.any(axis=1)]
             if self.first_nonfinite is None and len(nonfinite):
                 self.first_nonfinite = int(nonfinite[0])
             self.layers.add(norms, absent, numbers)

@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gradsound.runs.model import Step
+    from gradsound.runs.step_block import StepBlock
 
 _CLIPPED_MIN = 1 + 1e-5  # times smaller; less is rounding
 _TINY = 1e-300  # a norm in place of 0, to divide by
@@ -64,23 +64,30 @@ class StepCounts:
         self.discarded: tuple[int, int, int] | None = None
         self.clipped: tuple[int, int, float] | None = None
 
-    def add(self, step: Step) -> None:
-        """Counts a step."""
+    def add(self, steps: StepBlock) -> None:
+        """Counts successive steps."""
+        if not len(steps):
+            return
+        numbers = steps.numbers
         if self._last is None:
-            self._first = step.number
-        elif len(self._distances) < _DISTANCES_MAX:
-            self._distances[step.number - self._last] += 1
-        self._count, self._last, self.seconds = self._count + 1, step.number, step.time
-        if step.discarded:
-            self.discarded = _count(self.discarded, step)
-        elif step.skipped:
-            self.skipped = _count(self.skipped, step)
-        elif step.raw is not None:
+            self._first = int(numbers[0])
+        else:
+            self._distances[int(numbers[0]) - self._last] += 1
+        distances, counts = np.unique(np.diff(numbers), return_counts=True)
+        self._distances.update(dict(zip(distances.tolist(), counts.tolist())))
+        if len(self._distances) > _DISTANCES_MAX:
+            self._distances = Counter(dict(self._distances.most_common(_DISTANCES_MAX)))
+        self._count, self._last = self._count + len(steps), int(numbers[-1])
+        self.seconds = float(steps.times[-1])
+        self.discarded = _count(self.discarded, numbers[steps.discarded])
+        self.skipped = _count(self.skipped, numbers[steps.skipped & ~steps.discarded])
+        clipped = steps.clipped & ~steps.skipped
+        if clipped.any():
             smaller, count, largest = self.clipped or (0, 0, 1.0)
-            factor = _clipping_factor(step, step.raw)
-            if _CLIPPED_MIN < factor < np.inf:  # false if NaN
-                smaller, largest = smaller + 1, max(largest, factor)
-            self.clipped = smaller, count + 1, largest
+            factors = _clipping_factors(steps.take(clipped))
+            factors = factors[(factors > _CLIPPED_MIN) & (factors < np.inf)]  # not NaN
+            largest = max(largest, float(factors.max(initial=1.0)))
+            self.clipped = smaller + len(factors), count + int(clipped.sum()), largest
 
     def logged(self) -> LoggedSteps:
         """Returns which steps the run has; the total follows from their numbers."""
@@ -94,17 +101,21 @@ class StepCounts:
         return LoggedSteps(self._count, self._first, self._last, every, total)
 
 
-def _count(steps: tuple[int, int, int] | None, step: Step) -> tuple[int, int, int]:
-    """Returns the first and the last step and how many they are, with one more step."""
-    first, _, count = steps or (step.number, 0, 0)
-    return first, step.number, count + 1
+def _count(
+    known: tuple[int, int, int] | None, numbers: NDArray[np.int64]
+) -> tuple[int, int, int] | None:
+    """Returns the first and the last step and how many they are, with more steps."""
+    if not len(numbers):
+        return known
+    first, _, count = known or (int(numbers[0]), 0, 0)
+    return first, int(numbers[-1]), count + len(numbers)
 
 
-def _clipping_factor(step: Step, raw: NDArray[np.float32]) -> float:
-    """Returns how many times clipping reduced the total norm of a step."""
-    present = ~step.absent
-    return _total_norm(raw[present]) / max(_total_norm(step.norms[present]), _TINY)
-
-
-def _total_norm(norms: NDArray[np.float32]) -> float:
-    return float(np.sqrt(np.sum(np.square(norms, dtype=np.float64))))
+def _clipping_factors(steps: StepBlock) -> NDArray[np.float64]:
+    """Returns how many times clipping reduced the total norm of each step, shape (S,)."""
+    before, after = (
+        np.sqrt(np.where(steps.absent, 0.0, norms.astype(np.float64) ** 2).sum(axis=1))
+        for norms in (steps.unclipped, steps.norms)
+    )
+    with np.errstate(invalid="ignore"):  # infinity / infinity
+        return np.asarray(before / np.maximum(after, _TINY))

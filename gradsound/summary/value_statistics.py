@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite, nan
+from math import nan
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
-    from gradsound.runs.model import Step
+    from numpy.typing import NDArray
+
+    from gradsound.runs.step_block import StepBlock
 
 
 @dataclass(slots=True)
@@ -56,22 +60,25 @@ class ValueStatistics:
     def __init__(self) -> None:
         self.ranges: dict[str, ValueRange] = {}
 
-    def add(self, step: Step) -> None:
-        """Adds the values of a step."""
-        for name, number in step.values.items():
+    def add(self, steps: StepBlock) -> None:
+        """Adds the values of successive steps."""
+        for name, value in steps.values.items():
             if name not in self.ranges:
                 self.ranges[name] = ValueRange(name)
-            _add(self.ranges[name], number, step.number)
+            _add(self.ranges[name], value.numbers, steps.numbers[value.rows])
 
 
-def _add(known: ValueRange, number: float, step: int) -> None:
-    """Adds the number of a step to a range."""
-    known.first = known.first if known.count else number
-    known.last, known.count = number, known.count + 1
-    if not isfinite(number):
-        known.nonfinite += 1
+def _add(known: ValueRange, numbers: NDArray[np.float64], steps: NDArray[np.int64]) -> None:
+    """Adds the numbers of successive steps to a range; shapes (K,), K at least 1."""
+    known.first = known.first if known.count else float(numbers[0])
+    known.last, known.count = float(numbers[-1]), known.count + len(numbers)
+    finite = np.isfinite(numbers)
+    known.nonfinite += int(len(numbers) - finite.sum())
+    if not finite.any():
         return
-    if not number >= known.lowest:  # also the first number, because `lowest` is NaN
-        known.lowest, known.lowest_step = number, step
-    if not number <= known.highest:
-        known.highest, known.highest_step = number, step
+    numbers, steps = numbers[finite], steps[finite]
+    low, high = int(numbers.argmin()), int(numbers.argmax())
+    if not numbers[low] >= known.lowest:  # also at first, because `lowest` is NaN
+        known.lowest, known.lowest_step = float(numbers[low]), int(steps[low])
+    if not numbers[high] <= known.highest:
+        known.highest, known.highest_step = float(numbers[high]), int(steps[high])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from gradsound.music.captions import Caption
     from gradsound.music.moments import Moment
-    from gradsound.runs.model import Step
+    from gradsound.runs.step import Step
 
 # An event of `gradsound.synth.events` without padding, with its voice and its track.
 _EVENT = np.dtype(
@@ -172,7 +172,7 @@ def encode_column(first: int, step: Step) -> bytes:
         step: The only step, or the merged one.
 
     Example:
-        >>> from gradsound.runs.model import Step
+        >>> from gradsound.runs.step import Step
         >>> step = Step(3, 0.5, np.ones(2, np.float32), np.array([False, True]))
         >>> struct.unpack("<dIIff", encode_column(2, step))
         (0.5, 2, 3, 1.0, -1.0)

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from functools import reduce
-from itertools import islice
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from gradsound.alarms.run_detector import RunDetector
-from gradsound.music.moments import Moment, merge_moments
+from gradsound.music.moments import Moment, merge_groups, merge_moments
 from gradsound.web.messages import encode_column, encode_columns, encode_marks
 
 if TYPE_CHECKING:
     from gradsound.alarms.thresholds import Thresholds
     from gradsound.runs.model import Run
 
-_COLUMNS_MAX = 2000  # a picture shows no more; an even number, so that pairs can merge
+_COLUMNS_MAX = 2000  # a picture shows no more
 _MARKS_MAX = 1000
-_READ_AT_ONCE = 1024  # steps; alarm detection is faster in large groups
 
 
 def make_overview(run: Run, thresholds: Thresholds) -> tuple[bytes, str]:
@@ -31,7 +31,8 @@ def make_overview(run: Run, thresholds: Thresholds) -> tuple[bytes, str]:
     Example:
         >>> import numpy as np
         >>> from gradsound.alarms.thresholds import Thresholds
-        >>> from gradsound.runs.model import Header, Run, Step
+        >>> from gradsound.runs.model import Header, Run
+        >>> from gradsound.runs.step import Step
         >>> step = Step(0, 0.0, np.ones(1, np.float32), np.zeros(1, bool))
         >>> run = Run(Header(layers=("head",), parameters=(1,), start=""), [step])
         >>> columns, marks = make_overview(run, Thresholds())
@@ -40,21 +41,22 @@ def make_overview(run: Run, thresholds: Thresholds) -> tuple[bytes, str]:
     """
     detector = RunDetector(run.header, thresholds)
     moments: list[Moment] = []
-    steps = iter(run.steps)
-    steps_per_column, last_count = 1, 0  # steps in a full column and in the last one
-    while chunk := [*islice(steps, _READ_AT_ONCE)]:
-        for step, alarms in zip(chunk, detector.detect(chunk)):
-            moment = Moment(step.number, step, alarms)
-            if moments and last_count < steps_per_column:
-                moments[-1] = merge_moments(moments[-1], moment)
-                last_count += 1
-            else:
-                moments.append(moment)
-                last_count = 1
-            if len(moments) > _COLUMNS_MAX:  # one more than an even number: the last stays
-                pairs = (moments[k : k + 2] for k in range(0, len(moments), 2))
-                moments = [reduce(merge_moments, pair) for pair in pairs]
-                steps_per_column *= 2
+    size, last = 1, 0  # steps in a full column, and in the last one
+    for block in run.blocks():
+        missing = (size - last) % size  # steps that the last column lacks
+        begins = np.arange(missing, len(block), size)
+        if missing:
+            begins = np.concatenate([[0], begins])
+        new = merge_groups(block, detector.detect(block), begins)
+        if missing:
+            new[0] = merge_moments(moments.pop(), new[0])
+        moments += new
+        last = (last + len(block) - 1) % size + 1
+        while len(moments) > _COLUMNS_MAX:
+            pairs = (moments[k : k + 2] for k in range(0, len(moments), 2))
+            last += 0 if len(moments) % 2 else size
+            moments = [reduce(merge_moments, pair) for pair in pairs]
+            size *= 2
     if not moments:
         raise ValueError(f"{run.name}: has no steps, so there is nothing to hear")
     all_alarms = [alarm for moment in moments for alarm in moment.alarms]

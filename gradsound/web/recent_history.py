@@ -31,7 +31,7 @@ class RecentHistory:
     Example:
         >>> import numpy as np
         >>> from gradsound.music.moments import Moment
-        >>> from gradsound.runs.model import Step
+        >>> from gradsound.runs.step import Step
         >>> history = RecentHistory(layers=1)
         >>> for number in range(2):
         ...     norms = np.array([number], np.float32)

@@ -24,7 +24,8 @@ def _play(job: dict[str, Any]) -> None:
     # The device takes as long to open as these imports, so both happen at once.
     from gradsound.live.device_playback import DevicePlayback
     from gradsound.music.preset_json import from_data
-    from gradsound.runs.reader import find_restarts, parse_run, read_lines
+    from gradsound.runs.lines import read_lines
+    from gradsound.runs.reader import find_restarts, parse_run
 
     def on_line(line: str) -> None:
         name, _, value = line.partition(" ")
@@ -32,7 +33,6 @@ def _play(job: dict[str, Any]) -> None:
             playback.volume = float(value)
 
     def poll() -> bool:
-        playback.conductor.queue_steps()
         # A wake-up for each step that arrives during a sound would cost training time.
         time.sleep(min(playback.spare_seconds, _POLL_SECONDS))
         return parent.poll()

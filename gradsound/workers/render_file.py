@@ -6,6 +6,7 @@ import os
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from glob import escape
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,9 @@ from gradsound.output.formats import FORMATS
 from gradsound.output.webvtt import VTT_SUFFIX
 from gradsound.rendering.sound import Sound
 from gradsound.runs.file_names import keep, lock_folders, number_of, numbered
-from gradsound.runs.reader import find_restarts, parse_run, read_lines
+from gradsound.runs.lines import read_lines
+from gradsound.runs.reader import find_restarts, parse_run
+from gradsound.runs.step_stream import StepStream
 from gradsound.workers.process import ParentLink, WorkerProcess, run_job
 
 if TYPE_CHECKING:
@@ -25,10 +28,11 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from gradsound.music.presets import Preset
-    from gradsound.runs.model import Run, Step
+    from gradsound.runs.model import Run
+    from gradsound.runs.step import Step
+    from gradsound.runs.step_block import StepBlock
 
 _NICE = 19  # lowest priority: training comes first, and nobody hears a file before its end
-_FIT_STEPS = 1024  # steps at a time; a call for each step would cost more
 _DRAFT_SUFFIX = ".part"  # of a folder with an unfinished sound
 
 
@@ -106,25 +110,20 @@ def _write(
     """
     preset = from_data(preset_data)
     fit = AnchorFit(preset)
-    sound = Sound([replace(run, steps=_observe(run, fit, preset))], preset)
+    steps = StepStream(_observe(run, fit, preset))
+    sound = Sound([replace(run, steps=steps)], preset)
     sound.write(draft)
     if fit.preset() != preset or any(one.kind == "pitch" for one in sound.captions):
         with without_warnings():  # the first reading gave them
             Sound([replace(run, steps=finished)], preset).write(draft)
 
 
-def _observe(run: Run, fit: AnchorFit, preset: Preset) -> Iterator[Step]:
-    """Yields the steps of a run, and fits the anchor to them."""
-    bands, steps = preset.bands_of(run.header.layers), iter(run.steps)
-    seen: list[Step] = []
-    for step in steps:
-        seen.append(step)
-        if len(seen) == _FIT_STEPS:
-            fit.add(seen, bands)
-            seen.clear()
-        yield step
-    if seen:
-        fit.add(seen, bands)
+def _observe(run: Run, fit: AnchorFit, preset: Preset) -> Iterator[StepBlock]:
+    """Yields the blocks of a run, and fits the anchor to them."""
+    bands = preset.bands_of(run.header.layers)
+    for block in run.blocks():
+        fit.add(block, bands)
+        yield block
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +135,13 @@ class _FinishedSteps:
     restarts: Sequence[int]
 
     def __iter__(self) -> Iterator[Step]:
+        return chain.from_iterable(self.blocks())
+
+    def blocks(self) -> Iterator[StepBlock]:
+        """Yields the steps in blocks."""
         self.file.seek(0)
         lines = read_lines(self.file)
-        return iter(parse_run(self.source, lines, self.restarts, until_restart=True).steps)
+        return parse_run(self.source, lines, self.restarts, until_restart=True).blocks()
 
 
 def _is_taken(sound: Path, own_folder: Path) -> bool:

@@ -9,7 +9,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from gradsound.music.preset_json import from_data
-from gradsound.runs.reader import find_restarts, parse_run, read_lines
+from gradsound.runs.lines import read_lines
+from gradsound.runs.reader import find_restarts, parse_run
 from gradsound.synth.kernels.javascript import to_javascript
 from gradsound.web.live_stream import LiveStream
 from gradsound.web.server import Server
@@ -42,7 +43,6 @@ def _serve(job: dict[str, Any]) -> None:
     def poll() -> bool:
         if streams:
             broadcast = streams[0].broadcast
-            broadcast.conductor.queue_steps()
             # A wake-up for each step that arrives during a sound would cost training time.
             time.sleep(min(broadcast.spare_seconds, _POLL_SECONDS))
         return parent.poll()

@@ -10,6 +10,7 @@ from helpers.alarms import detect, kinds, with_losses
 
 from gradsound.alarms.loss_detector import LossDetector
 from gradsound.alarms.thresholds import Alarm
+from gradsound.runs.step_block import gather_values
 
 
 def noise(count: int, deviation: float, seed: int = 0) -> np.ndarray:
@@ -72,30 +73,48 @@ def test_the_loss_says_whether_a_spike_harms() -> None:
 
     The level is that of losses of 1 and 1.5, of which the third largest is usual.
     """
-    detector, states = LossDetector(64), []
-    assert (detector.is_worse, detector.is_usual) == (False, False)
-    for k, loss in enumerate(
-        [*[1.0, 1.5] * 8, 1.5, 1.5625, 1.0, 9.0, 9.0, None, 9.0, 1.0, np.nan, 1.0, np.inf]
-    ):
-        list(detector.detect(k, loss))
-        states.append((detector.is_worse, detector.is_usual))
-
-    usual, high, worse = (False, True), (False, False), (True, False)
-    assert states[16:] == [
+    losses = [None, *[1.0, 1.5] * 8, 1.5, 1.5625, 1.0, 9.0, 9.0, None, 9.0, 1.0]
+    losses += [np.nan, 1.0, np.inf, 1.0]
+    usual, high, worse = "U", "H", "HW"
+    expected = [
         *[usual, high, usual, high, worse, worse, worse],
-        *[usual, worse, usual, worse],
+        *[usual, worse, usual, worse, usual],
     ]
+
+    assert levels_of(losses, len(losses))[0] == ""
+    assert levels_of(losses, len(losses))[17:] == expected
+    assert levels_of(losses, 1)[17:] == expected
+
+
+def levels_of(losses: list[float | None], size: int) -> list[str]:
+    """Returns for each step H if its loss is high, W if worse, U if usual.
+
+    Args:
+        losses: The loss of each step, None without one.
+        size: How many steps the detector gets at once.
+    """
+    detector, states = LossDetector(64), []
+    for begin in range(0, len(losses), size):
+        part = losses[begin : begin + size]
+        values = [{} if loss is None else {"loss": loss} for loss in part]
+        numbers = np.arange(begin, begin + len(part))
+        _, levels = detector.detect(numbers, gather_values(values))
+        flags = zip(levels.high.tolist(), levels.worse.tolist(), levels.usual.tolist())
+        states += ["H" * high + "W" * worse + "U" * usual for high, worse, usual in flags]
+    return states
+
+
+def alarms_of(detector: LossDetector, *steps: dict[str, float]) -> list[Alarm]:
+    """Returns the alarms of steps 0, 1 ... with these losses and rates."""
+    found, _ = detector.detect(np.arange(len(steps)), gather_values(steps))
+    return [alarm for _, alarm in found]
 
 
 def plateau_steps(rates: list[float]) -> list[int]:
     """Returns the steps of the plateaus of a constant loss under these learning rates."""
-    detector = LossDetector(24)
-    return [
-        alarm.step
-        for k, rate in enumerate(rates)
-        for alarm in detector.detect(k, 5.5, None, rate)
-        if alarm.kind == "plateau"
-    ]
+    steps = [{"loss": 5.5, "lr": rate} for rate in rates]
+    alarms = alarms_of(LossDetector(24), *steps)
+    return [alarm.step for alarm in alarms if alarm.kind == "plateau"]
 
 
 def test_the_rate_says_where_a_plateau_means_something() -> None:
@@ -112,12 +131,11 @@ def test_the_rate_says_where_a_plateau_means_something() -> None:
 
 def test_an_evaluation_loss_that_is_not_finite_does_not_count() -> None:
     """The next finite one is the first, which is no news."""
-    detector = LossDetector(24)
-    for k in range(23):
-        assert not list(detector.detect(k, 5.5, -np.inf if k == 3 else None))
-    (alarm,) = detector.detect(23, 5.5)
+    steps = [{"loss": 5.5} for _ in range(24)]
+    steps[3]["evaluation"] = -np.inf
+    (alarm,) = alarms_of(LossDetector(24), *steps)
 
-    assert alarm.kind == "plateau"
+    assert (alarm.kind, alarm.step) == ("plateau", 23)
 
 
 def test_evaluations_are_compared_with_the_usual_loss_of_the_training() -> None:

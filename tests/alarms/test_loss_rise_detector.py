@@ -13,9 +13,9 @@ WIDE = [1.0, 1.25, 0.75] * 8  # its spread is 0.37, its third largest loss 1.25
 
 def detect(*parts: list[float]) -> list[Alarm]:
     """Returns the alarms of losses."""
-    detector = LossRiseDetector()
-    losses = [loss for part in parts for loss in part]
-    return [alarm for k, loss in enumerate(losses) for alarm in detector.detect(k, loss)]
+    losses = np.array([loss for part in parts for loss in part])
+    judged = LossRiseDetector().detect(np.arange(len(losses)), losses)
+    return [alarm for _, alarm in judged.alarms]
 
 
 def test_a_rise_and_its_end_are_told_with_their_losses() -> None:
@@ -137,15 +137,16 @@ def test_a_rise_ends_near_the_level_before(
 def test_a_short_peak_is_a_part_of_the_usual() -> None:
     """Two high losses and the one after them are added to the level."""
     detector = LossRiseDetector()
-    for k, loss in enumerate([*WIDE, 9.0, 9.0]):
-        assert not list(detector.detect(k, loss))
-    assert (detector.is_high, detector.level.count, detector.level.highest) == (
+    peak = detector.detect(np.arange(26), np.array([*WIDE, 9.0, 9.0]))
+    assert not peak.alarms
+    assert (peak.high[-1], detector.level.count, detector.level.highest) == (
         True,
         24,
         1.25,
     )
-    assert not list(detector.detect(26, 1.0))
-    assert (detector.is_high, detector.level.count, detector.level.highest) == (
+    after = detector.detect(np.array([26]), np.array([1.0]))
+    assert not after.alarms
+    assert (after.high[-1], detector.level.count, detector.level.highest) == (
         False,
         27,
         9.0,
@@ -154,22 +155,17 @@ def test_a_short_peak_is_a_part_of_the_usual() -> None:
 
 def test_losses_that_are_high_but_no_alarm_become_usual_one_by_one() -> None:
     """Of high losses without an alarm, the level lacks the last two only."""
-    detector = LossRiseDetector()
-    counts = []
-    for k, loss in enumerate([3.0] * 20 + [4.0] * 4):
-        assert not list(detector.detect(k, loss))
-        counts.append(detector.level.count)
+    losses = np.array([3.0] * 20 + [4.0] * 4)
+    judged = LossRiseDetector().detect(np.arange(24), losses)
 
-    assert counts[19:] == [20, 20, 20, 21, 22]
+    assert not judged.alarms
+    assert judged.counts[19:].tolist() == [20, 20, 20, 21, 22]
 
 
 def test_what_lasts_64_losses_is_the_usual_for_later_losses() -> None:
     """The level stays that before the rise, until its 65th loss; so it does again."""
-    detector = LossRiseDetector()
-    counts = []
-    for k, loss in enumerate(([1.0] * 8 + [9.0] * 69 + [1.0] * 70) * 2):
-        list(detector.detect(k, loss))
-        counts.append(detector.level.count)
+    losses = np.array(([1.0] * 8 + [9.0] * 69 + [1.0] * 70) * 2)
+    counts = LossRiseDetector().detect(np.arange(len(losses)), losses).counts.tolist()
 
     assert counts[6:12] == [7, 8, 8, 8, 8, 8]
     assert counts[73:77] == [8, 8, 9, 10]
@@ -177,3 +173,23 @@ def test_what_lasts_64_losses_is_the_usual_for_later_losses() -> None:
     begin = len(counts) // 2 + 8
     held = counts[begin + 1]
     assert counts[begin + 65 : begin + 69] == [held, held, held + 1, held + 2]
+
+
+@pytest.mark.parametrize("size", [1, 7, 40])
+def test_losses_may_come_in_any_blocks(size: int) -> None:
+    """Losses with peaks, a jump and its end are judged as if they came at once."""
+    losses = 2 + 0.1 * np.random.default_rng(0).standard_normal(600)
+    losses[[100, 101, 250, 300, 301, 302, 303]] = 9.0
+    losses[400:450] += 3.0
+    steps, at_once, parts = np.arange(600), LossRiseDetector(), LossRiseDetector()
+    expected = at_once.detect(steps, losses)
+    found = [
+        parts.detect(steps[k : k + size], losses[k : k + size]) for k in range(0, 600, size)
+    ]
+
+    assert [a for one in found for _, a in one.alarms] == [a for _, a in expected.alarms]
+    for name in ("high", "usual", "medians", "counts"):
+        joined = np.concatenate([getattr(one, name) for one in found])
+        np.testing.assert_array_equal(joined, getattr(expected, name))
+    assert vars(parts.level).keys() == vars(at_once.level).keys()
+    assert vars(parts.level) == vars(at_once.level)

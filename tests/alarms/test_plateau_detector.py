@@ -14,12 +14,9 @@ from gradsound.alarms.thresholds import Alarm
 
 def detect(losses: Sequence[float] | np.ndarray, first: int = 64) -> list[Alarm]:
     """Returns the alarms of losses, of which the first check has so many."""
-    detector = PlateauDetector(first)
-    return [
-        alarm
-        for k, loss in enumerate(losses)
-        for alarm in detector.detect(k, float(loss), may_begin=True)
-    ]
+    steps, losses = np.arange(len(losses)), np.array(losses, float)
+    found = PlateauDetector(first).detect(steps, losses, lambda _: True)
+    return [alarm for _, alarm in found]
 
 
 def losses_of(rise: float, error: float) -> np.ndarray:
@@ -71,8 +68,7 @@ def test_a_plateau_is_flat_for_sure(rise: float, error: float, is_plateau: bool)
     """A doubling of the steps changes the loss by -2 % to 6 %, and no fall is sure."""
     losses = losses_of(rise, error)
     trend = LossTrend()
-    for k, loss in enumerate(losses):
-        trend.add(k, loss)
+    trend.add(np.arange(len(losses)), losses)
     slope = trend.slope(1.0)
 
     assert (slope.rise, slope.error) == pytest.approx((rise, error))
@@ -97,11 +93,10 @@ def test_checks_are_five_percent_of_the_losses_apart(
 ) -> None:
     """After 64 losses come 67, 70 and 73; the first check has 24 losses or more."""
     detector = PlateauDetector(first)
-    found = [
-        alarm for k in range(100) for alarm in detector.detect(k, 5.5, may_begin=k >= begin)
-    ]
+    steps, losses = np.arange(100), np.full(100, 5.5)
+    found = detector.detect(steps, losses, lambda k: k >= begin)
 
-    assert [a.step for a in found] == [alarm]
+    assert [(k, one.step) for k, one in found] == [(alarm, alarm)]
 
 
 @pytest.mark.parametrize(("loss", "end"), [(49.0, []), (48.9375, [216])])

@@ -21,7 +21,9 @@ from hypothesis import strategies as st
 
 from gradsound.alarms.run_detector import RunDetector
 from gradsound.alarms.thresholds import Alarm, Thresholds
-from gradsound.runs.model import Step
+from gradsound.runs.step import Step
+from gradsound.runs.step_block import make_block
+from gradsound.runs.step_stream import make_blocks
 
 
 def test_skipped_steps_have_no_other_alarm() -> None:
@@ -105,7 +107,7 @@ def test_a_current_stall_is_reported_once() -> None:
     """The next step ends it."""
     detector = RunDetector(header_of("a", "b", "c"), LIMITS)
     steps = steps_at({60: 30.0})
-    detector.detect(steps[:60])
+    detector.detect(make_block(steps[:60]))
 
     assert detector.detect_stall(1.9) is None
     assert not detector.stalled
@@ -115,7 +117,7 @@ def test_a_current_stall_is_reported_once() -> None:
     assert detector.detect_stall(5.0) is None
     text = "steps again, after 30.0 s"
     recovery = Alarm("recovery", 60, text, resolves="stall")
-    assert detector.detect(steps[60:61]) == [(recovery,)]
+    assert detector.detect(make_block(steps[60:61])) == [(recovery,)]
     assert not detector.stalled
 
 
@@ -133,7 +135,7 @@ def test_the_limits_of_a_stall_are_exact() -> None:
         for stall in (1.0, 16.0)
     ]
     for detector in detectors:
-        detector.detect(steps)
+        detector.detect(make_block(steps))
 
     assert detectors[0].detect_stall(1.875) is None
     assert detectors[0].detect_stall(2.0) is not None
@@ -163,7 +165,8 @@ def test_a_stall_after_steps_of_one_time_is_reported() -> None:
 def test_the_end_alarm_has_the_size_of_the_run(count: int, text: str) -> None:
     """It counts steps and seconds; a log without a clock has no seconds."""
     detector = RunDetector(header_of("layer0"), LIMITS)
-    detector.detect(steps_of(np.ones((count, 1))))
+    for block in make_blocks(steps_of(np.ones((count, 1)))):
+        detector.detect(block)
 
     assert detector.end_alarm() == Alarm("end", count - 1, f"end of the run: {text}")
     assert (detector.step_count, detector.layer_count) == (count, 1)
@@ -177,7 +180,7 @@ def test_the_alarms_of_a_step_are_in_one_order() -> None:
     steps = with_values(steps_at({50: 3.0}, 60), loss=[*[1.0] * 50, np.nan, *[1.0] * 9])
     nan = np.array([1, np.nan, 1], np.float32)
     steps = change(change(steps, 49, skipped=True, norms=nan), 50, norms=nan)
-    found = RunDetector(header_of("a", "b", "c"), LIMITS).detect(steps)
+    found = RunDetector(header_of("a", "b", "c"), LIMITS).detect(make_block(steps))
 
     assert {k: [a.text for a in alarms] for k, alarms in enumerate(found) if alarms} == {
         49: ["skipped by the scaler, not finite in b"],
@@ -215,10 +218,10 @@ def test_alarms_do_not_depend_on_the_steps_per_call(block: int, seed: int) -> No
     alarms = [
         of_step
         for k in range(0, len(steps), block)
-        for of_step in in_blocks.detect(steps[k : k + block])
+        for of_step in in_blocks.detect(make_block(steps[k : k + block]))
     ]
 
-    assert at_once.detect(steps) == alarms
+    assert at_once.detect(make_block(steps)) == alarms
 
 
 @pytest.mark.parametrize("name", Thresholds.__slots__)

@@ -6,8 +6,10 @@ import pytest
 from gradsound.alarms.running_median import (
     RunningMedian,
     median,
+    median_bounds,
     robust_deviation,
-    split_steps,
+    slide,
+    split,
 )
 from gradsound.alarms.thresholds import MIN_STEPS, WINDOW_STEPS
 
@@ -37,18 +39,42 @@ def test_the_running_median_does_not_depend_on_the_steps_per_call() -> None:
     )
 
 
-def test_a_window_is_sorted_and_infinite_where_no_norm_is_known() -> None:
+def test_a_window_is_infinite_where_no_norm_is_known() -> None:
     """Norms that are not finite are not known either; a norm takes four bytes."""
     running = RunningMedian(2)
     first = running.windows(np.array([[3, np.nan], [1, -np.inf]], np.float32))
     second = running.windows(np.array([[2, 5]], np.float32))
 
-    assert first.shape == (2, 2, WINDOW_STEPS)
+    assert first.shape == (2, 2, WINDOW_STEPS)  # layers, steps
     assert first.dtype == second.dtype == np.float32
-    assert np.isposinf(first[0]).all()
-    assert first[1, 0, :2].tolist() == [3, np.inf]
-    assert second[0, 0, :3].tolist() == [1, 3, np.inf]
-    assert np.isposinf(second[0, 1]).all()
+    assert np.isposinf(first[:, 0]).all()
+    assert first[0, 1, -2:].tolist() == [np.inf, 3]
+    assert second[0, 0, -3:].tolist() == [np.inf, 3, 1]
+    assert np.isposinf(second[1, 0]).all()
+
+
+def test_bounds_are_not_above_the_medians() -> None:
+    """They are close below them; where a norm is not known, there is no bound."""
+    decades = np.random.default_rng(0).normal(size=(300, 3)).astype(np.float32)
+    decades[100, 1] = np.nan
+    windows = RunningMedian(3).windows(decades)
+    bounds, medians = median_bounds(windows), median(np.sort(windows, axis=-1))
+
+    assert bounds.shape == (3, 300)
+    assert np.isneginf(bounds[:, :WINDOW_STEPS]).all()
+    assert np.isneginf(bounds[1, 101:133]).all()
+    assert np.isfinite(bounds[1, 133:]).all()
+    assert (bounds[:, WINDOW_STEPS:] <= medians[:, WINDOW_STEPS:]).all()
+    assert np.mean(medians[0, 32:] - bounds[0, 32:]) < 1.5
+
+
+def test_a_slide_is_that_of_numpy() -> None:
+    """The view has all windows along the last axis."""
+    numbers = np.arange(24.0).reshape(2, 12)
+
+    np.testing.assert_array_equal(
+        slide(numbers, 5), np.lib.stride_tricks.sliding_window_view(numbers, 5, axis=-1)
+    )
 
 
 def test_the_median_of_an_even_count_is_the_lower_one() -> None:
@@ -76,20 +102,18 @@ def test_the_deviation_does_not_follow_outliers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("steps", "layers", "chunks"),
+    ("count", "size", "ends"),
     [
-        (1, 3, [1]),
-        (16_385, 1, [16_384, 1]),
-        (12_000, 3, [5461, 5461, 1078]),
-        (3, 16_384, [1, 1, 1]),
-        (1, 20_000, [1]),
-        (2, 20_000, [1, 1]),
+        (0, 4, []),
+        (1, 4, [4]),
+        (4, 4, [4]),
+        (9, 4, [4, 8, 12]),
+        (20_000, None, [16_384, 32_768]),
     ],
 )
-def test_a_chunk_has_at_most_16_384_norms(
-    steps: int, layers: int, chunks: list[int]
-) -> None:
-    """A chunk has one step at least, however many layers a model has."""
-    decades = np.zeros((steps, layers), np.float32)
+def test_a_count_is_split(count: int, size: int | None, ends: list[int]) -> None:
+    """By default a slice has 16,384 norms, to bound the memory of their windows."""
+    parts = [*(split(count) if size is None else split(count, size))]
 
-    assert [len(chunk) for chunk in split_steps(decades)] == chunks
+    assert [part.stop for part in parts] == ends
+    assert [part.start for part in parts] == [0, *ends][: len(parts)]

@@ -7,7 +7,7 @@ import pytest
 from helpers.alarms import detect, kinds, steps_of
 from helpers.runs import make_run
 
-from gradsound.alarms.step_report import StepReport
+from gradsound.alarms.step_report import StepReports
 from gradsound.alarms.thresholds import Alarm
 from gradsound.alarms.trend_detector import TrendDetector
 
@@ -20,9 +20,9 @@ def noise(steps: int, seed: int = 0) -> np.ndarray:
 def trends(*parts: tuple[int, float]) -> list[Alarm]:
     """Returns the alarms of a norm of the whole model: so many steps of each norm."""
     norms = np.concatenate([np.full(steps, float(norm)) for steps, norm in parts])
-    reports = [StepReport([], k, ["layer0"]) for k in range(len(norms))]
+    reports = StepReports(np.arange(len(norms)), ["layer0"])
     TrendDetector().detect(norms, reports)
-    return [alarm for report in reports for alarm in report.alarms]
+    return [alarm for _, alarms in reports.alarms() for alarm in alarms]
 
 
 def usual(kind: str, step: int, norm: str) -> Alarm:

@@ -4,6 +4,7 @@ import numpy as np
 from helpers.alarms import detect, healthy_norms, kinds, steps_of, with_values
 
 from gradsound.alarms.watched_values import WatchedValues
+from gradsound.runs.step_block import gather_values
 
 
 def test_the_names_that_trainers_write_are_watched() -> None:
@@ -16,23 +17,35 @@ def test_the_names_that_trainers_write_are_watched() -> None:
     assert "loss" in dict(logged[0])
 
 
+def pick(watched: WatchedValues, **values: float) -> dict[str, float]:
+    """Returns what is watched of one step with these values."""
+    picked = watched.pick(gather_values([values]))
+    return {kind: float(value.numbers[0]) for kind, value in picked.items()}
+
+
 def test_the_first_name_stays() -> None:
     """A loss that the run logs later is not compared with the first one."""
     watched = WatchedValues()
 
-    assert watched.pick({"train_loss": 2.0, "lr": 0.1}) == {"loss": 2.0, "lr": 0.1}
-    assert watched.pick({"loss": 9.0}) == {}
-    assert watched.pick({"loss": 9.0, "train_loss": 1.5}) == {"loss": 1.5}
+    assert pick(watched, train_loss=2.0, lr=0.1) == {"loss": 2.0, "lr": 0.1}
+    assert pick(watched, loss=9.0) == {}
+    assert pick(watched, loss=9.0, train_loss=1.5) == {"loss": 1.5}
+
+
+def test_the_first_name_does_not_depend_on_the_block() -> None:
+    """In a block, the name of the earlier step counts, not the more usual one."""
+    picked = WatchedValues().pick(gather_values([{"train_loss": 2.0}, {"loss": 9.0}]))
+
+    assert picked["loss"].numbers.tolist() == [2.0]
 
 
 def test_evaluation_losses_of_two_data_sets_are_not_compared() -> None:
     """One data set is watched, but a step with the other is an evaluation too."""
     watched = WatchedValues()
 
-    assert watched.pick({"eval_easy_loss": 1.0}) == {"evaluation": 1.0}
-    assert watched.pick({"eval_hard_loss": 4.0}) == {}
-    assert watched.has_evaluation({"eval_hard_loss": 4.0})
-    assert not watched.has_evaluation({"loss": 4.0})
+    assert pick(watched, eval_easy_loss=1.0) == {"evaluation": 1.0}
+    assert pick(watched, eval_hard_loss=4.0) == {}
+    assert watched.evaluations == {"eval_easy_loss", "eval_hard_loss"}
 
 
 def test_losses_of_two_data_sets_in_turns_are_no_overfitting() -> None:

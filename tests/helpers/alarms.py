@@ -10,7 +10,9 @@ from helpers.runs import make_run
 
 from gradsound.alarms.run_detector import RunDetector
 from gradsound.alarms.thresholds import Alarm, Thresholds
-from gradsound.runs.model import Header, Step
+from gradsound.runs.model import Header
+from gradsound.runs.step import Step
+from gradsound.runs.step_block import make_block
 
 LIMITS = Thresholds()
 
@@ -37,7 +39,7 @@ def detect(
     """Returns the alarms of steps whose layers are layer0, layer1 and so on."""
     names = [f"layer{k}" for k in range(len(steps[0].norms))]
     detector = RunDetector(header_of(*names, ordered=ordered), thresholds)
-    return [alarm for of_step in detector.detect(steps) for alarm in of_step]
+    return [alarm for of_step in detector.detect(make_block(steps)) for alarm in of_step]
 
 
 def kinds(steps: list[Step], thresholds: Thresholds = LIMITS) -> list[tuple[str, int]]:

@@ -17,7 +17,7 @@ from gradsound.measure.hooks.optimizer_wrappers import unwrap_optimizers
 from gradsound.measure.hooks.parts import MonitorParts
 from gradsound.measure.layers import find_layers
 from gradsound.measure.norms.per_layer import LocalNorms
-from gradsound.runs.model import Step
+from gradsound.runs.step import Step
 
 BOTH = pytest.mark.parametrize("with_optimizer", [True, False])
 

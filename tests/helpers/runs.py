@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from gradsound.runs.model import Header, Run, Step
+from gradsound.runs.model import Header, Run
+from gradsound.runs.step import Step
 
 
 def make_run(

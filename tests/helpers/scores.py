@@ -11,6 +11,7 @@ from gradsound.music.moments import Moment
 from gradsound.music.pitch import LogPitch
 from gradsound.music.presets import PRESETS, Preset
 from gradsound.runs.model import Run
+from gradsound.runs.step_block import make_block
 from gradsound.synth.mixer import Mixer
 from gradsound.synth.score import NOTE, Score
 from gradsound.synth.voices.builtin import Voice, find_voice
@@ -56,7 +57,7 @@ def score(
 def make_moments(run: Run, preset: Preset) -> list[Moment]:
     """Returns the steps of a run with their alarms."""
     steps = [*run.steps]
-    alarms = RunDetector(run.header, preset.thresholds).detect(steps)
+    alarms = RunDetector(run.header, preset.thresholds).detect(make_block(steps))
     return [
         Moment(step.number, step, its_alarms) for step, its_alarms in zip(steps, alarms)
     ]

@@ -33,6 +33,7 @@ from gradsound.logs.row import Row
 from gradsound.logs.rows_to_run import build_run
 from gradsound.logs.sorted_steps import SortedSteps
 from gradsound.runs.model import Run
+from gradsound.runs.step_block import make_block
 from gradsound.runs.writer import RunWriter
 
 
@@ -563,7 +564,7 @@ def test_times_are_not_invented() -> None:
     assert {step.time for step in run.steps} == {0.0}
     watch = RunDetector(run.header, Thresholds())
     assert not [
-        alarm for alarms_of_step in watch.detect([*run.steps]) for alarm in alarms_of_step
+        alarm for found in watch.detect(make_block([*run.steps])) for alarm in found
     ]
     assert run.header.start == ""
     assert watch.end_alarm().text == "end of the run: 100 steps"
@@ -579,9 +580,7 @@ def test_a_plateau_is_found_at_any_spacing_of_steps(every: int) -> None:
     ]
     run = run_of_rows(rows)
     watch = RunDetector(run.header, Thresholds(plateau_steps=50))
-    alarms = [
-        alarm for alarms_of_step in watch.detect([*run.steps]) for alarm in alarms_of_step
-    ]
+    alarms = [alarm for found in watch.detect(make_block([*run.steps])) for alarm in found]
     first, second = ((alarm.step - 3) // every for alarm in alarms)
 
     assert [alarm.kind for alarm in alarms] == ["plateau", "recovery"]

@@ -25,7 +25,7 @@ from gradsound.music.composer import Composer
 from gradsound.music.layer_groups import each_layer, find_bands
 from gradsound.music.moments import Moment
 from gradsound.music.presets import PRESETS
-from gradsound.runs.model import Step
+from gradsound.runs.step import Step
 
 VALUES = {"accuracy": 0.5, "epoch": 2.0, "lr": 3e-4, "loss": 1 / 3}
 

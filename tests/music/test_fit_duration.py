@@ -18,7 +18,7 @@ from gradsound.music.fit_duration import fit_duration
 from gradsound.music.presets import PRESETS
 from gradsound.music.value_mapping import Drive
 from gradsound.rendering.sound import Sound
-from gradsound.runs.model import Step
+from gradsound.runs.step import Step
 
 RATE = 44_100
 STEPS, SPIKE = 100_000, 70_000

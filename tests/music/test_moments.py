@@ -10,8 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradsound.alarms.thresholds import Alarm
-from gradsound.music.moments import Moment, merge_moments, merge_steps, missing_moment
-from gradsound.runs.model import Step
+from gradsound.music.moments import (
+    Moment,
+    merge_groups,
+    merge_moments,
+    merge_steps,
+    missing_moment,
+)
+from gradsound.runs.step import Step
+from gradsound.runs.step_block import make_block
 
 INF, NAN = float("inf"), float("nan")
 
@@ -155,3 +162,46 @@ def test_a_discarded_step_does_not_mark_another(order: tuple[int, int]) -> None:
     assert not merged.discarded
     assert merged.norms.tolist() == [1.0]
     assert merge_steps(steps[0], steps[0]).discarded
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 12))
+def test_groups_are_merged_as_pairs_are(seed: int, count: int) -> None:
+    """Steps that are merged at once become what they become one after the other."""
+    random = np.random.default_rng(seed)
+    choices = np.array([0.0, 1.0, 2.0, np.inf, np.nan], np.float32)
+    steps = []
+    for number in range(count):
+        absent = random.random(3) < 0.3
+        norms = np.where(absent, np.float32(np.nan), random.choice(choices, 3))
+        skipped, clipped = random.random(2) < 0.4
+        values = {n: float(random.choice(choices)) for n in "ab" if random.random() < 0.5}
+        steps.append(
+            Step(
+                number,
+                number / 2,
+                norms,
+                absent,
+                loss_scale=8.0 if random.random() < 0.5 else None,
+                skipped=bool(skipped),
+                raw=norms * 2 if clipped else None,
+                values=values,
+                discarded=bool(skipped and random.random() < 0.5),
+            )
+        )
+    begins = np.flatnonzero(np.append(True, random.random(count - 1) < 0.4))
+    present = random.random(count) < 0.8
+    merged = merge_groups(make_block(steps), [()] * count, begins, present)
+
+    ends = [*begins[1:].tolist(), count]
+    for moment, begin, end in zip(merged, begins.tolist(), ends):
+        expected = reduce(merge_steps, steps[begin:end])
+        assert moment.first == begin
+        assert moment.present == present[begin:end].any()
+        for name in ("number", "time", "loss_scale", "skipped", "discarded"):
+            assert getattr(moment.step, name) == getattr(expected, name)
+        np.testing.assert_array_equal(moment.step.norms, expected.norms)
+        np.testing.assert_array_equal(moment.step.absent, expected.absent)
+        values = dict(sorted(expected.values.items()))
+        assert str(dict(sorted(moment.step.values.items()))) == str(values)
+        assert (moment.step.raw is None) == (expected.raw is None)
+        np.testing.assert_array_equal(moment.step.unclipped, expected.unclipped)

@@ -6,7 +6,7 @@ import pytest
 from gradsound.music.moments import Moment
 from gradsound.music.textures import lay_out
 from gradsound.music.timeline import Position, Timeline
-from gradsound.runs.model import Step
+from gradsound.runs.step import Step
 
 LAYOUT = lay_out("turn", 2, 0.25, 0.5)  # 1 s a step
 

@@ -12,6 +12,7 @@ from gradsound.alarms.run_detector import RunDetector
 from gradsound.alarms.thresholds import Thresholds
 from gradsound.cli.info import to_lines
 from gradsound.runs.model import Run
+from gradsound.runs.step_block import make_block
 from gradsound.summary.alarm_lines import alarm_lines
 from gradsound.summary.description import describe_faults
 
@@ -33,7 +34,9 @@ def test_every_alarm_is_marked_with_its_kind() -> None:
     norms[240:243, 1] = np.nan
     run = every(make_run(norms.tolist()), 10)
     detector = RunDetector(run.header, gradsound.PRESETS["notes"].thresholds)
-    alarms = [alarm for found in detector.detect([*run.steps]) for alarm in found]
+    alarms = [
+        alarm for found in detector.detect(make_block([*run.steps])) for alarm in found
+    ]
     picture = draw(run)
     (axes,) = picture.norms
     labels = tick_texts(axes)

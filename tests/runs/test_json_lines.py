@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from gradsound.errors import RunFormatError
 from gradsound.runs.json_lines import decode_header, decode_step, encode_header, encode_step
-from gradsound.runs.model import Header, Step
+from gradsound.runs.model import Header
+from gradsound.runs.step import Step
 
 NORMS = st.one_of(
     st.none(), st.just(math.nan), st.floats(min_value=0, width=32), st.just(-math.inf)

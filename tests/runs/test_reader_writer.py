@@ -105,14 +105,14 @@ def test_a_file_without_lines_is_refused_in_bounded_memory(tmp_path: Path) -> No
 def test_reading_is_streaming(save) -> None:
     """Reading ten times the steps takes no more memory."""
     peaks = []
-    for count in (1_000, 10_000):
+    for count in (20_000, 60_000):
         run = read_run(save([[1 / 3] * 4] * count))
         tracemalloc.start()
         assert sum(1 for _ in run.steps) == count
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
 
-    assert peaks[1] < peaks[0] + 100_000  # bytes; 9,000 steps kept would be over 2 million
+    assert peaks[1] < 1.2 * peaks[0]  # bytes; 40,000 steps kept would be over 8 million
 
 
 def test_a_growing_file_is_followed(tmp_path: Path) -> None:
@@ -192,7 +192,8 @@ def test_a_kill_loses_a_line_at_most(tmp_path: Path) -> None:
         import sys
         from pathlib import Path
         import numpy as np
-        from gradsound.runs.model import Header, Step
+        from gradsound.runs.model import Header
+        from gradsound.runs.step import Step
         from gradsound.runs.writer import RunWriter
         header = Header(layers=("a",), parameters=(1,), start="")
         writer = RunWriter(Path(sys.argv[1]), header)

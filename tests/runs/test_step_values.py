@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from gradsound.errors import RunFormatError
 from gradsound.music.moments import merge_steps
 from gradsound.runs.json_lines import decode_step, encode_step
-from gradsound.runs.model import Step
+from gradsound.runs.step import Step
 
 INF, NAN = math.inf, math.nan
 # Any names, with lone surrogates among the characters.

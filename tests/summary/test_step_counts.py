@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from helpers.runs import make_run
 
+from gradsound.runs.step_stream import make_blocks
 from gradsound.summary.description import describe_steps
 from gradsound.summary.step_counts import StepCounts
 
@@ -15,8 +16,8 @@ def counts_of(numbers: list[int]) -> StepCounts:
     """Returns the counts of a run with steps of these numbers."""
     counts = StepCounts()
     (step,) = make_run([[1.0]]).steps
-    for number in numbers:
-        counts.add(replace(step, number=number))
+    for block in make_blocks((replace(step, number=number) for number in numbers), 3):
+        counts.add(block)
     return counts
 
 

@@ -7,6 +7,7 @@ from math import inf, nan
 
 from helpers.runs import make_run
 
+from gradsound.runs.step_stream import make_blocks
 from gradsound.summary.value_statistics import ValueStatistics
 
 
@@ -14,9 +15,12 @@ def statistics_of(losses: list[float | None]) -> ValueStatistics:
     """Returns the statistics of a run with these losses; None for none."""
     statistics = ValueStatistics()
     (step,) = make_run([[1.0]]).steps
-    for number, loss in enumerate(losses):
-        values = {} if loss is None else {"loss": loss}
-        statistics.add(replace(step, number=number, values=values))
+    steps = [
+        replace(step, number=number, values={} if loss is None else {"loss": loss})
+        for number, loss in enumerate(losses)
+    ]
+    for block in make_blocks(steps, 2):
+        statistics.add(block)
     return statistics
 
 

@@ -1,0 +1,182 @@
+"""Decodes many lines of a run file at once, as arrays.
+
+It decodes what a writer writes. Of anything else it says nothing: `json_lines` then decodes
+line by line, more slowly, and names what is wrong.
+
+Shapes: S steps, L layers.
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradsound.runs.json_lines import NONFINITE, NORM_MAX, STEP_MAX, TIME_MAX
+from gradsound.runs.json_objects import refuse_constant
+from gradsound.runs.step_block import LoggedValue, StepBlock
+
+try:
+    import orjson
+except ImportError:  # an extra
+    orjson = None  # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+_NUMBERS = {int, float}
+
+
+class _IrregularError(ValueError):
+    """A line is not as a writer writes it."""
+
+
+def decode_block(lines: Sequence[bytes], layers: int, after: int) -> StepBlock | None:
+    """Decodes the lines of successive steps.
+
+    Args:
+        lines: One or more whole lines.
+        layers: How many layers the header names, L.
+        after: The number of the step before, -1 if there is none.
+
+    Returns:
+        The steps. None if a line is no step, or is written in an unusual way.
+    """
+    try:
+        steps = _decode_json(b"[" + b",".join(lines) + b"]")
+        if len(steps) != len(lines):
+            return None
+        return _to_block(steps, layers, after)
+    # The keys, types and ranges of a damaged line may be any.
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+        return None
+
+
+def _decode_json(text: bytes) -> Any:
+    if orjson is None:
+        return json.loads(text, parse_constant=refuse_constant)
+    return orjson.loads(text)
+
+
+def _to_block(steps: list[dict[str, Any]], layers: int, after: int) -> StepBlock:
+    _check({*map(type, steps)} == {dict})
+    numbers = [step["step"] for step in steps]
+    _check(
+        {*map(type, numbers)} == {int} and after < numbers[0] and numbers[-1] <= STEP_MAX
+    )
+    number_array = np.array(numbers, np.int64)
+    _check(bool((np.diff(number_array) > 0).all()))
+    times = _to_array([step["time"] for step in steps], TIME_MAX)
+    norms, absent = _decode_norms([step["norms"] for step in steps], layers)
+    raw, clipped = _decode_raw([step.get("raw") for step in steps], norms, absent)
+    scales = [step.get("scale") for step in steps]
+    discarded = _decode_flags([step.get("discarded", False) for step in steps])
+    skipped = _decode_flags([step.get("skipped", False) for step in steps])
+    return StepBlock(
+        number_array,
+        times,
+        norms,
+        absent,
+        _decode_scales(scales),
+        skipped | discarded,
+        discarded,
+        raw,
+        clipped,
+        _decode_values([step.get("values") for step in steps]),
+    )
+
+
+def _check(holds: bool) -> None:
+    if not holds:
+        raise _IrregularError
+
+
+def _to_array(numbers: Sequence[Any], highest: float) -> NDArray[np.float64]:
+    """Returns numbers from 0 to the highest, shape (S,)."""
+    _check({*map(type, numbers)} <= _NUMBERS)
+    array = np.array(numbers, np.float64)
+    _check(bool(((array >= 0) & (array <= highest)).all()))
+    return array
+
+
+def _decode_norms(
+    rows: list[list[Any]], layers: int
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Returns norms and which of them are absent, both of shape (S, L)."""
+    _check({*map(type, rows)} == {list} and {*map(len, rows)} == {layers})
+    shape = len(rows), layers
+    types = {*map(type, chain.from_iterable(rows))}
+    if types <= _NUMBERS:  # nearly always
+        flat = np.fromiter(chain.from_iterable(rows), np.float64, len(rows) * layers)
+        absent = np.zeros(shape, bool)
+        nonfinite = None
+    else:
+        _check(types <= {*_NUMBERS, type(None), str})
+        everything = [*chain.from_iterable(rows)]
+        absent = np.array([norm is None for norm in everything]).reshape(shape)
+        nonfinite = np.array([type(norm) is str for norm in everything])
+        flat = np.array([NONFINITE[n] if type(n) is str else n for n in everything], float)
+    regular = (flat >= 0) & (flat <= NORM_MAX)
+    if nonfinite is not None:
+        regular |= nonfinite | absent.ravel()
+    _check(bool(regular.all()))
+    return flat.reshape(shape).astype(np.float32), absent
+
+
+def _decode_raw(
+    rows: list[list[Any] | None], norms: NDArray[np.float32], absent: NDArray[np.bool_]
+) -> tuple[NDArray[np.float32] | None, NDArray[np.bool_]]:
+    """Returns the norms before clipping, and which steps have them."""
+    clipped = np.array([row is not None for row in rows])
+    if not clipped.any():
+        return None, clipped
+    known = [row for row in rows if row is not None]
+    raw, raw_absent = _decode_norms(known, norms.shape[1])
+    _check(bool(np.array_equal(raw_absent, absent[clipped])))
+    everything = norms.copy()
+    everything[clipped] = raw
+    return everything, clipped
+
+
+def _decode_scales(scales: list[float | None]) -> NDArray[np.float64]:
+    known = [scale for scale in scales if scale is not None]
+    if not known:
+        return np.full(len(scales), np.nan)
+    _check(bool((_to_array(known, NORM_MAX) > 0).all()))
+    return np.array([np.nan if scale is None else scale for scale in scales], np.float64)
+
+
+def _decode_flags(flags: list[bool]) -> NDArray[np.bool_]:
+    _check({*map(type, flags)} == {bool})
+    return np.array(flags)
+
+
+def _decode_values(values: list[dict[str, Any] | None]) -> dict[str, LoggedValue]:
+    """Returns the values of steps by name."""
+    decoded: dict[str, LoggedValue] = {}
+    known = [(row, of_step) for row, of_step in enumerate(values) if of_step]
+    if not known:
+        _check({*map(type, values)} <= {dict, type(None)})
+        return decoded
+    for name in dict.fromkeys(chain.from_iterable(of_step for _, of_step in known)):
+        rows = [row for row, of_step in known if name in of_step]
+        numbers = _decode_numbers(of_step[name] for _, of_step in known if name in of_step)
+        decoded[name] = LoggedValue(np.array(rows, np.intp), numbers)
+    return decoded
+
+
+def _decode_numbers(numbers: Iterable[Any]) -> NDArray[np.float64]:
+    """Returns the numbers of one value."""
+    listed = [*numbers]
+    types = {*map(type, listed)}
+    if not types <= _NUMBERS:
+        _check(types <= {*_NUMBERS, str})
+        _check(all(np.isfinite(n) for n in listed if type(n) is not str))
+        return np.array([NONFINITE[n] if type(n) is str else n for n in listed], np.float64)
+    array = np.array(listed, np.float64)
+    _check(bool(np.isfinite(array).all()))
+    return array

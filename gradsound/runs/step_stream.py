@@ -1,0 +1,68 @@
+"""Streams of steps: from steps to blocks, from blocks to steps, to blocks of one size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain, islice
+from typing import TYPE_CHECKING
+
+from gradsound.runs.step import Step
+from gradsound.runs.step_block import StepBlock, concatenate, make_block
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+_STEPS = 256  # of a block; the norms of a thousand layers take 1 MB
+
+
+class StepStream(Iterator[Step]):
+    """Steps that can be iterated once, one by one or in blocks.
+
+    Args:
+        blocks: The steps in blocks.
+    """
+
+    def __init__(self, blocks: Iterator[StepBlock]) -> None:
+        self._blocks = blocks
+        self._steps = chain.from_iterable(blocks)
+
+    def __next__(self) -> Step:
+        """Returns the next step."""
+        return next(self._steps)
+
+    def blocks(self) -> Iterator[StepBlock]:
+        """Yields the blocks; `next` has returned no step before."""
+        return self._blocks
+
+
+def make_blocks(steps: Iterable[Step], size: int = _STEPS) -> Iterator[StepBlock]:
+    """Yields successive steps in blocks of one size; the last may be smaller.
+
+    Args:
+        steps: The steps.
+        size: Steps of a block.
+    """
+    remaining = iter(steps)
+    while chunk := [*islice(remaining, size)]:
+        yield make_block(chunk)
+
+
+def resize_blocks(blocks: Iterable[StepBlock], size: int) -> Iterator[StepBlock]:
+    """Yields the steps of blocks in blocks of one size; the last may be smaller.
+
+    Args:
+        blocks: Successive blocks.
+        size: Steps of a block, 1 or more.
+    """
+    waiting, count = list[StepBlock](), 0
+    for block in blocks:
+        waiting.append(block)
+        count += len(block)
+        if count >= size:
+            known, whole = concatenate(waiting), count - count % size
+            for begin in range(0, whole, size):
+                yield known.take(slice(begin, begin + size))
+            waiting, count = [known.take(slice(whole, count))], count - whole
+    if count:
+        yield concatenate(waiting)
