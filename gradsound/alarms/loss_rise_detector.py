@@ -64,6 +64,7 @@ class LossRiseDetector:
         self._limit: float | None = None  # an alarm holds until the loss is below it
         self._held = 0  # losses under the alarm
         self._recent: deque[float] = deque(maxlen=_RECOVERY_LOSSES)
+        self._stretch = _CALM_MIN  # losses that are judged at once
 
     def detect(self, steps: NDArray[np.int64], losses: NDArray[np.float64]) -> JudgedLosses:
         """Judges successive losses.
@@ -79,15 +80,16 @@ class LossRiseDetector:
             counts=np.zeros(len(losses), np.int64),
             alarms=[],
         )
-        k, size = 0, _CALM_MIN
+        k = 0
         while k < len(losses):
-            stretch = losses[k : k + size]
+            stretch = losses[k : k + self._stretch]
             calm = self._follow_calm(stretch, judged, k)
             k += calm
-            size = min(2 * size, _CALM_MAX)
             if calm < len(stretch):
                 self._judge(k, int(steps[k]), float(losses[k]), judged)
-                k, size = k + 1, _CALM_MIN
+                k, self._stretch = k + 1, _CALM_MIN
+            elif calm == self._stretch:
+                self._stretch = min(2 * self._stretch, _CALM_MAX)
         return judged
 
     def _follow_calm(

@@ -99,7 +99,8 @@ class Thresholds:
             of the layer's last 32 norms, in log10. The deviation is that of the layer or
             the median of all layers, whichever is larger.
         spike_ratio: A spike is also more than this many times the same median. If it
-            lasts a single step, it is more than 20 times the median.
+            lasts a single step, it is more than 20 times the median, or 10 times if the
+            loss of the step is far above the usual.
         vanishing: A vanishing layer's norm is below this ratio to the largest norm of the
             same step.
         vanishing_steps: Consecutive steps below that ratio before the alarm.

@@ -74,3 +74,14 @@ def _group(lines: list[bytes], number: int) -> Iterator[LineGroup]:
         end = begin + (1 if number + begin == 1 else _GROUP_LINES)
         yield LineGroup(number + begin, lines[begin:end])
         begin = end
+
+
+def contains(file: io.BufferedIOBase | BinaryIO, text: bytes) -> bool:
+    """Returns whether a file contains a text, from its start on."""
+    file.seek(0)
+    end = b""  # of the data before, in which the text may begin
+    while data := file.read(_READ_BYTES):
+        if text in end + data:
+            return True
+        end = data[-len(text) :]
+    return False

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 from gradsound.errors import RunFormatError
 from gradsound.runs.block_reader import BlockReader
 from gradsound.runs.json_lines import decode_header
-from gradsound.runs.lines import LINE_MAX, read_lines
+from gradsound.runs.lines import LINE_MAX, contains, read_lines
 from gradsound.runs.model import Header, Run
-from gradsound.runs.restarts import MARKS, decode_restart, decode_total
+from gradsound.runs.restarts import RESTART, decode_restart, decode_total
 from gradsound.runs.step_stream import StepStream
 
 if TYPE_CHECKING:
@@ -101,11 +101,14 @@ def find_restarts(source: str, file: io.BufferedIOBase | BinaryIO) -> list[int]:
     Raises:
         RunFormatError: If a line begins as a restart and is none.
     """
+    restarts: list[int] = []
+    if not contains(file, b"\n" + RESTART):  # nearly no run has one
+        file.seek(0)
+        return restarts
     file.seek(0)
-    restarts = []
     for group in read_lines(file):
         for k, line in enumerate(group.whole_lines):
-            if line.startswith(MARKS):
+            if line.startswith(RESTART):
                 restart = _decode(decode_restart, source, group.first + k, line)
                 if restart is not None:
                     restarts.append(restart)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gradsound.runs.step import Step
 
 # Lines that are no steps begin in this way, so that a reader finds them without decoding.
-MARKS = _RESTART, _TOTAL = b'{"resume": ', b'{"steps": '
+MARKS = RESTART, _TOTAL = b'{"resume": ', b'{"steps": '
 PAUSES = 32  # between steps; their median is the usual one
 _NAMED_MAX = 4  # layers that an error message names; more are hard to read
 
@@ -52,7 +52,7 @@ def decode_restart(line: bytes) -> int | None:
     Raises:
         RunFormatError: If the line begins as a restart and is none.
     """
-    return _decode_count(line, _RESTART, "resume")
+    return _decode_count(line, RESTART, "resume")
 
 
 def decode_total(line: bytes) -> int | None:

@@ -71,6 +71,23 @@ def test_a_spike_of_a_single_step_must_be_higher(
     assert detect(steps_of(ones(norms))) == alarms
 
 
+@pytest.mark.parametrize(
+    ("ratio", "loss", "is_alarm"),
+    [(12.0, 9.0, True), (9.0, 9.0, False), (12.0, 1.0, False), (12.0, 1.15, False)],
+)
+def test_a_spike_of_a_single_step_may_be_lower_if_its_loss_leaps(
+    ratio: float, loss: float, is_alarm: bool
+) -> None:
+    """It is 10 x the median, and the loss of the same step is far above the usual."""
+    losses = 1 + 0.05 * np.random.default_rng(0).standard_normal(100)
+    losses[60] = loss
+    norms = np.ones((100, 1))
+    norms[60] = ratio
+    steps = with_values(steps_of(norms), loss=losses)
+
+    assert (("spike", 60) in kinds(steps)) == is_alarm
+
+
 def test_layers_may_spike_in_turn() -> None:
     """Low spikes of two layers at successive steps are one of two steps."""
     norms = np.ones((100, 2))
