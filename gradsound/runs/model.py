@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradsound.name_matching import choose
-from gradsound.runs.step_stream import make_blocks
+from gradsound.runs.step_stream import StepStream, make_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -95,9 +95,9 @@ def pick_layers(run: Run, indices: tuple[int, ...]) -> Run:
         layers=tuple(run.header.layers[index] for index in indices),
         parameters=tuple(run.header.parameters[index] for index in indices),
     )
-    steps: Iterable[Step] = _SelectedSteps(run, indices)
+    steps = _SelectedSteps(run, indices)
     if isinstance(run.steps, Iterator):  # an iterator is read once, so is its selection
-        steps = iter(steps)
+        return replace(run, header=header, steps=StepStream(steps.blocks()))
     return replace(run, header=header, steps=steps)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from gradsound.music.anchor import fit_anchor
 from gradsound.music.composer import Composer
+from gradsound.runs.step_stream import StepStream
 from gradsound.synth.sample_rate import SAMPLE_RATE
 from gradsound.web.broadcast import Broadcast, distinct_programs, run_hello
 from gradsound.web.messages import encode_caption, encode_over, encode_playing
@@ -118,7 +119,7 @@ class OnDemandStream:
         if self._complete or self._fitted.done():
             preset = await asyncio.shield(self._fitted)
         else:  # nobody knows all norms yet; the anchor follows those of an iterator
-            run = replace(run, steps=iter(run.steps))
+            run = replace(run, steps=StepStream(run.blocks()))
         broadcast = Broadcast(
             run,
             preset,

@@ -1,11 +1,14 @@
 """The plain run: a selection of layers keeps everything else of its steps."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 from helpers.runs import make_run
 
 from gradsound.runs.model import Run
+from gradsound.runs.step_block import StepBlock
+from gradsound.runs.step_stream import StepStream, make_blocks
 
 
 def clipped_run() -> Run:
@@ -34,3 +37,20 @@ def test_a_selection_can_be_read_as_often_as_its_run() -> None:
     assert [len([*twice]), len([*twice])] == [2, 2]
     assert [len([*once]), len([*once])] == [2, 0]
     assert iter(once) is once
+
+
+def test_a_selection_of_a_run_that_grows_waits_for_no_more_steps() -> None:
+    """A step that is there is read, although the next block has not come yet."""
+    run, asked = clipped_run(), []
+
+    def blocks() -> Iterator[StepBlock]:
+        for block in make_blocks(run.steps, 1):
+            asked.append(int(block.numbers[0]))
+            yield block
+
+    growing = replace(run, steps=StepStream(blocks()))
+    selected = growing.select("b")
+
+    assert next(selected.blocks()).norms.tolist() == [[2.0]]
+    assert asked == [0]
+    assert next(selected.steps).norms.tolist() == [5.0]
