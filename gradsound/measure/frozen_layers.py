@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from gradsound.measure.named_parameters import layer_name
+from gradsound.measure.layer_names import layer_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -12,7 +12,7 @@ from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 
 from gradsound.measure.frozen_layers import find_frozen_layers, without_adapted
-from gradsound.measure.named_parameters import parameters_by_module
+from gradsound.measure.layer_names import parameters_by_module
 from gradsound.name_matching import choose
 
 if TYPE_CHECKING:

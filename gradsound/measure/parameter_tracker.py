@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradsound.measure.layer_names import parameters_by_module
 from gradsound.measure.layer_warnings import LayerWarnings
 from gradsound.measure.layers import find_trained_layers, is_sharded, parameter_ids
-from gradsound.measure.named_parameters import parameters_by_module
 from gradsound.name_matching import match_names
 
 if TYPE_CHECKING:

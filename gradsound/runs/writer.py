@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from gradsound.runs.file_names import give_back, keep, lock_file, lock_folders, older_files
 from gradsound.runs.json_lines import encode_header, encode_step
 from gradsound.runs.restarts import TimeShift, encode_restart, encode_total
-from gradsound.runs.resumption import find_resume_point, has_run
+from gradsound.runs.resume_point import find_resume_point, has_run
 
 if TYPE_CHECKING:
     import io

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch.distributed as dist
 
-from gradsound.runs.resumption import find_next_step
+from gradsound.runs.resume_point import find_next_step
 
 if TYPE_CHECKING:
     from pathlib import Path

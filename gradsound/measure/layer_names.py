@@ -1,4 +1,4 @@
-"""The parameters that each module of a model owns directly, by the name of the layer."""
+"""The names of layers, and the parameters that each module of a model owns directly."""
 
 from __future__ import annotations
 

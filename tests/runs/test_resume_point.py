@@ -14,7 +14,7 @@ from gradsound.errors import RunFormatError
 from gradsound.runs import resumption
 from gradsound.runs.json_lines import decode_step, encode_header, encode_step
 from gradsound.runs.restarts import StepClock, encode_restart, encode_total
-from gradsound.runs.resumption import ResumePoint, find_next_step, find_resume_point
+from gradsound.runs.resume_point import ResumePoint, find_next_step, find_resume_point
 
 pytestmark = pytest.mark.usefixtures("own_folder")
 PATH = Path("run.jsonl")
