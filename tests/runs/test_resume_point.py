@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gradsound import Step, read_run
 from gradsound.errors import RunFormatError
-from gradsound.runs import resumption
+from gradsound.runs import resume_point
 from gradsound.runs.json_lines import decode_step, encode_header, encode_step
 from gradsound.runs.restarts import StepClock, encode_restart, encode_total
 from gradsound.runs.resume_point import ResumePoint, find_next_step, find_resume_point
@@ -70,7 +70,7 @@ def test_the_end_of_a_file_is_enough(parts, start_step: int | None, block: int) 
             lines.append(encode_total(total))
     PATH.write_bytes(b"".join(lines))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(resumption, "_BLOCK_BYTES", block)
+        patch.setattr(resume_point, "_BLOCK_BYTES", block)
         point = find_resume_point(PATH, HEADER, start_step)
 
     assert (point.step, point.time) == find_in_whole_file(start_step, restarts, total)
@@ -90,7 +90,7 @@ def test_few_steps_are_decoded(
         decoded.append(line)
         return decode_step(line, layers, after)
 
-    monkeypatch.setattr(resumption, "decode_step", decode)
+    monkeypatch.setattr(resume_point, "decode_step", decode)
     point = find_resume_point(PATH, HEADER, start_step)
 
     size = PATH.stat().st_size
@@ -105,7 +105,7 @@ def test_lines_that_are_longer_than_a_block() -> None:
     names = tuple(f"layer{k}" for k in range(layers))
     header = replace(HEADER, layers=names, parameters=(1,) * layers)
     lines = [line_of(number, number / 4, layers) for number in range(3)]
-    assert len(lines[0]) > resumption._BLOCK_BYTES
+    assert len(lines[0]) > resume_point._BLOCK_BYTES
     PATH.write_bytes(encode_header(header) + b"".join(lines) + lines[0][:-9])
     size = PATH.stat().st_size - len(lines[0]) + 9
 
