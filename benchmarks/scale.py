@@ -8,7 +8,8 @@ it a second time as the control. Without ``--base``, this build is its own contr
 
 A work is the beginning of a line of the table, such as ``info`` or ``"plot 100,000"``.
 ``--long`` adds a run of a million steps. `serve` is measured until a client has the first
-picture of the page.
+picture of the page. Before the rounds, each build runs the command once, so that Python has
+compiled its modules.
 """
 
 from __future__ import annotations
@@ -105,9 +106,11 @@ def print_line(work: Work, base: str, rounds: int, folder: Path) -> None:
         for part in work.arguments
     ]
     measured: list[list[tuple[float, float]]] = [[], [], []]
-    for _ in range(rounds):
+    for round_number in range(-1, rounds):
         for python, results in zip((base, sys.executable, base), measured):
-            results.append(measure([python, "-m", "gradsound", *arguments]))
+            usage = measure([python, "-m", "gradsound", *arguments], folder / "modules")
+            if round_number >= 0:
+                results.append(usage)
     before, now, again = [[seconds for seconds, _ in one] for one in measured]
     ratio = statistics.median(b / a for a, b in zip(before, now))
     control = statistics.median(b / a for a, b in zip(before, again))
@@ -119,8 +122,12 @@ def print_line(work: Work, base: str, rounds: int, folder: Path) -> None:
     )
 
 
-def measure(command: list[str]) -> tuple[float, float]:
+def measure(command: list[str], modules: Path) -> tuple[float, float]:
     """Returns the processor seconds and the peak megabytes of a command.
+
+    Args:
+        command: The words of its command line.
+        modules: A folder for compiled modules, which Python may have been told not to keep.
 
     Raises:
         RuntimeError: If the command fails.
@@ -132,7 +139,12 @@ def measure(command: list[str]) -> tuple[float, float]:
             stdout=subprocess.PIPE if serves else subprocess.DEVNULL,
             stderr=subprocess.STDOUT if serves else None,
             cwd=tempfile.gettempdir(),  # not the checkout, which would shadow the package
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            env={
+                **os.environ,
+                "OMP_NUM_THREADS": "1",
+                "PYTHONDONTWRITEBYTECODE": "",
+                "PYTHONPYCACHEPREFIX": str(modules),
+            },
             text=True,
         )
         if serves:

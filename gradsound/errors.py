@@ -60,6 +60,10 @@ class MissingExtraError(GradsoundError, ImportError):
         super().__init__(f"{package} is not installed: {command}", name=package)
 
 
+class NoDeviceError(Exception):
+    """No sound device can be used; the message has the reason."""
+
+
 class VoiceError(GradsoundError, ValueError):
     """A voice cannot be compiled; the message has the operation, its line and a remedy.
 

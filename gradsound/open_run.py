@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradsound.errors import RunFormatError
+from gradsound.runs.file_names import is_run
 from gradsound.runs.joined_parts import join_parts
 from gradsound.runs.model import Run
 from gradsound.runs.reader import read_run_file, refuse_norms
@@ -36,12 +37,13 @@ def open_part(path: Path, name: str, norms: str | Iterable[str] | None) -> Run:
     """
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise RunFormatError(f"{name}: a pipe or device; save the run to a file first")
-    # Trainers and renderers import this module, but open no path: they need no readers.
-    from gradsound.logs.detect import read_log
+    if not is_run(path):
+        # Readers of logs take time to import, and most paths are run files.
+        from gradsound.logs.detect import read_log
 
-    globs = [norms] if isinstance(norms, str) else None if norms is None else [*norms]
-    if (run := read_log(path, globs, name)) is not None:
-        return run
+        globs = [norms] if isinstance(norms, str) else None if norms is None else [*norms]
+        if (run := read_log(path, globs, name)) is not None:
+            return run
     refuse_norms(name, norms)
     return read_run_file(path, name)
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from gradsound.cli import commands as handlers
 from gradsound.cli.argument_types import file_path, row_count, step_number
-from gradsound.cli.completion import SHELLS
+from gradsound.cli.choices import LATENCIES, SHELLS, TOP
 from gradsound.cli.examples import EXAMPLES, EXIT_CODES
-from gradsound.cli.info import TOP
 from gradsound.cli.shared_options import (
     DEFAULTS,
     VOICE_HELP,
@@ -21,12 +19,10 @@ from gradsound.cli.shared_options import (
 )
 from gradsound.cli.usage_errors import Parser
 from gradsound.output.formats import FORMATS
-from gradsound.output.sound_device import BLOCK_FRAMES
 from gradsound.synth.sample_rate import SAMPLE_RATE, SAMPLE_RATES
 from gradsound.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import TypeAlias
 
     _Commands: TypeAlias = argparse._SubParsersAction[Parser]
@@ -35,7 +31,7 @@ _ENDINGS = ", ".join(FORMATS)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Returns the parser; ``options.handler(options)`` then runs the chosen command."""
+    """Returns the parser; ``options.command`` is then the name of the chosen command."""
     parser = Parser(
         "gradsound",
         description="Hear your network train: the sound of runs.",
@@ -44,7 +40,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     version = f"gradsound {__version__}"
     parser.add_argument("-V", "--version", action="version", version=version)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", title="commands"
+    )
     _add_render(commands)
     _add_play(commands)
     _add_serve(commands)
@@ -58,21 +56,14 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_command(
-    commands: _Commands,
-    name: str,
-    purpose: str,
-    handler: Callable[[argparse.Namespace], None],
-) -> Parser:
-    command = commands.add_parser(
+def _add_command(commands: _Commands, name: str, purpose: str) -> Parser:
+    return commands.add_parser(
         name,
         help=purpose,
         description=purpose[0].upper() + purpose[1:] + ".",
         epilog=EXAMPLES[name],
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.set_defaults(handler=handler)
-    return command
 
 
 def _add_other(command: Parser, place: str) -> None:
@@ -87,7 +78,7 @@ def _add_other(command: Parser, place: str) -> None:
 
 def _add_render(commands: _Commands) -> None:
     purpose = "write the sound of a run, or of two, to a file"
-    command = _add_command(commands, "render", purpose, handlers.render_run)
+    command = _add_command(commands, "render", purpose)
     add_run(command)
     _add_other(command, "the first in the left ear, this in the right")
     add_output(
@@ -119,7 +110,7 @@ def _add_render(commands: _Commands) -> None:
 
 def _add_play(commands: _Commands) -> None:
     purpose = "play a run on the sound device"
-    command = _add_command(commands, "play", purpose, handlers.play_run)
+    command = _add_command(commands, "play", purpose)
     add_run(command)
     add_sound(command)
     add_speed(command)
@@ -135,7 +126,7 @@ def _add_play(commands: _Commands) -> None:
         "--latency",
         default="safe",
         metavar="NAME",
-        help=f"{' or '.join(BLOCK_FRAMES)} (safe)",
+        help=f"{' or '.join(LATENCIES)} (safe)",
     )
     command.add_argument(
         "--volume", type=float, default=1.0, metavar="GAIN", help="0 to 1 (1)"
@@ -144,7 +135,7 @@ def _add_play(commands: _Commands) -> None:
 
 def _add_serve(commands: _Commands) -> None:
     purpose = "play a run in a browser"
-    command = _add_command(commands, "serve", purpose, handlers.serve_run)
+    command = _add_command(commands, "serve", purpose)
     add_run(command)
     add_sound(command)
     add_speed(command)
@@ -165,12 +156,12 @@ def _add_serve(commands: _Commands) -> None:
 
 
 def _add_devices(commands: _Commands) -> None:
-    _add_command(commands, "devices", "list sound devices", handlers.list_devices)
+    _add_command(commands, "devices", "list sound devices")
 
 
 def _add_voices(commands: _Commands) -> None:
     purpose = "list voices, describe one, or write a demo of it from C2 to C7"
-    command = _add_command(commands, "voices", purpose, handlers.show_voices)
+    command = _add_command(commands, "voices", purpose)
     command.add_argument("voice", nargs="?", metavar="VOICE", help=VOICE_HELP)
     command.add_argument(
         "-o", "--output", type=file_path, metavar="FILE", help="sound file to write"
@@ -179,7 +170,7 @@ def _add_voices(commands: _Commands) -> None:
 
 def _add_plot(commands: _Commands) -> None:
     purpose = "draw a run, or two: norms and pitches, alarms, losses, spectrum"
-    command = _add_command(commands, "plot", purpose, handlers.plot_run)
+    command = _add_command(commands, "plot", purpose)
     add_run(command)
     _add_other(command, "its norms below, its losses in the same panel")
     add_output(command, "picture to write, ending in .png, .svg or .pdf")
@@ -189,7 +180,7 @@ def _add_plot(commands: _Commands) -> None:
 
 def _add_legend(commands: _Commands) -> None:
     purpose = "write an example of each band's and each alarm's sound"
-    command = _add_command(commands, "legend", purpose, handlers.write_legend)
+    command = _add_command(commands, "legend", purpose)
     add_run(command)
     add_output(command, f"sound file to write, ending in {_ENDINGS}")
     add_sound(command)
@@ -197,7 +188,7 @@ def _add_legend(commands: _Commands) -> None:
 
 def _add_locate(commands: _Commands) -> None:
     purpose = "find the step at a time of the sound, or the time of a step"
-    command = _add_command(commands, "locate", purpose, handlers.locate_sound)
+    command = _add_command(commands, "locate", purpose)
     add_run(command, ", or its WAV file")
     command.add_argument("time", nargs="?", help="in the sound: 42, 0:42 or 1:02:03")
     command.add_argument(
@@ -215,7 +206,7 @@ def _add_locate(commands: _Commands) -> None:
 
 def _add_info(commands: _Commands) -> None:
     purpose = "print what a run contains and what happened in it"
-    command = _add_command(commands, "info", purpose, handlers.show_info)
+    command = _add_command(commands, "info", purpose)
     add_run(command)
     command.add_argument(
         "--json", action="store_true", help="for programs (docs/command-line.md)"
@@ -234,6 +225,6 @@ def _add_info(commands: _Commands) -> None:
 
 def _add_completion(commands: _Commands, parser: Parser) -> None:
     purpose = "print the completion script of a shell"
-    command = _add_command(commands, "completion", purpose, handlers.print_completion)
+    command = _add_command(commands, "completion", purpose)
     command.add_argument("shell", choices=SHELLS, help="your shell")
     command.set_defaults(parser=parser)

@@ -10,13 +10,13 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from gradsound.cli.status_line import StatusLine
-from gradsound.errors import warn
+from gradsound.errors import NoDeviceError, warn
 from gradsound.live.device_playback import DevicePlayback
 from gradsound.live.run_source import RunSource
 from gradsound.music.anchor import fit_anchor
 from gradsound.music.presets import at_speed
 from gradsound.open_run import open_run
-from gradsound.output.sound_device import BLOCK_FRAMES, NoDeviceError, SoundDevice
+from gradsound.output.sound_device import BLOCK_FRAMES, SoundDevice
 from gradsound.synth.sample_rate import SAMPLE_RATE
 
 try:

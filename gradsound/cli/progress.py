@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradsound.cli.status_line import StatusLine
-from gradsound.logs.detect import find_log
-from gradsound.music.captions import format_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,6 +51,8 @@ class Progress:
         return replace(run, steps=counter)
 
     def _refresh(self) -> None:
+        from gradsound.music.captions import format_time  # a short command shows no time
+
         start, pause = time.monotonic(), _DELAY_SECONDS
         while not self._closed.wait(pause):
             count = sum(counter.count for counter in self._counters)
@@ -89,6 +89,8 @@ class _StepCounter:
     @cached_property
     def total(self) -> int:
         """Number of steps in a run file, by its line ends; 0 for another tool's log."""
+        from gradsound.logs.detect import find_log
+
         try:
             if find_log(self._path) is not None:
                 return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -27,6 +26,8 @@ def save_stdin() -> Iterator[Path]:
     Raises:
         OSError: If standard input cannot be read, or the file cannot be written.
     """
+    import tempfile  # takes 2 ms to load, and few commands read standard input
+
     with tempfile.TemporaryDirectory(prefix="gradsound.") as folder:
         path = Path(folder, "run")
         try:

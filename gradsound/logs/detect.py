@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from gradsound.errors import RunFormatError
 from gradsound.logs import csv, huggingface, mlflow, tensorboard, wandb
 from gradsound.logs.encoding import to_utf_8
-from gradsound.logs.rows_to_run import build_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -56,6 +55,8 @@ def read_log(path: Path, norms: Sequence[str] | None, name: str) -> Run | None:
     log = find_log(path)
     if log is None:
         return None
+    from gradsound.logs.rows_to_run import build_run  # a run file needs none of it
+
     return build_run(name, partial(log.read_rows, log.path), norms)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-import secrets
+import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -60,4 +60,4 @@ def check_folder(path: Path) -> None:
 
 def part_path(path: Path) -> Path:
     """Returns a path in the folder of ``path`` that no other writer uses."""
-    return path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    return path.with_name(f"{path.name}.{os.urandom(4).hex()}.part")

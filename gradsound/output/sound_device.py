@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from gradsound.errors import MissingExtraError
+from gradsound.errors import MissingExtraError, NoDeviceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,10 +31,6 @@ _BUILD_HINT = (  # PyAudio is built where it is installed, except on Windows
     "before, on Linux: apt install gcc python3-dev portaudio19-dev, "
     "on macOS: brew install portaudio"
 )
-
-
-class NoDeviceError(Exception):
-    """No sound device can be used; the message has the reason."""
 
 
 class SoundDevice:

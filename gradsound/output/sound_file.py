@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gradsound.synth.mixer import Samples
+
+_Number = TypeVar("_Number", np.int16, np.int32, np.float32)
 
 # Bytes of samples: the lengths in a WAV file have 32 bits, and 16 MiB are for markers.
 MAX_WAV_BYTES = 2**32 - 2**24
@@ -105,7 +107,7 @@ def _write(
             fitting = block[: max_frames - frames]
             call = _VORBIS_FRAMES if subtype == "VORBIS" else max(1, len(fitting))
             for k in range(0, len(fitting), call):
-                file.write(_quantize(fitting[k : k + call], subtype))
+                file.write(_encode(fitting[k : k + call], subtype))
             frames += len(block)
             if frames > max_frames:
                 hours = max_frames / sample_rate / 3600
@@ -137,18 +139,30 @@ def _check_space(part: Path, path: Path) -> None:
         raise type(error)(error.errno, error.strerror, str(path)) from error
 
 
-def _quantize(samples: Samples, subtype: str) -> NDArray[np.generic]:
-    """Returns samples as integers that libsndfile writes unchanged.
+def _encode(samples: Samples, subtype: str) -> NDArray[np.generic]:
+    """Returns samples as libsndfile writes them unchanged, frame by frame.
 
-    It would round floats down. Subtypes without integers take the floats.
+    They are integers, because it would round floats down. Subtypes without integers take
+    the floats.
     """
     if subtype not in ("PCM_16", "PCM_24"):
-        return samples
+        return _interleave(samples, np.float32)
     bits = 8 * _SAMPLE_BYTES[subtype]
     full_scale = 2 ** (bits - 1)
     integers = samples * np.float32(full_scale)  # exact, as it is a power of two
     np.rint(integers, out=integers)
     np.clip(integers, -full_scale, full_scale - 1, out=integers)
     if bits == 16:
-        return np.asarray(integers, np.int16)
-    return np.asarray(integers, np.int32) << 8  # the upper 24 of 32 bits
+        return _interleave(integers, np.int16)
+    return _interleave(integers, np.int32) << 8  # the upper 24 of 32 bits
+
+
+def _interleave(samples: NDArray[np.float32], kind: type[_Number]) -> NDArray[_Number]:
+    """Returns samples as another type, with those of a frame side by side in memory.
+
+    numpy's own conversion of a transposed array takes four times as long.
+    """
+    interleaved = np.empty(samples.shape, kind)
+    for channel in range(samples.shape[1]):
+        interleaved[:, channel] = samples[:, channel]
+    return interleaved

@@ -81,7 +81,7 @@ def older_files(log: Path, sound: Path | None, suffixes: Sequence[str]) -> list[
     if sound is not None:
         files += [sound, sound.with_suffix(captions)]
         files += _sounds_with_captions(sound, suffixes)
-        if _is_run(run := sound.with_suffix(RUN_SUFFIX)):
+        if is_run(run := sound.with_suffix(RUN_SUFFIX)):
             files.append(run)
     return [path for path in dict.fromkeys(files) if path.is_file()]
 
@@ -149,7 +149,12 @@ def _with_suffixes(path: Path, suffixes: Sequence[str]) -> list[Path]:
     return [path.with_suffix(suffix) for suffix in suffixes]
 
 
-def _is_run(path: Path) -> bool:
+def is_run(path: Path) -> bool:
+    """Returns whether a file begins as a run file.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
     if not path.is_file():  # to open a pipe would wait
         return False
     with path.open("rb") as file:

@@ -20,7 +20,7 @@ import gradsound
 from gradsound.cli.main import main
 
 COMMAND = [sys.executable, "-m", "gradsound"]
-STEPS = 300_000  # reading them takes several seconds
+STEPS = 600_000  # reading them takes several seconds
 FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="no /dev/full")
 
@@ -47,7 +47,7 @@ def in_shell(line: str, **names: object) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def long(tmp_path: Path) -> Path:
-    """A run of 300,000 steps with a torn last line."""
+    """A long run with a torn last line."""
     path = tmp_path / "long.jsonl"
     header = {"format": "gradsound-run", "version": "1.2", "layers": ["a"]}
     with path.open("w") as file:
@@ -69,8 +69,8 @@ def test_done_is_0_and_bad_input_is_2(tmp_path: Path, save) -> None:
 def test_a_defect_is_1_and_has_its_traceback(save) -> None:
     """A defect of gradsound itself prints its traceback and exits with 1."""
     code = (
-        "import sys; from gradsound.cli import info, main; info.to_lines = None; "
-        "main.main(sys.argv[1:])"
+        "import sys; from gradsound.cli import info_lines, main; "
+        "info_lines.to_lines = None; main.main(sys.argv[1:])"
     )
     process = subprocess.run(
         [sys.executable, "-c", code, "info", save([[1.0]])],
@@ -219,13 +219,13 @@ def test_progress_is_shown_in_a_terminal(tmp_path: Path, long: Path, line: str) 
     )
 
     assert status == 0
-    updates = re.findall(r"([\d,]+) of 300,000 steps, 0:0\d", stderr_text)
+    updates = re.findall(rf"([\d,]+) of {STEPS:,} steps, 0:\d\d", stderr_text)
     counts = [int(count.replace(",", "")) for count in updates]
     assert len(counts) > 5  # throughout the reading, not once at its end
     restarts = sum(later < earlier for earlier, later in pairwise(counts))
     assert restarts <= line.startswith("render")  # rendering reads a run twice
     assert screen_lines(stderr_text) == [warning, ""]
-    assert "of 300,000" not in out
+    assert f"of {STEPS:,}" not in out
     assert "\x1b" not in stderr_text
 
 

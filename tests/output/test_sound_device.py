@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gradsound.errors import NoDeviceError
 from gradsound.output import sound_device_process
-from gradsound.output.sound_device import NoDeviceError, SoundDevice, find_devices
+from gradsound.output.sound_device import SoundDevice, find_devices
 
 FRAMES = 64  # of a block
 LATENCY = 3  # blocks

@@ -97,6 +97,20 @@ def test_two_channels_stay_apart(tmp_path: Path, name: str, subtype: str) -> Non
     assert read[:, 1].std() < 1e-3
 
 
+@EACH
+def test_the_order_in_memory_changes_no_byte(
+    tmp_path: Path, name: str, subtype: str
+) -> None:
+    """Channels one after another, or frame by frame, make the same file."""
+    samples = np.hstack([tone(3000), tone(3000)[::-1]])
+    contents = []
+    for order in ("C", "F"):
+        write_sound(tmp_path / name, [np.asarray(samples, order=order)], RATE, subtype)
+        contents.append((tmp_path / name).read_bytes())
+
+    assert contents[0] == contents[1]
+
+
 def test_an_empty_block_changes_nothing(tmp_path: Path) -> None:
     """A score without duration has no samples, wherever it comes."""
     none = tone(0)

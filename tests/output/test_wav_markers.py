@@ -216,9 +216,7 @@ def test_alarms_and_epochs_are_markers(tmp_path: Path) -> None:
     """A rendered WAV file has a marker at the frame at which each of them sounds."""
     run = make_run([[1.0, 2.0]] * 8 + [[1.0, float("nan")]] * 2)
     steps = [
-        gradsound.runs.model.Step(
-            s.number, s.time, s.norms, s.absent, values={"epoch": s.number // 5}
-        )
+        gradsound.Step(s.number, s.time, s.norms, s.absent, values={"epoch": s.number // 5})
         for s in run.steps
     ]
     gradsound.render(gradsound.Run(run.header, steps), tmp_path / "x.wav")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import isnan
 from typing import TYPE_CHECKING
 
+from gradsound.cli.choices import TOP
 from gradsound.cli.output import escape_unprintable
 from gradsound.durations import count_steps, format_duration
 from gradsound.runs.value_roles import USUAL_VALUES, find_usual, is_evaluation_loss
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from gradsound.summary.run_summary import Summary
     from gradsound.summary.value_statistics import ValueRange
 
-TOP = 10  # layers of the table, unless a user asks for more; as many as a screen has
 _TITLE_WIDTH = 5  # characters at least
 _CELL_WIDTH = 11
 _FACT_WIDTHS = 15, 30  # of the names of facts before the tables, at least and at most

@@ -1,4 +1,4 @@
-"""gradsound completion: writes the completion script for bash, zsh or fish."""
+"""gradsound completion: prints the completion script of bash, zsh or fish."""
 
 from __future__ import annotations
 
@@ -6,24 +6,26 @@ import argparse
 from typing import TYPE_CHECKING
 
 from gradsound.cli.argument_types import file_path
+from gradsound.cli.choices import LATENCIES, PRESETS, SCALES, VOICES
+from gradsound.cli.output import print_text
 from gradsound.errors import MissingExtraError
-from gradsound.music.pitch import SCALES
-from gradsound.music.presets import PRESETS
-from gradsound.output.sound_device import BLOCK_FRAMES
-from gradsound.synth.voices.builtin import VOICES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-SHELLS = ("bash", "zsh", "fish")
 # The parser has no choices for these options: our own check of a wrong name suggests the
 # nearest one, argparse would list all.
 _CHOICES: Mapping[str, Iterable[str]] = {
     "preset": PRESETS,
     "voice": VOICES,
     "scale": SCALES,
-    "latency": BLOCK_FRAMES,
+    "latency": LATENCIES,
 }
+
+
+def run(options: argparse.Namespace) -> None:
+    """Prints the completion script of a shell."""
+    print_text(completion_script(options.parser, options.shell))
 
 
 def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:
@@ -32,7 +34,7 @@ def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:
     Args:
         parser: The parser of the command line; afterwards it serves no other purpose,
             because it has the choices of `_CHOICES`.
-        shell: One of `SHELLS`.
+        shell: One of `choices.SHELLS`.
 
     Raises:
         MissingExtraError: If shtab is not installed.

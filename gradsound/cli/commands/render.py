@@ -1,0 +1,33 @@
+"""gradsound render: writes the sound of a run, or of two."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradsound.cli.opened_runs import open_other, open_run_of
+from gradsound.cli.option_values import get_duration, get_preset
+from gradsound.cli.progress import Progress
+from gradsound.rendering.sound import render
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def run(options: argparse.Namespace) -> None:
+    """Writes the sound of a run, or of two."""
+    with (
+        Progress() as progress,
+        open_run_of(options, progress) as run,
+        open_other(options, progress) as other,
+    ):
+        render(
+            run,
+            options.output,
+            other=other,
+            difference=options.difference,
+            preset=get_preset(options),
+            speed=options.speed,
+            duration=get_duration(options),
+            sample_rate=options.rate,
+            subtype=options.subtype,
+        )

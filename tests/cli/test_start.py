@@ -1,0 +1,102 @@
+"""What the commands import: a help text comes at once, and no command loads another's."""
+
+from __future__ import annotations
+
+import gc
+import pkgutil
+import re
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+
+from gradsound import PRESETS, SCALES
+from gradsound.cli import choices, commands
+from gradsound.cli.main import main
+from gradsound.cli.parser import build_parser
+from gradsound.output.sound_device import BLOCK_FRAMES
+from gradsound.synth.voices.builtin import VOICES
+
+
+def modules_of(*arguments: object) -> tuple[int, set[str]]:
+    """Returns the exit status of a command, and the modules that its process imports."""
+    process = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "gradsound", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    names = re.findall(r"^import time: .*\| +(\S+)$", process.stderr, re.MULTILINE)
+    assert "gradsound.cli.parser" in names
+    return process.returncode, set(names)
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("--help", 0),
+        ("--version", 0),
+        *((f"{command} --help", 0) for command in build_parser()._actions[-1].choices),
+        *((f"completion {shell}", 0) for shell in choices.SHELLS),
+        ("", 2),
+        ("frobnicate", 2),
+        ("info", 2),
+        ("info run.jsonl --tpo 3", 2),
+        ("render run.jsonl -o run.wav --baseline usual", 2),
+        ("completion ksh", 2),
+    ],
+)
+def test_help_and_usage_errors_load_no_numpy(line: str, status: int) -> None:
+    """Help, version, completion and wrong usage import neither numpy nor torch."""
+    code, modules = modules_of(*line.split())
+
+    assert code == status
+    assert not {"numpy", "torch", "soundfile", "websockets"} & modules
+    assert not any(name.startswith("gradsound.runs") for name in modules)
+
+
+def test_info_loads_no_picture_page_or_sound(save) -> None:
+    """The facts of a run file need no renderer, page, worker or other tool's log.
+
+    The run has a spike, whose detection once loaded numpy's masked arrays.
+    """
+    path = save([[1.0 + k % 5 / 50, 2.0] for k in range(60)] + [[500.0, 2.0]] * 3)
+    code, modules = modules_of("info", path)
+
+    assert code == 0
+    assert "gradsound.summary.run_summary" in modules
+    for package in ("live", "logs", "rendering", "web", "workers"):
+        assert f"gradsound.{package}" not in modules
+    assert not {"numpy.ma", "soundfile", "tempfile", "torch"} & modules
+
+
+def test_the_names_on_offer_are_those_of_the_package() -> None:
+    """Help and completion have names of their own, in the order of what they name."""
+    assert tuple(PRESETS) == choices.PRESETS
+    assert tuple(VOICES) == choices.VOICES
+    assert tuple(SCALES) == choices.SCALES
+    assert tuple(BLOCK_FRAMES) == choices.LATENCIES
+
+
+def test_each_command_is_a_module() -> None:
+    """The parser has exactly the commands whose modules run."""
+    names = {module.name for module in pkgutil.iter_modules(commands.__path__)}
+    assert names == {*build_parser()._actions[-1].choices}
+    for name in names:
+        assert callable(import_module(f"gradsound.cli.commands.{name}").run)
+
+
+def test_python_collects_garbage_while_a_command_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Only the imports of a command run without the garbage collector."""
+    states: list[bool] = []
+    module = import_module("gradsound.cli.commands.voices")
+    monkeypatch.setattr(module, "run", lambda _: states.append(gc.isenabled()))
+    frozen = gc.get_freeze_count()
+    with pytest.raises(SystemExit):
+        main(["voices"])
+
+    assert states == [True]
+    assert gc.get_freeze_count() == frozen  # of a caller that gives arguments
