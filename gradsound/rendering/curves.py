@@ -62,6 +62,11 @@ def thin(
     """
     padding = -len(steps) % rows_per_group
     steps = np.pad(steps, (0, padding), mode="edge").reshape(-1, rows_per_group)
+    if not present.any():  # most runs have no clipped and no skipped steps
+        none = np.full((len(steps), values.shape[1]), np.nan)
+        return Curves(
+            steps[:, 0], none, np.repeat(steps[:, :1], values.shape[1], 1), none, none, none
+        )
     shape = (*steps.shape, values.shape[1])
     values = np.pad(values, ((0, padding), (0, 0))).reshape(shape).astype(np.float64)
     present = np.pad(present, ((0, padding), (0, 0))).reshape(shape)

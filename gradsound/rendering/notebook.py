@@ -21,6 +21,7 @@ from gradsound.durations import count_steps
 from gradsound.errors import MissingExtraError
 from gradsound.music.presets import find_preset
 from gradsound.open_run import open_run
+from gradsound.rendering.kept_run import keep_run
 from gradsound.rendering.picture import draw
 from gradsound.rendering.sound import Sound
 from gradsound.summary.description import describe
@@ -47,6 +48,7 @@ def run_html(run: Run) -> str | None:
     """
     if isinstance(run.steps, Iterator):
         return None
+    run = keep_run(run)
     try:
         samples, _ = _render_samples(run)
         summary = summarize(run)

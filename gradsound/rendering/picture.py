@@ -39,7 +39,8 @@ def plot(
     usual one.
 
     Args:
-        run: A run, or the path of a run file. Drawing reads it four times.
+        run: A run, or the path of a run file. Drawing reads it once, or several times if
+            its steps take more than 64 MB of memory.
         path: The picture to write, ending in .png, .svg or .pdf.
         other: Another run to compare with, over the same steps.
         ax: Axes of matplotlib to draw on, in place of a file; they get the norms, pitches

@@ -10,8 +10,7 @@ import numpy as np
 from gradsound.music.layer_groups import BANDS_MAX
 from gradsound.rendering.axis_ticks import format_hertz
 from gradsound.rendering.text_fitting import text_width
-from gradsound.synth.sample_rate import SAMPLE_RATE
-from gradsound.synth.sequencer import MAX_PITCH
+from gradsound.synth.sample_rate import MAX_PITCH, SAMPLE_RATE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

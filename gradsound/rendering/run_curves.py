@@ -15,6 +15,7 @@ from gradsound.music.note_norms import note_norms
 from gradsound.music.tracks import Tracks
 from gradsound.rendering.alarm_lanes import AlarmLanes
 from gradsound.rendering.curves import Curves, first_steps, join, thin
+from gradsound.rendering.spectrogram import COLUMNS_MAX
 from gradsound.runs.step_stream import resize_blocks
 from gradsound.runs.value_roles import find_role
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from gradsound.summary.run_summary import Summary
 
 MAX_STEPS = 1600  # groups drawn, about one a pixel
-_READ_AT_ONCE = 1024  # steps; numpy is faster in large groups
+_READ_AT_ONCE = 4096  # steps; numpy is faster in large groups
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,7 +45,9 @@ class RunCurves:
         unapplied: The finite norms above 0 of steps that changed no weight, because the
             training or the scaler threw the gradients away.
         values: Curves of the losses and of the learning rate, by name.
-        moments: The moment of each group with the largest norm, G of them.
+        moments: The moments of the spectrogram: of one or more successive groups, the one
+            with the largest norm.
+        moment_steps: The first step of these groups, as long as ``moments``.
         lanes: The alarms.
     """
 
@@ -57,6 +60,7 @@ class RunCurves:
     unapplied: Curves
     values: dict[str, Curves]
     moments: list[Moment]
+    moment_steps: NDArray[np.float64]
     lanes: AlarmLanes
 
     @property
@@ -82,6 +86,8 @@ class CurveReader:
         self._run, self._summary, self._preset = run, summary, preset
         self._merged = merged
         self._group = merged * max(1, -(-summary.steps // (merged * MAX_STEPS)))
+        groups = -(-summary.steps // self._group)
+        self._rows = self._group * -(-groups // COLUMNS_MAX)  # of a moment's groups
         self._tracks = Tracks(run.header.layers, preset)
         self._norms: list[Curves] = []
         self._unclipped: list[Curves] = []
@@ -89,6 +95,7 @@ class CurveReader:
         self._zero_steps: list[NDArray[np.float64]] = []
         self._values: dict[str, list[Curves]] = {}
         self._moments: list[Moment] = []
+        self._moment_steps: list[NDArray[np.float64]] = []
 
     def read(self) -> RunCurves:
         """Returns the curves.
@@ -96,7 +103,7 @@ class CurveReader:
         Raises:
             RunFormatError: If a line of the run is not a step.
         """
-        size = self._group * max(1, _READ_AT_ONCE // self._group)
+        size = self._rows * max(1, _READ_AT_ONCE // self._rows)
         for block in resize_blocks(self._run.blocks(), size):
             self._add_norms(block)
             self._add_values(block)
@@ -112,6 +119,7 @@ class CurveReader:
             join(self._unapplied),
             {name: join(parts) for name, parts in self._values.items()},
             self._moments,
+            np.concatenate(self._moment_steps),
             AlarmLanes(alarms, self._summary.logged.last or 0),
         )
 
@@ -133,13 +141,14 @@ class CurveReader:
         self._add_moments(steps, np.where(present, norms, -1.0))
 
     def _add_moments(self, steps: StepBlock, norms: NDArray[np.floating]) -> None:
-        """Adds a moment for each group: the one that contains the largest norm."""
+        """Adds the moments with the largest norms, and where their groups begin."""
         largest = norms.max(axis=1)
-        padded = np.pad(largest, (0, -len(steps) % self._group), constant_values=-np.inf)
-        peaks = padded.reshape(-1, self._group).argmax(axis=1)
-        groups = np.arange(len(peaks)) * self._group
+        padded = np.pad(largest, (0, -len(steps) % self._rows), constant_values=-np.inf)
+        peaks = padded.reshape(-1, self._rows).argmax(axis=1)
+        groups = np.arange(len(peaks)) * self._rows
+        self._moment_steps.append(steps.numbers[groups].astype(np.float64))
         firsts = groups + peaks - peaks % self._merged
-        sizes = np.minimum(firsts + self._merged, groups + self._group)
+        sizes = np.minimum(firsts + self._merged, groups + self._rows)
         sizes = np.minimum(sizes, len(steps)) - firsts
         begins = np.cumsum(sizes) - sizes
         rows = np.repeat(firsts - begins, sizes) + np.arange(sizes.sum())

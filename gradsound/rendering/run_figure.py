@@ -9,6 +9,8 @@ from gradsound.errors import MissingExtraError
 from gradsound.music.anchor import anchor_text, fit_anchor
 from gradsound.music.composer import Composer
 from gradsound.music.fit_duration import fit_duration
+from gradsound.rendering.figure_layout import lay_out
+from gradsound.rendering.kept_run import keep_run
 from gradsound.rendering.loss_panel import draw_losses, has_values
 from gradsound.rendering.norm_panel import (
     LANE_HEIGHT,
@@ -64,7 +66,7 @@ def new_figure(height: float = 1.0) -> Figure:
         from matplotlib.figure import Figure  # slow to import, and an extra
     except ImportError as error:
         raise MissingExtraError("matplotlib") from error
-    return Figure(figsize=(_WIDTH, height), layout="constrained", dpi=110)
+    return Figure(figsize=(_WIDTH, height), dpi=110)
 
 
 class RunFigure:
@@ -78,7 +80,7 @@ class RunFigure:
 
     def __init__(self, runs: Sequence[Run], preset: Preset, duration: float | None) -> None:
         new_figure()  # raises before the reading, which may take long
-        runs = [*map(repeatable, runs)]
+        runs = [keep_run(repeatable(run)) for run in runs]
         summaries = [summarize_with(run, preset.thresholds) for run in runs]
         for run, summary in zip(runs, summaries):
             if not summary.steps:
@@ -141,7 +143,7 @@ class RunFigure:
         for panel in sharing[-1:]:
             height = heights[1 + axes.index(panel)]
             draw_times(panel, self._clock, self._step_seconds, height)
-        figure.align_ylabels()
+        lay_out(figure)
         return figure
 
     def _heights(
@@ -171,7 +173,7 @@ class RunFigure:
     def _analyse(self, curves: RunCurves) -> Spectrogram:
         composer = Composer(curves.run.header.layers, self._preset)
         end, seconds = curves.span[1], self._moment_seconds
-        return analyse(curves.norms.steps, end, curves.moments, composer, seconds)
+        return analyse(curves.moment_steps, end, curves.moments, composer, seconds)
 
     def _norm_panels(self) -> list[list[Series]]:
         """Returns the runs of each panel: one run, or two of one band and alike length."""

@@ -1,12 +1,12 @@
 """The sound clock of a picture: the time at which each step sounds.
 
-Shapes: K samples of the clock.
+Shapes: K samples of the clock, R rows: the different steps of the runs.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -15,13 +15,15 @@ from gradsound.music.tracks import Tracks
 from gradsound.runs.compare import align_steps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from gradsound.music.presets import Preset
     from gradsound.runs.model import Run
-    from gradsound.runs.step import Step
+
+    # Numbers of successive rows, and how many usual durations each lasts, both (R,).
+    _Rows: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 _SAMPLES_MAX = 4000  # of the clock; between two of them, time passes evenly
 # Seconds between two labels of a time axis: times that people read on clocks.
@@ -84,41 +86,49 @@ def read_clock(runs: Sequence[Run], preset: Preset) -> SoundClock:
     Raises:
         RunFormatError: If a line of a run is not a step.
     """
-    factor_of = _tempo(runs, preset)
-    rows, stride, number, elapsed = 0, 1, 0, 0.0
-    steps: list[float] = []
-    times: list[float] = []
-    for number, row in align_steps(runs):
-        if rows % stride == 0:
-            steps.append(number)
-            times.append(elapsed)
-            if len(steps) > _SAMPLES_MAX:
-                steps, times, stride = steps[::2], times[::2], 2 * stride
-        elapsed += factor_of(number, row)
-        rows += 1
-    spacing = (number - steps[0]) / (rows - 1) if rows > 1 else 1.0
-    steps, times = [*steps, number + spacing], [*times, elapsed]
-    return SoundClock(rows, np.array(steps), np.array(times))
+    driven = any(drive.drives == "tempo" for drive in preset.drives)
+    rows, stride, last, elapsed = 0, 1, 0.0, 0.0
+    steps, times = np.zeros(0), np.zeros(0)
+    for numbers, factors in _driven_rows(runs, preset) if driven else _even_rows(runs):
+        ends = elapsed + np.cumsum(factors)
+        kept = slice(-rows % stride, None, stride)
+        steps = np.append(steps, numbers[kept])
+        times = np.append(times, (ends - factors)[kept])
+        while len(steps) > _SAMPLES_MAX:
+            steps, times, stride = steps[::2], times[::2], 2 * stride
+        rows, last, elapsed = rows + len(numbers), float(numbers[-1]), float(ends[-1])
+    spacing = (last - float(steps[0])) / (rows - 1) if rows > 1 else 1.0
+    return SoundClock(rows, np.append(steps, last + spacing), np.append(times, elapsed))
 
 
-def _tempo(
-    runs: Sequence[Run], preset: Preset
-) -> Callable[[int, Sequence[Step | None]], float]:
-    """Returns a function from a row to the factor of its duration."""
-    if all(drive.drives != "tempo" for drive in preset.drives):
-        return lambda _number, _row: 1.0
+def _even_rows(runs: Sequence[Run]) -> Iterator[_Rows]:
+    """Yields rows of the same duration: each number that a run has, once."""
+    readers = [(block.numbers for block in run.blocks()) for run in runs]
+    none = np.zeros(0, np.int64)
+    waiting = [next(reader, none) for reader in readers]
+    while known := [numbers[-1] for numbers in waiting if len(numbers)]:
+        end = min(known)  # all runs' numbers are known up to here
+        numbers = waiting[0][waiting[0] <= end]
+        if len(runs) > 1:
+            numbers = np.unique(np.concatenate([one[one <= end] for one in waiting]))
+        yield numbers.astype(np.float64), np.ones(len(numbers))
+        waiting = [one[one > end] for one in waiting]
+        waiting = [
+            one if len(one) else next(reader, none) for one, reader in zip(waiting, readers)
+        ]
+
+
+def _driven_rows(runs: Sequence[Run], preset: Preset) -> Iterator[_Rows]:
+    """Yields rows, one by one, whose durations follow values of the runs."""
     tracks = [Tracks(run.header.layers, preset) for run in runs]
-
-    def factor_of(number: int, row: Sequence[Step | None]) -> float:
+    for number, row in align_steps(runs):
         factors = []
         for one, step in zip(tracks, row):
             missing = missing_moment(number, 1)
             moments = [missing if step is None else Moment(number, step)]
             factors.append(float(one.duration_factors(moments)[0]))
             one.update_values(moments)
-        return max(factors)
-
-    return factor_of
+        yield np.full(1, float(number)), np.full(1, max(factors))
 
 
 def _format_time(seconds: float, interval: float) -> str:

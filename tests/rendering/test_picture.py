@@ -9,6 +9,7 @@ import pytest
 from helpers.pictures import draw, every, lane, line, tick_texts, with_values
 from helpers.runs import make_run
 from helpers.scores import PLAIN
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import gradsound
@@ -279,6 +280,20 @@ def test_formats(tmp_path: Path, ending: str) -> None:
     gradsound.plot(make_run([[1.0]] * 3), path)
 
     assert {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[ending] in path.read_bytes()
+
+
+def test_saving_draws_each_panel_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The picture is laid out when it is drawn, so to save it is one pass."""
+    figure = draw(make_run([[1.0, 2.0]] * 3)).figure
+    drawn: list[Axes] = []
+    original = Axes.draw
+    monkeypatch.setattr(Axes, "draw", lambda a, r: (drawn.append(a), original(a, r)))
+    figure.savefig(tmp_path / "x.png")
+
+    assert set(figure.axes) <= set(drawn)
+    assert len(drawn) == len(set(drawn))
 
 
 def test_steps_that_can_be_read_once(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from helpers.runs import make_run
 import gradsound
 from gradsound.alarms.run_detector import RunDetector
 from gradsound.alarms.thresholds import Thresholds
-from gradsound.cli.info import to_lines
+from gradsound.cli.info_lines import to_lines
 from gradsound.runs.model import Run
 from gradsound.runs.step_block import make_block
 from gradsound.summary.alarm_lines import alarm_lines

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from helpers.pictures import draw, every
 from helpers.runs import make_run
+from hypothesis import given
+from hypothesis import strategies as st
 
 import gradsound
 from gradsound.rendering.locate import compute_timeline
@@ -44,6 +46,26 @@ def test_two_runs_have_the_clock_of_all_their_steps() -> None:
 
     np.testing.assert_allclose(clock.steps[:-1], [0, 1, 2, 3, 4, 6])
     assert clock.rows == 6
+
+
+@given(*[st.sets(st.integers(0, 1_500), min_size=1)] * 2)
+def test_counted_times_are_those_of_composed_steps(one: set[int], other: set[int]) -> None:
+    """Where no drive sets the tempo, the clock is that of a drive that never moves."""
+    runs = [make_run([[1.0]] * len(numbers)) for numbers in (one, other)]
+    runs = [
+        replace(
+            run,
+            steps=[replace(s, number=n) for n, s in zip(sorted(numbers), run.steps)],
+        )
+        for run, numbers in zip(runs, (one, other))
+    ]
+    idle = gradsound.Drive(value="unlogged", drives="tempo", low=0.0, high=1.0)
+    counted = read_clock(runs, NOTES)
+    composed = read_clock(runs, replace(NOTES, drives=(idle,)))
+
+    assert counted.rows == composed.rows == len(one | other)
+    np.testing.assert_array_equal(counted.steps, composed.steps)
+    np.testing.assert_array_equal(counted.times, composed.times)
 
 
 def test_a_long_run_has_few_samples() -> None:
