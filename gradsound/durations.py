@@ -1,4 +1,4 @@
-"""Durations as people read them: hours, minutes and seconds; or a count of steps."""
+"""Durations as people read and write them: hours, minutes, seconds; or a count of steps."""
 
 from __future__ import annotations
 
@@ -19,3 +19,18 @@ def format_duration(seconds: float) -> str:
 def count_steps(count: int) -> str:
     """Returns "1 step", or "2,000 steps"."""
     return "1 step" if count == 1 else f"{count:,} steps"
+
+
+def parse_time(text: str) -> float:
+    """Returns the seconds of a time such as 42, 0:42 or 1:02:03.5.
+
+    Raises:
+        ValueError: If the text is not such a time.
+    """
+    try:
+        parts = [float(part) for part in text.split(":")]
+        if not (1 <= len(parts) <= 3 and all(0 <= part < 1e9 for part in parts)):
+            raise ValueError
+    except ValueError:
+        raise ValueError(f"a time is seconds, m:ss or h:mm:ss, got {text!r}") from None
+    return sum(part * 60.0**power for power, part in enumerate(reversed(parts)))

@@ -1,4 +1,4 @@
-"""Types of arguments: what a text on the command line means as a path, step or time."""
+"""Types of arguments: what a text on the command line means as a path, step or count."""
 
 from __future__ import annotations
 
@@ -27,18 +27,3 @@ def row_count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"must be a whole number from 0 on, got {text!r}")
     return int(text)
-
-
-def parse_time(text: str) -> float:
-    """Returns the seconds of a time such as 42, 0:42 or 1:02:03.5.
-
-    Raises:
-        ValueError: If the text is not such a time.
-    """
-    try:
-        parts = [float(part) for part in text.split(":")]
-        if not (1 <= len(parts) <= 3 and all(0 <= part < 1e9 for part in parts)):
-            raise ValueError
-    except ValueError:
-        raise ValueError(f"a time is seconds, m:ss or h:mm:ss, got {text!r}") from None
-    return sum(part * 60.0**power for power, part in enumerate(reversed(parts)))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from gradsound.cli.argument_types import parse_time
 from gradsound.cli.load_voice import load_voice
+from gradsound.durations import parse_time
 from gradsound.music.pitch import LogPitch
 from gradsound.music.presets import Preset, find_preset
 from gradsound.name_matching import describe_unknown

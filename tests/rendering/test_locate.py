@@ -10,8 +10,8 @@ from helpers.runs import make_run
 from helpers.scores import PLAIN
 
 import gradsound
-from gradsound.cli.argument_types import parse_time
 from gradsound.cli.main import main
+from gradsound.durations import parse_time
 from gradsound.music.presets import at_speed
 from gradsound.music.value_mapping import Drive
 from gradsound.rendering.locate import (
