@@ -81,13 +81,13 @@ class AnchorFit:
 
     def add(self, steps: StepBlock, bands: Sequence[Band]) -> None:
         """Adds successive steps of a run, and its bands."""
+        if self._preset.baseline == "running":
+            return
         pitches = band_pitches(self._preset, len(bands))
         self._census.add(note_norms(steps, bands, self._preset).pitched, pitches)
 
     def preset(self) -> Preset:
         """Returns the preset with the anchor that fits the steps so far."""
-        if self._preset.baseline == "running":
-            return self._preset
         return _moved(self._preset, self._census.best_decade(0))
 
 

@@ -69,7 +69,7 @@ def merge_groups(
     if present is not None:
         are_present = np.logical_or.reduceat(present, begins)
     firsts = np.minimum.reduceat(steps.numbers, begins).tolist()
-    merged = steps if len(begins) == len(steps) else _merge_rows(steps, begins)
+    merged = merge_rows(steps, begins)
     ends = [*begins[1:].tolist(), len(steps)]
     return [
         Moment(first, step, tuple(chain.from_iterable(alarms[begin:end])), is_present)
@@ -79,8 +79,15 @@ def merge_groups(
     ]
 
 
-def _merge_rows(steps: StepBlock, begins: NDArray[np.intp]) -> StepBlock:
-    """Returns a block with one step for each group, as `merge_steps` merges them."""
+def merge_rows(steps: StepBlock, begins: NDArray[np.intp]) -> StepBlock:
+    """Returns a block with one step for each group, as `merge_steps` merges them.
+
+    Args:
+        steps: S steps.
+        begins: As for `merge_groups`, shape (G,).
+    """
+    if len(begins) == len(steps):
+        return steps
     lasts = np.append(begins[1:], len(steps)) - 1
     sizes = np.diff(np.append(begins, len(steps)))
     skipped = np.logical_and.reduceat(steps.skipped, begins)
@@ -144,5 +151,5 @@ def merge_steps(earlier: Step, later: Step) -> Step:
     The norms of a skipped step count only if both steps were skipped. They were thrown
     away, and their infinities would hide the norms of the other step.
     """
-    (merged,) = _merge_rows(make_block([earlier, later]), np.zeros(1, np.intp))
+    (merged,) = merge_rows(make_block([earlier, later]), np.zeros(1, np.intp))
     return merged

@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradsound.name_matching import describe_unknown
-from gradsound.synth.sample_rate import SAMPLE_RATE
-from gradsound.synth.sequencer import MAX_PITCH
+from gradsound.synth.sample_rate import MAX_PITCH, SAMPLE_RATE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -18,7 +18,7 @@ from gradsound.music.preset_limits import (
 )
 from gradsound.music.textures import TEXTURES, lay_out
 from gradsound.name_matching import describe_unknown
-from gradsound.synth.voices.builtin import Voice, find_voice
+from gradsound.synth.voices.builtin import Voice, check_name, find_voice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -103,7 +103,9 @@ class Preset:
             raise ValueError("voice must be one or several, got none")
         # A preset is sent to worker processes as JSON, which takes programs, not functions.
         object.__setattr__(self, "voice", voices if len(voices) > 1 else voices[0])
-        _ = self.programs  # raises for an unknown name
+        for name in voices:  # not traced yet: info has presets, and plays none
+            if isinstance(name, str):
+                check_name(name)
         if self.texture not in TEXTURES:
             raise ValueError(describe_unknown("texture", self.texture, TEXTURES))
         check_durations(self.note_seconds, self.rest_seconds, self.fade_seconds)

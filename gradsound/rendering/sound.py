@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from math import ceil, inf
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,9 @@ from gradsound.output.formats import check_path
 from gradsound.output.sound_file import write_sound
 from gradsound.output.wav_markers import add_markers
 from gradsound.output.webvtt import VTT_SUFFIX, write_captions
+from gradsound.rendering.first_reading import read_again, read_first
+from gradsound.rendering.kept_run import keep_run
+from gradsound.rendering.prefetch import prefetch
 from gradsound.runs.compare import AlignedSteps, align_blocks, divide_norms
 from gradsound.runs.model import repeatable, short_names
 from gradsound.synth.mixer import Mixer
@@ -43,8 +46,9 @@ if TYPE_CHECKING:
     from gradsound.synth.score import Score
     from gradsound.synth.voices.builtin import Voice
 
-_COUNT_AT_ONCE = 1024  # steps
-_BLOCK = 1 << 21  # frames; smaller blocks render slower, larger ones take more memory
+_STEPS = 1024  # read at once, about
+_SCORE_FRAMES = 1 << 21  # of a score; shorter ones take longer to compose
+_FRAMES = 1 << 17  # of a block of samples; more of them leave the processor's cache
 
 
 def render(
@@ -122,11 +126,13 @@ def render(
 class Sound:
     """The sound of one run, or of one run in each ear; it renders while it reads steps.
 
-    The constructor iterates the steps, too, to fit the anchor of the pitches. If the steps
-    can be iterated only once, because the run still grows, the anchor follows the norms.
+    The constructor iterates the steps, too, to count them and to fit the anchor of the
+    pitches. If the steps can be iterated only once, because the run still grows, the anchor
+    follows the norms.
 
     Args:
-        runs: One run, or two; rendering iterates their steps once.
+        runs: One run, or two; rendering iterates their steps once. With a duration, the
+            steps of short runs stay in memory instead.
         preset: How steps sound, unless the duration asks for more speed.
         duration: Longest sound, in seconds; None for no limit.
         sample_rate: Frames a second, in Hz.
@@ -147,14 +153,18 @@ class Sound:
     ) -> None:
         check_sample_rate(sample_rate)
         follow = len(runs) == 1 and duration is None and isinstance(runs[0].steps, Iterator)
+        layers = [run.header.layers for run in runs]
+        self._steps_per_moment, self.sample_rate = 1, sample_rate
         if not follow:
             runs = [*map(repeatable, runs)]
-            preset = fit_anchor(preset, runs)
-        self._runs, self._steps_per_moment, self.sample_rate = runs, 1, sample_rate
-        layers = [run.header.layers for run in runs]
+        self._has_read = duration is not None
         if duration is not None:
-            steps = sum(len(one[0].present) for one in align_blocks(runs, _COUNT_AT_ONCE))
+            runs = [*map(keep_run, runs)]
+            preset, steps = read_first(runs, preset)
             preset, self._steps_per_moment = fit_duration(preset, layers, steps, duration)
+        elif not follow:
+            preset = fit_anchor(preset, runs)
+        self._runs = runs
         names = short_names(runs)
         until = inf if duration is None else duration
         self._ensemble = Ensemble(layers, preset, names, until, follow=follow)
@@ -181,7 +191,7 @@ class Sound:
                 pass
         else:
             finish = self._add_markers if path.suffix.lower() == ".wav" else None
-            write_sound(path, _prefetch(self.blocks()), self.sample_rate, subtype, finish)
+            write_sound(path, prefetch(self.blocks()), self.sample_rate, subtype, finish)
         write_captions(path, self.captions)
 
     def blocks(self) -> Iterator[Samples]:
@@ -193,8 +203,8 @@ class Sound:
         mixer = Mixer(self.sample_rate, self._ensemble.channels)
         for score in self.scores():
             mixer.add(score)
-            if mixer.frames_left:
-                yield mixer.read(mixer.frames_left)
+            while mixer.frames_left:
+                yield mixer.read(min(mixer.frames_left, _FRAMES))
 
     def scores(self) -> Iterator[Score]:
         """Yields consecutive scores of many steps each, then the score of the end.
@@ -204,10 +214,9 @@ class Sound:
             RunFormatError: If a line of a run is not a step.
         """
         frames = self._ensemble.duration * self.sample_rate  # of a moment
-        size, end = self._steps_per_moment * ceil(_BLOCK / frames), 0.0
-        for aligned in align_blocks(self._runs, size):
-            columns = map(self._moments, self._detectors, aligned)
-            score = self._ensemble.compose([*zip(*columns)], end)
+        rows, end = self._rows(), 0.0
+        while together := [*islice(rows, ceil(_SCORE_FRAMES / frames))]:
+            score = self._ensemble.compose(together, end)
             yield score
             # The mixer sums in this order; another one would round differently.
             end = float(np.add.accumulate([end, *score.durations])[-1])
@@ -216,6 +225,13 @@ class Sound:
                 raise ValueError(f"{run.name}: has no steps, so there is nothing to hear")
         alarms = [detector.end_alarm() for detector in self._detectors]
         yield self._ensemble.finish(alarms, end)
+
+    def _rows(self) -> Iterator[tuple[Moment, ...]]:
+        """Yields successive moments of all runs, in bounded memory."""
+        merged = self._steps_per_moment
+        blocks = align_blocks(self._runs, merged * ceil(_STEPS / merged))
+        for aligned in read_again(blocks) if self._has_read else blocks:
+            yield from zip(*map(self._moments, self._detectors, aligned))
 
     def _moments(self, detector: RunDetector, aligned: AlignedSteps) -> list[Moment]:
         """Returns the moments of a run's next steps, each merged from several if needed."""
@@ -231,12 +247,3 @@ class Sound:
     def _add_markers(self, path: Path) -> None:
         data = json.dumps(self.timeline.to_data()).encode()
         add_markers(path, markers(self.captions, self.sample_rate), data)
-
-
-def _prefetch(blocks: Iterator[Samples]) -> Iterator[Samples]:
-    """Yields the blocks; a thread renders the next one while this one is written."""
-    with ThreadPoolExecutor(1) as thread:
-        future = thread.submit(next, blocks, None)
-        while (block := future.result()) is not None:
-            future = thread.submit(next, blocks, None)
-            yield block

@@ -86,12 +86,12 @@ class Mixer:
         return self._queues[program]
 
     def read(self, frames: int) -> Samples:
-        """Returns the next samples, shape (N = frames, C)."""
+        """Returns the next samples, shape (N = frames, C), each channel in one piece."""
         block = np.zeros((self._channels, frames + PADDING), np.float32)
         for queue in self._queues.values():
             queue.render(block, self.sequencer.frame, 1 / self._sample_rate)
         self.sequencer.frame += frames
-        return np.ascontiguousarray(limit(block[:, :frames]).T)
+        return limit(block[:, :frames]).T
 
 
 class EventQueue:

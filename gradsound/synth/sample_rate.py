@@ -1,6 +1,7 @@
-"""Sample rates: the default one and the range that a sound may have."""
+"""Sample rates: the default one, the range of a sound, and the highest pitch."""
 
 SAMPLE_RATE = 44_100  # Hz, the default
+MAX_PITCH = 0.45  # of the sample rate; higher pitches are held there
 SAMPLE_RATES = (16_000, 192_000)  # Hz; below the lower, the highest notes do not fit
 
 

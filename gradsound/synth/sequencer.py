@@ -11,6 +11,7 @@ import numpy as np
 
 from gradsound.synth.events import EVENT, TURN
 from gradsound.synth.panning import pan_gains
+from gradsound.synth.sample_rate import MAX_PITCH
 from gradsound.synth.score import SLOTS_PER_RUN
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from gradsound.synth.score import Score
 
-MAX_PITCH = 0.45  # of the sample rate; higher pitches are held there
 # 2**-32 turns, the golden ratio. Start phases of slots that far apart are spread evenly
 # for any number of slots, so many notes at once do not add up to one peak.
 _GOLDEN = 0x9E3779B9

@@ -1,6 +1,6 @@
 """The wire format: encodes the messages that the server sends to a page (docs/web.md).
 
-Shapes: L layers, K notes.
+Shapes: S columns, L layers, K notes.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gradsound.music.captions import Caption
     from gradsound.music.moments import Moment
     from gradsound.runs.step import Step
+    from gradsound.runs.step_block import StepBlock
 
 # An event of `gradsound.synth.events` without padding, with its voice and its track.
 _EVENT = np.dtype(
@@ -190,6 +191,30 @@ def encode_columns(columns: Sequence[bytes]) -> bytes:
         (2, 0)
     """
     return struct.pack("<II", _COLUMNS, len(columns)) + b"".join(columns)
+
+
+def encode_block(firsts: NDArray[np.int64], steps: StepBlock) -> bytes:
+    """Encodes columns of the picture at once, as `encode_columns` does.
+
+    Args:
+        firsts: Number of the first step of each column, shape (S,).
+        steps: The step of each column; of several, the merged one.
+
+    Example:
+        >>> from gradsound.runs.step import Step
+        >>> from gradsound.runs.step_block import make_block
+        >>> step = Step(3, 0.5, np.ones(2, np.float32), np.array([False, True]))
+        >>> columns = encode_columns([encode_column(2, step)])
+        >>> encode_block(np.array([2]), make_block([step])) == columns
+        True
+    """
+    fields = ("time", "<f8"), ("first", "<u4"), ("last", "<u4")
+    columns = np.empty(len(steps), [*fields, ("norms", "<f4", steps.norms.shape[1:])])
+    columns["time"] = steps.times
+    columns["first"] = np.minimum(firsts, _STEP_MAX)
+    columns["last"] = np.minimum(steps.numbers, _STEP_MAX)
+    columns["norms"] = np.where(steps.absent, _ABSENT, steps.norms)
+    return struct.pack("<II", _COLUMNS, len(columns)) + columns.tobytes()
 
 
 def encode_marks(alarms: Iterable[tuple[int, str, str]]) -> str:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gradsound.music.anchor import fit_anchor
+from gradsound.music.anchor import AnchorFit
 from gradsound.music.composer import Composer
 from gradsound.runs.step_stream import StepStream
 from gradsound.synth.sample_rate import SAMPLE_RATE
@@ -53,7 +53,7 @@ class OnDemandStream:
         Raises:
             OSError, RunFormatError: If the run cannot be read.
         """
-        loop = asyncio.get_running_loop()
+        loop, run, preset = asyncio.get_running_loop(), self._run, self._preset
 
         def fit(preset: Preset) -> None:
             if not self._fitted.done():  # cancelled: the server ends
@@ -70,10 +70,12 @@ class OnDemandStream:
         def read() -> None:
             overview, failure = None, None
             try:
-                fitted = fit_anchor(self._preset, [self._run])
+                fitted, bands = AnchorFit(preset), preset.bands_of(run.header.layers)
+                overview = make_overview(
+                    run, preset.thresholds, lambda block: fitted.add(block, bands)
+                )
                 with suppress(RuntimeError):  # the loop is closed
-                    loop.call_soon_threadsafe(fit, fitted)
-                overview = make_overview(self._run, self._preset.thresholds)
+                    loop.call_soon_threadsafe(fit, fitted.preset())
             except (OSError, ValueError) as error:
                 failure = error
             with suppress(RuntimeError):  # the loop is closed

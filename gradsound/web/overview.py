@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
-from functools import reduce
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gradsound.alarms.run_detector import RunDetector
-from gradsound.music.moments import Moment, merge_groups, merge_moments
-from gradsound.web.messages import encode_column, encode_columns, encode_marks
+from gradsound.music.moments import merge_rows
+from gradsound.runs.step_block import concatenate
+from gradsound.web.messages import encode_block, encode_marks
 
 if TYPE_CHECKING:
-    from gradsound.alarms.thresholds import Thresholds
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from gradsound.alarms.thresholds import Alarm, Thresholds
     from gradsound.runs.model import Run
+    from gradsound.runs.step_block import StepBlock
 
 _COLUMNS_MAX = 2000  # a picture shows no more
 _MARKS_MAX = 1000
 
 
-def make_overview(run: Run, thresholds: Thresholds) -> tuple[bytes, str]:
+def make_overview(
+    run: Run,
+    thresholds: Thresholds,
+    on_block: Callable[[StepBlock], object] = lambda _: None,
+) -> tuple[bytes, str]:
     """Reads a run and returns two messages: the columns of its picture, and its alarms.
 
     All columns merge the same number of steps, except the last.
+
+    Args:
+        run: The run.
+        thresholds: The thresholds of its alarms.
+        on_block: Called with each block of steps.
 
     Raises:
         OSError, RunFormatError: If the run cannot be read.
@@ -40,26 +55,55 @@ def make_overview(run: Run, thresholds: Thresholds) -> tuple[bytes, str]:
         (28, '{"kind": "marks", "marks": []}')
     """
     detector = RunDetector(run.header, thresholds)
-    moments: list[Moment] = []
-    size, last = 1, 0  # steps in a full column, and in the last one
+    alarms: list[Alarm] = []
+    columns = _Columns()
     for block in run.blocks():
-        missing = (size - last) % size  # steps that the last column lacks
-        begins = np.arange(missing, len(block), size)
-        if missing:
-            begins = np.concatenate([[0], begins])
-        new = merge_groups(block, detector.detect(block), begins)
-        if missing:
-            new[0] = merge_moments(moments.pop(), new[0])
-        moments += new
-        last = (last + len(block) - 1) % size + 1
-        while len(moments) > _COLUMNS_MAX:
-            pairs = (moments[k : k + 2] for k in range(0, len(moments), 2))
-            last += 0 if len(moments) % 2 else size
-            moments = [reduce(merge_moments, pair) for pair in pairs]
-            size *= 2
-    if not moments:
+        on_block(block)
+        alarms += chain.from_iterable(detector.detect(block))
+        columns.add(block)
+    if not detector.step_count:
         raise ValueError(f"{run.name}: has no steps, so there is nothing to hear")
-    all_alarms = [alarm for moment in moments for alarm in moment.alarms]
-    columns = [encode_column(moment.first, moment.step) for moment in moments]
-    marks = [(alarm.step, alarm.kind, alarm.text) for alarm in all_alarms[:_MARKS_MAX]]
-    return encode_columns(columns), encode_marks(marks)
+    marks = [(alarm.step, alarm.kind, alarm.text) for alarm in alarms[:_MARKS_MAX]]
+    return columns.encode(), encode_marks(marks)
+
+
+class _Columns:
+    """The columns of a run, which merge more and more steps as the run goes on."""
+
+    def __init__(self) -> None:
+        self._firsts: list[NDArray[np.int64]] = []
+        self._blocks: list[StepBlock] = []  # of merged steps, with the numbers of the last
+        self._count = 0
+        self._size, self._last = 1, 0  # steps in a full column, and in the last one
+
+    def add(self, steps: StepBlock) -> None:
+        """Adds successive steps."""
+        missing = self._size - self._last if self._count else 0  # in the last column
+        self._last = (self._last + len(steps) - 1) % self._size + 1
+        begins = np.arange(missing, len(steps), self._size)
+        firsts = steps.numbers
+        if missing:  # the last column goes on
+            column, first = self._blocks[-1], self._firsts[-1]
+            self._blocks[-1], self._firsts[-1] = column.take(slice(-1)), first[:-1]
+            self._count -= 1
+            steps = concatenate([column.take(slice(-1, None)), steps])
+            firsts = np.append(first[-1:], firsts)
+            begins = np.append(0, begins + 1)
+        self._append(firsts, steps, begins)
+        while self._count > _COLUMNS_MAX:
+            self._last += 0 if self._count % 2 else self._size
+            self._size *= 2
+            firsts, steps = np.concatenate(self._firsts), concatenate(self._blocks)
+            self._firsts, self._blocks, self._count = [], [], 0
+            self._append(firsts, steps, np.arange(0, len(steps), 2))
+
+    def _append(
+        self, firsts: NDArray[np.int64], steps: StepBlock, begins: NDArray[np.intp]
+    ) -> None:
+        self._firsts.append(np.minimum.reduceat(firsts, begins))
+        self._blocks.append(merge_rows(steps, begins))
+        self._count += len(begins)
+
+    def encode(self) -> bytes:
+        """Returns the message with the columns."""
+        return encode_block(np.concatenate(self._firsts), concatenate(self._blocks))

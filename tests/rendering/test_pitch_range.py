@@ -95,7 +95,7 @@ def test_a_run_that_grows_moves_the_anchor_on_its_way(
     norms = [2.0] * 5 + [2e6] * 60
     whole = Sound([growing(norms)], PLAIN)
     expected = np.concatenate([*whole.blocks()])
-    monkeypatch.setattr(sound, "_BLOCK", STEP * 7)
+    monkeypatch.setattr(sound, "_SCORE_FRAMES", STEP * 7)
     parts = Sound([growing(norms)], PLAIN)
     found = np.concatenate([*parts.blocks()])
 

@@ -143,13 +143,7 @@ def find_voice(voice: Voice) -> Program:
     if isinstance(voice, Program):
         return voice
     if isinstance(voice, str):
-        if ":" in voice:
-            raise ValueError(
-                f"no voice {voice!r}: module:function is for the command line; import the "
-                "function and pass it"
-            )
-        if voice not in VOICES:
-            raise ValueError(describe_unknown("voice", voice, VOICES))
+        check_name(voice)
         return trace_builtin(VOICES[voice])
     program = trace(voice)
     if find_spec("llvmlite") is None:
@@ -158,6 +152,21 @@ def find_voice(voice: Voice) -> Program:
             "same samples, more slowly. pip install llvmlite compiles it to machine code"
         )
     return program
+
+
+def check_name(voice: str) -> None:
+    """Checks that a built-in voice has the name.
+
+    Raises:
+        ValueError: If no voice has it; the message has the nearest name.
+    """
+    if ":" in voice:
+        raise ValueError(
+            f"no voice {voice!r}: module:function is for the command line; import the "
+            "function and pass it"
+        )
+    if voice not in VOICES:
+        raise ValueError(describe_unknown("voice", voice, VOICES))
 
 
 @lru_cache(maxsize=32)
