@@ -98,14 +98,14 @@ class Preset:
 
     def __post_init__(self) -> None:
         given = self.voice if isinstance(self.voice, tuple) else (self.voice,)
-        voices = tuple(v if isinstance(v, str) else find_voice(v) for v in given)
+        # The names are not traced: info has presets, and plays none.
+        voices = tuple(
+            check_name(v) if isinstance(v, str) else find_voice(v) for v in given
+        )
         if not voices:
             raise ValueError("voice must be one or several, got none")
         # A preset is sent to worker processes as JSON, which takes programs, not functions.
         object.__setattr__(self, "voice", voices if len(voices) > 1 else voices[0])
-        for name in voices:  # not traced yet: info has presets, and plays none
-            if isinstance(name, str):
-                check_name(name)
         if self.texture not in TEXTURES:
             raise ValueError(describe_unknown("texture", self.texture, TEXTURES))
         check_durations(self.note_seconds, self.rest_seconds, self.fade_seconds)

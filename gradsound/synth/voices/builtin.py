@@ -143,8 +143,7 @@ def find_voice(voice: Voice) -> Program:
     if isinstance(voice, Program):
         return voice
     if isinstance(voice, str):
-        check_name(voice)
-        return trace_builtin(VOICES[voice])
+        return trace_builtin(VOICES[check_name(voice)])
     program = trace(voice)
     if find_spec("llvmlite") is None:
         warn(
@@ -154,8 +153,8 @@ def find_voice(voice: Voice) -> Program:
     return program
 
 
-def check_name(voice: str) -> None:
-    """Checks that a built-in voice has the name.
+def check_name(voice: str) -> str:
+    """Returns the name of a built-in voice, without tracing the voice.
 
     Raises:
         ValueError: If no voice has it; the message has the nearest name.
@@ -167,6 +166,7 @@ def check_name(voice: str) -> None:
         )
     if voice not in VOICES:
         raise ValueError(describe_unknown("voice", voice, VOICES))
+    return voice
 
 
 @lru_cache(maxsize=32)
