@@ -18,7 +18,7 @@ from gradsound.music.preset_limits import (
 )
 from gradsound.music.textures import TEXTURES, lay_out
 from gradsound.name_matching import describe_unknown
-from gradsound.synth.voices.builtin import Voice, check_name, find_voice
+from gradsound.synth.voices.builtin import Voice, find_voice, known_voice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -98,10 +98,7 @@ class Preset:
 
     def __post_init__(self) -> None:
         given = self.voice if isinstance(self.voice, tuple) else (self.voice,)
-        # The names are not traced: info has presets, and plays none.
-        voices = tuple(
-            check_name(v) if isinstance(v, str) else find_voice(v) for v in given
-        )
+        voices = tuple(map(known_voice, given))
         if not voices:
             raise ValueError("voice must be one or several, got none")
         # A preset is sent to worker processes as JSON, which takes programs, not functions.

@@ -169,6 +169,15 @@ def check_name(voice: str) -> str:
     return voice
 
 
+def known_voice(voice: Voice) -> str | Program:
+    """Returns the name of a built-in voice, without tracing it, or another's program.
+
+    Raises:
+        ValueError, VoiceError: As `find_voice`.
+    """
+    return check_name(voice) if isinstance(voice, str) else find_voice(voice)
+
+
 @lru_cache(maxsize=32)
 def trace_builtin(voice: Callable[..., Any]) -> Program:
     """Returns the program of a built-in voice, and traces each voice only once."""
