@@ -5,7 +5,9 @@ actor-critic, with each fault and without one. An alarm catches a fault if its k
 and if it comes within three steps of the first step whose gradients the fault touches. With
 ``--runs`` it also counts the alarms of every run in a folder.
 
-    python benchmarks/alarms.py [--seeds 3] [--runs DIR]
+    python benchmarks/alarms.py [--seeds 3] [--runs DIR] [TRAINING ...]
+
+TRAINING is the beginning of a name in the tables, such as ``LoRA``. All take an hour.
 """
 
 from __future__ import annotations
@@ -75,6 +77,9 @@ def main() -> None:
     """Prints the table of faults, of healthy trainings, and of the runs of a folder."""
     parser = argparse.ArgumentParser(description="Delay of alarms, and false alarms.")
     parser.add_argument(
+        "trainings", nargs="*", metavar="TRAINING", help="train these alone"
+    )
+    parser.add_argument(
         "--seeds", type=int, default=3, help="of each training; 0 trains nothing (3)"
     )
     parser.add_argument(
@@ -85,20 +90,33 @@ def main() -> None:
         parser.error(f"--seeds must be 0 or more, got {options.seeds}")
     if options.runs is not None and not options.runs.is_dir():
         parser.error(f"--runs needs a folder with runs, got {options.runs}")
+    for name in options.trainings:
+        if not any(task.startswith(name) for task in (*FAULTY_TASKS, *HEALTHY_TASKS)):
+            tasks = ", ".join(dict.fromkeys((*FAULTY_TASKS, *HEALTHY_TASKS)))
+            parser.error(f"no training begins with {name!r}; there are: {tasks}")
     torch.set_num_threads(1)
     print(machine(threads()))
     if options.seeds:
         seeds = range(FIRST_SEED, FIRST_SEED + options.seeds)
-        print_faults(seeds)
-        print_healthy(seeds)
+        print_faults(seeds, chosen(FAULTY_TASKS, options.trainings))
+        print_healthy(seeds, chosen(HEALTHY_TASKS, options.trainings))
     if options.runs is not None:
         print_runs(options.runs)
 
 
-def print_faults(seeds: range) -> None:
+def chosen(tasks: dict[str, list[MakeTask]], names: list[str]) -> dict[str, list[MakeTask]]:
+    """Returns the tasks whose names begin as one of these; all without any."""
+    return {
+        name: makers
+        for name, makers in tasks.items()
+        if not names or name.startswith(tuple(names))
+    }
+
+
+def print_faults(seeds: range, faulty_tasks: dict[str, list[MakeTask]]) -> None:
     """Trains with each fault; prints how many were caught, and in how many steps."""
     print(f"\n{'training':26}{'fault':24}caught  steps  {'alarm':16}  others")
-    for (name, makers), fault in product(FAULTY_TASKS.items(), FAULTS):
+    for (name, makers), fault in product(faulty_tasks.items(), FAULTS):
         tasks = (make(seed, half=fault.half) for make, seed in product(makers, seeds))
         count, delays, fitting, others = 0, [], Counter[str](), Counter[str]()
         for task in tasks:
@@ -120,11 +138,11 @@ def print_faults(seeds: range) -> None:
             )
 
 
-def print_healthy(seeds: range) -> None:
+def print_healthy(seeds: range, healthy_tasks: dict[str, list[MakeTask]]) -> None:
     """Trains without a fault; prints the loss, first and last, and the alarms."""
     width = max(map(len, HEALTHY_TASKS))
     print(f"\n{'healthy training':{width}}  seed  {'loss':20}  {COUNTS}")
-    for (name, makers), seed in product(HEALTHY_TASKS.items(), seeds):
+    for (name, makers), seed in product(healthy_tasks.items(), seeds):
         for make in makers:
             steps, alarms = train(make(seed), STEPS)
             losses = [step.values["loss"] for step in steps]

@@ -48,7 +48,9 @@ class PauseDetector:
         self._number = -1  # of the last step
         self._intervals = np.zeros(0)  # seconds, of the last `MEMORY_STEPS`
         self._longest_stall = 0.0  # seconds
-        self._evaluation = 0.0  # seconds, of the longest evaluation
+        self._evaluation = 0.0  # seconds, of the longest evaluation that was a pause
+        self._evaluations = 0  # those that were over before the last step
+        self._was_evaluated = False  # whether the last step has an evaluation loss
         self._pause_count = 0  # of long intervals
         self._throughput = ThroughputDetector()
 
@@ -63,8 +65,10 @@ class PauseDetector:
         Args:
             numbers: Numbers of the steps, shape (S,).
             times: Their times in seconds, shape (S,).
-            evaluated: Whether the run was evaluated before the step, shape (S,).
+            evaluated: Whether the step has an evaluation loss, shape (S,). The evaluation
+                took place before this step, or before the next one.
         """
+        earlier, is_evaluation = self._count_evaluations(evaluated)
         first = 1 if self._number < 0 else 0  # the first step of a run has no interval
         intervals = np.diff(times, prepend=self.time)[first:]
         known = np.concatenate([self._intervals, intervals])
@@ -77,10 +81,11 @@ class PauseDetector:
         for k in np.flatnonzero(looked_at).tolist():
             row, interval = k + first, float(intervals[k])
             pauses = _Pauses(known, history + k, self._pause_count)
+            is_usual = is_evaluation[row] and self._is_usual(interval, int(earlier[row]))
             yield from self._detect_stall(
-                row, int(numbers[row]), pauses, interval, bool(evaluated[row])
+                row, int(numbers[row]), pauses, interval, is_usual=is_usual
             )
-            if evaluated[row] and is_long[k]:
+            if is_evaluation[row] and is_long[k]:
                 self._evaluation = max(interval, self._evaluation)
             self._pause_count += int(is_long[k])
         for k, alarm in self._throughput.detect(numbers[first:], intervals):
@@ -90,16 +95,14 @@ class PauseDetector:
         self._number = int(numbers[-1])
 
     def _detect_stall(
-        self, row: int, number: int, pauses: _Pauses, interval: float, evaluated: bool
+        self, row: int, number: int, pauses: _Pauses, interval: float, *, is_usual: bool
     ) -> Iterator[tuple[int, Alarm]]:
         """Yields the alarm or the recovery of a step after a long interval."""
         reported = self.stalled
         if reported:
             text = f"steps again, after {format_duration(interval)}"
             yield row, Alarm("recovery", number, text, resolves="stall")
-        elif self._is_stall(pauses, interval) and not (
-            evaluated and self._is_usual(interval)
-        ):
+        elif self._is_stall(pauses, interval) and not is_usual:
             reported = True
             yield row, Alarm("stall", number, pauses.text("before, for", interval))
         if reported:
@@ -119,9 +122,18 @@ class PauseDetector:
         text = pauses.text("for", seconds)
         return Alarm("stall", self._number, text, persists=True)
 
-    def _is_usual(self, interval: float) -> bool:
+    def _count_evaluations(
+        self, evaluated: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Returns how many evaluations were over before each step, and which have one."""
+        known = np.concatenate([[self._was_evaluated], evaluated])  # the step before, first
+        earlier = self._evaluations + np.concatenate([[0], np.cumsum(known)[:-1]])
+        self._was_evaluated, self._evaluations = bool(known[-1]), int(earlier[-1])
+        return earlier[:-1], known[1:] | known[:-1]
+
+    def _is_usual(self, interval: float, earlier: int) -> bool:
         """Returns whether an evaluation took so long before, or is the first."""
-        return self._evaluation == 0.0 or interval < PAUSE_RATIO * self._evaluation
+        return earlier == 0 or interval < PAUSE_RATIO * self._evaluation
 
     def _is_stall(self, pauses: _Pauses, seconds: float) -> bool:
         growth = STALL_GROWTH * self._longest_stall

@@ -51,7 +51,6 @@ class RunDetector:
         self._losses = LossDetector(thresholds.plateau_steps)
         self._pauses = PauseDetector(thresholds)
         self._values = WatchedValues()
-        self._evaluated = False  # whether the last step had an evaluation loss
         self._number = -1  # of the last step
 
     @property
@@ -103,13 +102,11 @@ class RunDetector:
         return Alarm("end", self._number, text)
 
     def _find_evaluated(self, steps: StepBlock) -> NDArray[np.bool_]:
-        """Returns which steps come after an evaluation, or have its loss, shape (S,)."""
-        logged = np.zeros(len(steps) + 1, bool)  # that of the step before comes first
-        logged[0] = self._evaluated
+        """Returns which steps have an evaluation loss, shape (S,)."""
+        evaluated = np.zeros(len(steps), bool)
         for name in self._values.evaluations.intersection(steps.values):
-            logged[1 + steps.values[name].rows] = True
-        self._evaluated = bool(logged[-1])
-        return logged[1:] | logged[:-1]
+            evaluated[steps.values[name].rows] = True
+        return evaluated
 
     def _detect_skips(self, steps: StepBlock) -> Iterator[tuple[int, Alarm]]:
         """Yields skipped steps whose streak is worth an alarm: row, and alarm."""

@@ -136,7 +136,10 @@ def test_a_user_may_ask_for_shorter_stalls() -> None:
     [
         ({30: 3}, [30], []),  # the first evaluation is usual
         ({30: 3}, [], [30]),
-        ({30: 3}, [20, 30], []),  # also after quick ones
+        ({30: 3}, [20, 30], [30]),  # quick ones before say that it is none
+        ({31: 3}, [30], []),  # it may come before the step or after it
+        ({31: 3}, [30, 31], []),  # the first is not over before the step after
+        ({32: 3}, [30, 32], [32]),
         ({30: 3, 50: 4.375}, [30, 50], []),
         ({30: 3, 50: 4.5}, [30, 50], [50]),  # 1.5 times as long
         ({30: 3, 50: 4.375, 70: 6.5}, [30, 50, 70], []),
