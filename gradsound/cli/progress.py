@@ -6,17 +6,16 @@ import threading
 import time
 from dataclasses import replace
 from functools import cached_property, partial
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradsound.cli.status_line import StatusLine
+from gradsound.runs.step_stream import StepSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gradsound.runs.model import Run
-    from gradsound.runs.step import Step
     from gradsound.runs.step_block import StepBlock
 
 _DELAY_SECONDS = 1.0  # a shorter command shows no progress
@@ -65,7 +64,7 @@ class Progress:
         return f" of {sum(totals):,}" if all(totals) else ""
 
 
-class _StepCounter:
+class _StepCounter(StepSource):
     """The steps of a run, counted as they are read.
 
     Attributes:
@@ -75,9 +74,6 @@ class _StepCounter:
     def __init__(self, run: Run) -> None:
         self._run, self._path = run, Path(run.name)
         self.count = 0
-
-    def __iter__(self) -> Iterator[Step]:
-        return chain.from_iterable(self.blocks())
 
     def blocks(self) -> Iterator[StepBlock]:
         """Yields the steps in blocks."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 import threading
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +12,13 @@ from gradsound.live.run_source import RunSource
 from gradsound.runs.lines import read_lines
 from gradsound.runs.model import Run
 from gradsound.runs.reader import parse_run
+from gradsound.runs.step_stream import StepSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import ExitStack
 
     from gradsound.runs.lines import LineGroup
-    from gradsound.runs.step import Step
     from gradsound.runs.step_block import StepBlock
 
 _POLL_SECONDS = 0.05  # between polls of the spool for more lines
@@ -51,14 +50,11 @@ def spool_stdin(stack: ExitStack) -> Run:
 
 
 @dataclass(frozen=True, slots=True)
-class _SpooledSteps:
+class _SpooledSteps(StepSource):
     """The steps in a spool that may still grow; each iteration reads them anew."""
 
     path: Path
     complete: threading.Event
-
-    def __iter__(self) -> Iterator[Step]:
-        return chain.from_iterable(self.blocks())
 
     def blocks(self) -> Iterator[StepBlock]:
         """Yields the steps in blocks."""

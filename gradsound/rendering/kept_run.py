@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gradsound.runs.step_block import StepBlock
+from gradsound.runs.step_stream import StepSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gradsound.runs.model import Run
-    from gradsound.runs.step import Step
 
 _BYTES_MAX = 1 << 26  # of norms and numbers, a million steps of 4 layers; larger is reread
 
@@ -27,7 +26,7 @@ def keep_run(run: Run) -> Run:
     return replace(run, steps=_KeptSteps(run))
 
 
-class _KeptSteps:
+class _KeptSteps(StepSource):
     """Steps that are read once if they are few.
 
     Args:
@@ -37,9 +36,6 @@ class _KeptSteps:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._kept: list[StepBlock] | None = None
-
-    def __iter__(self) -> Iterator[Step]:
-        return chain.from_iterable(self.blocks())
 
     def blocks(self) -> Iterator[StepBlock]:
         """Yields the steps in blocks."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from gradsound.errors import RunFormatError
@@ -13,7 +12,7 @@ from gradsound.runs.json_lines import decode_header
 from gradsound.runs.lines import LINE_MAX, contains, read_lines
 from gradsound.runs.model import Header, Run
 from gradsound.runs.restarts import RESTART, decode_restart, decode_total
-from gradsound.runs.step_stream import StepStream
+from gradsound.runs.step_stream import StepSource, StepStream
 
 if TYPE_CHECKING:
     import io
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gradsound.runs.lines import LineGroup
-    from gradsound.runs.step import Step
     from gradsound.runs.step_block import StepBlock
 
 Decoded = TypeVar("Decoded")
@@ -117,14 +115,11 @@ def find_restarts(source: str, file: io.BufferedIOBase | BinaryIO) -> list[int]:
 
 
 @dataclass(frozen=True, slots=True)
-class _FileSteps:
+class _FileSteps(StepSource):
     """The steps of a run file, read anew at each iteration."""
 
     path: Path
     name: str
-
-    def __iter__(self) -> Iterator[Step]:
-        return chain.from_iterable(self.blocks())
 
     def blocks(self) -> Iterator[StepBlock]:
         """Yields the steps in blocks."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from itertools import chain, islice
 from typing import TYPE_CHECKING
@@ -14,6 +15,20 @@ if TYPE_CHECKING:
 
 
 _STEPS = 256  # of a block; the norms of a thousand layers take 1 MB
+
+
+class StepSource(ABC):
+    """Steps that can be iterated repeatedly, one by one or in blocks."""
+
+    __slots__ = ()
+
+    def __iter__(self) -> Iterator[Step]:
+        """Yields the steps."""
+        return chain.from_iterable(self.blocks())
+
+    @abstractmethod
+    def blocks(self) -> Iterator[StepBlock]:
+        """Yields the steps in blocks."""
 
 
 class StepStream(Iterator[Step]):

@@ -6,7 +6,6 @@ import os
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from glob import escape
-from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,7 @@ from gradsound.rendering.sound import Sound
 from gradsound.runs.file_names import keep, lock_folders, number_of, numbered
 from gradsound.runs.lines import read_lines
 from gradsound.runs.reader import find_restarts, parse_run
-from gradsound.runs.step_stream import StepStream
+from gradsound.runs.step_stream import StepSource, StepStream
 from gradsound.workers.process import ParentLink, WorkerProcess, run_job
 
 if TYPE_CHECKING:
@@ -127,15 +126,12 @@ def _observe(run: Run, fit: AnchorFit, preset: Preset) -> Iterator[StepBlock]:
 
 
 @dataclass(frozen=True, slots=True)
-class _FinishedSteps:
+class _FinishedSteps(StepSource):
     """The steps of a run file that has ended, read anew at each iteration."""
 
     source: str
     file: BinaryIO
     restarts: Sequence[int]
-
-    def __iter__(self) -> Iterator[Step]:
-        return chain.from_iterable(self.blocks())
 
     def blocks(self) -> Iterator[StepBlock]:
         """Yields the steps in blocks."""
