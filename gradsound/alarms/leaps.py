@@ -1,20 +1,12 @@
-"""Leaps: norms above the ratio of a spike, of one step, and those that a layer had before.
-
-Shapes: L layers.
-"""
+"""Leaps, norms above the ratio of a spike: of one step, and those a layer had before."""
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
 from math import inf, log10
-from typing import TYPE_CHECKING
 
 from gradsound.alarms.thresholds import FEW_SPIKES, MEMORY_STEPS, RECORD_RATIO
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 _RECORD = log10(RECORD_RATIO)
 
@@ -58,18 +50,18 @@ class LeapMemory:
         return not is_record
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class StepLeaps:
-    """The leaps of one step; arrays have the shape (L,).
+    """The leaps of one step, one for each layer that leaps.
 
     Attributes:
         row: Index of the step.
-        layers: Which layers leap.
-        above: Distances above the median, in decades.
-        deviations: Robust standard deviations before the step, in decades.
+        layers: Indices of these layers.
+        above: Their distances above the median, in decades.
+        rare: Whether the distance is many deviations.
     """
 
     row: int
-    layers: NDArray[np.bool_]
-    above: NDArray[np.float32]
-    deviations: NDArray[np.float32]
+    layers: list[int]
+    above: list[float]
+    rare: list[bool]

@@ -41,7 +41,8 @@ class LossTrend:
     """
 
     def __init__(self) -> None:
-        self._blocks: list[tuple[float, ...]] = []  # sums of step numbers and of losses
+        # Sums of step numbers and of losses; the first `_block_count` rows are known.
+        self._blocks, self._block_count = np.zeros((2 * _BLOCKS_MIN, 2)), 0
         self._size, self._open_count = 1, 0  # losses
         self._open: tuple[float, ...] = (0.0, 0.0)  # sums of the block that is not full
         self.count = 0
@@ -57,13 +58,13 @@ class LossTrend:
         pairs = np.stack([steps.astype(np.float64), losses], axis=1)
         while len(pairs):
             # Up to the loss at which two blocks become one.
-            room = (2 * _BLOCKS_MIN - len(self._blocks)) * self._size - self._open_count
+            room = (2 * _BLOCKS_MIN - self._block_count) * self._size - self._open_count
             self._fill_blocks(pairs[:room])
             pairs = pairs[room:]
-            if len(self._blocks) == 2 * _BLOCKS_MIN:
-                halves = zip(self._blocks[::2], self._blocks[1::2])
-                self._blocks = [(a + c, b + d) for (a, b), (c, d) in halves]
-                self._size *= 2
+            if self._block_count == 2 * _BLOCKS_MIN:
+                self._block_count, self._size = _BLOCKS_MIN, 2 * self._size
+                halves = self._blocks[::2] + self._blocks[1::2]
+                self._blocks[:_BLOCKS_MIN] = halves
 
     def _fill_blocks(self, pairs: NDArray[np.float64]) -> None:
         """Adds pairs of step numbers and losses to blocks of the present size.
@@ -77,16 +78,22 @@ class LossTrend:
             self._open_count += len(head) - 1
             if self._open_count < self._size:
                 return
-            self._blocks.append(self._open)
+            self._add_blocks(np.array([self._open]))
             pairs = pairs[missing:]
         whole = len(pairs) - len(pairs) % self._size
         if whole:
             groups = pairs[:whole].reshape(-1, self._size, 2)
-            self._blocks += map(tuple, np.add.accumulate(groups, axis=1)[:, -1].tolist())
+            self._add_blocks(np.add.accumulate(groups, axis=1)[:, -1])
         rest = pairs[whole:]
         self._open_count = len(rest)
         if len(rest):
             self._open = tuple(np.add.accumulate(rest)[-1].tolist())
+
+    def _add_blocks(self, sums: NDArray[np.float64]) -> None:
+        """Adds full blocks, shape (N, 2)."""
+        end = self._block_count + len(sums)
+        self._blocks[self._block_count : end] = sums
+        self._block_count = end
 
     def slope(self, share: float) -> Slope:
         """Returns the slope of the loss at the end of the run.
@@ -94,10 +101,11 @@ class LossTrend:
         Args:
             share: The part of the run, from its end, above 0 and at most 1.
         """
-        count = max(_FIT_MIN, round(share * len(self._blocks)))
-        if count > len(self._blocks):
+        count = max(_FIT_MIN, round(share * self._block_count))
+        if count > self._block_count:
             return Slope(0.0, inf, 0.0, 0)
-        steps, means = np.array(self._blocks[-count:]).T / self._size
+        last = self._blocks[self._block_count - count : self._block_count]
+        steps, means = last.T / self._size
         # A log may begin late in a training, so the numbers of the steps count.
         doublings = np.log2(steps + 1)
         x = doublings - doublings.mean()

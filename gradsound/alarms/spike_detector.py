@@ -6,6 +6,7 @@ Shapes: S steps, L layers.
 from __future__ import annotations
 
 from bisect import bisect_left
+from itertools import pairwise
 from math import inf, log10
 from typing import TYPE_CHECKING
 
@@ -121,23 +122,29 @@ class SpikeDetector:
         possible &= share > _SHARE
         possible[:first] = False
         layers, rows = np.nonzero(possible.T)
-        leaps = np.zeros(len(rows), bool)
+        above = np.zeros(len(rows), np.float32)
+        own = np.zeros(len(rows), np.float32)  # deviations
         for part in split(len(rows)):
-            medians = median(np.sort(windows[layers[part], rows[part]], axis=-1))
-            leaps[part] = decades[rows[part], layers[part]] - medians > self._ratio
-        # np.unique and np.median would load numpy.ma, which takes 20 ms.
-        for row in sorted({*rows[leaps].tolist()}):
-            sorted_windows = np.sort(windows[:, row], axis=-1)  # (L, W)
+            sorted_windows = np.sort(windows[layers[part], rows[part]], axis=-1)
             medians = median(sorted_windows)
-            above = decades[row] - medians
-            # Among many layers, one often has 32 norms that are close together by chance.
-            # Its next norm would be a false spike, so the deviation is at least the median
-            # of all layers.
-            own = np.nan_to_num(robust_deviation(sorted_windows, medians))
-            usual = np.sort(own)[(len(own) - 1) // 2 : len(own) // 2 + 1].mean()
-            deviations = np.maximum(np.maximum(own, usual), DEVIATION_MIN)
-            is_leap = (above > self._ratio) & (share[row] > _SHARE)
-            yield StepLeaps(row, is_leap, above, deviations)
+            above[part] = decades[rows[part], layers[part]] - medians
+            leap = above[part] > self._ratio
+            own[part][leap] = robust_deviation(sorted_windows[leap], medians[leap])
+        leaps = np.flatnonzero(above > self._ratio)
+        leaps = leaps[np.argsort(rows[leaps], kind="stable")]
+        layers, rows, above, own = layers[leaps], rows[leaps], above[leaps], own[leaps]
+        rare = above > self._thresholds.spike * np.maximum(own, DEVIATION_MIN)
+        begins = np.flatnonzero(np.diff(rows, prepend=-1)).tolist()
+        for begin, end in pairwise([*begins, len(rows)]):
+            row, step = int(rows[begin]), slice(begin, end)
+            if rare[step].any():
+                # Among many layers, one often has 32 norms that are close together by
+                # chance. Its next norm would be a false spike, so the deviation is at least
+                # the median of all layers.
+                usual = _usual_deviation(windows[:, row])
+                rare[step] &= above[step] > self._thresholds.spike * usual
+            of_step = layers[step].tolist(), above[step].tolist(), rare[step].tolist()
+            yield StepLeaps(row, *of_step)
 
     def _detect_leaps(
         self,
@@ -147,12 +154,14 @@ class SpikeDetector:
         report: StepReport,
     ) -> None:
         """Adds the spikes of a step that has leaps, or follows a spike."""
-        if leaps is None:
-            self._report(np.zeros(len(decades), bool), decades, decades, report)
-            return
-        spikes = self._find(leaps, decades, losses)
-        self._report(spikes, decades, leaps.above, report)
-        self._report_often(leaps.layers, report)
+        spiking = [] if leaps is None else self._find(leaps, decades, losses)
+        if any(spiking) or self._spiking.any():
+            spikes, above = np.zeros(len(decades), bool), np.full(len(decades), -inf)
+            if leaps is not None:
+                spikes[leaps.layers], above[leaps.layers] = spiking, leaps.above
+            self._report(spikes, decades, above, report)
+        if leaps is not None:
+            self._report_often(leaps, report)
 
     def _find_early(
         self, decades: NDArray[np.float32]
@@ -171,24 +180,25 @@ class SpikeDetector:
 
     def _find(
         self, leaps: StepLeaps, decades: NDArray[np.float32], losses: LossLevels
-    ) -> NDArray[np.bool_]:
-        """Returns which layers have a spike."""
-        rare = leaps.layers & (leaps.above > self._thresholds.spike * leaps.deviations)
+    ) -> list[bool]:
+        """Returns which of the layers that leap have a spike."""
         follows = self._last_rare == self.step_count - 1
         rare_steps = 0
-        if rare.any():
+        if any(leaps.rare):
             rare_steps = self._rare_steps + 1 if follows else 1
             self._rare_steps, self._last_rare = rare_steps, self.step_count
-        spikes, row = np.zeros(len(decades), bool), leaps.row
-        for layer in np.flatnonzero(leaps.layers).tolist():
-            memory = self._leaps.setdefault(layer, LeapMemory())
-            height, norm = float(leaps.above[layer]), float(decades[layer])
+        spikes, row = list[bool](), leaps.row
+        for layer, height, rare in zip(leaps.layers, leaps.above, leaps.rare):
+            memory, norm = (
+                self._leaps.setdefault(layer, LeapMemory()),
+                float(decades[layer]),
+            )
             memory.add(self.step_count, height, norm)
             lasted = max(memory.steps, rare_steps)  # layers may spike in turn
             is_long = lasted >= (CALM_STEPS if losses.usual[row] else LEAP_STEPS)
-            is_new = losses.worse[row] or not memory.is_usual(height, norm)
+            is_new = rare and (losses.worse[row] or not memory.is_usual(height, norm))
             is_high = height > (_HARD_LEAP if losses.high[row] else _LEAP)
-            spikes[layer] = rare[layer] and is_new and (is_long or is_high)
+            spikes.append(bool(is_new and (is_long or is_high)))
         return spikes
 
     def _report(
@@ -200,7 +210,7 @@ class SpikeDetector:
     ) -> None:
         if spikes.any() and not self._spiking.any():
             self._begin, self._begin_step = self.step_count, report.step
-            first = int(np.argmax(np.where(spikes, np.nan_to_num(above), -inf)))
+            first = int(np.argmax(np.where(spikes, above, -inf)))
             ratio = f", {10 ** above[first]:.3g} x its median"
             report.add("spike", "spike in", spikes, first, ratio)
         new = spikes & ~self._spiking
@@ -214,15 +224,24 @@ class SpikeDetector:
             report.add_recovery("spike", text, self._spiking)
         self._spiking = spiking & (lasted < TREND_STEPS)  # then the height is usual
 
-    def _report_often(self, leaps: NDArray[np.bool_], report: StepReport) -> None:
+    def _report_often(self, leaps: StepLeaps, report: StepReport) -> None:
         if self._often:
             return
-        for layer in np.flatnonzero(leaps).tolist():
+        for layer in leaps.layers:
             memory = self._leaps[layer]
             heights = [height for _, height, _ in memory.earlier if height > _OFTEN]
             if len(heights) >= OFTEN_SPIKES:
                 self._often = True
-                layers = np.arange(len(leaps)) == layer
+                layers = np.arange(len(self._spiking)) == layer
                 ratio = f", up to {10 ** max(heights):.3g} x its median"
                 report.add("often", "spikes now and then in", layers, layer, ratio)
                 return
+
+
+def _usual_deviation(windows: NDArray[np.float32]) -> np.float32:
+    """Returns the median of the robust deviations of windows, shape (L, W)."""
+    ascending = np.sort(windows, axis=-1)
+    deviations = np.nan_to_num(robust_deviation(ascending, median(ascending)))
+    # np.median would load numpy.ma, which takes 20 ms.
+    middle = slice((len(deviations) - 1) // 2, len(deviations) // 2 + 1)
+    return np.float32(np.sort(deviations)[middle].mean())

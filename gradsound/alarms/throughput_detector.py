@@ -30,7 +30,8 @@ class ThroughputDetector:
 
     def __init__(self) -> None:
         self._last = np.zeros(0)  # seconds, of up to `SLOW_STEPS` steps
-        self._usual: deque[float] = deque(maxlen=SLOW_STEPS)  # seconds, means of _last
+        self._earlier: deque[float] = deque(maxlen=SLOW_STEPS)  # seconds, means of _last
+        self._usual: float | None = None  # their median
         self._count, self._slow_seconds, self._is_slow = 0, 0.0, False
 
     def detect(
@@ -58,19 +59,20 @@ class ThroughputDetector:
             count: How many intervals there are.
             now: Usual duration of the last steps in seconds.
         """
-        usual = median_low(self._usual) if self._usual else now
+        usual = now if self._usual is None else self._usual
         if self._is_slow and now < SLOW_END * usual:
             self._is_slow = False
             text = "steps take as long as before"
             yield Alarm("recovery", step, text, resolves="slow")
-        is_slow = len(self._usual) > 1 and now > SLOW_RATIO * usual
+        is_slow = len(self._earlier) > 1 and now > SLOW_RATIO * usual
         self._slow_seconds += now * _CHECK_STEPS if is_slow else -self._slow_seconds
         if self._slow_seconds > SLOW_SECONDS and not self._is_slow:
             self._is_slow = True
             text = f"steps take {now / usual:.2g} x as long as usual"
             yield Alarm("slow", step, text, persists=True)
         if not is_slow and count % SLOW_STEPS == 0:
-            self._usual.append(now)
+            self._earlier.append(now)
+            self._usual = median_low(self._earlier)
 
 
 def _usual_means(known: NDArray[np.float64], ends: NDArray[np.intp]) -> list[float]:

@@ -182,7 +182,7 @@ class _Census:
             (self._near, np.rint(decades)),
         ):
             indices = np.clip(places[known], -_DECADES, _DECADES).astype(int) + _DECADES
-            np.add.at(counts, indices, 1)
+            counts[:] += np.bincount(indices, minlength=len(counts))
 
     def best_decade(self, now: int, held_max: float = _HELD_MAX) -> int:
         """Returns the decade for the anchor, which stays where it is if the notes fit.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from itertools import chain
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,11 +25,12 @@ except ImportError:  # an extra
     orjson = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
 _NUMBERS = {int, float}
+_PLAIN_KEYS = 4  # step, time, norms, values
 
 
 class _IrregularError(ValueError):
@@ -72,21 +74,25 @@ def _to_block(steps: list[dict[str, Any]], layers: int, after: int) -> StepBlock
     _check(bool((np.diff(number_array) > 0).all()))
     times = _to_array([step["time"] for step in steps], TIME_MAX)
     norms, absent = _decode_norms([step["norms"] for step in steps], layers)
-    raw, clipped = _decode_raw([step.get("raw") for step in steps], norms, absent)
-    scales = [step.get("scale") for step in steps]
-    discarded = _decode_flags([step.get("discarded", False) for step in steps])
-    skipped = _decode_flags([step.get("skipped", False) for step in steps])
+    raw, clipped, scales = None, np.zeros(len(steps), bool), np.full(len(steps), np.nan)
+    discarded = skipped = clipped
+    values = [step.get("values") for step in steps]
+    if max(map(len, steps)) > _PLAIN_KEYS - (None in values):  # most steps are plain
+        raw, clipped = _decode_raw([step.get("raw") for step in steps], norms, absent)
+        scales = _decode_scales([step.get("scale") for step in steps])
+        discarded = _decode_flags([step.get("discarded", False) for step in steps])
+        skipped = _decode_flags([step.get("skipped", False) for step in steps])
     return StepBlock(
         number_array,
         times,
         norms,
         absent,
-        _decode_scales(scales),
+        scales,
         skipped | discarded,
         discarded,
         raw,
         clipped,
-        _decode_values([step.get("values") for step in steps]),
+        _decode_values(values),
     )
 
 
@@ -157,26 +163,32 @@ def _decode_flags(flags: list[bool]) -> NDArray[np.bool_]:
 
 def _decode_values(values: list[dict[str, Any] | None]) -> dict[str, LoggedValue]:
     """Returns the values of steps by name."""
-    decoded: dict[str, LoggedValue] = {}
-    known = [(row, of_step) for row, of_step in enumerate(values) if of_step]
+    _check({*map(type, values)} <= {dict, type(None)})
+    rows = np.array([row for row, of_step in enumerate(values) if of_step], np.intp)
+    known = [of_step for of_step in values if of_step]
     if not known:
-        _check({*map(type, values)} <= {dict, type(None)})
-        return decoded
-    for name in dict.fromkeys(chain.from_iterable(of_step for _, of_step in known)):
-        rows = [row for row, of_step in known if name in of_step]
-        numbers = _decode_numbers(of_step[name] for _, of_step in known if name in of_step)
-        decoded[name] = LoggedValue(np.array(rows, np.intp), numbers)
+        return {}
+    try:
+        columns = {name: [*map(itemgetter(name), known)] for name in known[0]}
+    except KeyError:
+        columns = {}
+    if len(columns) * len(known) == sum(map(len, known)):  # nearly always
+        return {name: LoggedValue(rows, _decode_numbers(c)) for name, c in columns.items()}
+    decoded = {}
+    for name in dict.fromkeys(chain.from_iterable(known)):
+        has_name = [name in of_step for of_step in known]
+        numbers = [of_step[name] for of_step in known if name in of_step]
+        decoded[name] = LoggedValue(rows[has_name], _decode_numbers(numbers))
     return decoded
 
 
-def _decode_numbers(numbers: Iterable[Any]) -> NDArray[np.float64]:
+def _decode_numbers(numbers: list[Any]) -> NDArray[np.float64]:
     """Returns the numbers of one value."""
-    listed = [*numbers]
-    types = {*map(type, listed)}
+    types = {*map(type, numbers)}
     if not types <= _NUMBERS:
         _check(types <= {*_NUMBERS, str})
-        _check(all(np.isfinite(n) for n in listed if type(n) is not str))
-        return np.array([NONFINITE[n] if type(n) is str else n for n in listed], np.float64)
-    array = np.array(listed, np.float64)
+        _check(all(np.isfinite(n) for n in numbers if type(n) is not str))
+        return np.array([NONFINITE[n] if type(n) is str else n for n in numbers], float)
+    array = np.array(numbers, np.float64)
     _check(bool(np.isfinite(array).all()))
     return array

@@ -12,7 +12,7 @@ from gradsound.runs.json_lines import decode_header
 from gradsound.runs.lines import LINE_MAX, contains, read_lines
 from gradsound.runs.model import Header, Run
 from gradsound.runs.restarts import RESTART, decode_restart, decode_total
-from gradsound.runs.step_stream import StepSource, StepStream
+from gradsound.runs.step_stream import StepSource, StepStream, merge_blocks
 
 if TYPE_CHECKING:
     import io
@@ -86,7 +86,7 @@ def parse_run(
     return Run(header, StepStream(reader.read(lines)), source)
 
 
-def find_restarts(source: str, file: io.BufferedIOBase | BinaryIO) -> list[int]:
+def find_restarts(source: str, file: io.BufferedIOBase) -> list[int]:
     """Reads a run file from its start to its end, and goes back to its start.
 
     Args:
@@ -126,7 +126,7 @@ class _FileSteps(StepSource):
         with self.path.open("rb") as file:
             restarts = find_restarts(self.name, file)
             run = parse_run(self.name, read_lines(file), restarts, until_restart=True)
-            yield from run.blocks()
+            yield from merge_blocks(run.blocks())
 
 
 def parse_header(source: str, line: bytes) -> Header:

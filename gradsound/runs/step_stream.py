@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 _STEPS = 256  # of a block; the norms of a thousand layers take 1 MB
+_MERGED_STEPS, _MERGED_NORMS = 4096, 1 << 16  # of a block that was merged; 256 kB
 
 
 class StepSource(ABC):
@@ -61,6 +62,19 @@ def make_blocks(steps: Iterable[Step], size: int = _STEPS) -> Iterator[StepBlock
     remaining = iter(steps)
     while chunk := [*islice(remaining, size)]:
         yield make_block(chunk)
+
+
+def merge_blocks(blocks: Iterable[StepBlock]) -> Iterator[StepBlock]:
+    """Yields the steps of small blocks in larger ones, which take less time a step."""
+    waiting, count = list[StepBlock](), 0
+    for block in blocks:
+        waiting.append(block)
+        count += len(block)
+        if count >= _MERGED_STEPS or count * block.norms.shape[1] >= _MERGED_NORMS:
+            yield concatenate(waiting)
+            waiting, count = [], 0
+    if count:
+        yield concatenate(waiting)
 
 
 def resize_blocks(blocks: Iterable[StepBlock], size: int) -> Iterator[StepBlock]:

@@ -1,13 +1,12 @@
 """Medians of several streams of positive numbers, in bounded memory.
 
-A bin counts equal numbers. While there are few bins, each has one number, and the medians
-are exact. If there are too many, all numbers lose the last bit of their significand, until
-there are few enough. The bits of positive floats are in the order of the numbers, so a bin
-is an interval, and its relative width is the same everywhere. The result depends neither on
-the order of the numbers nor on how many come at a time. (A t-digest or a P2 estimate is
-smaller, but depends on both, and is never exact.)
+The medians of few numbers are exact. Bins count many numbers, which then lose the last bits
+of their significands: as few bits as leave few enough bins. The bits of positive floats are
+in the order of the numbers, so a bin is an interval, and its relative width is the same
+everywhere. The result depends neither on the order of the numbers nor on how many come at a
+time. (A t-digest or a P2 estimate is smaller, but depends on both, and is never exact.)
 
-Shapes: N numbers, G streams.
+Shapes: S numbers of a stream, G streams.
 """
 
 from __future__ import annotations
@@ -20,7 +19,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_BINS = 1 << 18  # 4 MB; so many numbers have exact medians
+_EXACT = 1 << 18  # numbers, 2 MB
+_BINS = 1 << 15  # of all streams together
 _STREAM_BINS = 256  # a stream over two decades then has medians to 1 %
 _STREAM_BIT = 32  # in a key, the bits above this one are the index of the stream
 
@@ -30,26 +30,30 @@ class Medians:
 
     Args:
         streams: How many streams there are, G.
-        bins: The largest number of bins of all streams together.
+        exact: Of so many numbers of all streams together, the medians are exact.
     """
 
-    def __init__(self, streams: int, bins: int = _BINS) -> None:
-        self._streams, self._bins = streams, max(bins, _STREAM_BINS * streams)
+    def __init__(self, streams: int, exact: int = _EXACT) -> None:
+        self._streams, self._exact = streams, exact
+        self._begins = np.arange(streams + 1, dtype=np.int64) << _STREAM_BIT
+        self._bins = max(min(_BINS, exact), _STREAM_BINS * streams)
         self._keys, self._counts = np.zeros(0, np.int64), np.zeros(0, np.int64)
         self._pending: list[NDArray[np.int64]] = []  # keys that are not counted yet
-        self._pending_count, self._lost_bits = 0, 0
+        self._pending_count, self._total, self._lost_bits = 0, 0, 0
 
-    def add(self, streams: NDArray[np.intp], numbers: NDArray[np.float32]) -> None:
-        """Adds numbers.
+    def add(self, numbers: NDArray[np.float32], known: NDArray[np.bool_]) -> None:
+        """Adds a number to each stream, S times.
 
         Args:
-            streams: Index of each number's stream, shape (N,).
-            numbers: Finite and above 0, shape (N,).
+            numbers: Shape (S, G).
+            known: Which to add, shape (S, G); these are finite and above 0.
         """
         bits = np.ascontiguousarray(numbers).view(np.int32)
-        self._pending.append(streams.astype(np.int64) << _STREAM_BIT | bits)
-        self._pending_count += len(numbers)
-        if self._pending_count >= self._bins:  # rarely, because it sorts all bins
+        keys = bits + self._begins[:-1]
+        self._pending.append(keys.ravel() if known.all() else keys[known])
+        self._pending_count += len(self._pending[-1])
+        self._total += len(self._pending[-1])
+        if self._pending_count > self._exact:
             self._count_pending()
 
     def values(self) -> NDArray[np.float64]:
@@ -59,8 +63,7 @@ class Medians:
         """
         self._count_pending()
         result = np.full(self._streams, np.nan)
-        begins = np.arange(self._streams + 1, dtype=np.int64) << _STREAM_BIT
-        edges = np.searchsorted(self._keys, begins)
+        edges = np.searchsorted(self._keys, self._begins)
         half_bin = 1 << self._lost_bits >> 1
         for stream, (first, end) in enumerate(pairwise(edges)):
             if first == end:
@@ -68,31 +71,40 @@ class Medians:
             ranks = np.cumsum(self._counts[first:end])
             middle = np.array([(ranks[-1] - 1) // 2, ranks[-1] // 2])
             bins = first + np.searchsorted(ranks, middle, side="right")
-            bits = (self._keys[bins] - begins[stream] + half_bin).astype(np.int32)
+            bits = (self._keys[bins] - self._begins[stream] + half_bin).astype(np.int32)
             result[stream] = bits.view(np.float32).mean(dtype=np.float64)
         return result
 
     def _count_pending(self) -> None:
-        if not self._pending:
+        """Counts the keys that are not counted yet."""
+        if not self._pending_count:
             return
-        pending = np.sort(np.concatenate(self._pending)) >> self._lost_bits
+        pending = np.concatenate(self._pending) >> self._lost_bits << self._lost_bits
         self._pending, self._pending_count = [], 0
-        new_keys, new_counts = _merge_equal(pending, np.ones(len(pending), np.int64))
-        keys = np.concatenate([self._keys >> self._lost_bits, new_keys])
+        pending.sort()
+        begins = _find_different(pending)
+        counts = np.diff(begins, append=len(pending))
+        keys = np.concatenate([self._keys, pending[begins]])
         order = np.argsort(keys, kind="stable")  # which merges two sorted parts fast
-        counts = np.concatenate([self._counts, new_counts])[order]
-        self._keys, self._counts = _merge_equal(keys[order], counts)
-        while len(self._keys) > self._bins:
-            self._lost_bits += 1
-            self._keys, self._counts = _merge_equal(self._keys >> 1, self._counts)
-        self._keys <<= self._lost_bits
+        counts = np.concatenate([self._counts, counts])[order]
+        self._set_bins(keys[order], counts)
+        if self._total > self._exact and len(self._keys) > self._bins:
+            self._lose_bits()
+
+    def _lose_bits(self) -> None:
+        """Drops the last bits of all keys, as few as leave few enough bins."""
+        # Neighbours stay different if they differ in a bit that is not lost.
+        differing = np.frexp((self._keys[1:] ^ self._keys[:-1]).astype(np.float64))[1]
+        remaining = len(differing) - np.cumsum(np.bincount(differing))
+        self._lost_bits = int(np.argmax(remaining < self._bins))
+        self._set_bins(self._keys >> self._lost_bits << self._lost_bits, self._counts)
+
+    def _set_bins(self, keys: NDArray[np.int64], counts: NDArray[np.int64]) -> None:
+        """Keeps ascending keys; adds up the counts of equal ones."""
+        begins = _find_different(keys)
+        self._keys, self._counts = keys[begins], np.add.reduceat(counts, begins)
 
 
-def _merge_equal(
-    keys: NDArray[np.int64], counts: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Returns the different ones of ascending keys, and the sum of each one's counts."""
-    if not len(keys):
-        return keys, counts
-    begins = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
-    return keys[begins], np.add.reduceat(counts, begins)
+def _find_different(keys: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Returns the indices of the first ones of equal keys, which are ascending."""
+    return np.concatenate([[0], np.flatnonzero(keys[1:] != keys[:-1]) + 1])

@@ -19,7 +19,7 @@ from gradsound.summary.step_counts import StepCounts
 from gradsound.summary.value_statistics import ValueStatistics
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from gradsound.alarms.thresholds import Alarm
     from gradsound.runs.model import Header, Run
@@ -116,12 +116,13 @@ def summarize_with(run: Run, thresholds: Thresholds) -> Summary:
     missing = max(0, end - run.header.first_step - logged.count)
     if run.total_steps is not None:
         logged = replace(logged, total=end - run.header.first_step)
-    *bands, total = reading.bands.ranges()
+    layers = reading.layers.ranges()
+    *bands, total = reading.band_ranges(layers)
     return Summary(
         steps=logged.count,
         logged=logged,
         seconds=reading.counts.seconds,
-        layers=reading.layers.ranges(),
+        layers=layers,
         bands=tuple(bands),
         total=total,
         values=reading.values.ranges,
@@ -145,7 +146,7 @@ class _Reading:
 
     Attributes:
         counts, values, layers: Statistics of the steps, the values and the layers.
-        bands: Statistics of the bands, and of all layers as the last one.
+        groups: Statistics of the bands of several layers; all layers are the last one.
         anchor: The anchor of the pitches that fits the steps.
         alarms, observations: As in `Summary`, so far.
         first_nonfinite: As in `Summary`.
@@ -156,10 +157,11 @@ class _Reading:
         preset = find_preset("notes")
         self._bands = preset.bands_of(names)
         self._all_bands = (*self._bands, Band("all layers", tuple(range(len(names)))))
+        self._groups = [band for band in self._all_bands if len(band.layers) > 1]
         self._detector = RunDetector(header, thresholds)
         self.counts, self.values = StepCounts(), ValueStatistics()
         self.layers = NormStatistics(names)
-        self.bands = NormStatistics([band.name for band in self._all_bands])
+        self.groups = NormStatistics([band.name for band in self._groups])
         self.anchor = AnchorFit(preset)
         self.alarms: list[Alarm] = []
         self.observations: list[Alarm] = []
@@ -180,4 +182,17 @@ class _Reading:
             if self.first_nonfinite is None and len(nonfinite):
                 self.first_nonfinite = int(nonfinite[0])
             self.layers.add(norms, absent, numbers)
-            self.bands.add(*band_norms(norms, absent, self._all_bands), numbers)
+            if self._groups:
+                self.groups.add(*band_norms(norms, absent, self._groups), numbers)
+
+    def band_ranges(self, layers: Sequence[NormRange]) -> Iterator[NormRange]:
+        """Yields the statistics of the bands, and of all layers as the last one.
+
+        Args:
+            layers: The statistics of the layers.
+        """
+        groups = iter(self.groups.ranges())
+        for band in self._all_bands:
+            is_group = len(band.layers) > 1
+            norms = next(groups) if is_group else layers[band.layers[0]]
+            yield replace(norms, name=band.name)
