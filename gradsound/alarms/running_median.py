@@ -31,7 +31,8 @@ class RunningMedian:
     """
 
     def __init__(self, layers: int) -> None:
-        self._history = np.full((layers, WINDOW_STEPS), np.inf, np.float32)
+        # The steps are rows, so that numpy's loops run over the layers.
+        self._history = np.full((WINDOW_STEPS, layers), np.inf, np.float32)
 
     def windows(self, decades: NDArray[np.float32]) -> NDArray[np.float32]:
         """Returns the window before each step, then adds the steps to the history.
@@ -43,11 +44,13 @@ class RunningMedian:
             A view of shape (L, S, W), infinite where no norm is known.
         """
         steps, layers = decades.shape
-        known = np.empty((layers, WINDOW_STEPS + steps), np.float32)
-        known[:, :WINDOW_STEPS] = self._history
-        known[:, WINDOW_STEPS:] = np.where(np.isfinite(decades), decades, np.inf).T
-        self._history = known[:, -WINDOW_STEPS:].copy()
-        return slide(known, WINDOW_STEPS)[:, :-1]
+        known = np.empty((WINDOW_STEPS + steps, layers), np.float32)
+        known[:WINDOW_STEPS] = self._history
+        known[WINDOW_STEPS:] = np.where(np.isfinite(decades), decades, np.inf)
+        self._history = known[-WINDOW_STEPS:].copy()
+        row, column = known.strides
+        shape = (layers, steps, WINDOW_STEPS)
+        return np.ndarray(shape, known.dtype, known, 0, (column, row, row))
 
     def medians(self, decades: NDArray[np.float32]) -> NDArray[np.float32]:
         """Returns the median before each step, then adds the steps to the history.
@@ -101,20 +104,20 @@ def median_bounds(windows: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     size = WINDOW_STEPS // _PARTS
     # The windows overlap, so each part is computed once, for all windows that contain it.
-    known = np.concatenate([windows[:, :, 0], windows[:, -1, 1:]], axis=1)
+    known = np.concatenate([windows[:, :, 0].T, windows[:, -1, 1:].T])
     lowest, highest = known, known
     for distance in (1 << k for k in range(size.bit_length() - 1)):
-        lowest = np.minimum(lowest[:, :-distance], lowest[:, distance:])
-        highest = np.maximum(highest[:, :-distance], highest[:, distance:])
+        lowest = np.minimum(lowest[:-distance], lowest[distance:])
+        highest = np.maximum(highest[:-distance], highest[distance:])
     steps = windows.shape[1]
-    a, b, c, d = (lowest[:, k * size : k * size + steps] for k in range(_PARTS))
+    a, b, c, d = (lowest[k * size : k * size + steps] for k in range(_PARTS))
     first, second = np.minimum(a, b), np.minimum(c, d)
     bounds = np.minimum(np.maximum(a, b), np.maximum(c, d))
     bounds = np.minimum(bounds, np.maximum(first, second))
     for k in range(_PARTS):
-        unknown = np.isinf(highest[:, k * size : k * size + steps])
+        unknown = np.isinf(highest[k * size : k * size + steps])
         bounds[unknown] = -np.inf
-    return np.asarray(bounds)
+    return np.asarray(bounds.T)
 
 
 def median(windows: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -52,6 +52,7 @@ _LEAP, _HARD_LEAP = log10(LEAP_RATIO), log10(HARD_LEAP_RATIO)
 _RECORD = log10(RECORD_RATIO)
 _OFTEN, _EARLY = log10(OFTEN_RATIO), log10(EARLY_RATIO)
 _SHARE = log10(SPIKE_SHARE)
+_FEW_STEPS = 8
 
 
 class SpikeDetector:
@@ -117,7 +118,10 @@ class SpikeDetector:
         """Yields the leaps of steps, from the first row on."""
         with np.errstate(divide="ignore", invalid="ignore"):  # all norms may be 0
             share = decades - np.log10(largest)[:, None]
-            possible = decades - median_bounds(windows).T > self._ratio
+            # For few steps, the lowest norm of a window is the cheaper bound.
+            is_few = len(decades) < _FEW_STEPS
+            bounds = windows.min(axis=-1) if is_few else median_bounds(windows)
+            possible = decades - bounds.T > self._ratio
         # A spike of a layer with a tiny norm does not change the update.
         possible &= share > _SHARE
         possible[:first] = False
