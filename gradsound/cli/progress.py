@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradsound.cli.status_line import StatusLine
+from gradsound.runs.compressed_file import open_file
 from gradsound.runs.step_stream import StepSource
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class _StepCounter(StepSource):
         try:
             if find_log(self._path) is not None:
                 return 0
-            with self._path.open("rb") as file:
+            with open_file(self._path) as file:
                 blocks = iter(partial(file.read, _BLOCK_BYTES), b"")
                 return sum(block.count(b"\n") for block in blocks) - 1
         except (OSError, ValueError):

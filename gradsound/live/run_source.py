@@ -9,7 +9,9 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from gradsound.chosen_run import choose_run
 from gradsound.open_run import open_run
+from gradsound.runs.compressed_file import is_compressed
 from gradsound.runs.lines import read_lines
 from gradsound.runs.reader import find_restarts, parse_run, refuse_norms
 
@@ -40,7 +42,8 @@ class RunSource(io.RawIOBase):
     Raises:
         OSError: If the file cannot be read.
         RunFormatError: If the path is a folder with several logs.
-        ValueError: If norms are given for a run file, which names its own norms.
+        ValueError: If norms are given for a run file, which names its own norms; or the
+            file is compressed.
 
     Example:
         >>> import gradsound, torch
@@ -59,9 +62,14 @@ class RunSource(io.RawIOBase):
         # Here, not at the top: the process that plays a training reads no logs.
         from gradsound.logs.detect import find_log
 
+        path, *others = (path,) if str(path) == "-" else choose_run(path)
+        if others:
+            raise ValueError(f"{path}: is one of {len(others) + 1} ranks: give it alone")
         self._path, self._norms = path, norms
         self.is_stdin = str(path) == "-"
         self.name = "standard input" if self.is_stdin else str(path)
+        if not self.is_stdin and is_compressed(path):
+            raise ValueError(f"{path}: a compressed run is finished; leave out --follow")
         self._is_log = not self.is_stdin and find_log(path) is not None
         if not self._is_log:
             refuse_norms(self.name, norms)

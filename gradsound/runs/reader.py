@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from gradsound.errors import RunFormatError
 from gradsound.runs.block_reader import BlockReader
+from gradsound.runs.compressed_file import open_file
 from gradsound.runs.json_lines import decode_header
 from gradsound.runs.lines import LINE_MAX, contains, read_lines
 from gradsound.runs.model import Header, Run
@@ -15,7 +18,6 @@ from gradsound.runs.restarts import RESTART, decode_restart, decode_total
 from gradsound.runs.step_stream import StepSource, StepStream, merge_blocks
 
 if TYPE_CHECKING:
-    import io
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
@@ -54,9 +56,9 @@ def read_run_file(path: Path, name: str) -> Run:
         OSError: If the file does not exist or cannot be read.
         RunFormatError: If it is no run file. Iterating the steps raises it too.
     """
-    with path.open("rb") as file:
+    with open_file(path) as file:
         header = parse_header(name, file.readline(LINE_MAX))
-        total_steps = _read_total(file)
+        total_steps = _read_total(file, header)
     return Run(header, _FileSteps(path, name), name, total_steps)
 
 
@@ -123,7 +125,7 @@ class _FileSteps(StepSource):
 
     def blocks(self) -> Iterator[StepBlock]:
         """Yields the steps in blocks."""
-        with self.path.open("rb") as file:
+        with open_file(self.path) as file:
             restarts = find_restarts(self.name, file)
             run = parse_run(self.name, read_lines(file), restarts, until_restart=True)
             yield from merge_blocks(run.blocks())
@@ -154,11 +156,15 @@ def _decode(
         raise RunFormatError(f"{source}, line {number}: {error}") from error
 
 
-def _read_total(file: BinaryIO) -> int | None:
+def _read_total(file: BinaryIO, header: Header) -> int | None:
     """Returns how many steps the training made, if the last line says so."""
-    file.seek(-min(_END_BYTES, file.seek(0, os.SEEK_END)), os.SEEK_END)
-    *_, line = file.read().splitlines() or [b""]
     try:
-        return decode_total(line)
+        file.seek(-min(_END_BYTES, file.seek(0, os.SEEK_END)), os.SEEK_END)
+    except io.UnsupportedOperation:  # it takes time to reach the end of a compressed file
+        if header.budget is None:  # and a training without a budget measures each step
+            return None
+    last = deque(file, maxlen=1)
+    try:
+        return decode_total(last.pop().rstrip()) if last else None
     except RunFormatError:  # it is torn; iterating the steps warns
         return None
