@@ -14,6 +14,26 @@ _BUSY_SHARE = 0.5  # of the time in which some process waits for a core; quiet: 
 _PRESSURE = Path("/proc/pressure/cpu")  # of Linux 4.20, unless its build leaves it out
 
 
+class Pressure:
+    """Measures how often some process waits for a core.
+
+    Attributes:
+        busy: Whether processes waited for a core for more than half of the time; False if
+            the kernel does not tell.
+    """
+
+    def __init__(self) -> None:
+        self.busy = False
+
+    def __enter__(self) -> Pressure:
+        self._begin, self._before = time.monotonic(), _waited_seconds()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        share = (_waited_seconds() - self._before) / (time.monotonic() - self._begin)
+        self.busy = share > _BUSY_SHARE
+
+
 class Lateness:
     """Sends bytes through a chain of idle processes and measures how late they return.
 
@@ -26,12 +46,10 @@ class Lateness:
 
     Attributes:
         worst: The longest round trip in seconds, with the lateness of its timer.
-        busy: Whether processes waited for a core for more than half of the time; False if
-            the kernel does not tell.
     """
 
     def __init__(self, processes: int = 4) -> None:
-        self.worst, self.busy = 0.0, False
+        self.worst = 0.0
         self._chain: list[subprocess.Popen[bytes]] = []
         source: int | IO[bytes] = subprocess.PIPE
         for _ in range(processes):
@@ -59,15 +77,12 @@ class Lateness:
 
     def _measure(self) -> None:
         first, last = self._chain[0].stdin, self._chain[-1].stdout
-        begin, before = time.monotonic(), _waited_seconds()
         while not self._ended.is_set():
             start = time.monotonic()
             self._ended.wait(_INTERVAL_SECONDS)
             first.write(b".")
             last.read(1)
             self.worst = max(self.worst, time.monotonic() - start - _INTERVAL_SECONDS)
-        share = (_waited_seconds() - before) / (time.monotonic() - begin)
-        self.busy = share > _BUSY_SHARE
 
 
 def _waited_seconds() -> float:
