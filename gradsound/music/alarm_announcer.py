@@ -140,7 +140,7 @@ class AlarmAnnouncer:
             state, begin = self._states[alarm.kind], time
             if alarm.kind in OBSERVATIONS:
                 text = f"step {alarm.step:,}: {alarm.text}"
-                captions.append(Caption(time, text, alarm.kind, alarm.step))
+                captions.append(Caption(time, text, alarm.kind, alarm.step, alarm.layers))
                 continue
             topic = alarm.resolves, next(iter(alarm.layers), "")
             if time >= state.cooldown_end and self._fits(alarm.kind, time):
@@ -159,7 +159,7 @@ class AlarmAnnouncer:
                 self._states[alarm.resolves].captioned -= _topics("", alarm)
             more = _count_others(alarm, state)
             text = alarm_text(alarm, still=alarm in persisting, more=more)
-            captions.append(Caption(begin, text, alarm.kind, alarm.step))
+            captions.append(Caption(begin, text, alarm.kind, alarm.step, alarm.layers))
         return sounds, captions
 
     def due(self, time: float) -> list[Alarm]:

@@ -37,6 +37,7 @@ class Caption:
             minute), "pitch" (which norm has which pitch, where the anchor has moved) or
             "legend" (an example in a legend).
         step: Number of the step that the text describes; None if it describes no step.
+        layers: Names of an alarm's layers; the text names the first.
 
     Example:
         >>> import gradsound
@@ -51,6 +52,7 @@ class Caption:
     text: str
     kind: str
     step: int | None = None
+    layers: tuple[str, ...] = ()
 
     @property
     def marks(self) -> bool:

@@ -11,12 +11,14 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gradsound.name_matching import choose
+from gradsound.runs.rank_layers import are_ranks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BANDS_MAX = 4  # a listener identifies no more at once
+RANK_BANDS_MAX = 8  # equal notes in turn, of which a listener hears the one that differs
 _DEPTHS = ("early", "middle", "late")
 
 # Names of layers in the models of torch, Transformers, timm and nanoGPT. The parts are in
@@ -76,20 +79,23 @@ def each_layer(names: Sequence[str]) -> tuple[Band, ...]:
 def find_bands(
     names: Sequence[str], patterns: Mapping[str, tuple[str, ...]] | None = None
 ) -> tuple[Band, ...]:
-    """Groups layers into at most four bands; each layer belongs to one band.
+    """Groups layers into at most four bands, or ranks into eight; each belongs to one band.
 
     Args:
         names: Names of the layers, in the order of the model.
         patterns: Globs of layer names by the name of a band. The first band with a matching
             glob takes a layer; the band "others" takes the rest. If None, up to four
             layers are a band each; a transformer has the bands embedding, attention, mlp
-            and head; any other model has early, middle and late layers.
+            and head; any other model has early, middle and late layers. Of ranks, up to
+            eight are a band each; more are in eight groups of neighbours.
 
     Raises:
         ValueError: If there are more than four bands, or a glob matches no layer.
     """
     if patterns is not None:
         return _by_patterns(names, patterns)
+    if are_ranks(names):
+        return _group_ranks(names)
     if len(names) <= BANDS_MAX:
         return each_layer(names)
     parts = [_find_part(name) for name in names]
@@ -97,6 +103,17 @@ def find_bands(
         return _make_bands([*_PARTS], _fill_gaps(names, parts))
     cuts = np.arange(len(names)) * len(_DEPTHS) // len(names)
     return _make_bands(_DEPTHS, [_DEPTHS[cut] for cut in cuts])
+
+
+def _group_ranks(names: Sequence[str]) -> tuple[Band, ...]:
+    """Returns a band for each rank; of many ranks, groups of neighbours."""
+    bands = []
+    for part in np.array_split(np.arange(len(names)), min(len(names), RANK_BANDS_MAX)):
+        first, last = names[part[0]], names[part[-1]]
+        numbers = f"{first.split()[-1]} to {last.split()[-1]}"
+        name = first if len(part) == 1 else f"ranks {numbers}"
+        bands.append(Band(name, tuple(part.tolist())))
+    return tuple(bands)
 
 
 def _by_patterns(
@@ -173,7 +190,13 @@ def band_norms(
         order = [band.layers[0] for band in bands]
         return norms[:, order], absent[:, order]
     squares = np.where(absent, 0.0, np.square(norms, dtype=np.float64))
-    sums = np.stack([squares[:, band.layers].sum(axis=1) for band in bands], axis=1)
-    silent = np.stack([absent[:, band.layers].all(axis=1) for band in bands], axis=1)
+    layers = [_indices(band.layers) for band in bands]
+    sums = np.stack([squares[:, own].sum(axis=1) for own in layers], axis=1)
+    silent = np.stack([absent[:, own].all(axis=1) for own in layers], axis=1)
     with np.errstate(over="ignore", invalid="ignore"):
         return np.sqrt(sums).astype(np.float32), silent
+
+
+@lru_cache(maxsize=64)  # of thousands of layers, this takes longer than the sums
+def _indices(layers: tuple[int, ...]) -> NDArray[np.intp]:
+    return np.array(layers, np.intp)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.live.conductor import MIN_STEP_SECONDS, Conductor
+from gradsound.live.backlog import MIN_STEP_SECONDS
+from gradsound.live.conductor import Conductor
 from gradsound.synth.sequencer import Sequencer
 from gradsound.web.messages import encode_events, encode_hello
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from gradsound.music.presets import Preset
     from gradsound.runs.model import Run
     from gradsound.synth.voices.program import Program
+    from gradsound.web.layer_places import LayerPlaces
 
 _LIVE_AHEAD_SECONDS = 0.02  # a live step is composed this long before the sound ends
 _AHEAD_SECONDS = 1.0  # for a finished run; a network may stall as long without a gap
@@ -46,18 +48,24 @@ def distinct_programs(voices: Iterable[Program]) -> list[Program]:
 
 
 def run_hello(
-    run: Run, preset: Preset, composer: Composer, sample_rate: int, *, live: bool
+    run: Run,
+    preset: Preset,
+    composer: Composer,
+    places: LayerPlaces,
+    sample_rate: int,
+    *,
+    live: bool,
 ) -> str:
-    """Returns the first message to a page: the run, its layers and its tracks."""
+    """Returns the first message to a page: the run and its tracks."""
     fields = {
         "note": run.header.comment,
         "start": run.header.start,
-        "layers": run.header.layers,
         "preset": preset.name,
         "sample_rate": sample_rate,
         "live": live,
     }
-    return encode_hello(Path(run.name).name, fields, composer.layers_by_track())
+    lines = places.lines(composer.layers_by_track())
+    return encode_hello(Path(run.name).name, fields, lines)
 
 
 class Broadcast:

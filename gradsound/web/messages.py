@@ -1,13 +1,13 @@
 """The wire format: encodes the messages that the server sends to a page (docs/web.md).
 
-Shapes: S columns, L layers, K notes.
+Shapes: S columns, R rows, K notes.
 """
 
 from __future__ import annotations
 
 import json
 import struct
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
     from gradsound.music.captions import Caption
     from gradsound.music.moments import Moment
-    from gradsound.runs.step import Step
-    from gradsound.runs.step_block import StepBlock
+    from gradsound.web.columns import Columns
 
 # An event of `gradsound.synth.events` without padding, with its voice and its track.
 _EVENT = np.dtype(
@@ -43,36 +42,70 @@ _EVENT = np.dtype(
 )
 _EVENTS, _COLUMNS = 1, 2  # types of binary messages
 _STEP_MAX = 2**32 - 1
-_ABSENT = np.float32(-1)  # a layer without gradient; no norm is negative
+
+
+class Mark(NamedTuple):
+    """The mark of an alarm in the picture.
+
+    Attributes:
+        step: Number of its step.
+        kind: Kind of the alarm.
+        text: Text of the alarm.
+        rows: Indices of the rows that have its layers.
+    """
+
+    step: int
+    kind: str
+    text: str
+    rows: Sequence[int]
 
 
 def encode_hello(
-    name: str, fields: Mapping[str, Any], tracks: Iterable[tuple[str, Sequence[int]]]
+    name: str, fields: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]
 ) -> str:
     """Encodes the first message: what the page plays.
 
     Args:
         name: Name of the run.
         fields: Further entries, see docs/web.md.
-        tracks: Name of each track, and the indices of its layers.
+        lines: What a user can switch on and off, from `LayerPlaces.lines`.
 
     Example:
-        >>> message = json.loads(encode_hello("run.jsonl", {}, [("head", (0, 1))]))
-        >>> message["run"], message["lines"]
-        ('run.jsonl', [{'name': 'head', 'layers': [0, 1]}])
+        >>> encode_hello("run.jsonl", {"live": True}, [])
+        '{"kind": "hello", "run": "run.jsonl", "live": true, "lines": []}'
     """
-    lines = [{"name": track, "layers": [*layers]} for track, layers in tracks]
     return json.dumps({"kind": "hello", "run": name, **fields, "lines": lines})
 
 
+def encode_rows(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Encodes the rows of the picture: all columns from now on have their norms.
+
+    Args:
+        rows: The rows, from `RowView.describe`.
+
+    Example:
+        >>> encode_rows([])
+        '{"kind": "rows", "rows": []}'
+    """
+    return json.dumps({"kind": "rows", "rows": rows})
+
+
 def encode_caption(
-    caption: Caption, sample_rate: int, *, clock_offset: float = 0.0, past: bool = False
+    caption: Caption,
+    sample_rate: int,
+    *,
+    layer: int | None = None,
+    rows: Sequence[int] = (),
+    clock_offset: float = 0.0,
+    past: bool = False,
 ) -> str:
     """Encodes a caption; the page shows it when the sound reaches its frame.
 
     Args:
         caption: The caption.
         sample_rate: Frames a second, in Hz.
+        layer: Index of the layer that an alarm names, if any.
+        rows: Indices of the rows that have the layers of an alarm.
         clock_offset: Seconds to add to the sound's clock to get the run's.
         past: Whether the frame is over, so that the page shows the caption at once.
 
@@ -91,6 +124,8 @@ def encode_caption(
         "type": caption.kind,
         "warns": caption.warns,
         "step": caption.step,
+        "layer": layer,
+        "rows": rows,
         "past": past,
     }
     return json.dumps(message)
@@ -165,64 +200,38 @@ def encode_events(
     return head + wire.tobytes()
 
 
-def encode_column(first: int, step: Step) -> bytes:
-    """Encodes a column of the picture: a step, or several merged into one.
+def encode_columns(columns: Columns) -> bytes:
+    """Encodes columns of the picture.
 
     Args:
-        first: Number of the first step.
-        step: The only step, or the merged one.
+        columns: S columns with a norm for each of R rows.
 
     Example:
-        >>> from gradsound.runs.step import Step
-        >>> step = Step(3, 0.5, np.ones(2, np.float32), np.array([False, True]))
-        >>> struct.unpack("<dIIff", encode_column(2, step))
-        (0.5, 2, 3, 1.0, -1.0)
-    """
-    norms = np.where(step.absent, _ABSENT, step.norms).astype("<f4")
-    numbers = min(first, _STEP_MAX), min(step.number, _STEP_MAX)
-    return struct.pack("<dII", step.time, *numbers) + norms.tobytes()
-
-
-def encode_columns(columns: Sequence[bytes]) -> bytes:
-    """Encodes columns of the picture, each from `encode_column`.
-
-    Example:
-        >>> struct.unpack("<II", encode_columns([]))
-        (2, 0)
-    """
-    return struct.pack("<II", _COLUMNS, len(columns)) + b"".join(columns)
-
-
-def encode_block(firsts: NDArray[np.int64], steps: StepBlock) -> bytes:
-    """Encodes columns of the picture at once, as `encode_columns` does.
-
-    Args:
-        firsts: Number of the first step of each column, shape (S,).
-        steps: The step of each column; of several, the merged one.
-
-    Example:
-        >>> from gradsound.runs.step import Step
-        >>> from gradsound.runs.step_block import make_block
-        >>> step = Step(3, 0.5, np.ones(2, np.float32), np.array([False, True]))
-        >>> columns = encode_columns([encode_column(2, step)])
-        >>> encode_block(np.array([2]), make_block([step])) == columns
-        True
+        >>> from gradsound.web.columns import Columns
+        >>> norms = np.array([[1, -1]], np.float32)
+        >>> columns = Columns(np.array([0.5]), np.array([2]), np.array([3]), norms)
+        >>> struct.unpack("<IIdIIff", encode_columns(columns))
+        (2, 1, 0.5, 2, 3, 1.0, -1.0)
     """
     fields = ("time", "<f8"), ("first", "<u4"), ("last", "<u4")
-    columns = np.empty(len(steps), [*fields, ("norms", "<f4", steps.norms.shape[1:])])
-    columns["time"] = steps.times
-    columns["first"] = np.minimum(firsts, _STEP_MAX)
-    columns["last"] = np.minimum(steps.numbers, _STEP_MAX)
-    columns["norms"] = np.where(steps.absent, _ABSENT, steps.norms)
-    return struct.pack("<II", _COLUMNS, len(columns)) + columns.tobytes()
+    wire = np.empty(len(columns), [*fields, ("norms", "<f4", columns.norms.shape[1:])])
+    wire["time"] = columns.times
+    wire["first"] = np.minimum(columns.firsts, _STEP_MAX)
+    wire["last"] = np.minimum(columns.lasts, _STEP_MAX)
+    wire["norms"] = columns.norms
+    return struct.pack("<II", _COLUMNS, len(columns)) + wire.tobytes()
 
 
-def encode_marks(alarms: Iterable[tuple[int, str, str]]) -> str:
-    """Encodes the alarms of a finished run: step number, kind and text of each.
+def encode_marks(marks: Iterable[Mark]) -> str:
+    """Encodes the alarms of a finished run.
 
     Example:
-        >>> encode_marks([(7, "spike", "spike in a")])
-        '{"kind": "marks", "marks": [{"step": 7, "type": "spike", "text": "spike in a"}]}'
+        >>> encode_marks([Mark(7, "spike", "spike in a", [0])])
+        '{"kind": "marks", "marks": [{"step": 7, "type": "spike", "text": "spike in a", \
+"rows": [0]}]}'
     """
-    marks = [{"step": step, "type": kind, "text": text} for step, kind, text in alarms]
-    return json.dumps({"kind": "marks", "marks": marks})
+    entries = [
+        {"step": mark.step, "type": mark.kind, "text": mark.text, "rows": mark.rows}
+        for mark in marks
+    ]
+    return json.dumps({"kind": "marks", "marks": entries})

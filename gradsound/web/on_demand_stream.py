@@ -10,11 +10,19 @@ from typing import TYPE_CHECKING
 
 from gradsound.music.anchor import AnchorFit
 from gradsound.music.composer import Composer
+from gradsound.music.rank_sound import rank_preset
 from gradsound.runs.step_stream import StepStream
 from gradsound.synth.sample_rate import SAMPLE_RATE
 from gradsound.web.broadcast import Broadcast, distinct_programs, run_hello
-from gradsound.web.messages import encode_caption, encode_over, encode_playing
+from gradsound.web.layer_places import LayerPlaces, make_page_tree
+from gradsound.web.messages import (
+    encode_caption,
+    encode_over,
+    encode_playing,
+    encode_rows,
+)
 from gradsound.web.overview import make_overview
+from gradsound.web.row_view import RowView
 
 if TYPE_CHECKING:
     from gradsound.music.captions import Caption
@@ -22,6 +30,7 @@ if TYPE_CHECKING:
     from gradsound.music.presets import Preset
     from gradsound.runs.model import Run
     from gradsound.web.listener import Listener
+    from gradsound.web.overview import Overview
 
 
 class OnDemandStream:
@@ -38,12 +47,17 @@ class OnDemandStream:
     """
 
     def __init__(self, run: Run, preset: Preset, *, complete: bool = True) -> None:
+        preset = rank_preset(preset, [run.header.layers])
         self._run, self._preset, self._complete = run, preset, complete
         composer = Composer(run.header.layers, preset)
         self.programs = distinct_programs(composer.voices)
-        self._hello = run_hello(run, preset, composer, SAMPLE_RATE, live=False)
+        self._tree = make_page_tree(run.header.layers, preset)
+        self._places = LayerPlaces(run.header.layers, self._tree)
+        self._hello = run_hello(
+            run, preset, composer, self._places, SAMPLE_RATE, live=False
+        )
         self._fitted: asyncio.Future[Preset] = asyncio.get_running_loop().create_future()
-        self._overview: asyncio.Future[tuple[bytes, str]] = (
+        self._overview: asyncio.Future[Overview] = (
             asyncio.get_running_loop().create_future()
         )
 
@@ -59,7 +73,7 @@ class OnDemandStream:
             if not self._fitted.done():  # cancelled: the server ends
                 self._fitted.set_result(preset)
 
-        def resolve(overview: tuple[bytes, str] | None, error: Exception | None) -> None:
+        def resolve(overview: Overview | None, error: Exception | None) -> None:
             if self._overview.done():  # cancelled: the server ends
                 return
             if error is not None:
@@ -72,7 +86,10 @@ class OnDemandStream:
             try:
                 fitted, bands = AnchorFit(preset), preset.bands_of(run.header.layers)
                 overview = make_overview(
-                    run, preset.thresholds, lambda block: fitted.add(block, bands)
+                    run,
+                    self._tree,
+                    preset.thresholds,
+                    lambda block: fitted.add(block, bands),
                 )
                 with suppress(RuntimeError):  # the loop is closed
                     loop.call_soon_threadsafe(fit, fitted.preset())
@@ -89,9 +106,16 @@ class OnDemandStream:
         """Sends the overview to a page, then plays and pauses for it until it closes."""
         listener.send(self._hello)
         playback: asyncio.Task[None] | None = None
-        overview = asyncio.create_task(self._send_overview(listener))
+        view = RowView(self._tree, listener.path)
+        shown = asyncio.create_task(self._show(listener, view, listener.since))
         try:
             async for message in listener.messages():
+                opened = view.opened(message)
+                if opened is not None:
+                    view = opened
+                    shown.cancel()
+                    shown = asyncio.create_task(self._show(listener, view, since=-1))
+                    continue
                 if playback is not None:
                     playback.cancel()
                 first_step = message.get("from", 0)
@@ -99,13 +123,17 @@ class OnDemandStream:
                     listener.send(encode_playing())
                     playback = asyncio.create_task(self._play(listener, first_step))
         finally:
-            overview.cancel()
+            shown.cancel()
             if playback is not None:
                 playback.cancel()
 
-    async def _send_overview(self, listener: Listener) -> None:
-        for message in await asyncio.shield(self._overview):
-            listener.send(message)
+    async def _show(self, listener: Listener, view: RowView, since: int) -> None:
+        """Sends rows, the columns in these rows unless the page has them, and the marks."""
+        listener.send(encode_rows(view.describe()))
+        overview = await asyncio.shield(self._overview)
+        if since < 0:
+            listener.send(overview.columns(view))
+        listener.send(overview.marks(view))
 
     async def _play(self, listener: Listener, first_step: int) -> None:
         clock_offset = 0.0  # seconds from the sound's clock to the run's
@@ -115,7 +143,13 @@ class OnDemandStream:
             clock_offset = moment.step.time - onset
 
         def on_caption(caption: Caption) -> None:
-            listener.send(encode_caption(caption, SAMPLE_RATE, clock_offset=clock_offset))
+            message = encode_caption(
+                caption,
+                SAMPLE_RATE,
+                layer=self._places.layer(caption.layers),
+                clock_offset=clock_offset,
+            )
+            listener.send(message)
 
         run, preset = self._run, self._preset
         if self._complete or self._fitted.done():

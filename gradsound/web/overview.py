@@ -10,32 +10,66 @@ import numpy as np
 from gradsound.alarms.run_detector import RunDetector
 from gradsound.music.moments import merge_rows
 from gradsound.runs.step_block import concatenate
-from gradsound.web.messages import encode_block, encode_marks
+from gradsound.web.columns import columns_of_steps
+from gradsound.web.layer_places import LayerPlaces
+from gradsound.web.messages import Mark, encode_columns, encode_marks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from gradsound.alarms.thresholds import Alarm, Thresholds
+    from gradsound.music.layer_tree import LayerTree
     from gradsound.runs.model import Run
     from gradsound.runs.step_block import StepBlock
+    from gradsound.web.columns import Columns
+    from gradsound.web.row_view import RowView
 
 _COLUMNS_MAX = 2000  # a picture shows no more
 _MARKS_MAX = 1000
 
 
+class Overview:
+    """The columns of a finished run, and its alarms.
+
+    Args:
+        columns: The columns, with the layers in the order of a tree.
+        alarms: The alarms.
+        places: Places of the run's layers in the tree.
+    """
+
+    def __init__(
+        self, columns: Columns, alarms: Iterable[Alarm], places: LayerPlaces
+    ) -> None:
+        self._columns = columns
+        self._alarms = [(alarm, places.places(alarm.layers)) for alarm in alarms]
+
+    def columns(self, view: RowView) -> bytes:
+        """Returns the message with the columns of a page."""
+        return encode_columns(self._columns.of_rows(view.spans))
+
+    def marks(self, view: RowView) -> str:
+        """Returns the message with the alarms, at most 1000, and their rows on a page."""
+        return encode_marks(
+            Mark(alarm.step, alarm.kind, alarm.text, view.rows_of(places))
+            for alarm, places in self._alarms
+        )
+
+
 def make_overview(
     run: Run,
+    tree: LayerTree,
     thresholds: Thresholds,
     on_block: Callable[[StepBlock], object] = lambda _: None,
-) -> tuple[bytes, str]:
-    """Reads a run and returns two messages: the columns of its picture, and its alarms.
+) -> Overview:
+    """Reads a run and returns the columns of its picture, and its alarms.
 
     All columns merge the same number of steps, except the last.
 
     Args:
         run: The run.
+        tree: Its layers in groups.
         thresholds: The thresholds of its alarms.
         on_block: Called with each block of steps.
 
@@ -46,12 +80,15 @@ def make_overview(
     Example:
         >>> import numpy as np
         >>> from gradsound.alarms.thresholds import Thresholds
+        >>> from gradsound.music.layer_tree import make_layer_tree
         >>> from gradsound.runs.model import Header, Run
         >>> from gradsound.runs.step import Step
+        >>> from gradsound.web.row_view import RowView
         >>> step = Step(0, 0.0, np.ones(1, np.float32), np.zeros(1, bool))
         >>> run = Run(Header(layers=("head",), parameters=(1,), start=""), [step])
-        >>> columns, marks = make_overview(run, Thresholds())
-        >>> len(columns), marks
+        >>> tree = make_layer_tree(run.header.layers, ())
+        >>> overview = make_overview(run, tree, Thresholds())
+        >>> len(overview.columns(RowView(tree))), overview.marks(RowView(tree))
         (28, '{"kind": "marks", "marks": []}')
     """
     detector = RunDetector(run.header, thresholds)
@@ -63,8 +100,8 @@ def make_overview(
         columns.add(block)
     if not detector.step_count:
         raise ValueError(f"{run.name}: has no steps, so there is nothing to hear")
-    marks = [(alarm.step, alarm.kind, alarm.text) for alarm in alarms[:_MARKS_MAX]]
-    return columns.encode(), encode_marks(marks)
+    places = LayerPlaces(run.header.layers, tree)
+    return Overview(columns.end(tree.order), alarms[:_MARKS_MAX], places)
 
 
 class _Columns:
@@ -104,6 +141,7 @@ class _Columns:
         self._blocks.append(merge_rows(steps, begins))
         self._count += len(begins)
 
-    def encode(self) -> bytes:
-        """Returns the message with the columns."""
-        return encode_block(np.concatenate(self._firsts), concatenate(self._blocks))
+    def end(self, order: Sequence[int]) -> Columns:
+        """Returns the columns, with the layers in an order."""
+        steps = concatenate(self._blocks)
+        return columns_of_steps(np.concatenate(self._firsts), steps, order)

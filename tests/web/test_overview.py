@@ -10,12 +10,16 @@ from helpers.runs import make_run
 
 from gradsound.alarms.run_detector import RunDetector
 from gradsound.alarms.thresholds import Thresholds
+from gradsound.music.layer_groups import find_bands
+from gradsound.music.layer_tree import make_layer_tree
 from gradsound.music.moments import Moment, merge_moments
 from gradsound.runs.model import Run
 from gradsound.runs.step_stream import StepStream, make_blocks
 from gradsound.web import overview
-from gradsound.web.messages import encode_column, encode_columns
+from gradsound.web.columns import column_of_moment, join_columns
+from gradsound.web.messages import encode_columns
 from gradsound.web.overview import make_overview
+from gradsound.web.row_view import RowView
 
 
 def make_odd_run(steps: int) -> Run:
@@ -49,7 +53,16 @@ def merge_all(run: Run, size: int) -> bytes:
             columns[-1] = merge_moments(columns[-1], moment)
         else:
             columns.append(moment)
-    return encode_columns([encode_column(one.first, one.step) for one in columns])
+    order = range(len(run.header.layers))
+    return encode_columns(join_columns([column_of_moment(one, order) for one in columns]))
+
+
+def overview_of(run: Run, path: tuple[int, ...] = ()) -> tuple[bytes, str]:
+    """Returns the messages with the columns of a run and its alarms."""
+    names = run.header.layers
+    tree = make_layer_tree(names, find_bands(names))
+    made, view = make_overview(run, tree, Thresholds()), RowView(tree, path)
+    return made.columns(view), made.marks(view)
 
 
 @pytest.mark.parametrize("block", [1, 3, 8, 100])
@@ -59,7 +72,7 @@ def test_columns_merge_equally_many_steps(monkeypatch, steps: int, block: int) -
     monkeypatch.setattr(overview, "_COLUMNS_MAX", 8)
     run = make_odd_run(steps)
     stream = StepStream(make_blocks(run.steps, block))
-    columns, _ = make_overview(replace(run, steps=stream), Thresholds())
+    columns, _ = overview_of(replace(run, steps=stream))
     size = 1
     while -(-steps // size) > 8:
         size *= 2
@@ -77,7 +90,7 @@ def test_all_alarms_are_marks_up_to_a_thousand(monkeypatch) -> None:
     expected = [(alarm.step, alarm.kind, alarm.text) for alarm in found]
 
     def marks() -> list[tuple]:
-        _, message = make_overview(run, Thresholds())
+        _, message = overview_of(run)
         return [(m["step"], m["type"], m["text"]) for m in json.loads(message)["marks"]]
 
     assert len(expected) > 2
@@ -89,7 +102,10 @@ def test_all_alarms_are_marks_up_to_a_thousand(monkeypatch) -> None:
 def test_each_block_is_passed_on_once() -> None:
     """Whoever wants the steps, too, needs no second reading."""
     run, numbers = make_odd_run(600), []
-    make_overview(run, Thresholds(), lambda block: numbers.extend(block.numbers.tolist()))
+    tree = make_layer_tree(run.header.layers, ())
+    make_overview(
+        run, tree, Thresholds(), lambda block: numbers.extend(block.numbers.tolist())
+    )
 
     assert numbers == [step.number for step in run.steps]
 
@@ -98,7 +114,7 @@ def test_numbers_beyond_32_bits_are_held() -> None:
     """A column of a step number that the wire format lacks has the largest one."""
     run = make_run([[1.0]])
     run = replace(run, steps=[replace(step, number=2**40) for step in run.steps])
-    columns, _ = make_overview(run, Thresholds())
+    columns, _ = overview_of(run)
 
     assert struct.unpack_from("<dII", columns, 8)[1:] == (2**32 - 1, 2**32 - 1)
 
@@ -106,4 +122,40 @@ def test_numbers_beyond_32_bits_are_held() -> None:
 def test_a_run_without_steps_is_refused() -> None:
     """The message says that there is nothing to hear."""
     with pytest.raises(ValueError, match="nothing to hear"):
-        make_overview(make_run([]), Thresholds())
+        overview_of(make_run([]))
+
+
+def test_a_group_has_the_largest_norm_of_its_layers() -> None:
+    """NaN is the largest, then infinity; no gradient only if no layer has one."""
+    names = tuple(f"h.{k}.{part}" for k in range(30) for part in ("attn", "mlp"))
+    norms: list[list[float | None]] = [[float(k) for k in range(60)] for _ in range(4)]
+    norms[1][4] = float("inf")
+    norms[2][4], norms[2][6] = float("inf"), float("nan")
+    norms[3] = [None, 1.0] * 30
+    run = make_run(norms, layers=names)
+
+    columns, _ = overview_of(run)
+    found = np.frombuffer(columns, "<f8, <u4, <u4, (2,)<f4", offset=8)["f3"]
+    expected = [[58, 59], [np.inf, 59], [np.nan, 59], [-1, 1]]
+    np.testing.assert_array_equal(found, np.array(expected, np.float32))
+
+    inner, _ = overview_of(run, (0, 0))
+    rows = np.frombuffer(inner, "<f8, <u4, <u4, (13,)<f4", offset=8)["f3"]
+    np.testing.assert_array_equal(
+        rows[0, :6], [0, 2, 4, 6, 8, 8]
+    )  # layers, then their group
+
+
+def test_marks_name_the_rows_of_their_layers() -> None:
+    """An alarm of a layer marks each visible row whose group has that layer."""
+    names = tuple(f"h.{k}.{part}" for k in range(30) for part in ("attn", "mlp"))
+    norms = [[1.0] * 60 for _ in range(3)]
+    norms[1][7] = float("nan")  # h.3.mlp
+    run = make_run(norms, layers=names)
+
+    def rows(path: tuple[int, ...]) -> list[int]:
+        return json.loads(overview_of(run, path)[1])["marks"][0]["rows"]
+
+    assert rows(()) == [1]
+    assert rows((1,)) == [1, 7]  # attention, six groups of mlp, mlp
+    assert rows((1, 0)) == [4, 6, 12]  # the layer, its group, its band

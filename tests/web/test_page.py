@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from helpers.browser import chromium
+from helpers.browser import chromium, expect_state, open_page
 from helpers.models import sgd, small, train
 from helpers.pages import GRADSOUND, served
 from helpers.pages import Page as Listener
 from helpers.processes import MARK, processes, until
 from helpers.sound_server import RATE, SoundServer
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 import gradsound
 
@@ -47,26 +47,6 @@ def _isolate(monkeypatch, tmp_path) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
     yield
     until(lambda: not processes(), "a process still runs")
-
-
-@contextmanager
-def open_page(
-    browser: Browser, url: str, expected: str = "^$", **options: object
-) -> Iterator[Page]:
-    """Opens a page; fails if its console has a line that the pattern does not match."""
-    context = browser.new_context(**options)
-    page, lines = context.new_page(), []
-    page.on("console", lambda message: lines.append(message.text))
-    page.on("pageerror", lambda error: lines.append(str(error)))
-    page.goto(url)
-    yield page
-    context.close()
-    assert not [line for line in lines if not re.search(expected, line)]
-
-
-def expect_state(page: Page, name: str) -> None:
-    """Waits until the page has a state."""
-    expect(page.locator("body")).to_have_attribute("data-state", name, timeout=15_000)
 
 
 def found_share(recording: np.ndarray, parts: list[np.ndarray]) -> float:

@@ -33,7 +33,8 @@ from gradsound.synth.limiter import limit
 from gradsound.synth.mixer import EventQueue
 from gradsound.synth.voices.program import PADDING
 from gradsound.web.broadcast import distinct_programs
-from gradsound.web.page_address import PORT, PageAddress
+from gradsound.web.page_address import PageAddress
+from gradsound.web.port import PORT
 
 NAN, INF = float("nan"), float("inf")
 RUN = [[1.0, 2.0, 0.5], [NAN, 3.0, 1.0], [0.1, INF, None], [5.0, 0.0, 1.0]]
@@ -82,7 +83,7 @@ def test_the_page_plays_what_render_writes(save, preset: str) -> None:
         play_to_end(page)
     sound = Sound([gradsound.read_run(run)], PRESETS[preset])
     expected = np.concatenate([*sound.blocks()])
-    samples = render_events(page, PRESETS[preset], page.hello["layers"])
+    samples = render_events(page, PRESETS[preset], [row["name"] for row in page.rows])
     silence = len(expected) - len(samples)  # at the end, without note events
     assert silence >= 0
     assert not expected[len(samples) :].any()
@@ -99,8 +100,10 @@ def test_a_page_gets_header_picture_and_alarms_first(save) -> None:
         hello = page.hello
         assert hello["kind"] == "hello"
         assert (hello["run"], hello["note"]) == ("run.jsonl", "<b>free & text</b>")
-        assert hello["layers"] == ["a.w", "b.w", "c.w"]
-        assert [line["layers"] for line in hello["lines"]] == [[0], [1], [2]]
+        assert [row["name"] for row in page.rows] == ["a.w", "b.w", "c.w"]
+        assert [row["layer"] for row in page.rows] == [0, 1, 2]
+        assert [line["spans"] for line in hello["lines"]] == [[[0, 1]], [[1, 2]], [[2, 3]]]
+        assert [line["tracks"] for line in hello["lines"]] == [[0], [1], [2]]
         assert (hello["live"], hello["sample_rate"]) == (False, 44_100)
         norms = np.stack([column.norms for column in page.columns])
         expected = np.array(
@@ -113,6 +116,7 @@ def test_a_page_gets_header_picture_and_alarms_first(save) -> None:
         np.testing.assert_allclose(times, [0, 1 / 3, 2 / 3, 1], atol=1e-6)  # as written
         marks = page.messages[-1]["marks"]
         assert [(mark["step"], mark["type"]) for mark in marks] == [(1, "nonfinite")]
+        assert [mark["rows"] for mark in marks] == [[0]]
         assert not page.events
         play_to_end(page)
         assert [events.last for events in page.events[:4]] == [0, 1, 2, 3]
@@ -245,6 +249,37 @@ def test_follow_shows_old_steps_and_plays_new_ones(save) -> None:
     writer.close()
 
 
+def test_a_page_gets_the_rows_that_it_opens(save) -> None:
+    """A live page gets old and new columns in the rows that it asked for, also later."""
+    names = tuple(f"h.{k}.{part}" for k in range(30) for part in ("attn", "mlp"))
+    norms = [[float(60 * step + k) for k in range(60)] for step in range(3)]
+    run = save(norms, layers=names)
+    lines = run.read_text().splitlines(keepends=True)
+    run.write_text("".join(lines[:-1]))
+    with served("--follow", run) as (url, _):
+        page, other = Page(url), Page(url)
+        for one in (page, other):
+            one.receive_until(lambda one=one: one.columns, "no picture arrives")
+        assert [row["name"] for row in page.rows] == ["attention", "mlp"]
+        page.send(kind="open", path=[0])
+        page.receive_until(lambda: len(page.rows) > 2, "no rows arrive")
+        page.receive_until(lambda: page.columns, "no columns of them arrive")
+        expected = [*(2 * (5 * k + 4) for k in range(6)), 58, 59]  # the last layer of each
+        assert [*page.columns[0].norms] == expected
+        with run.open("a") as file:
+            file.write(lines[-1])
+        page.receive_until(lambda: page.columns[-1].last == 2, "no new column arrives")
+        other.receive_until(lambda: other.columns[-1].last == 2, "no new column arrives")
+        assert [*page.columns[-1].norms] == [norm + 120 for norm in expected]
+        assert [*other.columns[-1].norms] == [58 + 120, 59 + 120]
+        again = Page(url, since=1, opened="0")
+        again.receive_until(lambda: again.columns, "no picture arrives")
+        assert len(again.rows) == 8
+        assert [column.last for column in again.columns] == [2]
+        for one in (page, other, again):
+            one.close()
+
+
 def test_follow_waits_for_header_and_first_step(save) -> None:
     """The command reports that it waits for the header, then for the first step."""
     header, *steps = save(RUN).read_bytes().splitlines(keepends=True)
@@ -289,8 +324,8 @@ def test_all_pages_of_a_training_hear_the_same(capsys) -> None:
         train(model, optimizer, 1)
         time.sleep(0.5)
     late, again = Page(attachment.url), Page(attachment.url, since=1)
-    late.receive()
-    again.receive()
+    late.receive_until(lambda: late.columns, "no picture arrives")
+    again.receive_until(lambda: again.columns, "no picture arrives")
     assert [column.last for column in late.columns] == [0, 1, 2, 3]
     assert [column.last for column in again.columns] == [2, 3]
     train(model, optimizer, 1)

@@ -12,6 +12,8 @@ export const MARKS = {
   loss: { path: "M1 11V8H4V5H7V1H11V4H9V7H6V10H4V11Z", meaning: "the loss rises and stays high" },
   stall: { path: "M2 1H5V11H2ZM7 1H10V11H7Z", meaning: "no step arrives" },
   dead: { path: "M6 0.5 11.5 6 6 11.5 0.5 6Z", meaning: "a layer no longer has a gradient" },
+  rank: { path: "M1 7H4V11H1ZM4.5 1H7.5V11H4.5ZM8 7H11V11H8Z", meaning: "a rank far from the others" },
+  straggler: { path: "M1 1H3V4H1ZM1 4.5H3V7.5H1ZM1 8H3V11H1ZM7 4.5H11V7.5H7Z", meaning: "a rank later than the others" },
   spike: { path: "M6 1 11.5 11H0.5Z", meaning: "a norm far above its median" },
   rise: { path: "M1 11 8 4 6 2H11V7L9.5 5.5 4 11Z", meaning: "the norm rises and stays high" },
   vanishing: { path: "M0.5 1H11.5L6 11Z", meaning: "a norm far below the largest" },

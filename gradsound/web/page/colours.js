@@ -22,8 +22,10 @@ export const PATTERNS = [
   { value: -1, name: "no gradient", meaning: "no gradient: a dotted line" },
 ];
 
+const SHADE_PIXELS = Uint32Array.from({ length: SHADES }, (_, shade) =>
+  toPixel(viridis(DARKEST + (1 - DARKEST) * (shade / (SHADES - 1)))));
+
 export class Palette {
-  #table = new Uint32Array(SHADES);
   #lowPower = 0; // log10 of the lowest norm
   #shadesPerDecade = 0;
   #period; // device pixels
@@ -45,16 +47,13 @@ export class Palette {
       zero: toPixel(VIRIDIS[0]), dash: toPixel(LILAC),
       ground: toPixel(ground.slice(1)), dot: toPixel(faint.slice(1)),
     };
-    for (let shade = 0; shade < SHADES; shade++) {
-      this.#table[shade] = toPixel(viridis(DARKEST + (1 - DARKEST) * (shade / (SHADES - 1))));
-    }
   }
 
   // Returns the colour of a norm; null if it has a pattern.
   colour(norm) {
     if (!(norm > 0 && norm < Infinity)) return null;
     const shade = Math.round((Math.log10(norm) - this.#lowPower) * this.#shadesPerDecade);
-    return this.#table[Math.min(SHADES - 1, Math.max(0, shade))];
+    return SHADE_PIXELS[Math.min(SHADES - 1, Math.max(0, shade))];
   }
 
   // Returns the colour of one pixel of a pattern. x and y count through all cells, so that

@@ -8,7 +8,7 @@ const REFUSALS = [403, 404]; // statuses that the server answers to the address 
 
 export class Connection {
   #handlers;
-  #newestStep;
+  #held;
   #socket = null;
   #countdown = null; // timer
   #silence = null; // timer
@@ -17,10 +17,11 @@ export class Connection {
   #ended = false;
 
   // handlers: onText(object), onBinary(buffer), onOpening(), onLost(seconds left, attempts),
-  // onRefused() and onClosed(). newestStep(): the last step that the page has; null for none.
-  constructor(handlers, newestStep) {
+  // onRefused() and onClosed(). held(): what the page has of the picture, as parameters of the
+  // address.
+  constructor(handlers, held) {
     this.#handlers = handlers;
-    this.#newestStep = newestStep;
+    this.#held = held;
     window.addEventListener("online", () => this.retry());
   }
 
@@ -29,8 +30,7 @@ export class Connection {
     this.#countdown = null;
     const address = new URL("socket", location.href);
     address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
-    const since = this.#newestStep();
-    if (since !== null) address.searchParams.set("since", since);
+    for (const entry of Object.entries(this.#held())) address.searchParams.set(...entry);
     this.#handlers.onOpening();
     this.#attempts += 1;
     this.#socket = new WebSocket(address);

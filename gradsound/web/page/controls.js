@@ -26,10 +26,11 @@ export function setUpControls({ onListen, onVolume, onMute }) {
   document.addEventListener("keydown", (event) => handleKey(event, { onListen, changeVolume }));
 }
 
-// Creates a button for each track. onSwitch(track, off): the user silences or restores it.
-// onPoint(layers): the user points at its button; with no layers, at none any more.
-export function setUpBands(tracks, { onSwitch, onPoint }) {
-  element("bands").replaceChildren(...tracks.map((track, index) => {
+// Creates a button for each line. onSwitch(tracks, off): the user silences or restores its
+// tracks.
+// onPoint(spans): the user points at its button; with no spans, at none any more.
+export function setUpBands(lines, { onSwitch, onPoint }) {
+  element("bands").replaceChildren(...lines.map((line, index) => {
     const button = document.createElement("button");
     button.type = "button";
     button.setAttribute("aria-pressed", "true");
@@ -41,13 +42,13 @@ export function setUpBands(tracks, { onSwitch, onPoint }) {
       button.append(key);
     }
     const name = document.createElement("span");
-    name.textContent = track.name;
+    name.textContent = line.name;
     button.append(name);
-    button.addEventListener("click", () => onSwitch(index, !toggle(button)));
-    const pointAt = (types, layers) => {
-      for (const type of types) button.addEventListener(type, () => onPoint(layers));
+    button.addEventListener("click", () => onSwitch(line.tracks, !toggle(button)));
+    const pointAt = (types, spans) => {
+      for (const type of types) button.addEventListener(type, () => onPoint(spans));
     };
-    pointAt(["pointerenter", "focus"], track.layers);
+    pointAt(["pointerenter", "focus"], line.spans);
     pointAt(["pointerleave", "blur"], []);
     return button;
   }));
@@ -83,5 +84,5 @@ function handleKey(event, { onListen, changeVolume }) {
 }
 
 function usesArrows(target) {
-  return target.closest("input, #picture, #captions") !== null;
+  return target.closest("input, #picture, #captions, #rows") !== null;
 }

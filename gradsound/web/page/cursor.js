@@ -1,18 +1,18 @@
 // The cursor of the picture: follows the pointer or the arrow keys and describes the norms there.
 
-import { formatClock, formatNorm, formatSteps } from "./format.js";
-import { layerAt } from "./layout.js";
+import { formatClock, formatNorm, formatNumber, formatSteps } from "./format.js";
+import { rowAt } from "./layout.js";
 
 const MARK_DISTANCE = 6; // CSS pixels to a mark, at most, for the cursor to describe it
 const MAX_MARKS = 3; // in a description; the list of captions has all
 const SHIFT_COLUMNS = 10; // that an arrow key moves with Shift
 
 export class Cursor {
-  #target = null; // {x, y} from the pointer, or {column, layer} from the keys
+  #target = null; // {x, y} from the pointer, or {column, row} from the keys
   #onChange;
 
   // onChange(): the cursor moved. keyStart(): returns the target of the first arrow key.
-  // moveTarget(target, byColumns, byLayers): returns a neighbour of a target. onChoose(): the
+  // moveTarget(target, byColumns, byRows): returns a neighbour of a target. onChoose(): the
   // user clicked or pressed Enter.
   constructor(canvas, { onChange, keyStart, moveTarget, onChoose }) {
     this.#onChange = onChange;
@@ -35,15 +35,15 @@ export class Cursor {
   }
 
   // Returns the cursor's place, or null: left and right in CSS pixels, from and to as
-  // positions, the columns there, the layer or null, and whether keys chose one column.
+  // positions, the columns there, the row or null, and whether keys chose one column.
   locate(viewport, columns) {
     if (this.#target === null || columns.newest === null) return null;
     if (this.byKeys) {
-      const { column, layer } = this.#target;
+      const { column, row } = this.#target;
       const left = Math.max(viewport.layout.left, viewport.x(column.start));
       const right = Math.max(left, viewport.x(column.end));
       return {
-        left, right, from: column.start, to: column.end, columns: [column], layer, exact: true,
+        left, right, from: column.start, to: column.end, columns: [column], row, exact: true,
       };
     }
     const { x, y } = this.#target;
@@ -52,8 +52,13 @@ export class Cursor {
     const to = from + viewport.layout.pixelRatio / viewport.pixelsPerUnit; // one CSS pixel
     const near = columns.all.slice(columns.indexAfter(from), columns.indexAfter(to) + 1);
     const covered = near.filter(({ start }) => start < to);
-    const layer = layerAt(viewport.layout, y);
-    return { left: x, right: x, from, to, columns: covered, layer, exact: false };
+    const row = rowAt(viewport.layout, y);
+    return { left: x, right: x, from, to, columns: covered, row, exact: false };
+  }
+
+  // Moves the cursor to a row of a column as the arrow keys do; to nowhere with null.
+  moveTo(column, row) {
+    this.#setTarget(column === null ? null : { column, row });
   }
 
   #setTarget(target) {
@@ -82,17 +87,17 @@ export class Cursor {
   }
 }
 
-// Returns the target some columns and layers away from another.
-export function moveTarget(columns, layerCount, { column, layer }, byColumns, byLayers) {
+// Returns the target some columns and rows away from another.
+export function moveTarget(columns, rowCount, { column, row }, byColumns, byRows) {
   const index = columns.findIndex(({ end }) => end > column.start) + byColumns;
   return {
     column: columns[Math.min(columns.length - 1, Math.max(0, index))],
-    layer: Math.min(layerCount - 1, Math.max(0, layer + byLayers)),
+    row: Math.min(rowCount - 1, Math.max(0, row + byRows)),
   };
 }
 
 // Returns the steps, norms and marks at the cursor's place as text; empty for null.
-export function describe(place, layers, marks, viewport) {
+export function describe(place, rows, marks, viewport) {
   if (place === null) return "";
   const reach = (MARK_DISTANCE * viewport.layout.pixelRatio) / viewport.pixelsPerUnit;
   const [from, to] = [place.from - reach, place.to + reach];
@@ -102,17 +107,19 @@ export function describe(place, layers, marks, viewport) {
   const found = marks.filter(place.exact ? isInColumns : isNear);
   const texts = found.slice(0, MAX_MARKS).map(({ text }) => text);
   const more = found.length > MAX_MARKS ? [`and ${found.length - MAX_MARKS} more`] : [];
-  return [describeNorm(place, layers), ...texts, ...more].join(" · ");
+  return [describeNorm(place, rows), ...texts, ...more].join(" · ");
 }
 
-function describeNorm({ columns, layer }, layers) {
+function describeNorm({ columns, row }, rows) {
   if (columns.length === 0) return "no step here";
   const first = columns[0].first;
   const last = columns.at(-1).last;
   const steps = `${formatSteps(first, last)} at ${formatClock(columns.at(-1).time)}`;
-  if (layer === null) return steps;
-  const norm = Math.max(...columns.map(({ norms }) => norms[layer])); // NaN wins
+  if (row === null) return steps;
+  const norm = Math.max(...columns.map(({ norms }) => norms[row])); // NaN wins
   const isPlain = norm > 0 && norm < Infinity;
   const label = isPlain ? (first === last ? "norm " : "greatest norm ") : "";
-  return `${steps}, ${layers[layer]}: ${label}${formatNorm(norm)}`;
+  const { name, size } = rows[row];
+  const which = size > 1 ? `${name}, largest of ${formatNumber(size)} layers` : name;
+  return `${steps}, ${which}: ${label}${formatNorm(norm)}`;
 }

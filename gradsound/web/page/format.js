@@ -31,11 +31,7 @@ export function formatNorm(value) {
   return String(Number(value.toPrecision(NORM_DIGITS)));
 }
 
-// Returns a hello message whose names all have a letter. nn.Sequential names its layers by
-// numbers alone, and a band of one layer has the layer's name.
-export function withReadableNames(hello) {
-  const readable = (name) => (/\p{L}/u.test(name) ? name : `layer ${name}`);
-  const isLayer = ({ name, layers }) => layers.length === 1 && hello.layers[layers[0]] === name;
-  const rename = (track) => (isLayer(track) ? { ...track, name: readable(track.name) } : track);
-  return { ...hello, layers: hello.layers.map(readable), lines: hello.lines.map(rename) };
+// Returns the name of a layer with a letter: nn.Sequential names its layers by numbers alone.
+export function readableName(name) {
+  return /\p{L}/u.test(name) ? name : `layer ${name}`;
 }

@@ -52,9 +52,9 @@ function createSwatch(norm) {
   const width = Math.round(SWATCH.width * pixelRatio);
   const rowHeight = Math.round(SWATCH.height * pixelRatio);
   const palette = new Palette(ANY_RANGE, pageColours(), pixelRatio, rowHeight);
-  const size = { width, layerCount: 1, rowHeight, origin: 0, pixelRatio };
+  const size = { width, rowCount: 1, rowHeight, origin: 0, pixelsPerUnit: 1, pixelRatio };
   const heatmap = new Heatmap(size, palette);
-  heatmap.paint([{ start: 0, end: width, norms: new Float32Array([norm]) }], 1);
+  heatmap.paint([{ start: 0, end: width, norms: new Float32Array([norm]) }]);
   heatmap.canvas.className = "swatch";
   heatmap.canvas.setAttribute("aria-hidden", "true");
   return heatmap.canvas;

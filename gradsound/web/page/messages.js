@@ -17,8 +17,8 @@ export function parseSteps(buffer) {
 }
 
 // Returns columns of the picture: time in seconds since the start of the run, first and last
-// step, and a norm for each layer.
-export function parseColumns(buffer, layerCount) {
+// step, and a norm for each row.
+export function parseColumns(buffer, rowCount) {
   const view = new DataView(buffer);
   const columns = [];
   let offset = 8;
@@ -28,9 +28,9 @@ export function parseColumns(buffer, layerCount) {
       first: view.getUint32(offset + 8, true),
       last: view.getUint32(offset + 12, true),
       // A copy: a view would keep the whole message in memory.
-      norms: new Float32Array(buffer.slice(offset + 16, offset + 16 + 4 * layerCount)),
+      norms: new Float32Array(buffer.slice(offset + 16, offset + 16 + 4 * rowCount)),
     });
-    offset += 16 + 4 * layerCount;
+    offset += 16 + 4 * rowCount;
   }
   return columns;
 }

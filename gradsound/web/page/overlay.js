@@ -11,23 +11,26 @@ const AXIS_BASELINE = 16; // of the axis text, below the rows
 const NAME_BASELINE = 4; // of a name, below the middle of its row
 const TICK_SECONDS = [5, 10, 15, 30, 60, 120, 300, 600]; // between two numbers of a time axis
 const EPOCH_OPACITY = 0.45; // fainter than an alarm
+const DOT_RADIUS = 4; // of an alarm in the row of its layer
+const DOT_EDGE = 2.5; // separates the dot from any colour
 
-export function drawNames(context, layout, colours, cursorLayer) {
+export function drawNames(context, layout, colours, cursorRow) {
+  if (layout.grouped) return; // they are in the tree
   context.font = FONT;
   context.textAlign = "right";
   const half = layout.rowHeight / layout.pixelRatio / 2;
-  const drawName = (layer, colour) => {
+  const drawName = (row, colour) => {
     context.fillStyle = colour;
-    const baseline = rowTop(layout, layer) + half + NAME_BASELINE;
-    context.fillText(layout.names[layer], layout.nameRight, baseline);
+    const baseline = rowTop(layout, row) + half + NAME_BASELINE;
+    context.fillText(layout.names[row], layout.nameRight, baseline);
   };
-  for (let layer = 0; layer < layout.names.length; layer += layout.nameInterval) {
-    // The name of the cursor's layer replaces the names that it would overlap.
-    const overlaps = cursorLayer !== null
-      && Math.abs(layer - cursorLayer) * 2 * half < LINE_HEIGHT;
-    if (!overlaps) drawName(layer, colours.muted);
+  for (let row = 0; row < layout.names.length; row += layout.nameInterval) {
+    // The name of the cursor's row replaces the names that it would overlap.
+    const overlaps = cursorRow !== null
+      && Math.abs(row - cursorRow) * 2 * half < LINE_HEIGHT;
+    if (!overlaps) drawName(row, colours.muted);
   }
-  if (cursorLayer !== null) drawName(cursorLayer, colours.ink);
+  if (cursorRow !== null) drawName(cursorRow, colours.ink);
 }
 
 // Draws the frame of the plot, and a text in it.
@@ -40,6 +43,15 @@ export function drawFrame(context, layout, colours, text) {
   context.textAlign = "center";
   context.fillStyle = colours.muted;
   context.fillText(text, left + plotWidth / 2, top + plotHeight / 2 + NAME_BASELINE);
+}
+
+// Fills the ground from the start of the first column to now: a gap there is a stall.
+export function drawGround(context, layout, colours, viewport, start) {
+  const now = viewport.end / viewport.pixelsPerUnit;
+  const left = Math.min(layout.right, Math.max(layout.left, viewport.x(start ?? now)));
+  const width = Math.max(0, Math.min(layout.right, viewport.x(now)) - left);
+  context.fillStyle = colours.ground;
+  context.fillRect(left, layout.top, width, layout.plotHeight);
 }
 
 export function drawTimeAxis(context, layout, colours, viewport) {
@@ -89,13 +101,31 @@ export function drawMarks(context, layout, colours, viewport, marks) {
   }
 }
 
-// Draws a bar to the left of some layers' rows.
-export function drawHighlight(context, layout, colours, layers) {
+// Draws alarms as dots in the rows of their layers, if the rows are those of a tree.
+export function drawDots(context, layout, colours, viewport, marks) {
+  if (!layout.grouped) return;
+  const half = layout.rowHeight / layout.pixelRatio / 2;
+  const radius = Math.min(DOT_RADIUS, half - 1);
+  context.lineWidth = DOT_EDGE;
+  context.strokeStyle = colours.paper;
+  for (const { type, position, rows } of marks) {
+    if (position === null || position < viewport.from || position > viewport.to) continue;
+    context.fillStyle = isWarning(type) ? colours.warning : colours.ink;
+    for (const row of rows) {
+      context.beginPath();
+      const x = Math.min(layout.right - radius, viewport.x(position));
+      context.arc(x, rowTop(layout, row) + half, radius, 0, 2 * Math.PI);
+      context.stroke();
+      context.fill();
+    }
+  }
+}
+
+// Draws a bar to the left of some rows.
+export function drawHighlight(context, layout, colours, rows) {
   context.fillStyle = colours.accent;
   const height = layout.rowHeight / layout.pixelRatio;
-  for (const layer of layers) {
-    context.fillRect(layout.left - 5, rowTop(layout, layer), 3, height);
-  }
+  for (const row of rows) context.fillRect(layout.left - 5, rowTop(layout, row), 3, height);
 }
 
 export function drawPlayhead(context, layout, colours, x) {
@@ -110,14 +140,14 @@ export function drawPlayhead(context, layout, colours, x) {
   context.fill();
 }
 
-// Draws the cursor: a frame around its columns, and one around its layer.
-export function drawCursor(context, layout, colours, { left, right, layer }) {
+// Draws the cursor: a frame around its columns, and one around its row.
+export function drawCursor(context, layout, colours, { left, right, row }) {
   const width = Math.max(3, right - left);
   const x = (left + right - width) / 2;
   outline(context, colours, x, layout.top, width, layout.plotHeight);
-  if (layer === null) return;
+  if (row === null) return;
   const height = Math.max(3, layout.rowHeight / layout.pixelRatio);
-  outline(context, colours, layout.left, rowTop(layout, layer), layout.plotWidth, height);
+  outline(context, colours, layout.left, rowTop(layout, row), layout.plotWidth, height);
 }
 
 function outline(context, colours, x, y, width, height) {

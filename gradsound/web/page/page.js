@@ -4,11 +4,14 @@ import { CaptionList } from "./caption_list.js";
 import { Connection } from "./connection.js";
 import { setUpBands, setUpControls } from "./controls.js";
 import { DisplaySchedule } from "./display_schedule.js";
-import { formatSteps, withReadableNames } from "./format.js";
+import { formatSteps } from "./format.js";
 import { drawColourBar, setUpLegend } from "./legend.js";
 import { COLUMNS, EVENTS, messageType, parseColumns, parseSteps } from "./messages.js";
 import { Picture } from "./picture.js";
+import { state } from "./page_state.js";
 import * as readout from "./readout.js";
+import { RowTree } from "./row_tree.js";
+import { areGroups, heldPicture, readRows, readLines } from "./rows.js";
 import { Sound } from "./sound.js";
 
 const POLL_MS = 100; // between checks of the sound's position; a step sounds longer
@@ -16,27 +19,11 @@ const TAIL_MS = 2000; // after the last step; longer than any alarm sound
 
 const element = (id) => document.getElementById(id);
 
-const state = {
-  hello: null, // the server's first message
-  link: "connecting", // see page_state.js
-  attempts: 0, // to connect, failed in a row
-  listening: false,
-  starting: false, // while the audio output opens
-  hasListened: false,
-  playOnConnect: false, // the user has pressed Listen before the first message
-  over: false,
-  outcome: "", // how the training ended, if known
-  unansweredPlays: 0, // until "playing" arrives, messages belong to the playback before
-  step: null, // the first of the steps that sound
-  lastFrame: 0, // at which the schedule has something to show
-  volume: 1,
-  muted: false,
-};
 let sound = null;
 let picture = null;
 let tailTimer = null; // pauses the sound after its end
 const schedule = new DisplaySchedule();
-const captions = new CaptionList(element("captions"), element("no-captions"));
+const captions = new CaptionList(element("captions"), element("no-captions"), showLayer);
 const handlers = {
   onText: handleText,
   onBinary: handleBinary,
@@ -45,7 +32,8 @@ const handlers = {
   onRefused: handleRefusal,
   onClosed: () => setLink("closed"),
 };
-const connection = new Connection(handlers, () => picture?.newest ?? null);
+const connection = new Connection(handlers, () => heldPicture(picture));
+const tree = new RowTree(element("rows"), (path) => connection.send({ kind: "open", path }));
 
 setUpLegend(element("patterns"), element("pattern-help"), element("mark-help"));
 setUpControls({
@@ -64,7 +52,8 @@ setInterval(showDue, POLL_MS);
 connection.open();
 
 function handleText(message) {
-  if (message.kind === "hello") handleHello(withReadableNames(message));
+  if (message.kind === "hello") handleHello(message);
+  else if (message.kind === "rows") picture.rows = readRows(message.rows);
   else if (message.kind === "playing") state.unansweredPlays -= 1;
   else if (state.unansweredPlays > 0 && message.kind !== "marks") return;
   else if (message.kind === "caption") handleCaption(message);
@@ -74,7 +63,7 @@ function handleText(message) {
 
 function handleBinary(buffer) {
   if (messageType(buffer) === COLUMNS) {
-    addColumns(parseColumns(buffer, state.hello.layers.length));
+    addColumns(parseColumns(buffer, picture.rows.length));
   } else if (messageType(buffer) === EVENTS && state.unansweredPlays === 0) playEvents(buffer);
 }
 
@@ -96,11 +85,21 @@ function setUpRun(hello) {
     onDescribe: (text, byKeys) => readout.showCursorText(text, byKeys, hello.live),
     onRange: (range) => drawColourBar(element("colour-bar"), element("colour-ticks"), range),
     onChoose: playFrom,
+    onLayout: (rows, layout) => {
+      tree.show(rows, layout);
+      readout.showGrouping(layout.grouped);
+    },
   });
-  setUpBands(hello.lines, {
-    onSwitch: (track, off) => sound.silence(track, off),
-    onPoint: (layers) => (picture.highlighted = layers),
+  setUpBands(readLines(hello.lines), {
+    onSwitch: (tracks, off) => tracks.forEach((track) => sound.silence(track, off)),
+    onPoint: (spans) => (picture.highlighted = spans),
   });
+}
+
+// Opens the groups of the layer that a caption names, and points at it.
+function showLayer(caption) {
+  const shown = picture.pointAt(caption.step, caption.layer);
+  state.chosen = !shown && connection.send({ kind: "open", layer: caption.layer }) ? caption : null;
 }
 
 // The new connection may count frames from 0, so the schedule cannot wait for the old ones.
@@ -174,6 +173,7 @@ function playEvents(buffer) {
 
 function addColumns(columns) {
   picture.add(columns);
+  if (state.chosen && picture.pointAt(state.chosen.step, state.chosen.layer)) state.chosen = null;
   const newest = columns.at(-1);
   const silent = state.hello.live && !state.listening;
   if (newest && silent) showPlayingSteps(newest.first, newest.last);
@@ -182,14 +182,15 @@ function addColumns(columns) {
 function handleCaption(caption) {
   // The message "marks" has all alarms of a finished run already.
   if (state.hello.live || caption.type === "epoch") picture.mark(caption);
-  const show = () => captions.add(caption, !state.hello.live && !caption.past);
+  const leads = caption.layer !== null && areGroups(picture.rows);
+  const show = () => captions.add(caption, { repeated: !state.hello.live && !caption.past, leads });
   if (caption.past) show();
   else showAt(caption.frame, show);
 }
 
 // Adds the mark of an alarm of a finished run, with the text that its caption will have.
-function addMark({ step, type, text }) {
-  picture.mark({ step, type, text: `${formatSteps(step, step)}: ${text}` });
+function addMark({ step, type, text, rows }) {
+  picture.mark({ step, type, rows, text: `${formatSteps(step, step)}: ${text}` });
 }
 
 // The server sends nothing more; the events that it sent may still sound.

@@ -5,8 +5,24 @@ const OLD_ADDRESS = "an earlier run. The training prints the address of the new 
 const NEXT_RUN = "The next run has another address; it prints that when it starts.";
 const HOW_TO_LISTEN = "Press Listen, or the space bar, to hear it.";
 
-// link: connecting, open, lost, refused or closed. hasListened: whether the user ever started
-// the sound.
+export const state = {
+  hello: null, // the server's first message
+  link: "connecting", // connecting, open, lost, refused or closed
+  attempts: 0, // to connect, failed in a row
+  listening: false,
+  starting: false, // while the audio output opens
+  hasListened: false,
+  playOnConnect: false, // the user has pressed Listen before the first message
+  over: false,
+  outcome: "", // how the training ended, if known
+  unansweredPlays: 0, // until "playing" arrives, messages belong to the playback before
+  step: null, // the first of the steps that sound
+  chosen: null, // the caption whose layer the picture shall show
+  lastFrame: 0, // at which the schedule has something to show
+  volume: 1,
+  muted: false,
+};
+
 export function stateName({ link, listening, hasListened, over }) {
   if (link === "refused" || link === "lost" || link === "connecting") return link;
   if (over) return "over";

@@ -1,50 +1,54 @@
-// The picture: norms of all layers over the last minutes, or over a whole finished run.
+// The picture: norms in rows over the last minutes, or over a whole finished run.
 
 import { Palette, pageColours } from "./colours.js";
 import { Columns } from "./columns.js";
 import { Cursor, describe, moveTarget } from "./cursor.js";
 import { Heatmap } from "./heatmap.js";
 import { layOut, onPixelRatioChange } from "./layout.js";
+import { Marks } from "./marks.js";
 import {
-  drawCursor, drawFrame, drawHighlight, drawMarks, drawNames, drawPlayhead, drawStepAxis,
-  drawTimeAxis,
+  drawCursor, drawDots, drawFrame, drawGround, drawHighlight, drawMarks, drawNames,
+  drawPlayhead, drawStepAxis, drawTimeAxis,
 } from "./overlay.js";
+import { rowsWithin } from "./rows.js";
 import { RunClock, Viewport } from "./viewport.js";
 
 const POLL_MS = 125; // between checks whether the run's clock has moved by a pixel
 const REDUCED_POLL_MS = 1000; // for users who prefer reduced motion
 const SPARE_WIDTH = 0.25; // of the plot; room of a live heatmap before it is painted again
-const MAX_MARKS = 1000; // older alarms are no longer in a live picture
 
 export class Picture {
   #canvas;
   #context;
   #hello;
   #handlers;
+  #rows = []; // the lowest first; none before the server's message
   #columns;
+  #awaits = false; // the columns of other rows, which the server sends
   #clock = new RunClock();
   #cursor;
-  #marks = [];
+  #marks;
   #layout = null; // null until the next drawing
   #heatmap = null; // null when it has to be painted again
   #viewport = null; // of the last drawing
   #colours = pageColours();
   #drawRequested = false;
   #playingStep = null;
-  #highlighted = []; // layers
+  #highlighted = []; // spans of layers
 
   // handlers: onDescribe(text, byKeys) for the text at the cursor, onRange(range) for another
-  // range of the colours, onChoose(step) for a click.
+  // range of the colours, onChoose(step) for a click, onLayout(rows, layout) for another layout.
   constructor(canvas, hello, handlers) {
     this.#canvas = canvas;
     this.#context = canvas.getContext("2d");
     this.#hello = hello;
     this.#handlers = handlers;
     this.#columns = new Columns(hello.live);
+    this.#marks = new Marks(hello.live);
     this.#cursor = new Cursor(canvas, {
       onChange: () => this.#requestDraw(),
       keyStart: () => this.#keyStart(),
-      moveTarget: (...move) => moveTarget(this.#columns.all, hello.layers.length, ...move),
+      moveTarget: (...move) => moveTarget(this.#columns.all, this.#rows.length, ...move),
       onChoose: () => this.#choose(),
     });
     this.#listenForChanges();
@@ -67,8 +71,35 @@ export class Picture {
     return this.#columns.columnOf(step)?.time ?? (this.#hello.live ? this.#clock.now : null);
   }
 
+  get rows() { return this.#rows; }
+
+  // Sets the rows, the lowest first. Other ones than before need all columns again.
+  set rows(rows) {
+    if (JSON.stringify(rows) === JSON.stringify(this.#rows)) return;
+    this.#rows = rows;
+    this.#awaits = this.#columns.newest !== null;
+    this.#columns = new Columns(this.#hello.live);
+    this.#marks.forgetRows();
+    this.#cursor.moveTo(null);
+    this.#layout = this.#fit(); // now, so that the next frame has less to do
+    this.#requestDraw();
+  }
+
+  // Moves the cursor to a layer at a step, or at the newest step if the picture lacks it.
+  // Returns whether the layer has a row and this row has norms.
+  pointAt(step, layer) {
+    const row = this.#rows.findIndex((one) => one.layer === layer);
+    const column = this.#columns.columnOf(step) ?? this.#columns.newest;
+    if (row < 0 || column === null) return false;
+    this.#canvas.focus({ preventScroll: true });
+    this.#canvas.scrollIntoView({ block: "nearest" });
+    this.#cursor.moveTo(column, row);
+    return true;
+  }
+
   add(columns) {
     if (columns.length === 0) return;
+    this.#awaits = false;
     this.#columns.add(columns);
     this.#clock.update(columns.at(-1).time);
     if (this.#columns.colourRange.update()) {
@@ -77,16 +108,12 @@ export class Picture {
     }
     // A hidden page paints nothing; it paints the whole heatmap when the user returns.
     if (document.hidden || !this.#hello.live) this.#heatmap = null;
-    this.#heatmap?.paint(columns, this.#viewport.pixelsPerUnit);
+    this.#heatmap?.paint(columns);
     this.#requestDraw();
   }
 
-  // Adds a mark at a step, once. Minutes and captions without a step have none.
-  mark({ type, step, text }) {
-    const isSame = (mark) => mark.type === type && mark.step === step && mark.text === text;
-    if (type === "minute" || step === null || this.#marks.some(isSame)) return;
-    this.#marks.push({ type, step, text, position: null });
-    if (this.#marks.length > MAX_MARKS) this.#marks.shift();
+  mark(mark) {
+    this.#marks.add(mark);
     this.#requestDraw();
   }
 
@@ -102,8 +129,9 @@ export class Picture {
     this.#requestDraw();
   }
 
-  set highlighted(layers) {
-    this.#highlighted = layers;
+  // Spans of layers whose rows the user points at.
+  set highlighted(spans) {
+    this.#highlighted = spans;
     this.#requestDraw();
   }
 
@@ -116,6 +144,9 @@ export class Picture {
     new ResizeObserver(() => {
       if (this.#layout?.width !== this.#canvas.parentElement.clientWidth) layOutAgain();
     }).observe(this.#canvas.parentElement);
+    window.addEventListener("resize", () => {
+      if (this.#layout?.grouped) layOutAgain(); // its height is that of the screen
+    });
     onPixelRatioChange(layOutAgain);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
       this.#colours = pageColours();
@@ -149,45 +180,36 @@ export class Picture {
   }
 
   #draw() {
+    if (this.#rows.length === 0) return;
     this.#layout ??= this.#fit();
     const layout = this.#layout;
     const context = this.#context;
     const colours = this.#colours;
     const viewport = this.#currentViewport();
-    if (!this.#covers(viewport)) this.#heatmap = this.#paint(viewport);
+    if (!this.#heatmap?.covers(viewport)) this.#heatmap = this.#paint(viewport);
     this.#viewport = viewport;
-    for (const mark of this.#marks) mark.position ??= this.#positionOf(mark.step);
+    this.#marks.locate(this.#columns);
     const place = this.#cursor.locate(viewport, this.#columns);
     context.setTransform(layout.pixelRatio, 0, 0, layout.pixelRatio, 0, 0);
     context.clearRect(0, 0, layout.width, layout.height);
-    drawFrame(context, layout, colours, this.#columns.newest ? "" : "no step yet");
-    this.#drawGround(viewport);
-    this.#copyHeatmap(viewport);
-    drawMarks(context, layout, colours, viewport, this.#marks);
-    drawNames(context, layout, colours, place?.layer ?? null);
-    drawHighlight(context, layout, colours, this.#highlighted);
+    drawFrame(context, layout, colours, this.#columns.newest || this.#awaits ? "" : "no step yet");
+    drawGround(context, layout, colours, viewport, this.#columns.all[0]?.start ?? null);
+    this.#heatmap.copyTo(context, viewport);
+    drawMarks(context, layout, colours, viewport, this.#marks.all);
+    drawDots(context, layout, colours, viewport, this.#marks.all);
+    drawNames(context, layout, colours, place?.row ?? null);
+    drawHighlight(context, layout, colours, rowsWithin(this.#rows, this.#highlighted));
     (this.#hello.live ? drawTimeAxis : drawStepAxis)(context, layout, colours, viewport);
     const step = this.#playingStep;
     if (step !== null) drawPlayhead(context, layout, colours, viewport.x(step + 0.5));
     if (place) drawCursor(context, layout, colours, place);
-    const text = describe(place, this.#hello.layers, this.#marks, viewport);
+    const text = describe(place, this.#rows, this.#marks.all, viewport);
     this.#handlers.onDescribe(text, this.#cursor.byKeys);
-  }
-
-  // Fills the ground from the first column to now: a gap there is a stall.
-  #drawGround(viewport) {
-    const layout = this.#layout;
-    const now = viewport.end / viewport.pixelsPerUnit;
-    const oldest = viewport.x(this.#columns.all[0]?.start ?? now);
-    const left = Math.min(layout.right, Math.max(layout.left, oldest));
-    const width = Math.max(0, Math.min(layout.right, viewport.x(now)) - left);
-    this.#context.fillStyle = this.#colours.ground;
-    this.#context.fillRect(left, layout.top, width, layout.plotHeight);
   }
 
   #fit() {
     const { clientWidth } = this.#canvas.parentElement;
-    const layout = layOut(this.#context, clientWidth, this.#hello.layers);
+    const layout = layOut(this.#context, clientWidth, this.#rows);
     const { pixelRatio } = layout;
     this.#canvas.width = Math.round(layout.width * pixelRatio);
     this.#canvas.height = Math.round(layout.height * pixelRatio);
@@ -195,49 +217,27 @@ export class Picture {
     this.#canvas.style.width = `${this.#canvas.width / pixelRatio}px`;
     this.#canvas.style.height = `${this.#canvas.height / pixelRatio}px`;
     this.#heatmap = null;
+    this.#handlers.onLayout(this.#rows, layout);
     return layout;
-  }
-
-  // Returns whether the heatmap covers a viewport, at its number of pixels per unit.
-  #covers(viewport) {
-    if (this.#heatmap === null) return false;
-    if (this.#viewport.pixelsPerUnit !== viewport.pixelsPerUnit) return false;
-    const end = viewport.start + this.#layout.plotPixels;
-    return this.#heatmap.origin <= viewport.start && end <= this.#heatmap.end;
   }
 
   #paint(viewport) {
     const { plotPixels, rowHeight, pixelRatio } = this.#layout;
     const width = Math.ceil(plotPixels * (this.#hello.live ? 1 + SPARE_WIDTH : 1));
-    const layerCount = this.#hello.layers.length;
     const { range } = this.#columns.colourRange;
     const palette = new Palette(range, this.#colours, pixelRatio, rowHeight);
-    const size = { width, layerCount, rowHeight, origin: viewport.start, pixelRatio };
+    const { start: origin, pixelsPerUnit } = viewport;
+    const rowCount = this.#rows.length;
+    const size = { width, rowCount, rowHeight, origin, pixelsPerUnit, pixelRatio };
     const heatmap = new Heatmap(size, palette);
-    heatmap.paint(this.#columns.all, viewport.pixelsPerUnit);
+    heatmap.paint(this.#columns.all);
     return heatmap;
-  }
-
-  #copyHeatmap(viewport) {
-    const { left, top, pixelRatio, plotPixels } = this.#layout;
-    const { canvas, origin } = this.#heatmap;
-    const source = [viewport.start - origin, 0, plotPixels, canvas.height];
-    const corner = [Math.round(left * pixelRatio), Math.round(top * pixelRatio)];
-    this.#context.setTransform(1, 0, 0, 1, 0, 0);
-    this.#context.drawImage(canvas, ...source, ...corner, plotPixels, canvas.height);
-    this.#context.setTransform(pixelRatio, 0, 0, pixelRatio, 0, 0);
-  }
-
-  #positionOf(step) {
-    const column = this.#columns.columnOf(step);
-    if (column === null) return null;
-    return this.#hello.live ? (column.start + column.end) / 2 : step + 0.5;
   }
 
   // Returns the target of the first arrow key: the step that sounds, or the newest.
   #keyStart() {
     const playing = this.#playingStep === null ? null : this.#columns.columnOf(this.#playingStep);
-    return { column: playing ?? this.#columns.newest, layer: 0 };
+    return { column: playing ?? this.#columns.newest, row: 0 };
   }
 
   #choose() {

@@ -56,6 +56,12 @@ export function showStep(first, last, time) {
   write("step-clock", time === null ? "" : `at ${formatClock(time)}`);
 }
 
+// Shows the help of a picture whose rows are groups.
+export function showGrouping(grouped) {
+  element("row-help").hidden = grouped;
+  element("group-help").hidden = element("tree-help").hidden = !grouped;
+}
+
 export function showCursorText(text, byKeys, live) {
   // With the pointer, a screen reader would speak at every move.
   element("cursor-text").setAttribute("aria-live", byKeys ? "polite" : "off");
