@@ -15,9 +15,11 @@ import numpy as np
 from gradsound.alarms.loss_detector import LossDetector
 from gradsound.alarms.norm_detector import NormDetector
 from gradsound.alarms.pause_detector import PauseDetector
+from gradsound.alarms.rank_detector import RankDetector
+from gradsound.alarms.run_end import end_alarm
 from gradsound.alarms.thresholds import SKIP_COUNTS, Alarm
 from gradsound.alarms.watched_values import WatchedValues
-from gradsound.durations import count_steps, format_duration
+from gradsound.runs.rank_layers import are_ranks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -47,7 +49,12 @@ class RunDetector:
         self._names = names
         self.layer_count, self.step_count = len(names), 0
         self._skip_streak, self._last_skipped = 0, -1  # steps; its count
-        self._norms = NormDetector(names, thresholds, in_model_order=header.in_model_order)
+        self._norms: NormDetector | RankDetector
+        if are_ranks(names):
+            self._norms = RankDetector(names, thresholds)
+        else:
+            ordered = header.in_model_order
+            self._norms = NormDetector(names, thresholds, in_model_order=ordered)
         self._losses = LossDetector(thresholds.plateau_steps)
         self._pauses = PauseDetector(thresholds)
         self._values = WatchedValues()
@@ -96,10 +103,7 @@ class RunDetector:
 
     def end_alarm(self) -> Alarm:
         """Returns the alarm that announces the end of the run."""
-        seconds = self._pauses.time  # some logs have no clock
-        took = f" in {format_duration(seconds)}" if seconds else ""
-        text = f"end of the run: {count_steps(self.step_count)}{took}"
-        return Alarm("end", self._number, text)
+        return end_alarm(self._number, self.step_count, self._pauses.time)
 
     def _find_evaluated(self, steps: StepBlock) -> NDArray[np.bool_]:
         """Returns which steps have an evaluation loss, shape (S,)."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # A spike does not persist, because the running median follows a lasting rise.
-_PERSISTING = frozenset(("nonfinite", "vanishing", "dead", "rise"))
+_PERSISTING = frozenset(("nonfinite", "vanishing", "dead", "rise", "rank", "straggler"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class StepReport:
 
         Args:
             kind: As in `Alarm`.
-            text: Words before the name of the layer.
+            text: Words before the name of the layer; "" for none.
             layers: Affected layers, shape (L,).
             first: Index of the layer to name; by default the first affected one.
             detail: Words after the name.
@@ -54,7 +54,7 @@ class StepReport:
         named = int(np.argmax(layers)) if first is None else first
         others = int(layers.sum()) - 1
         more = f" (and {others} more)" if others else ""
-        text = f"{text} {self.names[named]}{detail}{more}"
+        text = f"{text} {self.names[named]}{detail}{more}".lstrip()
         self.add_text(kind, text, layers, named, resolves)
 
     def add_text(

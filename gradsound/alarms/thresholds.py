@@ -10,6 +10,8 @@ KINDS = (
     "loss",
     "stall",
     "dead",
+    "rank",
+    "straggler",
     "spike",
     "rise",
     "vanishing",
@@ -87,6 +89,20 @@ SLOW_STEPS = 64  # steps; several pauses for evaluations fall into so many
 SLOW_RATIO = 1.4  # times the usual duration of so many steps
 SLOW_END = 1.15  # times the same
 SLOW_SECONDS = 300.0  # seconds; other processes take the machine for a minute, too
+# Ranks of one training, compared at the same step.
+RANK_STEPS, RANK_LONG_STEPS = 5, 32  # whose median counts: of far and of near deviations
+RANK_RATIOS = 20.0, 2.0, 1.5  # times the median rank: of one step, of 5 and of 32
+RANK_SPREADS = 8.0, 5.5, 2.0  # robust standard deviations, the same
+RANK_OUTLIER = 0.5  # decades above the outliers of all ranks; for one step alone
+RANK_OUTLIERS = 1.5  # times the outliers; for 5 steps
+RANK_SHARE = 0.99  # of all deviations; those above are outliers
+RANK_GROUP = 5.0  # robust standard deviations of the ranks, if each has a level of its own
+FEW_RANKS = 4  # whose median may itself be far from the usual norm
+RANK_END = 0.5  # of the limit; hysteresis
+ZERO_RANK = -3.0  # decades; the deviation of a norm of 0
+LATE_SECONDS = 0.025, 0.01  # that a straggler is late in 5 steps, and in 32
+LATE_SHARE = 0.2  # of a step, the same
+STOPPED_STEPS, STOPPED_SECONDS = 16, 0.5  # without a step; a kill costs a tenth of a second
 SKIP_COUNTS = (1, 10, 100, 1000, 10_000)  # consecutive skipped steps that raise an alarm
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import reprlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -14,6 +14,10 @@ from gradsound.measure.layers import is_sharded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from gradsound.measure.distributed.reduction_wait import WaitSeconds
+
+    LoggedNumber: TypeAlias = float | AsyncCopy | WaitSeconds
 
 
 class LoggedValues:
@@ -33,7 +37,7 @@ class LoggedValues:
         self, copy: Callable[[Sequence[torch.Tensor]], AsyncCopy] = AsyncCopy
     ) -> None:
         self._copy = copy
-        self._values: dict[str, float | AsyncCopy] = {}
+        self._values: dict[str, LoggedNumber] = {}
         self._refused: set[str] = set()  # names with a warning
 
     def add(self, values: Mapping[str, object]) -> None:
@@ -41,12 +45,12 @@ class LoggedValues:
         for name, value in values.items():
             self._add(name, value)
 
-    def pop(self) -> dict[str, float | AsyncCopy]:
+    def pop(self) -> dict[str, LoggedNumber]:
         """Returns the values since the last call and forgets them."""
         values, self._values = self._values, {}
         return values
 
-    def restore(self, values: Mapping[str, float | AsyncCopy]) -> None:
+    def restore(self, values: Mapping[str, LoggedNumber]) -> None:
         """Takes popped values back; values added since then replace those of their name."""
         self._values = {**values, **self._values}
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.measure.async_copy import AsyncCopy
 from gradsound.runs.step import Step
 
 if TYPE_CHECKING:
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from gradsound.measure.logged_values import LoggedNumber
     from gradsound.measure.loss_scaling import LossScaling
     from gradsound.measure.norms.per_layer import NormsPerLayer
     from gradsound.measure.raw_norms import RawMeasurement
@@ -45,7 +45,7 @@ class PendingStep:
     raw: Sequence[RawMeasurement]
     loss_scaling: LossScaling | None
     skipped_loss_scale: float | None
-    values: dict[str, float | AsyncCopy]
+    values: dict[str, LoggedNumber]
 
     @property
     def ready(self) -> bool:
@@ -54,7 +54,7 @@ class PendingStep:
             (self.norms is None or self.norms.ready)
             and (self.loss_scaling is None or self.loss_scaling.ready)
             and all(measurement.ready for measurement in self.raw)
-            and all(v.ready for v in self.values.values() if isinstance(v, AsyncCopy))
+            and all(v.ready for v in self.values.values() if not isinstance(v, float))
         )
 
     def step(self) -> Step:
@@ -107,8 +107,8 @@ class PendingStep:
         return {name: _to_float(value) for name, value in self.values.items()}
 
 
-def _to_float(value: float | AsyncCopy) -> float:
-    return float(value.values()[0].item()) if isinstance(value, AsyncCopy) else value
+def _to_float(value: LoggedNumber) -> float:
+    return value if isinstance(value, float) else float(value.values()[0].item())
 
 
 def _unscale(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from gradsound.measure.gradient_watch import GradientWatch
+from gradsound.measure.discarded_steps import DiscardWatch
 from gradsound.measure.loss_scaling import LossScaling
 
 if TYPE_CHECKING:
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from torch.amp import GradScaler
     from torch.optim import Optimizer
 
-    from gradsound.measure.async_copy import AsyncCopy
     from gradsound.measure.distributed.local_gradients import LocalGradients
     from gradsound.measure.gradient_reader import GradientReader
+    from gradsound.measure.logged_values import LoggedNumber
     from gradsound.measure.norms.per_layer import NormsPerLayer
     from gradsound.measure.parameter_tracker import ParameterTracker
 
@@ -67,7 +67,7 @@ class ClippedStep:
 
     time: float
     measurements: list[RawMeasurement] = field(default_factory=list)
-    values: dict[str, float | AsyncCopy] = field(default_factory=dict)
+    values: dict[str, LoggedNumber] = field(default_factory=dict)
 
 
 class RawNorms:
@@ -83,7 +83,7 @@ class RawNorms:
 
     def __init__(self, tracker: ParameterTracker, reader: GradientReader) -> None:
         self._tracker, self._reader = tracker, reader
-        self.watch = GradientWatch()
+        self.watch = DiscardWatch()
         self._watched_layers: NDArray[np.bool_] | None = None
         self._clipped: ClippedStep | None = None
         # A scaler that unscaled gradients after they were clipped.

@@ -58,6 +58,19 @@ ALARM_SOUNDS: Mapping[str, AlarmSound] = {
     "stall": AlarmSound("organ", _beats(0, 0.14, 0.60, 0.74, duration=0.10, hertz=165.0)),
     # Three slow knocks.
     "dead": AlarmSound("pluck", _beats(0, 0.30, 0.60, duration=0.25, hertz=131.0)),
+    # Three equal notes and three, and a far higher one between them.
+    "rank": AlarmSound(
+        "soft",
+        (
+            *_beats(0, 0.10, 0.20, duration=0.08, hertz=349.2),
+            (0.32, 0.14, 1480.0, 1480.0),
+            *_beats(0.50, 0.60, 0.70, duration=0.08, hertz=349.2),
+        ),
+    ),
+    # Four fast notes, and one that comes late.
+    "straggler": AlarmSound(
+        "sine", _beats(0, 0.08, 0.16, 0.24, 0.84, duration=0.07, hertz=698.5)
+    ),
     # A whoop, twice.
     "spike": AlarmSound("square", ((0, 0.20, 330.0, 1320.0), (0.26, 0.20, 330.0, 1320.0))),
     # Five glides up, each longer.

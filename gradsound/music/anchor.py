@@ -11,14 +11,12 @@ Shapes: S steps, B bands.
 from __future__ import annotations
 
 from dataclasses import replace
-from math import log2
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gradsound.errors import without_warnings
 from gradsound.music.note_norms import note_norms
-from gradsound.music.pitch import LogPitch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,10 +33,6 @@ _HELD_MAX = 0.1  # share of the notes at the ends of the range, before the ancho
 _WORTH_MOVING = 0.5  # of these notes, at most, may then be held; a divergence has more
 _DECADES = 100  # of norm above and below 1; float32 has 45
 _FIRST_LOOK, _SECOND_LOOK = 1, 16  # steps of a growing run; then after twice as many
-_LOWER = "C", "C sharp", "D", "E flat", "E", "F"
-_UPPER = "F sharp", "G", "A flat", "A", "B flat", "B"
-_NOTE_NAMES = (*_LOWER, *_UPPER)  # of an octave
-_TUNED = 0.06  # semitones from a note of the tempered scale, at most; nobody hears it
 
 
 def fit_anchor(preset: Preset, runs: Sequence[Run]) -> Preset:
@@ -52,7 +46,7 @@ def fit_anchor(preset: Preset, runs: Sequence[Run]) -> Preset:
 
     Args:
         preset: How the runs sound. A running baseline has no fixed pitches, so its anchor
-            stays.
+            stays. So does that of ranks.
         runs: Runs that are heard or seen together. Each is read once, in bounded memory
             and without warnings.
 
@@ -60,7 +54,7 @@ def fit_anchor(preset: Preset, runs: Sequence[Run]) -> Preset:
         OSError, RunFormatError: If a run cannot be read.
     """
     fit = AnchorFit(preset)
-    if preset.baseline != "running":
+    if preset.baseline == "fixed":
         for run in runs:
             bands = preset.bands_of(run.header.layers)
             with without_warnings():  # whoever plays the run reads it again
@@ -81,7 +75,7 @@ class AnchorFit:
 
     def add(self, steps: StepBlock, bands: Sequence[Band]) -> None:
         """Adds successive steps of a run, and its bands."""
-        if self._preset.baseline == "running":
+        if self._preset.baseline != "fixed":
             return
         pitches = band_pitches(self._preset, len(bands))
         self._census.add(note_norms(steps, bands, self._preset).pitched, pitches)
@@ -89,31 +83,6 @@ class AnchorFit:
     def preset(self) -> Preset:
         """Returns the preset with the anchor that fits the steps so far."""
         return _moved(self._preset, self._census.best_decade(0))
-
-
-def anchor_text(preset: Preset, bands: int = 1) -> str:
-    """Returns the sentence that tells which norm has which pitch.
-
-    Args:
-        preset: How a run sounds, from `fit_anchor`.
-        bands: Number of bands; several have several registers.
-
-    Example:
-        >>> import gradsound
-        >>> anchor_text(gradsound.PRESETS["notes"])
-        '1 octave = factor 10; norm 1 is C4'
-    """
-    pitch = preset.pitch
-    if preset.baseline == "running":
-        scale = _interval_text(pitch) if isinstance(pitch, LogPitch) else "linear pitch"
-        return f"{scale}; the usual norm of a band has the same pitch always"
-    where = " in the first band" if preset.register and bands > 1 else ""
-    if isinstance(pitch, LogPitch):
-        lower = ", larger is lower" if pitch.invert else ""
-        place = f"norm {_norm_text(pitch.norm)} is {_note_text(pitch.anchor)}{where}"
-        return f"{_interval_text(pitch)}{lower}; {place}"
-    unit = f"{pitch.slope:g} Hz = norm {_norm_text(pitch.norm)}"
-    return f"{unit}; norm 0 would be {pitch.base:g} Hz{where}"
 
 
 def band_pitches(preset: Preset, bands: int) -> list[Pitch]:
@@ -212,31 +181,3 @@ def _moved(preset: Preset, decade: int) -> Preset:
         return preset
     norm = preset.pitch.norm * 10.0**decade
     return replace(preset, pitch=replace(preset.pitch, norm=norm))
-
-
-def _interval_text(pitch: LogPitch) -> str:
-    octaves = pitch.semitones / 12
-    if octaves == 1:
-        return "1 octave = factor 10"
-    if octaves.is_integer():
-        return f"{octaves:g} octaves = factor 10"
-    return f"{pitch.semitones:g} semitones = factor 10"
-
-
-def _norm_text(norm: float) -> str:
-    """Returns a norm as 1, 10, 1e5 or 1e-4."""
-    text = f"{norm:.3g}" if 0.01 <= norm < 1000 else f"{norm:.3e}"
-    if "e" not in text:
-        return text
-    digits, exponent = text.split("e")
-    return f"{float(digits):g}e{int(exponent)}"
-
-
-def _note_text(hertz: float) -> str:
-    """Returns the name of a note, such as C4; or the pitch in Hz if it is none."""
-    semitones = 12 * log2(hertz / 440.0) + 69  # as MIDI numbers notes
-    nearest = round(semitones)
-    if abs(semitones - nearest) > _TUNED:
-        return f"{hertz:g} Hz"
-    name, octave = _NOTE_NAMES[nearest % 12], nearest // 12 - 1
-    return f"{name} {octave}" if " " in name else f"{name}{octave}"

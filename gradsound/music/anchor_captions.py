@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.music.anchor import anchor_text
 from gradsound.music.captions import Caption
+from gradsound.music.pitch_sentence import pitch_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +52,7 @@ class AnchorCaptions:
         captions = []
         for k in np.flatnonzero(np.diff(norms, prepend=self._norm)).tolist():
             pitch = replace(self._preset.pitch, norm=float(norms[k]))
-            text = anchor_text(replace(self._preset, pitch=pitch), self._bands)
+            text = pitch_sentence(replace(self._preset, pitch=pitch), self._bands)
             captions.append(Caption(float(begins[k]), text, "pitch", moments[k].first))
         self._norm = float(norms[-1])
         return captions

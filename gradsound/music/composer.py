@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from gradsound.alarms.thresholds import Alarm
     from gradsound.music.moments import Moment
     from gradsound.music.presets import Preset
+    from gradsound.music.textures import Layout
 
 _DRONE_FADE = 0.5  # seconds in which a drone falls silent at the end of the run
 
@@ -46,6 +47,7 @@ class Composer:
         pan: Pan of all notes, -1 left to 1 right; by default the preset spreads the tracks.
         run_name: Name of the run in captions, if there are several runs.
         time_limit: As for `AlarmAnnouncer`.
+        layout: When each track sounds in a step; None for the layout of the preset.
         follow: As for `Tracks`.
 
     Attributes:
@@ -63,12 +65,13 @@ class Composer:
         run_name: str = "",
         time_limit: float = inf,
         *,
+        layout: Layout | None = None,
         follow: bool = False,
     ) -> None:
         self._tracks = Tracks(names, preset, follow=follow)
         count = len(self._tracks.names)
         self._writer = NoteWriter(
-            preset.layout(count),
+            preset.layout(count) if layout is None else layout,
             pan_tracks(count, preset.spread) if pan is None else np.full(count, pan),
             texture=preset.texture,
             fade_seconds=preset.fade_seconds,

@@ -1,16 +1,19 @@
-"""The ensemble: composes one run, or two runs in one score, one in each ear.
+"""The ensemble: composes one run, or several in one score.
 
 Shapes: S rows of moments, L layers.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gradsound.music.composer import Composer
+from gradsound.music.notes import pan_tracks
+from gradsound.music.run_layout import lay_out_runs
 from gradsound.music.timeline import Timeline
 from gradsound.synth.score import SLOTS_PER_RUN, Score
 
@@ -27,18 +30,19 @@ if TYPE_CHECKING:
 
 
 class Ensemble:
-    """Composes one run in stereo, or two runs with one in each ear.
+    """Composes one run in stereo, two with one in each ear, or more from left to right.
 
     Args:
-        runs: Names of the layers of each run; one or two runs.
-        preset: How the runs sound.
-        names: Name of each run in captions, if there are two.
+        runs: Names of the layers of each run.
+        preset: How the runs sound, from `share_preset`.
+        names: Name of each run in captions, if there are several.
         time_limit: End of the whole sound in seconds.
         follow: As for `Tracks`.
 
     Attributes:
         channels: Number of channels, 1 or 2.
-        timeline: The times of the composed steps; of two runs, the first run's.
+        timeline: The times of the composed steps, with the tracks of all runs; of two
+            runs, which sound at once, those of the first.
     """
 
     def __init__(
@@ -55,13 +59,26 @@ class Ensemble:
                 Composer(runs[0], preset, time_limit=time_limit, follow=follow)
             ]
         else:
+            layouts, pans = lay_out_runs(preset, runs), pan_tracks(len(runs), 1.0).tolist()
             self._composers = [
-                Composer(layers, preset, pan, name, time_limit)
-                for layers, pan, name in zip(runs, (-1.0, 1.0), names)
+                Composer(layers, preset, pan, name, time_limit, layout=layout)
+                for layers, pan, name, layout in zip(runs, pans, names, layouts)
             ]
         self.channels = preset.channels if len(runs) == 1 else 2
-        first = self._composers[0]
-        self.timeline = Timeline.for_layout(first.track_descriptions(), first.layout)
+        self.timeline = self._start_timeline(names)
+
+    def _start_timeline(self, names: Sequence[str]) -> Timeline:
+        first, *others = self._composers
+        tracks, layout = first.track_descriptions(), first.layout
+        if len(others) > 1:
+            tracks = [
+                f"{name}, {track}"
+                for name, composer in zip(names, self._composers)
+                for track in composer.track_descriptions()
+            ]
+            onsets = [composer.layout.onsets for composer in self._composers]
+            layout = replace(layout, onsets=np.concatenate(onsets))
+        return Timeline.for_layout(tracks, layout)
 
     @property
     def captions(self) -> list[Caption]:
@@ -102,7 +119,11 @@ class Ensemble:
         pairs = zip(self._composers, alarms)
         scores = [composer.finish([alarm], begin) for composer, alarm in pairs]
         duration = max(float(score.durations[0]) for score in scores)
-        return _merge_scores(scores, np.array([duration]))
+        score = _merge_scores(scores, np.array([duration]))
+        # All runs end with the same sound, which together is as loud as that of two.
+        is_alarm = score.notes["track"] < 0
+        score.notes["level"][is_alarm] *= min(1.0, 2 / len(scores))
+        return score
 
 
 def _merge_scores(scores: Sequence[Score], durations: NDArray[np.float64]) -> Score:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gradsound.music.alarm_sounds import ALARM_SOUNDS
 from gradsound.music.presets import at_speed
+from gradsound.music.run_layout import lay_out_runs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +27,7 @@ def fit_duration(
 
     Args:
         preset: The preset at its own speed. It stays if the run fits.
-        runs: Names of the layers of each run; several runs sound at the same time.
+        runs: Names of the layers of each run; several runs share the time of a step.
         steps: Number of steps.
         seconds: Longest duration of the sound, 5 or more.
 
@@ -38,11 +39,9 @@ def fit_duration(
     """
     if not seconds >= _DURATION_MIN:
         raise ValueError(f"duration must be {_DURATION_MIN:g} s or more, got {seconds:g}")
-    bands = [len(preset.bands_of(names)) for names in runs]
-    values = sum(drive.drives == "voice" for drive in preset.drives)
     tempos = [drive for drive in preset.drives if drive.drives == "tempo"]
     slowest = prod(drive.duration_factor_max for drive in tempos)
-    usual = slowest * max(preset.layout(count + values).duration for count in bands)
+    usual = slowest * max(layout.duration for layout in lay_out_runs(preset, runs))
     available = seconds - _END_SECONDS
     if steps * usual <= available:
         return preset, 1

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradsound.music.layer_groups import band_norms
+from gradsound.music.rank_ratios import RANK_BASELINE, farthest_ratios
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,7 +59,10 @@ def note_norms(steps: StepBlock, bands: Sequence[Band], preset: Preset) -> NoteN
         bands: Groups of layers, B of them.
         preset: How the run sounds.
     """
-    norms, absent = band_norms(steps.norms, steps.absent, bands)
+    if preset.baseline == RANK_BASELINE:
+        norms, absent = farthest_ratios(steps.norms, steps.absent, bands)
+    else:
+        norms, absent = band_norms(steps.norms, steps.absent, bands)
     if preset.alarms:  # an alarm announces the skipped step, so no clang does
         absent = absent | (steps.skipped[:, None] & ~np.isfinite(norms))
     finite = np.isfinite(norms) & ~absent

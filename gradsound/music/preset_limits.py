@@ -53,8 +53,8 @@ def check_bands(spread: float, register: float, baseline: str, bands: object) ->
             f"register must be -{_REGISTER_MAX} to {_REGISTER_MAX} semitones, "
             f"got {register}"
         )
-    if baseline not in ("fixed", "running"):
-        raise ValueError(f"baseline must be fixed or running, got {baseline!r}")
+    if baseline not in ("fixed", "running", "ranks"):
+        raise ValueError(f"baseline must be fixed, running or ranks, got {baseline!r}")
     if isinstance(bands, str) and bands not in ("auto", "layers"):
         raise ValueError(f"bands must be 'auto', 'layers' or globs by name, got {bands!r}")
 

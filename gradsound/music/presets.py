@@ -58,7 +58,8 @@ class Preset:
         register: Semitones from each band to the next; -24 to 24.
         baseline: "fixed" maps the norm itself, so that runs are comparable. "running" maps
             the ratio to the median of the band's last 32 norms, so that only changes are
-            audible.
+            audible. "ranks" maps the ratio to the median of all layers at the same step;
+            of a band, that of the layer farthest from it. A run of ranks sounds so.
         equal_loudness: Whether all pitches of all voices are equally loud.
         clipping: Whether the norm before clipping sounds with the norm after it, as an
             interval. An idle clipping sounds as one note.

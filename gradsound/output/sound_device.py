@@ -1,195 +1,144 @@
-"""The sound device: plays blocks through a process of its own, restarted after a failure.
+"""The sound device: lists devices, chooses one, requests a block, plays it, and so on.
 
-Shapes: N frames, C channels.
+`gradsound.output.sound_device_process` runs this file as a script. It imports only PyAudio,
+so that it starts fast and shares neither the interpreter nor the memory of other code. Its
+argument is a job, as JSON. It answers on standard output:
+
+- to ``{"list": true}`` with one line, a list of output devices;
+- to any other job with one line, the device that it opened, then with a ``.`` for each
+  block that it requests, until its standard input ends;
+- or, in place of these, with a line that has the key "error".
+
+PortAudio may wait for ever for a sound server that does not answer. Then this process falls
+silent, and its parent kills it.
 """
 
 from __future__ import annotations
 
 import json
-import select
-import subprocess
+import os
 import sys
+import threading
 import time
-from contextlib import suppress
-from importlib.util import find_spec
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import Any
 
-from gradsound.errors import MissingExtraError, NoDeviceError
+# Python puts the folder of a script first: its modules must not shadow others.
+sys.path[:] = [path for path in sys.path if path != os.path.dirname(__file__)]  # noqa: PTH120
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from gradsound.synth.mixer import Samples
-
-BLOCK_FRAMES = {"safe": 512, "low": 256}  # frames of a block, by latency
-_OPEN_SECONDS = 5.0  # in which a device must open
-_BLOCK_SECONDS = 1.0  # in which it must play a block, or it counts as gone
-_RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0)  # before each further attempt; the last repeats
-_DRAIN_SECONDS = 1.2  # in which it must play the last blocks
-_BUILD_HINT = (  # PyAudio is built where it is installed, except on Windows
-    "before, on Linux: apt install gcc python3-dev portaudio19-dev, "
-    "on macOS: brew install portaudio"
-)
+_BYTES = 4  # a sample, float32
+_POLL_SECONDS = 1.0  # between checks that the parent lives
 
 
-class SoundDevice:
-    """A sound device that requests blocks of samples, and is reopened after a failure.
-
-    A process of its own has the device, because PortAudio may hang: then the process is
-    killed and started again.
-
-    Args:
-        device: Index of an output device, or part of its name; the default one if None.
-        frames: Frames of a block.
-        sample_rate: Frames a second, in Hz.
-        on_loss: Called with the reason if the device cannot be opened or fails; then not
-            again until the device has played.
-
-    Attributes:
-        frames: As given.
-        on_loss: As given; may be replaced.
-
-    Raises:
-        MissingExtraError: If PyAudio is not installed.
-    """
-
-    def __init__(
-        self,
-        device: int | str | None,
-        frames: int,
-        sample_rate: int,
-        on_loss: Callable[[str], None],
-    ) -> None:
-        check_installed()
-        self.frames = frames
-        self._job = {"device": device, "frames": frames, "rate": sample_rate}
-        self.on_loss, self._failures = on_loss, 0
-        self._process: subprocess.Popen[bytes] | None = None
-        self._start()
-
-    def _start(self) -> None:
-        self._process = _start_process(self._job)
-        self._input = cast("IO[bytes]", self._process.stdin)  # both are pipes
-        self._output = cast("IO[bytes]", self._process.stdout)
-        self._device: dict[str, Any] | None = None
-        self._deadline = time.monotonic() + _OPEN_SECONDS
-
-    @property
-    def name(self) -> str | None:
-        """Name of the device; None while it is not open."""
-        return None if self._device is None else self._device["name"]
-
-    def wait_for_request(self, seconds: float) -> bool:
-        """Waits until the device requests a block; returns whether it does.
-
-        Args:
-            seconds: Longest time to wait.
-        """
-        now = time.monotonic()
-        if self._process is None:
-            if now < self._deadline:
-                time.sleep(min(seconds, self._deadline - now))
-                return False
-            self._start()
-        readable, _, _ = select.select([self._output], [], [], seconds)
-        if not readable:
-            if time.monotonic() > self._deadline:
-                self._fail("the sound device does not answer")
-            return False
-        first_byte = self._output.read(1)
-        if first_byte == b".":
-            self._failures = 0
-            return True
-        answer = {"error": "the process of the sound device died"}
-        if first_byte:
-            answer = json.loads(first_byte + self._output.readline())
-        if "error" in answer:
-            self._fail(answer["error"])
-        else:
-            self._device = answer
-        return False
-
-    def write(self, samples: Samples) -> None:
-        """Plays the requested block, of shape (N = frames, C = 1 or 2)."""
-        if self._device is None:
-            return
-        channels = self._device["channels"]
-        if samples.shape[1] == 1:
-            samples = samples.repeat(channels, axis=1)
-        elif channels == 1:
-            samples = samples.mean(axis=1, keepdims=True)
-        self._deadline = time.monotonic() + _BLOCK_SECONDS
-        with suppress(BrokenPipeError):  # wait_for_request() reports the reason
-            self._input.write(samples.tobytes())
-
-    def close(self) -> None:
-        """Plays the blocks that the device has and closes it, within two seconds."""
-        if self._process is not None:
-            with suppress(BrokenPipeError):
-                self._input.close()
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(_DRAIN_SECONDS)
-            self._kill()
-
-    def _fail(self, reason: str) -> None:
-        self._kill()
-        pause = _RETRY_SECONDS[min(self._failures, len(_RETRY_SECONDS) - 1)]
-        self._failures += 1
-        self._deadline = time.monotonic() + pause
-        if self._failures == 1:
-            self.on_loss(reason)
-
-    def _kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            with suppress(BrokenPipeError):
-                self._input.close()
-            self._output.close()
-            self._process = None
-            self._device = None
-
-
-def check_installed() -> None:
-    """Raises MissingExtraError if PyAudio is not installed; does not load it."""
-    if find_spec("pyaudio") is None:
-        raise MissingExtraError("pyaudio", _BUILD_HINT)
-
-
-def find_devices() -> list[dict[str, Any]]:
-    """Returns the output devices: index, name, channels (1 or 2) and default (a bool).
-
-    Raises:
-        NoDeviceError: If there is no device, or the sound system cannot list them.
-        MissingExtraError: If PyAudio is not installed.
-    """
-    check_installed()
-    process = _start_process({"list": True})
+def main() -> None:
+    """Does the job of the argument."""
+    job = json.loads(sys.argv[1])
+    answers = os.dup(1)
+    for descriptor in (1, 2):  # PortAudio's libraries print warnings to both
+        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+    # The parent kills this process when it hangs, unless the parent was killed itself.
+    watch = threading.Thread(target=_exit_with, args=(os.getppid(),), daemon=True)
+    watch.start()
     try:
-        line, _ = process.communicate(timeout=_OPEN_SECONDS)
-    except subprocess.TimeoutExpired as error:
-        raise NoDeviceError("the sound system does not answer") from error
-    finally:
-        process.kill()
-        process.wait()
-    answer = json.loads(line or b'{"error": "the process that lists devices died"}')
-    if isinstance(answer, dict):
-        raise NoDeviceError(answer["error"])
-    if not answer:
-        raise NoDeviceError("there is no output device")
-    return list(answer)
+        import pyaudio
+
+        audio = pyaudio.PyAudio()
+        if job.get("list"):
+            _send(answers, _output_devices(audio))
+            return
+        device = _select(_output_devices(audio), job["device"])
+        stream = _open(pyaudio, audio, device, job)
+    except Exception as error:  # noqa: BLE001 (the parent reports any)
+        _send(answers, {"error": _reason(error)})
+        return
+    _send(answers, device)
+    size = job["frames"] * device["channels"] * _BYTES
+    try:
+        _play(stream, answers, size)
+        # Stopping drops the blocks that have not sounded yet: these must be silence.
+        latency = stream.get_output_latency() * job["rate"] / job["frames"]  # blocks
+        for _ in range(2 + int(latency)):
+            stream.write(bytes(size))
+        stream.stop_stream()
+    except OSError as error:
+        _send(answers, {"error": _reason(error)})
 
 
-def _start_process(job: dict[str, Any]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(  # noqa: S603 (our own code, no shell)
-        [
-            sys.executable,
-            str(Path(__file__).with_name("sound_device_process.py")),
-            json.dumps(job),
-        ],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        bufsize=0,
-        start_new_session=True,  # so that Ctrl-C does not reach it
+def _play(stream: Any, answers: int, size: int) -> None:
+    """Requests and plays blocks of ``size`` bytes until standard input ends."""
+    while True:
+        os.write(answers, b".")
+        block = os.read(0, size)
+        while 0 < len(block) < size and (more := os.read(0, size - len(block))):
+            block += more
+        if len(block) < size:
+            return
+        stream.write(block)
+
+
+def _exit_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_POLL_SECONDS)
+    os._exit(0)
+
+
+def _output_devices(audio: Any) -> list[dict[str, Any]]:
+    try:
+        default = audio.get_default_output_device_info()["index"]
+    except OSError:
+        default = -1
+    devices = []
+    for index in range(audio.get_device_count()):
+        info = audio.get_device_info_by_index(index)
+        if info["maxOutputChannels"] > 0:
+            devices.append(
+                {
+                    "index": index,
+                    "name": info["name"],
+                    "channels": min(2, info["maxOutputChannels"]),
+                    "default": index == default,
+                }
+            )
+    return devices
+
+
+def _select(devices: list[dict[str, Any]], key: int | str | None) -> dict[str, Any]:
+    """Returns the device of an index, or of part of a name; the default one for None."""
+    if not devices:
+        raise LookupError("there is no output device")
+    if key is None:
+        return next((one for one in devices if one["default"]), devices[0])
+    for one in devices:
+        if str(key) == str(one["index"]):
+            return one
+    for one in devices:
+        if str(key).lower() in one["name"].lower():
+            return one
+    names = ", ".join(f"{one['index']} {one['name']}" for one in devices)
+    raise LookupError(f"no output device is called {key!r}; there are: {names}")
+
+
+def _open(pyaudio: Any, audio: Any, device: dict[str, Any], job: dict[str, Any]) -> Any:
+    return audio.open(
+        format=pyaudio.paFloat32,
+        channels=device["channels"],
+        rate=job["rate"],
+        output=True,
+        output_device_index=device["index"],
+        frames_per_buffer=job["frames"],
     )
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ImportError):
+        return f"PyAudio cannot be loaded: {error}"
+    if isinstance(error, OSError) and len(error.args) > 1:  # (number, text) of PortAudio
+        return f"the sound device failed: {error.args[1]}"
+    return str(error)
+
+
+def _send(answers: int, answer: object) -> None:
+    os.write(answers, json.dumps(answer).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -9,12 +9,17 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from gradsound.alarms.rank_centers import median_ranks
 from gradsound.alarms.run_detector import RunDetector
 from gradsound.alarms.thresholds import OBSERVATIONS, Thresholds
-from gradsound.music.anchor import AnchorFit, anchor_text
+from gradsound.music.anchor import AnchorFit
 from gradsound.music.layer_groups import Band, band_norms
+from gradsound.music.pitch_sentence import pitch_sentence
 from gradsound.music.presets import find_preset
+from gradsound.music.rank_sound import rank_preset
+from gradsound.runs.rank_layers import are_ranks
 from gradsound.summary.norm_statistics import NormStatistics
+from gradsound.summary.rank_facts import find_rank_facts
 from gradsound.summary.step_counts import StepCounts
 from gradsound.summary.value_statistics import ValueStatistics
 
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
     from gradsound.runs.model import Header, Run
     from gradsound.runs.step_block import StepBlock
     from gradsound.summary.norm_statistics import NormRange
+    from gradsound.summary.rank_facts import RankFacts
     from gradsound.summary.step_counts import LoggedSteps
     from gradsound.summary.value_statistics import ValueRange
 
@@ -52,6 +58,8 @@ class Summary:
         pitch: Which norm has which pitch with the preset "notes", in one sentence.
         alarms: The alarms in the order of their steps, without that of the end: the same
             that sound and that captions tell.
+        ranks: The ranks that had alarms, if the layers are the ranks of a training; None
+            for another run. The total is then the median rank, and there are no bands.
         observations: What a healthy run may have, too, in the order of the steps: spikes
             now and then, a drift of the norm.
 
@@ -83,6 +91,7 @@ class Summary:
     pitch: str
     alarms: tuple[Alarm, ...]
     observations: tuple[Alarm, ...]
+    ranks: RankFacts | None = None
 
 
 def summarize(run: Run) -> Summary:
@@ -107,7 +116,7 @@ def summarize(run: Run) -> Summary:
 
 def summarize_with(run: Run, thresholds: Thresholds) -> Summary:
     """Returns a summary with the alarms of some thresholds, as `summarize` does."""
-    reading = _Reading(run.header, thresholds)
+    reading, names = _Reading(run.header, thresholds), run.header.layers
     for block in run.blocks():
         reading.add(block)
     logged = reading.counts.logged()
@@ -131,9 +140,10 @@ def summarize_with(run: Run, thresholds: Thresholds) -> Summary:
         discarded=reading.counts.discarded,
         clipped=reading.counts.clipped,
         left_out=0 if run.header.budget is None else missing,
-        pitch=anchor_text(reading.anchor.preset(), len(bands)),
+        pitch=pitch_sentence(reading.anchor.preset(), len(bands)),
         alarms=tuple(reading.alarms),
         observations=tuple(reading.observations),
+        ranks=find_rank_facts(names, reading.alarms) if are_ranks(names) else None,
     )
 
 
@@ -154,9 +164,12 @@ class _Reading:
 
     def __init__(self, header: Header, thresholds: Thresholds) -> None:
         names = header.layers
-        preset = find_preset("notes")
+        preset = rank_preset(find_preset("notes"), [names])
         self._bands = preset.bands_of(names)
         self._all_bands = (*self._bands, Band("all layers", tuple(range(len(names)))))
+        self._are_ranks = are_ranks(names)
+        if self._are_ranks:  # the norm of all ranks as one vector means nothing
+            self._all_bands = (Band("median rank", tuple(range(len(names)))),)
         self._groups = [band for band in self._all_bands if len(band.layers) > 1]
         self._detector = RunDetector(header, thresholds)
         self.counts, self.values = StepCounts(), ValueStatistics()
@@ -182,7 +195,9 @@ class _Reading:
             if self.first_nonfinite is None and len(nonfinite):
                 self.first_nonfinite = int(nonfinite[0])
             self.layers.add(norms, absent, numbers)
-            if self._groups:
+            if self._are_ranks:
+                self.groups.add(*median_ranks(norms, absent), numbers)
+            elif self._groups:
                 self.groups.add(*band_norms(norms, absent, self._groups), numbers)
 
     def band_ranges(self, layers: Sequence[NormRange]) -> Iterator[NormRange]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _OPTIONS = (
@@ -41,3 +42,25 @@ def chromium() -> Iterator[Browser]:
         )
         yield browser
         browser.close()
+
+
+@contextmanager
+def open_page(
+    browser: Browser, url: str, expected: str = "^$", **options: object
+) -> Iterator[Page]:
+    """Opens a page; fails if its console has a line that the pattern does not match."""
+    context = browser.new_context(**options)
+    page, lines = context.new_page(), []
+    page.on("console", lambda message: lines.append(message.text))
+    page.on("pageerror", lambda error: lines.append(str(error)))
+    page.goto(url)
+    yield page
+    context.close()
+    assert not [line for line in lines if not re.search(expected, line)]
+
+
+def expect_state(page: Page, name: str) -> None:
+    """Waits until the page has a state."""
+    from playwright.sync_api import expect
+
+    expect(page.locator("body")).to_have_attribute("data-state", name, timeout=15_000)

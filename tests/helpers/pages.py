@@ -49,6 +49,7 @@ class Page:
     Args:
         url: Address of the page.
         since: Number of the last step that the page claims to have.
+        opened: Path of the open groups, as in "0.2"; empty for none.
         decode: Decodes a text message.
         options: Passed to `websockets.sync.client.connect`.
     """
@@ -57,18 +58,21 @@ class Page:
         self,
         url: str,
         since: int | None = None,
+        opened: str = "",
         decode: Callable[[str], dict] = json.loads,
         **options: object,
     ) -> None:
         self._decode = decode
         self.origin = "http://" + urlsplit(url).netloc
         address = url.replace("http://", "ws://") + "socket"
-        address += "" if since is None else f"?since={since}"
+        address += "?" if since is None else f"?since={since}&"
+        address += f"open={opened}"
         self._connection = connect(address, **{"origin": self.origin, **options})
         self.socket = self._connection.__enter__()
         self.messages: list[dict] = []
         self.columns: list[Column] = []
         self.events: list[Events] = []
+        self.rows: list[dict] = []
         self.hello = self.receive()
 
     def receive(self, seconds: float = 10) -> dict | None:
@@ -76,15 +80,16 @@ class Page:
         data = self.socket.recv(seconds)
         if isinstance(data, str):
             message = self._decode(data)
-            if message["kind"] != "alive":
+            if message["kind"] == "rows":
+                self.rows, self.columns = message["rows"], []
+            elif message["kind"] != "alive":
                 self.messages.append(message)
             return message
         kind, count = _COLUMNS_HEAD.unpack_from(data)
         if kind == 1:
             self.events.append(Events(data))
         else:
-            layers = len(self.hello["layers"])
-            record = np.dtype(f"<f8, <u4, <u4, ({layers},)<f4")
+            record = np.dtype(f"<f8, <u4, <u4, ({len(self.rows)},)<f4")
             columns = np.frombuffer(data, record, count, _COLUMNS_HEAD.size)
             assert len(data) == _COLUMNS_HEAD.size + columns.nbytes
             self.columns += map(Column, columns)

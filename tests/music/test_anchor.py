@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradsound import PRESETS, LinearPitch
-from gradsound.music.anchor import AnchorFollower, anchor_text, band_pitches, fit_anchor
+from gradsound.music.anchor import AnchorFollower, band_pitches, fit_anchor
+from gradsound.music.pitch_sentence import pitch_sentence
 from gradsound.music.presets import Preset
 
 NOTES, PERONE = PRESETS["notes"], PRESETS["perone2019"]
@@ -124,7 +125,7 @@ def test_a_running_baseline_has_no_anchor() -> None:
     running = replace(NOTES, baseline="running")
 
     assert fit_anchor(running, [make_run(around(1e9))]) is running
-    assert "usual norm" in anchor_text(running)
+    assert "usual norm" in pitch_sentence(running)
 
 
 def test_pitches_without_a_range_stay() -> None:
@@ -142,13 +143,15 @@ def test_the_sentence_names_interval_and_anchor() -> None:
     lower = replace(NOTES, pitch=replace(NOTES.pitch, invert=True, norm=1e-4))
     odd = replace(NOTES, pitch=replace(NOTES.pitch, semitones=7.0, anchor=450.0))
 
-    assert anchor_text(moved) == "1 octave = factor 10; norm 1e5 is C4"
-    assert anchor_text(moved, 4) == "1 octave = factor 10; norm 1e5 is C4 in the first band"
-    assert anchor_text(lower) == "1 octave = factor 10, larger is lower; norm 1e-4 is C4"
-    assert anchor_text(odd) == "7 semitones = factor 10; norm 1 is 450 Hz"
-    assert anchor_text(PRESETS["ambient"]) == "1 octave = factor 10; norm 1 is C3"
+    assert pitch_sentence(moved) == "1 octave = factor 10; norm 1e5 is C4"
+    assert (
+        pitch_sentence(moved, 4) == "1 octave = factor 10; norm 1e5 is C4 in the first band"
+    )
+    assert pitch_sentence(lower) == "1 octave = factor 10, larger is lower; norm 1e-4 is C4"
+    assert pitch_sentence(odd) == "7 semitones = factor 10; norm 1 is 450 Hz"
+    assert pitch_sentence(PRESETS["ambient"]) == "1 octave = factor 10; norm 1 is C3"
     unit = replace(PERONE, pitch=replace(PERONE.pitch, norm=100.0))
-    assert anchor_text(unit) == "100 Hz = norm 100; norm 0 would be 200 Hz"
+    assert pitch_sentence(unit) == "100 Hz = norm 100; norm 0 would be 200 Hz"
 
 
 def follow(norms: np.ndarray, sizes: list[int] | None = None) -> list[int]:

@@ -62,7 +62,7 @@ def test_a_changed_copy_leaves_the_original() -> None:
         ({"voice": ()}, "voice must be one or several, got none"),
         ({"voice": ("sine", "sinus")}, "no voice 'sinus'; did you mean 'sine'"),
         ({"register": 25.0}, "register must be -24 to 24 semitones, got 25.0"),
-        ({"baseline": "median"}, "baseline must be fixed or running, got 'median'"),
+        ({"baseline": "median"}, "baseline must be fixed, running or ranks, got 'median'"),
         ({"bands": "depth"}, "bands must be 'auto', 'layers' or globs by name"),
         ({"alarms": 2.0}, "alarms must be 0 to 0.5, got 2.0"),
     ],

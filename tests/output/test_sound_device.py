@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 
 from gradsound.errors import NoDeviceError
-from gradsound.output import sound_device_process
-from gradsound.output.sound_device import SoundDevice, find_devices
+from gradsound.output import sound_device
+from gradsound.output.sound_device_process import SoundDevice, find_devices
 
 FRAMES = 64  # of a block
 LATENCY = 3  # blocks
@@ -336,7 +336,7 @@ def test_a_block_may_come_in_pieces(fake: Fake) -> None:
     """The process waits for a whole block; it drops an incomplete one at the end."""
     job = {"device": None, "frames": FRAMES, "rate": 44_100}
     process = subprocess.Popen(
-        [sys.executable, sound_device_process.__file__, json.dumps(job)],
+        [sys.executable, sound_device.__file__, json.dumps(job)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         bufsize=0,  # a buffer would take requests that communicate() does not see
@@ -413,7 +413,7 @@ def test_the_process_ends_with_its_parent(fake: Fake) -> None:
     code = """if True:
         import sys, time
         import numpy as np
-        from gradsound.output.sound_device import SoundDevice
+        from gradsound.output.sound_device_process import SoundDevice
         device = SoundDevice(None, 64, 44_100, sys.exit)
         while not device.wait_for_request(0.1):
             pass
@@ -440,7 +440,7 @@ def test_the_process_imports_nothing_of_ours() -> None:
     """It opens its device before numpy could be loaded."""
     code = f"""if True:
         import runpy, sys
-        runpy.run_path({sound_device_process.__file__!r})
+        runpy.run_path({sound_device.__file__!r})
         print(*sorted({{name.partition(".")[0] for name in sys.modules}}))
     """
     process = subprocess.run(

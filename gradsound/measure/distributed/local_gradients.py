@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from torch.amp import GradScaler
     from torch.optim import Optimizer
 
+    from gradsound.measure.distributed.reduction_wait import ReductionWait
+
 
 class LocalGradients:
     """Hooks on parameters that collect the norm of each gradient in the backward pass.
@@ -26,18 +28,23 @@ class LocalGradients:
         collect: Called with a parameter's index and its gradient; never raises.
         scaler: The GradScaler that scales the loss, if any. The gradients still contain
             its loss scale.
+        wait: Measures how long this rank waits for the others.
 
     Attributes:
         collector: Norms since the last step.
+        wait: As given.
     """
 
     def __init__(
-        self, collect: Callable[[int, torch.Tensor], None], scaler: GradScaler | None
+        self,
+        collect: Callable[[int, torch.Tensor], None],
+        scaler: GradScaler | None,
+        wait: ReductionWait,
     ) -> None:
         self._collect, self._scaler = collect, scaler
         self._handles: list[Any] = []
         self._clipped: dict[int, float | torch.Tensor] = {}  # norms, by parameter index
-        self.collector = NormCollector()
+        self.collector, self.wait = NormCollector(), wait
 
     def register_hooks(self, parameters: Iterable[nn.Parameter | None]) -> None:
         """Moves the hooks to these parameters."""
@@ -46,6 +53,11 @@ class LocalGradients:
             if parameter is not None and parameter.requires_grad:
                 hook = _CollectHook(index, self._collect)
                 self._handles.append(parameter.register_post_accumulate_grad_hook(hook))  # type: ignore[no-untyped-call]
+
+    def add(self, index: int, gradient: torch.Tensor) -> None:
+        """Collects the norm of this rank's gradient of the parameter with an index."""
+        self.wait.add_gradient(gradient)
+        self.collector.add(index, gradient)
 
     def keep_clipped(self) -> NormCollector:
         """Returns the collector, and keeps its norms for `drop_clipped`."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
+from contextlib import suppress
+
 import torch
 
 
@@ -15,3 +18,17 @@ def rank_count() -> int:
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_world_size()
     return 1
+
+
+def training_name() -> str:
+    """Returns a text that all ranks of this training share, and no other training.
+
+    The first rank that calls it gives the text to the store of the process group; no rank
+    waits for another. Returns an empty text if the group has no store.
+    """
+    with suppress(RuntimeError, ValueError, TypeError):
+        store = torch.distributed.distributed_c10d._get_default_store()
+        if store is not None:
+            name = store.compare_set("gradsound/training", "", secrets.token_hex(8))
+            return str(name.decode())
+    return ""

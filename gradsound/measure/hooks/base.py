@@ -99,10 +99,10 @@ class GradientMonitor(StepRecorder):
         """
         if self.raw_norms.watch.discarded:
             self.record_discarded()
-        if self.local_gradients is not None:
-            loss_scaling = self.local_gradients.loss_scaling(optimizer)
-            collector = self.local_gradients.collector
-            self.measure_collected(collector, loss_scaling, skipped_loss_scale)
+        if (local := self.local_gradients) is not None:
+            self.logged_values.restore(local.wait.pop())
+            loss_scaling = local.loss_scaling(optimizer)
+            self.measure_collected(local.collector, loss_scaling, skipped_loss_scale)
             if self.tracker.is_due() and self.tracker.refresh():
                 self.update_parameters()
             return
@@ -190,7 +190,7 @@ class GradientMonitor(StepRecorder):
     def collect(self, index: int, gradient: torch.Tensor) -> None:
         """Collects the norm of this rank's gradient of the parameter with an index."""
         if self.local_gradients is not None:
-            self.local_gradients.collector.add(index, gradient)
+            self.local_gradients.add(index, gradient)
 
     def _count_step(self, begin: float) -> bool:
         """Counts a step; returns whether the budget allows to measure it."""

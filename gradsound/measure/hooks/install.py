@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradsound.measure.distributed.local_gradients import LocalGradients
+from gradsound.measure.distributed.reduction_wait import ReductionWait
 from gradsound.measure.hooks.clipping import ClipHandle
 from gradsound.measure.hooks.grad_scaler import GradScalerHandle
 from gradsound.measure.hooks.model import ModelMonitor
@@ -68,7 +69,9 @@ def install_monitor(
         ZeroGradHandle(monitor),
     ]
     if local:
-        monitor.local_gradients = LocalGradients(monitor.collect, scaler)
+        monitor.local_gradients = LocalGradients(
+            monitor.collect, scaler, ReductionWait(monitor.stop_after_error)
+        )
         monitor.update_parameters()
         monitor.handles.append(monitor.local_gradients)
     if scaler is not None:

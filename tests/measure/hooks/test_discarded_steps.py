@@ -10,7 +10,7 @@ from helpers.monitors import BOTH, StepCollector, collector_for, small_collector
 from torch import nn
 from torch.nn.utils import clip_grad_norm_ as imported_before
 
-from gradsound.measure.gradient_watch import GradientWatch
+from gradsound.measure.discarded_steps import DiscardWatch
 
 MAX_NORM = 1 / 13
 BAD = (1, 2, 5)  # iterations that the training throws away
@@ -270,7 +270,7 @@ def test_other_clip_functions_on_an_accelerator(
     with_optimizer: bool, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a look at the values, only zeroing by a user's own loop is unnoticed."""
-    monkeypatch.setattr(GradientWatch, "_before_accumulation", lambda *_: None)
+    monkeypatch.setattr(DiscardWatch, "_before_accumulation", lambda *_: None)
     model, optimizer, collector = small_collector(with_optimizer)
     discarded = train_with_before_clip(
         collector, model, optimizer, clip_by_hand, THROW[name]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class GradientWatch:
+class DiscardWatch:
     """Watches the gradient of one parameter from its clipping to the next step.
 
     A training throws gradients away by ``zero_grad()``, or by its own code: it sets them
