@@ -11,12 +11,13 @@ _MANTISSAS = ((1, 2, 5), (1, 3), (1,))  # finest first
 _PLAIN = (1e-3, 1e6)  # numbers outside are in powers of ten
 
 
-def log_ticks(low: float, high: float) -> list[float]:
-    """Returns round numbers for a logarithmic axis, at most nine.
+def log_ticks(low: float, high: float, most: int = _TICKS_MAX) -> list[float]:
+    """Returns round numbers for a logarithmic axis.
 
     Args:
         low: Lower end of the axis, above 0.
         high: Upper end.
+        most: How many there are at most, from 2 on; a range below 8 may have six.
     """
     first, last = floor(log10(low)), ceil(log10(high))
     if high / low < 8:
@@ -25,9 +26,9 @@ def log_ticks(low: float, high: float) -> list[float]:
         exponents = range(first, last + 1)
         numbers = [float(f"{m}e{e}") for e in exponents for m in mantissas]
         ticks = [number for number in numbers if low <= number <= high]
-        if len(ticks) <= _TICKS_MAX:
+        if len(ticks) <= most:
             return ticks
-    stride = ceil((last - first + 1) / _TICKS_MAX)
+    stride = ceil((last - first + 1) / most)
     exponents = range(ceil(first / stride) * stride, last + 1, stride)
     numbers = [float(f"1e{exponent}") for exponent in exponents]
     return [number for number in numbers if low <= number <= high]

@@ -4,8 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gradsound.errors import MissingExtraError
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+_WIDTH = 11.0  # inches
+
+
+def new_figure(height: float = 1.0) -> Figure:
+    """Returns an empty figure.
+
+    Args:
+        height: Height in inches.
+
+    Raises:
+        MissingExtraError: If matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure  # slow to import, and an extra
+    except ImportError as error:
+        raise MissingExtraError("matplotlib") from error
+    return Figure(figsize=(_WIDTH, height), dpi=110)
 
 
 def lay_out(figure: Figure) -> None:

@@ -68,9 +68,9 @@ def draw_losses(axes: Any, series: Sequence[Series], width: float) -> None:
                     label=label,
                     **style,
                 )
-            _mark_nonfinite(axes, curves)
+            mark_nonfinite(axes, curves)
             drawn.append(curves)
-    _scale(axes, drawn)
+    scale_losses(axes, drawn)
     axes.set_ylabel("loss" if drawn else "")
     axes.grid(alpha=0.25)
     handles, labels = axes.get_legend_handles_labels()
@@ -116,21 +116,24 @@ def _label(one: Series, name: str) -> str:
     return legend_label(text, _NAME_WIDTH)
 
 
-def _mark_nonfinite(axes: Any, curves: Curves) -> None:
+def mark_nonfinite(
+    axes: Any, curves: Curves, colour: str = "crimson", label: str = "NaN, inf"
+) -> None:
+    """Marks the steps with NaN and infinity at the top of axes."""
     steps = curves.nonfinite_steps[~np.isnan(curves.nonfinite_steps)]
     if steps.size:
         axes.plot(
             steps,
             np.full(len(steps), 0.96),
             "|",
-            color="crimson",
+            color=colour,
             markersize=8,
             transform=axes.get_xaxis_transform(),
-            label="NaN, inf",
+            label=label,
         )
 
 
-def _scale(axes: Any, drawn: Sequence[Curves]) -> None:
+def scale_losses(axes: Any, drawn: Sequence[Curves]) -> None:
     """Chooses a linear axis, or for a wide range a logarithmic one."""
     axes.tick_params(labelsize=_SIZE)
     losses = _finite(drawn)

@@ -14,8 +14,9 @@ import numpy as np
 from gradsound.rendering.alarm_lanes import lane_colour
 from gradsound.rendering.axis_ticks import format_tick, log_ticks
 from gradsound.rendering.curves import draw_curve
-from gradsound.rendering.panel_legend import draw_legend, legend_label
+from gradsound.rendering.panel_legend import legend_label
 from gradsound.rendering.pitch_axis import draw_pitches
+from gradsound.rendering.rank_map import draw_ranks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     from gradsound.music.tracks import Tracks
     from gradsound.rendering.run_curves import RunCurves
 
-LANE_HEIGHT = 0.06  # of the height of the norms
+_LANE_SHARE, _LANE_HEIGHT = 0.06, 0.13  # of the norms' height, but inches at least
+_TICK_HEIGHT = 0.16  # inches between the numbers of two norms, at least
+_TICKS_MAX = 9  # numbers of norms
 _NAMED_TRACKS = 10  # in the legend, as many as there are distinguishable colours
 _MARGIN = 0.04  # of the range of the norms, above and below them
 _RANGE_MIN = 2.0  # times; a smaller range of norms is noise
@@ -53,20 +56,33 @@ class Series:
     colour: Any = None
 
 
-def find_limits(runs: Sequence[RunCurves]) -> tuple[float, float]:
-    """Returns the range of the norms in runs, a little wider than the norms."""
+def find_range(runs: Sequence[RunCurves]) -> tuple[float, float]:
+    """Returns the lowest and the highest norm of runs; 0.1 and 10 if there is none."""
     curves = [one for run in runs for one in (run.norms, run.unclipped, run.unapplied)]
     norms = np.concatenate(
         [array.ravel() for one in curves for array in (one.lowest, one.highest)]
     )
     norms = norms[~np.isnan(norms)]
-    low, high = (norms.min(), norms.max()) if norms.size else (0.1, 10.0)
+    return (float(norms.min()), float(norms.max())) if norms.size else (0.1, 10.0)
+
+
+def find_limits(runs: Sequence[RunCurves]) -> tuple[float, float]:
+    """Returns the range of the norms in runs, a little wider than the norms."""
+    low, high = find_range(runs)
     margin = max((high / low) ** _MARGIN, np.sqrt(max(_RANGE_MIN * low / high, 1.0)))
     return float(low / margin), float(high * margin)
 
 
-def count_lanes(series: Sequence[Series]) -> int:
-    """Returns how many lanes a panel has."""
+def panel_height(series: Sequence[Series], inches: float) -> float:
+    """Returns the height in inches of a panel whose norms have a height in inches."""
+    return inches * (1 + _lane_share(inches) * (_count_lanes(series) + 1))
+
+
+def _lane_share(inches: float | None) -> float:
+    return _LANE_SHARE if inches is None else max(_LANE_SHARE, _LANE_HEIGHT / inches)
+
+
+def _count_lanes(series: Sequence[Series]) -> int:
     curves = [one.curves for one in series]
     lanes = sum(len(one.lanes.kinds()) for one in curves)
     lanes += any(_has_zeros(one) for one in curves)
@@ -78,20 +94,26 @@ def draw_norms(
     series: Sequence[Series],
     preset: Preset,
     limits: tuple[float, float],
-    width: float | None,
+    inches: float | None = None,
 ) -> None:
-    """Draws the norms of one run, or of several, with their alarms and their legend.
+    """Draws the norms of one run, or of several, with their alarms; or the map of ranks.
 
     Args:
         axes: The matplotlib axes.
         series: The runs.
         preset: How they sound.
         limits: The range of the norms.
-        width: Width in points of the legend above the axes; None for one inside.
+        inches: Height of the norms alone; None if a user's axes have any height.
     """
+    first = series[0].curves
+    if first.ranks is not None:
+        share = _lane_share(inches)
+        draw_ranks(axes, first.ranks, first.run.header.layers, first.lanes, share)
+        return
     low, high = limits
-    lane = (high / low) ** LANE_HEIGHT
-    norms = log_ticks(low, high)
+    lane = (high / low) ** _lane_share(inches)
+    most = _TICKS_MAX if inches is None else int(inches / _TICK_HEIGHT)
+    norms = log_ticks(low, high, min(most, _TICKS_MAX))
     ticks = [(norm, format_tick(norm), "black") for norm in norms]
     axes.set_yscale("log")
     for one in series:
@@ -111,7 +133,8 @@ def draw_norms(
     for one in reversed(series):
         for kind in reversed(one.curves.lanes.kinds()):  # the most urgent on top
             top *= lane
-            colour = one.colour or lane_colour(kind)
+            colour = one.colour if len(series) > 1 else None
+            colour = colour or lane_colour(kind)
             one.curves.lanes.draw(axes, kind, top, colour)
             ticks.append((top, one.curves.lanes.label(kind), colour))
     if top > high:
@@ -131,8 +154,6 @@ def draw_norms(
     for pitch, (colour, _) in zip(series[0].curves.tracks.pitches, _styles(series[0])):
         pitches.setdefault(pitch, colour)
     draw_pitches(axes, pitches, preset, norms)
-    handles, labels = axes.get_legend_handles_labels()
-    draw_legend(axes, handles, labels, width)
 
 
 def _draw_curves(axes: Any, one: Series) -> None:

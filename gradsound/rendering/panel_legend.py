@@ -29,6 +29,12 @@ def axes_width(axes: Any) -> float:
     return float(72 * axes.bbox.width / axes.figure.dpi)
 
 
+def draw_own_legend(axes: Any, width: float | None) -> None:
+    """Draws the legend of everything on axes, as `draw_legend` does."""
+    handles, labels = axes.get_legend_handles_labels()
+    draw_legend(axes, handles, labels, width)
+
+
 def draw_legend(
     axes: Any, handles: Sequence[Any], labels: Sequence[str], width: float | None
 ) -> None:

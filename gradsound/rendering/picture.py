@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradsound.music.presets import find_preset
-from gradsound.open_run import open_run_for_outputs
+from gradsound.open_run import open_runs_for_outputs
 from gradsound.output.formats import check_folder, part_path
 from gradsound.rendering.run_figure import RunFigure
+from gradsound.rendering.sweep_figure import SweepFigure
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from gradsound.runs.model import Run
     from gradsound.synth.voices.builtin import Voice
 
+_COMPARED = 2  # runs in detail; more are panels without their sounds
 _ENDINGS = (".png", ".svg", ".pdf")  # matplotlib's others depend on other packages
 
 
@@ -26,7 +30,7 @@ def plot(
     run: Run | str | Path,
     path: str | Path | None = None,
     *,
-    other: Run | str | Path | None = None,
+    other: Run | str | Path | Sequence[Run | str | Path] | None = None,
     ax: Axes | None = None,
     preset: str | Preset = "notes",
     voice: Voice | None = None,
@@ -42,9 +46,11 @@ def plot(
         run: A run, or the path of a run file. Drawing reads it once, or several times if
             its steps take more than 64 MB of memory.
         path: The picture to write, ending in .png, .svg or .pdf.
-        other: Another run to compare with, over the same steps.
+        other: Another run to compare with, over the same steps. Or several, up to seven:
+            each run has a panel with the norm of all its layers, and all losses are in one
+            panel; there is no spectrogram.
         ax: Axes of matplotlib to draw on, in place of a file; they get the norms, pitches
-            and alarms only.
+            and alarms only, of one run or two.
         preset: How steps sound: the name of one of ``gradsound.PRESETS``, or a preset of
             your own.
         voice: The voice of all bands, as for `gradsound.render`.
@@ -75,16 +81,14 @@ def plot(
             raise ValueError(f"{path}: a picture ends in .png, .svg or .pdf")
         check_folder(path)  # before the drawing, which may take long
     outputs = [] if path is None else [path]
-    runs = [
-        open_run_for_outputs(source, outputs, "draw it")
-        for source in (run, other)
-        if source is not None
-    ]
-    drawing = RunFigure(runs, preset, duration)
+    runs = open_runs_for_outputs(run, other, outputs, "draw it")
+    if ax is not None and len(runs) > _COMPARED:
+        raise ValueError(f"ax takes one run or two, got {len(runs)}: give a path instead")
     if path is None:
-        drawing.draw_on(ax)
+        RunFigure(runs, preset, duration).draw_on(ax)
     else:
-        _save(drawing.draw(), path)
+        figure = RunFigure if len(runs) <= _COMPARED else SweepFigure
+        _save(figure(runs, preset, duration).draw(), path)
 
 
 def draw(run: Run, preset: Preset, duration: float | None = None) -> Figure:

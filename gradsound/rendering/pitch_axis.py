@@ -37,7 +37,7 @@ def draw_pitches(
     if preset.texture == "none":
         return
     columns = [*pitches.items()][:BANDS_MAX]
-    if preset.baseline == "running":
+    if preset.baseline != "fixed":
         medians = [format_hertz(float(pitch.hertz(np.ones(1))[0])) for pitch, _ in columns]
         axis = axes.twinx()
         axis.set_yticks([])

@@ -15,7 +15,9 @@ from gradsound.music.note_norms import note_norms
 from gradsound.music.tracks import Tracks
 from gradsound.rendering.alarm_lanes import AlarmLanes
 from gradsound.rendering.curves import Curves, first_steps, join, thin
+from gradsound.rendering.rank_map import RankMap, join_maps, map_ranks
 from gradsound.rendering.spectrogram import COLUMNS_MAX
+from gradsound.runs.rank_layers import are_ranks
 from gradsound.runs.step_stream import resize_blocks
 from gradsound.runs.value_roles import find_role
 
@@ -49,6 +51,7 @@ class RunCurves:
             with the largest norm.
         moment_steps: The first step of these groups, as long as ``moments``.
         lanes: The alarms.
+        ranks: The map of the ranks, if the layers are ranks of one training; else None.
     """
 
     run: Run
@@ -62,6 +65,7 @@ class RunCurves:
     moments: list[Moment]
     moment_steps: NDArray[np.float64]
     lanes: AlarmLanes
+    ranks: RankMap | None = None
 
     @property
     def span(self) -> tuple[float, float]:
@@ -96,6 +100,7 @@ class CurveReader:
         self._values: dict[str, list[Curves]] = {}
         self._moments: list[Moment] = []
         self._moment_steps: list[NDArray[np.float64]] = []
+        self._ranks: list[RankMap] = []
 
     def read(self) -> RunCurves:
         """Returns the curves.
@@ -107,6 +112,8 @@ class CurveReader:
         for block in resize_blocks(self._run.blocks(), size):
             self._add_norms(block)
             self._add_values(block)
+            if are_ranks(self._run.header.layers):
+                self._ranks.append(map_ranks(block, self._group))
         alarms = [*self._summary.alarms, *self._summary.observations]
         alarms.sort(key=lambda alarm: alarm.step)
         return RunCurves(
@@ -121,6 +128,7 @@ class CurveReader:
             self._moments,
             np.concatenate(self._moment_steps),
             AlarmLanes(alarms, self._summary.logged.last or 0),
+            join_maps(self._ranks) if self._ranks else None,
         )
 
     def _add_norms(self, steps: StepBlock) -> None:

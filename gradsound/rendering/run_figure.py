@@ -5,30 +5,30 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from gradsound.errors import MissingExtraError
-from gradsound.music.anchor import anchor_text, fit_anchor
 from gradsound.music.composer import Composer
-from gradsound.music.fit_duration import fit_duration
-from gradsound.rendering.figure_layout import lay_out
-from gradsound.rendering.kept_run import keep_run
+from gradsound.music.pitch_sentence import pitch_sentence
+from gradsound.rendering.figure_data import read_runs
+from gradsound.rendering.figure_header import (
+    LINE_SIZE,
+    TEXT_WIDTH,
+    TITLE_SIZE,
+    header_height,
+    write_header,
+)
+from gradsound.rendering.figure_layout import lay_out, new_figure
 from gradsound.rendering.loss_panel import draw_losses, has_values
 from gradsound.rendering.norm_panel import (
-    LANE_HEIGHT,
     Series,
-    count_lanes,
     draw_norms,
     find_limits,
+    panel_height,
 )
-from gradsound.rendering.panel_legend import axes_width
-from gradsound.rendering.run_curves import CurveReader
-from gradsound.rendering.sound_clock import read_clock
+from gradsound.rendering.panel_legend import axes_width, draw_own_legend
 from gradsound.rendering.sound_panel import draw_sounds
 from gradsound.rendering.spectrogram import analyse
 from gradsound.rendering.step_axis import draw_steps, draw_times, share_steps
 from gradsound.rendering.text_fitting import break_lines, shorten_middle, text_width
-from gradsound.runs.model import repeatable, short_names
 from gradsound.summary.description import describe, describe_steps
-from gradsound.summary.run_summary import summarize_with
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,10 +40,6 @@ if TYPE_CHECKING:
     from gradsound.rendering.spectrogram import Spectrogram
     from gradsound.runs.model import Run
 
-_WIDTH = 11.0  # inches
-_TEXT_WIDTH = 680.0  # points; the longest tick labels leave so much on the right
-_TITLE_SIZE, _LINE_SIZE = 12.0, 9.0  # points
-_TITLE_HEIGHT, _LINE_HEIGHT = 0.22, 0.165  # inches
 _NORM_HEIGHT, _LOSS_HEIGHT, _SOUND_HEIGHT = 2.7, 1.2, 1.5  # inches
 _PANEL_MARGIN = 0.35  # inches, for the legend above a panel
 _AXES_HEIGHT = 0.9  # inches, of both axes at the bottom
@@ -51,22 +47,6 @@ _SENTENCES_MAX = 16  # of each run; a picture has no room for more
 _SHORT = 0.2  # of the steps of a picture; a shorter run would be a sliver
 _LABEL_WIDTH = 150.0  # points, of a run's name in a legend of two runs
 _TWO_COLOURS = ("0.15", "tab:purple")
-
-
-def new_figure(height: float = 1.0) -> Figure:
-    """Returns an empty figure.
-
-    Args:
-        height: Height in inches.
-
-    Raises:
-        MissingExtraError: If matplotlib is not installed.
-    """
-    try:
-        from matplotlib.figure import Figure  # slow to import, and an extra
-    except ImportError as error:
-        raise MissingExtraError("matplotlib") from error
-    return Figure(figsize=(_WIDTH, height), dpi=110)
 
 
 class RunFigure:
@@ -80,38 +60,25 @@ class RunFigure:
 
     def __init__(self, runs: Sequence[Run], preset: Preset, duration: float | None) -> None:
         new_figure()  # raises before the reading, which may take long
-        runs = [keep_run(repeatable(run)) for run in runs]
-        summaries = [summarize_with(run, preset.thresholds) for run in runs]
-        for run, summary in zip(runs, summaries):
-            if not summary.steps:
-                raise ValueError(f"{run.name}: has no steps, so there is nothing to draw")
-        preset = fit_anchor(preset, runs)
-        self._clock = read_clock(runs, preset)
-        merged, layers = 1, [run.header.layers for run in runs]
-        if duration is not None:
-            preset, merged = fit_duration(preset, layers, self._clock.rows, duration)
-        self._preset = preset
-        self._curves = [
-            CurveReader(run, summary, preset, merged).read()
-            for run, summary in zip(runs, summaries)
-        ]
-        self._sounding = [] if preset.texture == "none" else self._curves
-        durations = [Composer(names, preset).layout.duration for names in layers]
-        self._moment_seconds = max(durations)
-        self._step_seconds = self._moment_seconds / merged
-        self._names = short_names(runs)
+        self._data = read_runs(runs, preset, duration)
+        self._curves, self._clock = self._data.curves, self._data.clock
+        self._preset = self._data.preset
+        self._sounding = [] if self._preset.texture == "none" else self._curves
         self._series = [Series(self._curves[0])]
         if len(runs) > 1:
             self._series = [
-                Series(curves, shorten_middle(name, _LABEL_WIDTH, _LINE_SIZE), colour)
-                for curves, name, colour in zip(self._curves, self._names, _TWO_COLOURS)
+                Series(curves, shorten_middle(name, _LABEL_WIDTH, LINE_SIZE), colour)
+                for curves, name, colour in zip(
+                    self._curves, self._data.names, _TWO_COLOURS
+                )
             ]
 
     def draw_on(self, axes: Any) -> None:
         """Draws norms, pitches and alarms on a user's axes."""
         draw_steps(axes, self._clock.span)
-        draw_norms(axes, self._series, self._preset, find_limits(self._curves), None)
-        draw_times(axes, self._clock, self._step_seconds, None)
+        draw_norms(axes, self._series, self._preset, find_limits(self._curves))
+        draw_own_legend(axes, None)
+        draw_times(axes, self._clock, self._data.step_seconds, None)
         width = axes_width(axes)
         titles = self._titles(width, axes.title.get_size(), axes.title.get_weight())
         axes.set_title("\n".join(titles), parse_math=False)
@@ -125,7 +92,7 @@ class RunFigure:
         margins = _PANEL_MARGIN * (len(spans) + len(alone)) + _AXES_HEIGHT
         figure = new_figure(sum(heights) + margins)
         top, *axes = figure.subplots(len(heights), height_ratios=heights)
-        _write_header(top, *header, heights[0])
+        write_header(top, *header)
         sharing = [panel for panel, span in zip(axes, spans) if span is None]
         share_steps(sharing, self._clock.span)
         for panel, span in zip(axes, spans):
@@ -134,15 +101,17 @@ class RunFigure:
         sounds = axes[len(axes) - len(self._sounding) :]
         limits = find_limits(self._curves)
         for panel, series in zip(axes, norms):
-            draw_norms(panel, series, self._preset, limits, _TEXT_WIDTH)
+            inches = _NORM_HEIGHT / len(norms) ** 0.5
+            draw_norms(panel, series, self._preset, limits, inches)
+            draw_own_legend(panel, TEXT_WIDTH)
         if has_values(self._series):
-            draw_losses(axes[len(norms)], self._series, _TEXT_WIDTH)
+            draw_losses(axes[len(norms)], self._series, TEXT_WIDTH)
         if self._sounding:
             labels = [one.label for one in self._series]
             draw_sounds(sounds, labels, [*map(self._analyse, self._sounding)])
         for panel in sharing[-1:]:
             height = heights[1 + axes.index(panel)]
-            draw_times(panel, self._clock, self._step_seconds, height)
+            draw_times(panel, self._clock, self._data.step_seconds, height)
         lay_out(figure)
         return figure
 
@@ -150,10 +119,9 @@ class RunFigure:
         self, norms: Sequence[Sequence[Series]], header: tuple[list[str], list[str]]
     ) -> list[float]:
         """Returns the height of the header and of each panel in inches."""
-        heights = [_TITLE_HEIGHT * len(header[0]) + _LINE_HEIGHT * len(header[1])]
-        for series in norms:
-            lanes = 1 + LANE_HEIGHT * (count_lanes(series) + 1)
-            heights.append(_NORM_HEIGHT * lanes / len(norms) ** 0.5)
+        heights = [header_height(*header)]
+        inches = _NORM_HEIGHT / len(norms) ** 0.5
+        heights += [panel_height(series, inches) for series in norms]
         heights += [_LOSS_HEIGHT] * has_values(self._series)
         sounds = len(self._sounding)
         return heights + [_SOUND_HEIGHT / max(sounds, 1) ** 0.5] * sounds
@@ -172,7 +140,7 @@ class RunFigure:
 
     def _analyse(self, curves: RunCurves) -> Spectrogram:
         composer = Composer(curves.run.header.layers, self._preset)
-        end, seconds = curves.span[1], self._moment_seconds
+        end, seconds = curves.span[1], self._data.moment_seconds
         return analyse(curves.moment_steps, end, curves.moments, composer, seconds)
 
     def _norm_panels(self) -> list[list[Series]]:
@@ -190,7 +158,7 @@ class RunFigure:
         They fit a width in points. A long name loses its middle, so that the rest stays.
         """
         lines = []
-        for curves, file_name in zip(self._curves, self._names):
+        for curves, file_name in zip(self._curves, self._data.names):
             steps = describe_steps(curves.summary.logged)
             rest = f": {steps}, preset {self._preset.name}"
             space = 2 * width - text_width(rest, size, weight)
@@ -204,32 +172,11 @@ class RunFigure:
         bands = max(len(curves.tracks.bands) for curves in self._curves)
         sentences = []
         if self._preset.texture != "none":
-            sentences.append(f"pitch: {anchor_text(self._preset, bands)}")
+            sentences.append(f"pitch: {pitch_sentence(self._preset, bands)}")
         for one in self._series:
             name = f"{one.label}, " if one.label else ""
             texts = describe(one.curves.summary, _SENTENCES_MAX)
             sentences += [f"{name}{text}" for text in texts]
-        lines = (break_lines(text, _TEXT_WIDTH, _LINE_SIZE) for text in sentences)
-        titles = self._titles(_TEXT_WIDTH, _TITLE_SIZE, "bold")
+        lines = (break_lines(text, TEXT_WIDTH, LINE_SIZE) for text in sentences)
+        titles = self._titles(TEXT_WIDTH, TITLE_SIZE, "bold")
         return titles, [*chain.from_iterable(lines)]
-
-
-def _write_header(
-    axes: Any, titles: Sequence[str], lines: Sequence[str], height: float
-) -> None:
-    """Writes the title and the sentences; their lines fill the height in inches."""
-    axes.axis("off")
-    place = 1.0
-    sized = [(line, _TITLE_SIZE, "bold", _TITLE_HEIGHT) for line in titles]
-    sized += [(line, _LINE_SIZE, "normal", _LINE_HEIGHT) for line in lines]
-    for line, size, weight, line_height in sized:
-        axes.text(
-            0.0,
-            place,
-            line,
-            fontsize=size,
-            weight=weight,
-            verticalalignment="top",
-            parse_math=False,
-        )
-        place -= line_height / height

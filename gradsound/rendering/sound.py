@@ -21,7 +21,9 @@ from gradsound.music.ensemble import Ensemble
 from gradsound.music.fit_duration import fit_duration
 from gradsound.music.moments import Moment, merge_groups
 from gradsound.music.presets import at_speed, find_preset
-from gradsound.open_run import open_run_for_outputs
+from gradsound.music.rank_sound import rank_preset
+from gradsound.music.run_layout import share_preset
+from gradsound.open_run import open_runs_for_outputs
 from gradsound.output.formats import check_path
 from gradsound.output.sound_file import write_sound
 from gradsound.output.wav_markers import add_markers
@@ -30,7 +32,8 @@ from gradsound.rendering.first_reading import read_again, read_first
 from gradsound.rendering.kept_run import keep_run
 from gradsound.rendering.prefetch import prefetch
 from gradsound.runs.compare import AlignedSteps, align_blocks, divide_norms
-from gradsound.runs.model import repeatable, short_names
+from gradsound.runs.model import repeatable
+from gradsound.runs.run_names import short_names
 from gradsound.synth.mixer import Mixer
 from gradsound.synth.sample_rate import SAMPLE_RATE, check_sample_rate
 
@@ -55,7 +58,7 @@ def render(
     run: Run | str | Path,
     path: str | Path,
     *,
-    other: Run | str | Path | None = None,
+    other: Run | str | Path | Sequence[Run | str | Path] | None = None,
     difference: bool = False,
     preset: str | Preset = "notes",
     voice: Voice | None = None,
@@ -75,7 +78,8 @@ def render(
         path: The file to write, ending in .wav, .flac or .ogg, or in .vtt for the captions
             alone. The complete new file replaces an existing one.
         other: Another run to compare step by step: ``run`` sounds in the left ear, this
-            one in the right.
+            one in the right. Or several, up to seven: at each step, the norms of all
+            layers of each run sound as one note, in turn from left to right.
         difference: Whether to sound the ratio of the norms, ``other`` to ``run``; equal
             norms sound as norm 1.
         preset: How steps sound: the name of one of ``gradsound.PRESETS``, or a preset of
@@ -108,31 +112,27 @@ def render(
     """
     path = Path(path)
     outputs = path, path.with_suffix(VTT_SUFFIX)
-    runs = [
-        open_run_for_outputs(source, outputs, "write its sound")
-        for source in (run, other)
-        if source is not None
-    ]
+    runs = open_runs_for_outputs(run, other, outputs, "write its sound")
     if path.suffix.lower() != VTT_SUFFIX:
         check_path(path, subtype)
     preset = at_speed(find_preset(preset, voice), speed)
     if difference:
-        if other is None:
-            raise ValueError("a difference needs two runs, got one")
+        if len(runs) != 2:
+            raise ValueError(f"a difference needs two runs, got {len(runs)}")
         runs = [divide_norms(*map(repeatable, runs))]
     Sound(runs, preset, duration, sample_rate).write(path, subtype)
 
 
 class Sound:
-    """The sound of one run, or of one run in each ear; it renders while it reads steps.
+    """The sound of one run, or of several; it renders while it reads steps.
 
     The constructor iterates the steps, too, to count them and to fit the anchor of the
     pitches. If the steps can be iterated only once, because the run still grows, the anchor
     follows the norms.
 
     Args:
-        runs: One run, or two; rendering iterates their steps once. With a duration, the
-            steps of short runs stay in memory instead.
+        runs: One run, or several; rendering iterates their steps once. With a duration,
+            the steps of short runs stay in memory instead.
         preset: How steps sound, unless the duration asks for more speed.
         duration: Longest sound, in seconds; None for no limit.
         sample_rate: Frames a second, in Hz.
@@ -152,8 +152,9 @@ class Sound:
         sample_rate: int = SAMPLE_RATE,
     ) -> None:
         check_sample_rate(sample_rate)
-        follow = len(runs) == 1 and duration is None and isinstance(runs[0].steps, Iterator)
         layers = [run.header.layers for run in runs]
+        preset = rank_preset(share_preset(preset, len(runs)), layers)
+        follow = len(runs) == 1 and duration is None and isinstance(runs[0].steps, Iterator)
         self._steps_per_moment, self.sample_rate = 1, sample_rate
         if not follow:
             runs = [*map(repeatable, runs)]

@@ -14,10 +14,11 @@ import numpy as np
 
 from gradsound.alarms.thresholds import WINDOW_STEPS, Alarm
 from gradsound.music.alarm_sounds import ALARM_SOUNDS
-from gradsound.music.anchor import anchor_text, fit_anchor
+from gradsound.music.anchor import fit_anchor
 from gradsound.music.captions import TEXT_MAX, Caption, fit_text, markers
 from gradsound.music.composer import Composer
 from gradsound.music.moments import Moment, missing_moment
+from gradsound.music.pitch_sentence import pitch_sentence
 from gradsound.music.presets import find_preset
 from gradsound.open_run import open_run_for_outputs
 from gradsound.output.sound_file import write_sound
@@ -45,6 +46,8 @@ _MEANINGS = {
     "loss": "the loss rises and stays high",
     "stall": "no step comes",
     "dead": "a layer has no gradient any more",
+    "rank": "the norm of a rank is far from the others",
+    "straggler": "a rank is later than the others",
     "spike": "a norm far above what is usual",
     "rise": "the norm rises and stays high",
     "vanishing": "a layer has next to no gradient",
@@ -146,7 +149,7 @@ class _LegendSound:
             yield text, [self._moment(only=band.layers)]
         yield "all of them, a usual step", [self._moment()]
         if self._preset.pitch.norm != 1:
-            yield anchor_text(self._preset, len(self._bands)), [self._moment()]
+            yield pitch_sentence(self._preset, len(self._bands)), [self._moment()]
         yield "then twice the norm", [self._moment(), self._moment(2)]
         yield "then ten times the norm", [self._moment(), self._moment(10)]
         yield "then a tenth of the norm", [self._moment(), self._moment(0.1)]
