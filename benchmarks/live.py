@@ -46,7 +46,7 @@ from runs import new_log
 from sound_monitor import Monitor, delays_ms
 
 import gradsound
-from gradsound.output.sound_device import BLOCK_FRAMES
+from gradsound.output.sound_device_process import BLOCK_FRAMES
 from gradsound.workers.sinks import DeviceSink
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from sound_monitor import RATE
 
 import gradsound
 from gradsound.music.presets import PRESETS
-from gradsound.output.sound_device import BLOCK_FRAMES
+from gradsound.output.sound_device_process import BLOCK_FRAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -34,10 +34,11 @@ if TYPE_CHECKING:
     from gradsound.rendering.picture import plot
     from gradsound.rendering.sound import render
     from gradsound.rendering.sound_legend import legend
-    from gradsound.run_views import Run, read_run
+    from gradsound.run_views import Run, read_ranks, read_run
     from gradsound.runs.model import Header
     from gradsound.runs.step import Step
     from gradsound.summary.norm_statistics import NormRange
+    from gradsound.summary.rank_facts import RankFacts
     from gradsound.summary.run_summary import Summary, summarize
     from gradsound.summary.step_counts import LoggedSteps
     from gradsound.summary.value_statistics import ValueRange
@@ -64,6 +65,7 @@ __all__ = [
     "NormRange",
     "Preset",
     "Program",
+    "RankFacts",
     "Run",
     "RunFormatError",
     "Step",
@@ -75,6 +77,7 @@ __all__ = [
     "legend",
     "listen",
     "plot",
+    "read_ranks",
     "read_run",
     "render",
     "summarize",
@@ -104,10 +107,11 @@ _MODULES = {
     "rendering.sound_legend": ("legend",),
     "rendering.picture": ("plot",),
     "rendering.sound": ("render",),
-    "run_views": ("Run", "read_run"),
+    "run_views": ("Run", "read_ranks", "read_run"),
     "runs.model": ("Header",),
     "runs.step": ("Step",),
     "summary.norm_statistics": ("NormRange",),
+    "summary.rank_facts": ("RankFacts",),
     "summary.run_summary": ("Summary", "summarize"),
     "summary.step_counts": ("LoggedSteps",),
     "summary.value_statistics": ("ValueRange",),

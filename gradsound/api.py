@@ -11,8 +11,8 @@ from gradsound.attachment import Attachment, refuse_second_attachment
 from gradsound.errors import MissingExtraError, refuse_old_keywords
 from gradsound.music.presets import find_preset
 from gradsound.recorder import Recorder
-from gradsound.runs.file_names import rank_path
 from gradsound.runs.model import Header
+from gradsound.runs.rank_files import rank_path
 from gradsound.workers.sinks import DeviceSink, PageSink
 
 if TYPE_CHECKING:
@@ -82,9 +82,8 @@ def attach(
             reduction, to files of its own (run.rank1.jsonl). So you can find a bad rank.
         resume: Whether to go on in an existing run file, for a training that goes on from a
             checkpoint. Without one, a new file begins. The sound is of the whole run.
-        start_step: Number of the first step. The run loses its steps from there on, which
-            the training repeats. None stands for 0; with ``resume``, for the step after the
-            last.
+        start_step: Number of the first step; the run loses its steps from there on. None
+            stands for 0; with ``resume``, for the step after the last.
         live: Whether to play steps live on the default sound device. `gradsound.listen` has
             the options of live sound. Of several ranks, rank 0 plays.
 
@@ -115,7 +114,7 @@ def attach(
         (('0', '1'), 3)
     """
     try:
-        from gradsound.measure.distributed.ranks import current_rank, rank_count
+        from gradsound.measure.distributed import ranks as group
         from gradsound.measure.hooks import install
         from gradsound.measure.hooks.optimizer_wrappers import unwrap_optimizers
         from gradsound.measure.layers import check_types, find_layers
@@ -133,14 +132,15 @@ def attach(
     patterns = (layers,) if isinstance(layers, str) else layers and tuple(layers)
     measured_layers = find_layers(model, optimizers, patterns)
     refuse_second_attachment(model, optimizers)
+    rank, each_rank = group.current_rank(), ranks == "each" and group.rank_count() > 1
     header = Header(
         layers=tuple(layer.name for layer in measured_layers),
         parameters=tuple(layer.trainable_size for layer in measured_layers),
         start=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         comment=comment,
         budget=budget,
+        training=group.training_name() if each_rank else "",
     )
-    rank, each_rank = current_rank(), ranks == "each" and rank_count() > 1
     sharded = any(layer.sharded for layer in measured_layers)
     recorder, monitor = None, None
     if rank == 0 or each_rank:

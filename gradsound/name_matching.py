@@ -45,11 +45,16 @@ def match_names(names: Sequence[str], globs: Iterable[str]) -> tuple[int, ...]:
     )
 
 
-def format_names(names: Sequence[str]) -> str:
-    """Returns up to 4 names in full, of more the first, the last and their number."""
+def format_names(names: Sequence[str], kind: str = "layers") -> str:
+    """Returns up to 4 names in full, of more the first, the last and their number.
+
+    Args:
+        names: One name, or several.
+        kind: What the names are of.
+    """
     if len(names) <= _FULL_NAMES_MAX:
         return ", ".join(names)
-    return f"{names[0]} to {names[-1]} ({len(names)} layers)"
+    return f"{names[0]} to {names[-1]} ({len(names)} {kind})"
 
 
 def describe_unknown(kind: str, name: str, known: Iterable[str]) -> str:

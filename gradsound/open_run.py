@@ -6,14 +6,19 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gradsound.chosen_run import choose_run
 from gradsound.errors import RunFormatError
+from gradsound.ranks.rank_run import open_ranks
+from gradsound.runs.compressed_file import is_compressed
 from gradsound.runs.file_names import is_run
 from gradsound.runs.joined_parts import join_parts
 from gradsound.runs.model import Run
 from gradsound.runs.reader import read_run_file, refuse_norms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+
+RUNS_MAX = 8  # compared at once; more columns, panels and notes in turn nobody follows
 
 
 def open_run(
@@ -35,9 +40,14 @@ def open_part(path: Path, name: str, norms: str | Iterable[str] | None) -> Run:
         name: Its name in messages.
         norms: As for `open_run`.
     """
+    first, *others = choose_run(path)  # a folder stands for its only run
+    if others:
+        return open_ranks((first, *others))
+    if first != path:
+        path, name = first, str(first)
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise RunFormatError(f"{name}: a pipe or device; save the run to a file first")
-    if not is_run(path):
+    if not is_run(path) and not is_compressed(path):
         # Readers of logs take time to import, and most paths are run files.
         from gradsound.logs.detect import read_log
 
@@ -68,6 +78,35 @@ def open_run_for_outputs(
         if is_same_file(output, run.name):
             raise ValueError(f"{output}: is the run itself; {action} to another file")
     return run
+
+
+def open_runs_for_outputs(
+    run: Run | str | Path,
+    other: Run | str | Path | Sequence[Run | str | Path] | None,
+    outputs: Iterable[Path],
+    action: str,
+) -> list[Run]:
+    """Opens runs to compare as `open_run_for_outputs` does, and raises the same errors.
+
+    Args:
+        run: The first run.
+        other: Another one, or several; None for none.
+        outputs: As for `open_run_for_outputs`.
+        action: As for `open_run_for_outputs`.
+
+    Raises:
+        ValueError: Also if the runs are more than eight.
+    """
+    others = [other] if isinstance(other, (Run, str, Path)) else [*(other or ())]
+    check_count(1 + len(others))
+    outputs = [*outputs]
+    return [open_run_for_outputs(source, outputs, action) for source in (run, *others)]
+
+
+def check_count(runs: int) -> None:
+    """Raises ValueError if so many runs cannot be compared."""
+    if runs > RUNS_MAX:
+        raise ValueError(f"at most {RUNS_MAX} runs can be compared, got {runs:,}")
 
 
 def is_same_file(path: Path, other: str | Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import tempfile
 import time
 from contextlib import suppress
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from gradsound.errors import warn
 from gradsound.output.formats import FORMATS, check_path
 from gradsound.output.webvtt import VTT_SUFFIX
+from gradsound.runs.compressed_file import COMPRESSED_SUFFIXES
 from gradsound.runs.writer import RunWriter
 from gradsound.workers.render_file import start_renderer
 
@@ -66,6 +68,11 @@ class Recorder:
             raise ValueError("log and wav are both None, so nothing is kept: give one")
         if log is None and resume:
             raise ValueError("log is None, so there is no run file to resume: give one")
+        if log is not None and Path(log).suffix in COMPRESSED_SUFFIXES:
+            raise ValueError(
+                f"log={str(log)!r}: a run file grows by plain lines, of which a kill loses "
+                "none; compress it after the training, gradsound reads it then, too"
+            )
         self._keeps_log, self._wav = log is not None, wav
         self._log = _temporary_log(wav) if log is None else Path(log)
         if wav is not None:
@@ -114,9 +121,9 @@ class Recorder:
 
         The inode number finds the file after a later run has taken its name.
         """
-        if not self._keeps_log:
+        if not self._keeps_log or self._writer is None:
             return None
-        return self._log.absolute(), self._log.stat().st_ino
+        return self._log.absolute(), self._writer.inode
 
     def record(self, steps: Sequence[Step]) -> None:
         """Writes steps and wakes the player.
@@ -235,11 +242,9 @@ class Recorder:
 
 
 def _temporary_log(wav: str | Path | None) -> Path:
-    """Creates a temporary run file, next to the sound file if there is one."""
+    """Returns a path for a temporary run file, next to the sound file if there is one."""
+    name = f"{secrets.token_hex(8)}.jsonl"
     if wav is None:
-        handle, name = tempfile.mkstemp(".jsonl", "gradsound.")
-    else:
-        wav = Path(wav).absolute()  # still valid after a chdir
-        handle, name = tempfile.mkstemp(".jsonl", f"{wav.name}.", wav.parent)
-    os.close(handle)
-    return Path(name)
+        return Path(tempfile.gettempdir(), f"gradsound.{name}")
+    wav = Path(wav).absolute()  # still valid after a chdir
+    return wav.with_name(f"{wav.name}.{name}")

@@ -1,10 +1,11 @@
-"""Public Run and read_run(): a run that notebooks, TensorBoard and W&B can display."""
+"""Public Run, which notebooks, TensorBoard and W&B display; read_run(), read_ranks()."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from gradsound.open_run import open_run
+from gradsound.ranks.rank_run import open_ranks
 from gradsound.rendering import notebook
 from gradsound.runs import model
 from gradsound.summary.run_summary import summarize
@@ -128,3 +129,39 @@ def read_run(
     """
     run = open_run(path, *parts, norms=norms)
     return Run(run.header, run.steps, run.name, run.total_steps)
+
+
+def read_ranks(paths: Iterable[str | Path]) -> Run:
+    r"""Opens the run files of all ranks of one training as one run, whose layers are ranks.
+
+    The norm of a rank is that of its whole model, from its own batch. Times and values are
+    medians over the ranks. `gradsound.summarize`, `gradsound.render` and `gradsound.plot`
+    show ranks that deviate, are late or have stopped.
+
+    Args:
+        paths: The files, which `gradsound.attach` wrote with ``ranks="each"``, in any
+            order: run.rank0.jsonl, run.rank1.jsonl and so on.
+
+    Returns:
+        The run. Each iteration of ``run.steps`` reads the files anew, in bounded memory.
+
+    Raises:
+        OSError: If a file does not exist or cannot be read.
+        RunFormatError: If a file is no run file. Iterating the steps raises it too.
+        ValueError: If they are not the files of several ranks of one training: a name has
+            no rank, a rank is there twice, or layers or trainings differ.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import gradsound
+        >>> header = '{"format": "gradsound-run", "version": "1.2", "layers": ["fc"], '
+        >>> header += '"parameters": [3]}\n'
+        >>> for rank in range(2):
+        ...     step = '{"step": 0, "time": 0.5, "norms": [%d]}\n' % (rank + 1)
+        ...     _ = Path(f"run.rank{rank}.jsonl").write_text(header + step)
+        >>> run = gradsound.read_ranks(Path().glob("run.rank*.jsonl"))
+        >>> run.header.layers, [step.norms.tolist() for step in run.steps]
+        (('rank 0', 'rank 1'), [[1.0, 2.0]])
+    """
+    run = open_ranks(paths)
+    return Run(run.header, run.steps, run.name)

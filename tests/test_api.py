@@ -234,6 +234,7 @@ def test_an_older_run_is_renamed() -> None:
         ({"wav": "none/x.wav"}, FileNotFoundError, "none/x.wav"),
         ({"log": "none/x.jsonl"}, FileNotFoundError, "none/x.jsonl"),
         ({"log": "x.wav", "wav": "x.wav"}, ValueError, "log must not be x.wav or its"),
+        ({"log": "x.jsonl.gz"}, ValueError, "compress it after the training"),
         ({"log": "x.vtt", "wav": "x.wav"}, ValueError, "captions, got x.vtt"),
         ({"preset": None}, TypeError, "preset must be a name or a Preset, got None"),
         ({"comment": 5}, TypeError, "comment must be a text, got 5"),

@@ -186,3 +186,37 @@ def test_six_trainings_that_start_at_once_share_nothing() -> None:
     np.testing.assert_array_equal(lengths, [steps_of(f"{stem}.jsonl") for stem in stems])
     assert sorted(lengths) == [2, 3, 4, 5, 6, 7]
     assert len(files()) == 18
+
+
+def test_ranks_of_two_jobs_in_one_folder_share_nothing() -> None:
+    """Two torchrun jobs at once, with a file for each rank: each file names its job."""
+    code = f"""if True:
+        import atexit, sys, time
+        atexit.register(time.sleep, 0.5)  # as in helpers/ranks.py
+        sys.path.insert(0, {str(TESTS)!r})
+        import torch.distributed as dist
+        import gradsound
+        from helpers.models import *
+        dist.init_process_group("gloo")
+        model = small()
+        optimizer = sgd(model)
+        steps = int(sys.argv[1]) + dist.get_rank()
+        with gradsound.attach(model, optimizer, ranks="each", comment=sys.argv[1]):
+            train(model, optimizer, steps)
+        dist.barrier()
+        dist.destroy_process_group()
+    """
+    Path("script.py").write_text(code)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    jobs = [
+        subprocess.Popen([*launch, "--nproc-per-node=2", "script.py", steps])
+        for steps in ("3", "5")
+    ]
+    assert [job.wait(120) for job in jobs] == [0, 0]
+
+    runs = [gradsound.read_run(path) for path in Path().glob("*.jsonl")]
+    assert sorted(sum(1 for _ in run.steps) for run in runs) == [3, 4, 5, 6]
+    jobs_by_training = {run.header.training: run.header.comment for run in runs}
+    assert sorted(jobs_by_training.values()) == ["3", "5"]
+    for run in runs:
+        assert run.header.comment == jobs_by_training[run.header.training]

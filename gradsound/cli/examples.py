@@ -36,7 +36,7 @@ _LINES = {
     "plot": """\
   gradsound plot run.jsonl -o run.png
   gradsound plot run.jsonl other.jsonl -o both.pdf --duration 1:00
-  gradsound plot run.jsonl -o scan.svg --preset scan""",
+  gradsound plot *.jsonl -o sweep.svg""",
     "legend": """\
   gradsound legend run.jsonl -o legend.wav
   gradsound legend run.jsonl -o chord.ogg --preset chord""",
@@ -46,8 +46,12 @@ _LINES = {
   gradsound render run.jsonl -o run.wav && gradsound locate run.wav 0:01""",
     "info": """\
   gradsound info run.jsonl
-  gradsound info run.jsonl --json | python3 -m json.tool
-  cat run.jsonl | gradsound info -""",
+  gradsound info *.jsonl
+  cat run.jsonl | gradsound info --json - | python3 -m json.tool""",
+    "list": """\
+  gradsound list
+  gradsound list . --alarms
+  gradsound list --json | python3 -m json.tool""",
     "completion": """\
   source <(gradsound completion bash)
   gradsound completion zsh > _gradsound

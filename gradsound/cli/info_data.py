@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,7 @@ def to_data(run: Run, summary: Summary) -> dict[str, Any]:
         "clipped": clipped and dict(zip(("smaller", "steps", "times_at_most"), clipped)),
         "first_nonfinite": summary.first_nonfinite,
         "alarms": [_alarm(alarm) for alarm in summary.alarms],
+        "ranks": summary.ranks and asdict(summary.ranks),
         "observations": [_alarm(alarm) for alarm in summary.observations],
         "pitch": summary.pitch,
         "values": [_value(value) for value in summary.values.values()],

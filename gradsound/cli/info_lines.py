@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gradsound.cli.choices import TOP
 from gradsound.cli.output import escape_unprintable
+from gradsound.cli.table_cells import format_number, shorten
 from gradsound.durations import count_steps, format_duration
 from gradsound.runs.value_roles import USUAL_VALUES, find_usual, is_evaluation_loss
 from gradsound.summary.alarm_lines import LISTED, alarm_lines, count_alarms
@@ -28,7 +29,6 @@ _TITLE_WIDTH = 5  # characters at least
 _CELL_WIDTH = 11
 _FACT_WIDTHS = 15, 30  # of the names of facts before the tables, at least and at most
 _NAME_MIN = 12  # characters that stay of a layer's name in a narrow terminal
-_GAP = "..."  # in place of the middle of a name
 
 
 def to_lines(
@@ -61,7 +61,7 @@ def to_lines(
     least, most = _FACT_WIDTHS
     width = max(least, *(min(most, len(name)) for name, _ in facts))
     for name, fact in facts:
-        yield f"{_shorten(name, columns and most).ljust(width)} {fact}"
+        yield f"{shorten(name, columns and most).ljust(width)} {fact}"
     yield from describe_faults(summary)
     yield f"alarms: {count_alarms(summary.alarms) or 'none'}"
     lines = alarm_lines(summary.alarms, None if everything else LISTED)
@@ -80,7 +80,11 @@ def _facts(header: Header, summary: Summary) -> Iterator[tuple[str, str]]:
     """Yields the name and the text of each line about values and the norm of the model."""
     values = summary.values
     single = len(header.layers) == 1
-    yield (header.layers[0] if single else "total norm"), _describe_norm(summary.total)
+    name = header.layers[0] if single else "total norm"
+    if summary.ranks is not None:
+        yield "ranks", str(summary.ranks)
+        name = summary.total.name
+    yield name, _describe_norm(summary.total)
     loss, rate_name, epoch_name = (find_usual(usual, values) for usual in USUAL_VALUES)
     if loss is not None:
         yield loss, _describe_loss(values[loss])
@@ -88,14 +92,17 @@ def _facts(header: Header, summary: Summary) -> Iterator[tuple[str, str]]:
         yield name, _describe_loss(values[name])
     if rate_name is not None:
         rate = values[rate_name]
-        ends = f"first {_number(rate.first)}, last {_number(rate.last)}"
+        ends = f"first {format_number(rate.first)}, last {format_number(rate.last)}"
         if rate.highest > rate.first:
-            ends += f", highest {_number(rate.highest)}{_at(rate.highest_step)}"
+            ends += f", highest {format_number(rate.highest)}{_at(rate.highest_step)}"
         constant = rate.lowest == rate.highest
-        yield "learning rate", f"{_number(rate.first)} throughout" if constant else ends
+        yield (
+            "learning rate",
+            f"{format_number(rate.first)} throughout" if constant else ends,
+        )
     if epoch_name is not None:
         epoch = values[epoch_name]
-        first, last = _number(epoch.first), _number(epoch.last)
+        first, last = format_number(epoch.first), format_number(epoch.last)
         yield "epoch", last if first == last else f"{first} to {last}"
 
 
@@ -103,8 +110,9 @@ def _describe_norm(norm: NormRange) -> str:
     if isnan(norm.typical):
         return "never finite" if norm.nonfinite else "no gradient at any step"
     text = (
-        f"typical {_number(norm.typical)}, lowest {_number(norm.lowest)}"
-        f"{_at(norm.lowest_step)}, highest {_number(norm.highest)}{_at(norm.highest_step)}"
+        f"typical {format_number(norm.typical)}, lowest {format_number(norm.lowest)}"
+        f"{_at(norm.lowest_step)}, highest {format_number(norm.highest)}"
+        f"{_at(norm.highest_step)}"
     )
     if norm.zeros:
         text += f", 0 at {count_steps(norm.zeros)}"
@@ -115,10 +123,10 @@ def _describe_norm(norm: NormRange) -> str:
 
 def _describe_loss(loss: ValueRange) -> str:
     if loss.count == 1:
-        return f"{_number(loss.first)}{_at(loss.lowest_step)}, the only one"
-    text = f"first {_number(loss.first)}, last {_number(loss.last)}"
+        return f"{format_number(loss.first)}{_at(loss.lowest_step)}, the only one"
+    text = f"first {format_number(loss.first)}, last {format_number(loss.last)}"
     if loss.lowest_step is not None:
-        text += f", lowest {_number(loss.lowest)}{_at(loss.lowest_step)}"
+        text += f", lowest {format_number(loss.lowest)}{_at(loss.lowest_step)}"
     if loss.nonfinite:
         text += f", not finite at {count_steps(loss.nonfinite)}"
     return text
@@ -127,8 +135,8 @@ def _describe_loss(loss: ValueRange) -> str:
 def _tables(
     header: Header, summary: Summary, top: int | None, columns: int | None
 ) -> Iterator[str]:
-    """Yields the table of bands, if it is shorter, and that of layers."""
-    if len(summary.bands) < len(summary.layers):
+    """Yields the table of bands, if it is shorter, and that of layers or ranks."""
+    if 0 < len(summary.bands) < len(summary.layers):
         yield ""
         yield from _table("band", summary.bands, {}, columns)
     layers = summary.layers
@@ -139,19 +147,21 @@ def _tables(
         sizes = {
             name: f"{size:,}"
             for name, size in zip(header.layers, header.parameters)
-            if size
+            if size and summary.ranks is None  # all ranks have the same
         }
+        title = "layer" if sizes else "norm" if summary.ranks is None else "rank"
         yield ""
-        yield from _table("layer" if sizes else "norm", shown, sizes, columns)
+        yield from _table(title, shown, sizes, columns)
     if len(shown) == len(layers):
         return
+    everything = f"{len(layers):,} {'layers' if summary.ranks is None else 'ranks'}"
     if not shown:
-        yield f"{len(layers):,} layers; --all shows them"
+        yield f"{everything}; --all shows them"
     elif len(shown) == 1:
-        yield f"the largest typical norm of {len(layers):,} layers; --all shows all"
+        yield f"the largest typical norm of {everything}; --all shows all"
     else:
         yield (
-            f"the {len(shown):,} of {len(layers):,} layers with the largest typical norms; "
+            f"the {len(shown):,} of {everything} with the largest typical norms; "
             "--all shows all"
         )
 
@@ -166,9 +176,9 @@ def _table(
     """Yields a title line and a line for each row, without columns that say nothing."""
     numbers = [
         ("parameters", [sizes.get(row.name, "-") for row in rows], bool(sizes)),
-        ("lowest", [_number(row.lowest) for row in rows], True),
-        ("typical", [_number(row.typical) for row in rows], True),
-        ("highest", [_number(row.highest) for row in rows], True),
+        ("lowest", [format_number(row.lowest) for row in rows], True),
+        ("typical", [format_number(row.typical) for row in rows], True),
+        ("highest", [format_number(row.highest) for row in rows], True),
         ("zero", [f"{row.zeros:,}" for row in rows], any(row.zeros for row in rows)),
         (
             "not finite",
@@ -184,22 +194,10 @@ def _table(
     useful = [(name, cells) for name, cells, is_useful in numbers if is_useful]
     titles, cells = zip(*useful)
     space = columns and max(_NAME_MIN, columns - len(titles) * (_CELL_WIDTH + 1))
-    names = [_shorten(escape_unprintable(row.name), space) for row in rows]
+    names = [shorten(escape_unprintable(row.name), space) for row in rows]
     width = max(_TITLE_WIDTH, *map(len, names))
     for name, line in zip([title, *names], [titles, *zip(*cells)]):
         yield " ".join([name.ljust(width), *(one.rjust(_CELL_WIDTH) for one in line)])
-
-
-def _shorten(name: str, width: int | None) -> str:
-    """Returns a name without its middle if it is wider; layers differ at their ends."""
-    if width is None or len(name) <= width:
-        return name
-    end = (width - len(_GAP)) // 2
-    return name[: width - len(_GAP) - end] + _GAP + name[-end:]
-
-
-def _number(number: float) -> str:
-    return "NaN" if isnan(number) else f"{number:.4g}"
 
 
 def _at(step: int | None) -> str:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
-from gradsound.cli.output import drop_buffer, flush, print_error
+from gradsound.cli.output import drop_buffer, error_text, flush, print_error
 from gradsound.errors import NoDeviceError, print_warnings_plainly
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except BrokenPipeError:
         raise
     except (OSError, ValueError, ImportError, NoDeviceError) as error:
-        print_error(_message(error))
+        print_error(error_text(error))
         return 2
     return 0
 
@@ -84,11 +84,3 @@ def _repair_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-
-
-def _message(error: Exception) -> str:
-    """Returns the error's text; of an OSError the file and the reason, not the number."""
-    if isinstance(error, OSError) and error.strerror:
-        has_file = error.filename is not None
-        return f"{error.filename}: {error.strerror}" if has_file else error.strerror
-    return str(error)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from gradsound.cli.standard_input import NAME, is_stdin, save_stdin
-from gradsound.open_run import is_same_file, open_part, open_run
+from gradsound.open_run import check_count, is_same_file, open_part, open_run
+from gradsound.ranks.rank_run import are_rank_files, open_ranks
 
 if TYPE_CHECKING:
     import argparse
@@ -17,9 +18,26 @@ if TYPE_CHECKING:
     from gradsound.runs.model import Run
 
 
+def find_kind(options: argparse.Namespace) -> Literal["run", "runs"]:
+    """Returns what the paths of a command are: one run, or several runs to compare.
+
+    The files of all ranks of a training are one run.
+
+    Raises:
+        ValueError: If the runs are too many, or two of them come from standard input.
+    """
+    paths: list[Path] = options.runs
+    if are_rank_files(paths):
+        return "run"
+    check_count(len(paths))
+    if sum(map(is_stdin, paths)) > 1:
+        raise ValueError("standard input has one run: save the other one to a file")
+    return "run" if len(paths) == 1 else "runs"
+
+
 @contextmanager
 def open_run_of(options: argparse.Namespace, progress: Progress) -> Iterator[Run]:
-    """Opens the run of the command, counts its steps and selects the layers of --layers.
+    """Opens the only run of the command, counts its steps and selects its layers.
 
     Args:
         options: The options of the command.
@@ -28,21 +46,40 @@ def open_run_of(options: argparse.Namespace, progress: Progress) -> Iterator[Run
     Raises:
         OSError, RunFormatError, ValueError: As `open_run` and `Run.select`.
     """
-    if is_stdin(options.run) and is_stdin(getattr(options, "other", None)):
-        raise ValueError("standard input has one run: save the other one to a file")
-    paths = [options.run, *get_parts(options)]
-    with _open_selection(paths, options, progress) as run:
+    with open_runs(options, progress) as (run,):
         yield run
 
 
 @contextmanager
-def open_other(options: argparse.Namespace, progress: Progress) -> Iterator[Run | None]:
-    """Opens the run to compare with as `open_run_of` does; yields None without one."""
-    if options.other is None:
-        yield None
-        return
-    with _open_selection([options.other], options, progress) as run:
-        yield run
+def open_runs(options: argparse.Namespace, progress: Progress) -> Iterator[list[Run]]:
+    """Opens all runs of the command as `open_run_of` does, or raises the first error."""
+    find_kind(options)
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(open_selection(paths, options, progress))
+            for paths in get_paths(options)
+        ]
+
+
+def get_paths(options: argparse.Namespace) -> list[list[Path]]:
+    """Returns the files of each run; those of --then go on with the first run.
+
+    Raises:
+        ValueError: As `get_parts`; or the files of ranks are to go on or to grow.
+    """
+    if are_rank_files(options.runs):
+        if options.then:
+            raise ValueError(
+                "--then goes on with one run file, not with those of several ranks: let "
+                "each rank go on in its own file (resume=True)"
+            )
+        if getattr(options, "follow", False):
+            raise ValueError(
+                "--follow reads one file: give that of one rank, or leave --follow out"
+            )
+        return [options.runs]
+    first, *others = options.runs
+    return [[first, *get_parts(options)], *([other] for other in others)]
 
 
 def get_parts(options: argparse.Namespace) -> list[Path]:
@@ -53,7 +90,7 @@ def get_parts(options: argparse.Namespace) -> list[Path]:
             after which a part could come; or its output is one of the parts.
     """
     parts: list[Path] = options.then or []
-    from_stdin = any(map(is_stdin, (options.run, *parts)))
+    from_stdin = any(map(is_stdin, (options.runs[0], *parts)))
     if parts and (getattr(options, "follow", False) or from_stdin):
         raise ValueError(
             "--then joins files that are finished, so it goes neither with --follow nor "
@@ -67,13 +104,22 @@ def get_parts(options: argparse.Namespace) -> list[Path]:
 
 
 @contextmanager
-def _open_selection(
+def open_selection(
     paths: Sequence[Path], options: argparse.Namespace, progress: Progress
 ) -> Iterator[Run]:
+    """Opens one run, as `open_run_of` does.
+
+    Args:
+        paths: Its file, and its further parts; or the files of its ranks.
+        options: The options of the command.
+        progress: Shows how many steps are read.
+    """
     with ExitStack() as stack:
         if is_stdin(paths[0]):
             path = stack.enter_context(save_stdin())
             run = open_part(path, NAME, options.norms)
+        elif are_rank_files(paths):
+            run = open_ranks(paths, options.norms)
         else:
             run = open_run(*paths, norms=options.norms)
         run = progress.count_steps(run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradsound.cli.argument_types import file_path, row_count, step_number
@@ -14,6 +15,7 @@ from gradsound.cli.shared_options import (
     add_duration,
     add_output,
     add_run,
+    add_runs,
     add_sound,
     add_speed,
 )
@@ -52,6 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_legend(commands)
     _add_locate(commands)
     _add_info(commands)
+    _add_list(commands)
     _add_completion(commands, parser)
     return parser
 
@@ -66,21 +69,10 @@ def _add_command(commands: _Commands, name: str, purpose: str) -> Parser:
     )
 
 
-def _add_other(command: Parser, place: str) -> None:
-    command.add_argument(
-        "other",
-        type=file_path,
-        nargs="?",
-        metavar="other.jsonl",
-        help=f"another run to compare with: {place}",
-    )
-
-
 def _add_render(commands: _Commands) -> None:
-    purpose = "write the sound of a run, or of two, to a file"
+    purpose = "write the sound of a run, or of several, to a file"
     command = _add_command(commands, "render", purpose)
-    add_run(command)
-    _add_other(command, "the first in the left ear, this in the right")
+    add_runs(command, "two: one in each ear; up to 8: in turn, from left to right")
     add_output(
         command, f"sound file to write, ending in {_ENDINGS}; or .vtt for captions alone"
     )
@@ -136,7 +128,7 @@ def _add_play(commands: _Commands) -> None:
 def _add_serve(commands: _Commands) -> None:
     purpose = "play a run in a browser"
     command = _add_command(commands, "serve", purpose)
-    add_run(command)
+    add_runs(command)
     add_sound(command)
     add_speed(command)
     command.add_argument(
@@ -169,10 +161,9 @@ def _add_voices(commands: _Commands) -> None:
 
 
 def _add_plot(commands: _Commands) -> None:
-    purpose = "draw a run, or two: norms and pitches, alarms, losses, spectrum"
+    purpose = "draw a run, or several: norms and pitches, alarms, losses, spectrum"
     command = _add_command(commands, "plot", purpose)
-    add_run(command)
-    _add_other(command, "its norms below, its losses in the same panel")
+    add_runs(command, "up to 8: over the same steps, losses in one panel")
     add_output(command, "picture to write, ending in .png, .svg or .pdf")
     add_sound(command)
     add_duration(command)
@@ -205,9 +196,9 @@ def _add_locate(commands: _Commands) -> None:
 
 
 def _add_info(commands: _Commands) -> None:
-    purpose = "print what a run contains and what happened in it"
+    purpose = "print what a run, or several, contain and what happened in them"
     command = _add_command(commands, "info", purpose)
-    add_run(command)
+    add_runs(command, "up to 8: side by side")
     command.add_argument(
         "--json", action="store_true", help="for programs (docs/command-line.md)"
     )
@@ -220,6 +211,27 @@ def _add_info(commands: _Commands) -> None:
     )
     command.add_argument(
         "--all", action="store_true", help="a line for each layer and for each alarm"
+    )
+
+
+def _add_list(commands: _Commands) -> None:
+    purpose = "list the runs in a folder, the newest first"
+    command = _add_command(commands, "list", purpose)
+    command.add_argument(
+        "folder",
+        nargs="?",
+        type=file_path,
+        default=Path(),
+        metavar="DIR",
+        help="the folder; those below it count too (the working directory)",
+    )
+    command.add_argument(
+        "--alarms",
+        action="store_true",
+        help="read all steps of each run, and count its alarms",
+    )
+    command.add_argument(
+        "--json", action="store_true", help="for programs (docs/command-line.md)"
     )
 
 

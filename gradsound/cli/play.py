@@ -16,7 +16,7 @@ from gradsound.live.run_source import RunSource
 from gradsound.music.anchor import fit_anchor
 from gradsound.music.presets import at_speed
 from gradsound.open_run import open_run
-from gradsound.output.sound_device import BLOCK_FRAMES, SoundDevice
+from gradsound.output.sound_device_process import BLOCK_FRAMES, SoundDevice
 from gradsound.synth.sample_rate import SAMPLE_RATE
 
 try:

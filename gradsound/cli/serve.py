@@ -13,8 +13,11 @@ from gradsound.live.run_source import RunSource
 from gradsound.live.stdin_spool import spool_stdin
 from gradsound.music.presets import at_speed
 from gradsound.open_run import open_run
+from gradsound.ranks.rank_run import are_rank_files, open_ranks
+from gradsound.run_folder import RunFolder
 from gradsound.runs.reader import refuse_norms
 from gradsound.synth.kernels.javascript import to_javascript
+from gradsound.web.folder_site import FolderSite
 from gradsound.web.live_stream import LiveStream
 from gradsound.web.on_demand_stream import OnDemandStream
 from gradsound.web.page_address import PageAddress
@@ -47,7 +50,7 @@ def serve(
 
     Args:
         path: A run file, or a log of another tool; ``-`` for standard input.
-        parts: Further parts of a run that is finished, in order.
+        parts: Further parts of a run that is finished, in order; or its other ranks.
         layers: Globs over layers; None plays all.
         norms: Globs over the names in such a log, for `gradsound.read_run`.
         preset: How steps sound.
@@ -73,7 +76,11 @@ def serve(
             refuse_norms("standard input", norms)
             run = spool_stdin(stack)
         else:
-            run = open_run(path, *parts, norms=norms)
+            paths = [path, *parts]
+            if are_rank_files(paths):
+                run = open_ranks(paths, norms)
+            else:
+                run = open_run(*paths, norms=norms)
         if layers is not None:
             run = run.select(layers)
         address = PageAddress(port, host)
@@ -85,6 +92,61 @@ def serve(
         sys.exit(_SIGTERM_STATUS)
 
 
+def serve_folder(
+    path: Path,
+    *,
+    layers: Sequence[str] | None,
+    norms: Sequence[str] | None,
+    preset: Preset,
+    speed: float,
+    port: int | None,
+    host: str,
+) -> None:
+    """Serves the list of the runs in a folder, and their pages, until Ctrl-C.
+
+    Arguments and errors are those of `serve`.
+    """
+    folder = RunFolder(path)
+    folder.list_runs()
+    address = PageAddress(port, host)
+    with address.socket:
+        with suppress(asyncio.CancelledError):
+            asyncio.run(
+                _serve_folder(folder, at_speed(preset, speed), layers, norms, address)
+            )
+            return
+        sys.exit(_SIGTERM_STATUS)
+
+
+async def _serve_folder(
+    folder: RunFolder,
+    preset: Preset,
+    layers: Sequence[str] | None,
+    norms: Sequence[str] | None,
+    address: PageAddress,
+) -> None:
+    _announce(address)
+    site = FolderSite(folder, preset, layers, norms)
+    server = Server(
+        site.serve_listener,
+        address.token,
+        site.files,
+        is_public=address.is_public,
+        find_page=site.find_page,
+    )
+    await server.serve(address.socket, site.run())
+
+
+def _announce(address: PageAddress) -> None:
+    """Prints the address; from then on, SIGTERM ends the server in order."""
+    # It cancels the main task: an exception in one of the tasks would leave the rest.
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    with suppress(NotImplementedError, RuntimeError):  # not POSIX, or not the main thread
+        loop.add_signal_handler(signal.SIGTERM, task.cancel if task else loop.stop)
+    # After the handler: a program that waits for this line may then send SIGTERM.
+    _print(f"{address}")
+
+
 async def _serve(
     run: Run,
     preset: Preset,
@@ -93,12 +155,7 @@ async def _serve(
     *,
     complete: bool,
 ) -> None:
-    # SIGTERM cancels the main task: an exception in one of the tasks would leave the rest.
-    task, loop = asyncio.current_task(), asyncio.get_running_loop()
-    with suppress(NotImplementedError, RuntimeError):  # not POSIX, or not the main thread
-        loop.add_signal_handler(signal.SIGTERM, task.cancel if task else loop.stop)
-    # After the handler: a program that waits for this line may then send SIGTERM.
-    _print(f"{address}")
+    _announce(address)
     stream: LiveStream | OnDemandStream
     if source is None:
         stream = OnDemandStream(run, preset, complete=complete)

@@ -16,24 +16,43 @@ RUN_OPTIONS = (
     *("speed", "duration", "layers", "norms", "then"),
 )
 DEFAULTS = {"preset": "notes", "speed": 1.0}
+_KINDS = "a run file, or a log of another tool"
 VOICE_HELP = "a name from 'gradsound voices', or module:function of your own"
 
 
 def add_run(command: argparse.ArgumentParser, alternative: str = "") -> None:
-    """Adds the run, its further parts, and the options that choose layers and norms.
+    """Adds one run, its further parts, and the options that choose layers and norms.
 
     Args:
         command: The command's parser.
         alternative: Another kind of input that the command reads, in words after these.
     """
-    kinds = f"a run file, or a log of another tool{alternative}, or - for standard input"
-    command.add_argument("run", type=file_path, metavar="run.jsonl", help=kinds)
+    kinds = f"{_KINDS}{alternative}, or - for standard input"
+    command.add_argument("runs", nargs=1, type=file_path, metavar="run.jsonl", help=kinds)
+    _add_choice(command)
+
+
+def add_runs(command: argparse.ArgumentParser, several: str = "") -> None:
+    """Adds one run or several as `add_run` does.
+
+    Args:
+        command: The command's parser.
+        several: What the command does with several runs.
+    """
+    kinds = f"{_KINDS}, or - for standard input" + (f"; {several}" if several else "")
+    kinds += "; run.rank*.jsonl, all ranks of a training, are one run"
+    command.add_argument("runs", nargs="+", type=file_path, metavar="run.jsonl", help=kinds)
+    _add_choice(command)
+
+
+def _add_choice(command: argparse.ArgumentParser) -> None:
+    """Adds the options for the parts of a run, for layers and for norms."""
     command.add_argument(
         "--then",
         type=file_path,
         action="append",
         metavar="FILE",
-        help="the file in which the training of run.jsonl goes on; repeatable",
+        help="the file in which the training of the first run goes on; repeatable",
     )
     command.add_argument(
         "--layers",

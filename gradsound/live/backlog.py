@@ -11,6 +11,7 @@ from gradsound.music.moments import merge_moments
 if TYPE_CHECKING:
     from gradsound.music.moments import Moment
 
+MIN_STEP_SECONDS = 1 / 15  # steps that follow faster are merged; no ear follows them
 _READ_AHEAD = 16  # moments; bounds the memory of a reader that is faster than the sound
 _POLL_SECONDS = 0.1  # wait for room, at most; the reader must notice that it was stopped
 

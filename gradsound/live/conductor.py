@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradsound.alarms.run_detector import RunDetector
-from gradsound.live.backlog import FifoBacklog, MergingBacklog
+from gradsound.live.backlog import MIN_STEP_SECONDS, FifoBacklog, MergingBacklog
 from gradsound.music.composer import Composer
 from gradsound.music.moments import Moment
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from gradsound.synth.score import Score
     from gradsound.synth.sequencer import Sequencer
 
-MIN_STEP_SECONDS = 1 / 15  # between steps; the ear does not follow faster ones
 _LEARN_AT_ONCE = 256  # moments; one call of the composer costs more than one moment
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from gradsound.music.captions import Caption
     from gradsound.music.presets import Preset
-    from gradsound.output.sound_device import SoundDevice
+    from gradsound.output.sound_device_process import SoundDevice
     from gradsound.runs.model import Run
     from gradsound.synth.mixer import Samples
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from dataclasses import dataclass
+from fnmatch import filter as fnmatch_filter
 from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
@@ -33,10 +34,12 @@ class Log:
     Attributes:
         path: A file or a folder.
         read_rows: The reader of its format.
+        tool: The tool, or the format, for people.
     """
 
     path: Path
     read_rows: Callable[[Path, OnDamage], Iterator[Row]]
+    tool: str
 
 
 def read_log(path: Path, norms: Sequence[str] | None, name: str) -> Run | None:
@@ -72,7 +75,7 @@ def find_log(path: Path) -> Log | None:
         return _detect_file(path)
     if not path.is_dir():
         return None
-    logs = _find_in_folder(path) or _find_below(path)
+    logs = _find_below(path)
     if not logs:
         reason = (
             "Is a directory, without a log that is known (docs/logs.md lists them): give a "
@@ -105,29 +108,34 @@ def _detect_file(path: Path) -> Log | None:
         ),
         ("CSV", csv.is_table, "*.[ct]sv", csv.read_rows),
     )
-    for _, matches, _, read_rows in formats:
+    for tool, matches, _, read_rows in formats:
         if matches(head):
-            return Log(path, read_rows)
+            return Log(path, read_rows, tool)
     for tool, _, pattern, read_rows in formats:  # a damaged file; its reader reports it
         if fnmatch(path.name, pattern):
             if not head:
                 raise RunFormatError(f"{path}: is empty, expected a log ({tool})")
-            return Log(path, read_rows)
+            return Log(path, read_rows, tool)
     return None
 
 
-def _find_in_folder(path: Path) -> list[Log]:
-    """Returns the logs that lie directly in a folder."""
-    if (state := huggingface.find_state(path)) is not None:
-        return [Log(state, huggingface.read_rows)]
-    if runs := sorted(path.glob(wandb.FILE_PATTERN)):
-        return [Log(run, wandb.read_rows) for run in runs]
-    if mlflow.is_run_folder(path):
-        return [Log(path, mlflow.read_rows)]
-    if any(path.glob(tensorboard.FILE_PATTERN)):
-        return [Log(path, tensorboard.read_rows)]
-    if (table := path / csv.FILE_NAME).is_file():
-        return [Log(table, csv.read_rows)]
+def find_in_folder(path: Path, names: Sequence[str]) -> list[Log]:
+    """Returns the logs that lie directly in a folder, by the names of its entries."""
+
+    def find(pattern: str) -> list[str]:
+        return sorted(fnmatch_filter(names, pattern))
+
+    has_states = huggingface.FILE_NAME in names or find("checkpoint-*")
+    if has_states and (state := huggingface.find_state(path)) is not None:
+        return [Log(state, huggingface.read_rows, "Hugging Face")]
+    if runs := find(wandb.FILE_PATTERN):
+        return [Log(path / run, wandb.read_rows, "W&B") for run in runs]
+    if mlflow.META in names and mlflow.is_run_folder(path):
+        return [Log(path, mlflow.read_rows, "MLflow")]
+    if find(tensorboard.FILE_PATTERN):
+        return [Log(path, tensorboard.read_rows, "TensorBoard")]
+    if csv.FILE_NAME in names and (table := path / csv.FILE_NAME).is_file():
+        return [Log(table, csv.read_rows, "CSV")]
     return []
 
 
@@ -138,7 +146,7 @@ def _find_below(path: Path) -> list[Log]:
         entries += len(folders) + len(files)
         if entries > _ENTRIES_MAX:
             break
-        in_folder = _find_in_folder(Path(folder))
+        in_folder = find_in_folder(Path(folder), [*folders, *files])
         logs += in_folder
         folders.sort()
         if in_folder or len(Path(folder).relative_to(path).parts) >= _DEPTH_MAX:

@@ -13,14 +13,15 @@ if TYPE_CHECKING:
 
     from gradsound.logs.row import OnDamage
 
+META = "meta.yaml"  # of a run folder
+
 _METRICS = "metrics"
-_META = "meta.yaml"
 _MILLISECOND = 1e-3  # seconds; MLflow's unit of time
 
 
 def is_run_folder(folder: Path) -> bool:
     """Returns whether a folder is the folder of a run."""
-    return (folder / _METRICS).is_dir() and (folder / _META).is_file()
+    return (folder / _METRICS).is_dir() and (folder / META).is_file()
 
 
 def read_rows(path: Path, on_damage: OnDamage) -> Iterator[Row]:

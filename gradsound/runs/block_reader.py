@@ -30,6 +30,9 @@ class BlockReader:
         layers: How many layers the run has.
         restarts: As for `parse_run`.
         until_restart: As for `parse_run`.
+
+    Attributes:
+        ended: Whether the run has ended: at a torn line, or before a restart.
     """
 
     def __init__(
@@ -38,7 +41,7 @@ class BlockReader:
         self._source, self._layers = source, layers
         self._ahead, self._until_restart = [*restarts], until_restart
         self._last = -1  # number of the last step
-        self._ended = False
+        self.ended = False
 
     def read(self, groups: Iterator[LineGroup]) -> Iterator[StepBlock]:
         """Yields the steps of groups of lines, without those that a restart takes back.
@@ -60,7 +63,7 @@ class BlockReader:
                         yield block.take(stays)
                 if end < len(group.lines):
                     self._decode_mark(group, end)
-                if self._ended:
+                if self.ended:
                     return
                 begin = end + 1
 
@@ -98,7 +101,7 @@ class BlockReader:
             return
         if restart is not None:
             if self._until_restart and not self._ahead:
-                self._ended = True
+                self.ended = True
             self._last, self._ahead = restart - 1, self._ahead[1:]
 
     def _refuse(self, group: LineGroup, k: int, error: RunFormatError) -> None:
@@ -107,4 +110,4 @@ class BlockReader:
         if not (group.torn and k == len(group.lines) - 1):
             raise RunFormatError(f"{self._source}, line {number}: {error}") from error
         warn(f"{self._source}: line {number} is torn and left out; the run ends there")
-        self._ended = True
+        self.ended = True

@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import TYPE_CHECKING
 
+from gradsound.errors import without_warnings
+from gradsound.runs.layer_differences import describe_difference
 from gradsound.runs.model import Run, pick_layers
 from gradsound.runs.part_checks import check_parts
-from gradsound.runs.restarts import StepClock, TimeShift, describe_difference
+from gradsound.runs.restarts import StepClock, TimeShift
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -80,7 +82,8 @@ class _JoinedSteps:
         """Returns the parts with steps, in groups whose step numbers go on."""
         groups: list[list[_Part]] = []
         for run in self.parts:
-            step = next(iter(run.steps), None)
+            with without_warnings():  # the reading of the part tells them
+                step = next(iter(run.steps), None)
             if step is None:
                 continue
             part = _Part(run, step.number)

@@ -39,6 +39,7 @@ def encode_header(header: Header) -> bytes:
         "format": FORMAT,
         "version": ".".join(map(str, VERSION)),
         "start": header.start,
+        **({"training": header.training} if header.training else {}),
         "note": header.comment,
         "layers": header.layers,
         "parameters": header.parameters,
@@ -114,6 +115,9 @@ def decode_header(line: bytes) -> Header:
     start, comment = fields.get("start", ""), fields.get("note", "")
     if not (isinstance(start, str) and isinstance(comment, str)):
         raise RunFormatError('expected "start" and "note" to be texts')
+    training = fields.get("training", "")
+    if not isinstance(training, str):
+        raise RunFormatError(f'expected "training" to be a text, got {training!r}')
     return Header(
         layers=tuple(layers),
         parameters=tuple(parameters),
@@ -121,6 +125,7 @@ def decode_header(line: bytes) -> Header:
         comment=comment,
         budget=None if budget is None else float(budget),
         first_step=first_step,
+        training=training,
     )
 
 

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradsound.name_matching import choose
 from gradsound.runs.step_stream import StepStream, make_blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from gradsound.runs.step import Step
     from gradsound.runs.step_block import StepBlock
@@ -33,6 +32,8 @@ class Header:
             The run then lacks the numbers of the steps that were not measured. None if
             every step was measured.
         first_step: Number of the training's first step in this run.
+        training: A text that the files of all ranks of one training share, and no others;
+            empty if the training has a single run file.
 
     Example:
         >>> import gradsound
@@ -47,6 +48,7 @@ class Header:
     comment: str = ""
     budget: float | None = None
     first_step: int = 0
+    training: str = ""
 
     @property
     def in_model_order(self) -> bool:
@@ -99,12 +101,6 @@ def pick_layers(run: Run, indices: tuple[int, ...]) -> Run:
     if isinstance(run.steps, Iterator):  # an iterator is read once, so is its selection
         return replace(run, header=header, steps=StepStream(steps.blocks()))
     return replace(run, header=header, steps=steps)
-
-
-def short_names(runs: Sequence[Run]) -> list[str]:
-    """Returns the names of runs without their folders, or with them if they are alike."""
-    names = [Path(run.name).name for run in runs]
-    return names if len({*names}) == len(names) else [run.name for run in runs]
 
 
 def repeatable(run: Run) -> Run:

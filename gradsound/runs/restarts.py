@@ -18,14 +18,11 @@ from gradsound.errors import RunFormatError
 from gradsound.runs.json_objects import decode_object
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from gradsound.runs.step import Step
 
 # Lines that are no steps begin in this way, so that a reader finds them without decoding.
 MARKS = RESTART, _TOTAL = b'{"resume": ', b'{"steps": '
 PAUSES = 32  # between steps; their median is the usual one
-_NAMED_MAX = 4  # layers that an error message names; more are hard to read
 
 
 def encode_restart(number: int, start: str, comment: str) -> bytes:
@@ -111,13 +108,3 @@ class TimeShift:
         if self._first_time is not None:
             self._offset, self._first_time = self._first_time - step.time, None
         return replace(step, time=step.time + self._offset) if self._offset else step
-
-
-def describe_difference(layers: Sequence[str], others: Sequence[str]) -> str:
-    """Returns in a few words how the layers of two runs differ."""
-    unshared = sorted({*layers} ^ {*others})
-    shown = ", ".join(unshared[:_NAMED_MAX])
-    more = len(unshared) - _NAMED_MAX
-    if more > 0:
-        shown += f" and {more} more"
-    return f"not in both: {shown}" if unshared else "the order"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from gradsound.errors import RunFormatError
 from gradsound.runs.json_lines import decode_step
+from gradsound.runs.layer_differences import describe_difference
 from gradsound.runs.lines import LINE_MAX
 from gradsound.runs.reader import parse_header
 from gradsound.runs.restarts import (
@@ -22,7 +23,6 @@ from gradsound.runs.restarts import (
     StepClock,
     decode_restart,
     decode_total,
-    describe_difference,
 )
 
 if TYPE_CHECKING:

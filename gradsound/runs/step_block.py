@@ -33,6 +33,21 @@ class LoggedValue:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class RankTimes:
+    """When the ranks of a training made their steps; the layers of the block are ranks.
+
+    Attributes:
+        times: Seconds since the start of each rank, shape (S, L), float64; NaN where a rank
+            has no step.
+        waits: Seconds for which each rank waited for the others' gradients, shape (S, L),
+            float64; NaN where that is unknown.
+    """
+
+    times: NDArray[np.float64]
+    waits: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class StepBlock:
     """Measurements of successive optimizer steps; the fields of `Step`, as arrays.
 
@@ -48,6 +63,7 @@ class StepBlock:
             without clipping. None if no step of the block was clipped.
         clipped: At which steps clipping was seen, shape (S,), bool.
         values: The logged values by name.
+        rank_times: The times of the ranks, if the layers are ranks; else None.
     """
 
     numbers: NDArray[np.int64]
@@ -60,6 +76,7 @@ class StepBlock:
     raw: NDArray[np.float32] | None
     clipped: NDArray[np.bool_]
     values: Mapping[str, LoggedValue] = field(default_factory=dict)
+    rank_times: RankTimes | None = None
 
     def __len__(self) -> int:
         """Returns S."""
@@ -101,6 +118,7 @@ class StepBlock:
         Args:
             rows: A slice without step, ascending indices, or which steps, shape (S,).
         """
+        times = self.rank_times
         return StepBlock(
             self.numbers[rows],
             self.times[rows],
@@ -112,11 +130,12 @@ class StepBlock:
             None if self.raw is None else self.raw[rows],
             self.clipped[rows],
             self._take_values(rows) if self.values else self.values,
+            times and RankTimes(times.times[rows], times.waits[rows]),
         )
 
     def take_layers(self, layers: Sequence[int]) -> StepBlock:
         """Returns a block with the layers of some indices, in their order."""
-        columns = [*layers]
+        columns, times = [*layers], self.rank_times
         return StepBlock(
             self.numbers,
             self.times,
@@ -128,6 +147,7 @@ class StepBlock:
             None if self.raw is None else self.raw[:, columns],
             self.clipped,
             self.values,
+            times and RankTimes(times.times[:, columns], times.waits[:, columns]),
         )
 
     def _take_values(
@@ -211,4 +231,16 @@ def concatenate(blocks: Sequence[StepBlock]) -> StepBlock:
             )
             for name, parts in values.items()
         },
+        _concatenate_times([block.rank_times for block in blocks]),
+    )
+
+
+def _concatenate_times(times: Sequence[RankTimes | None]) -> RankTimes | None:
+    """Returns the times of successive blocks, of which all have them, or none."""
+    known = [one for one in times if one is not None]
+    if not known:
+        return None
+    return RankTimes(
+        np.concatenate([one.times for one in known]),
+        np.concatenate([one.waits for one in known]),
     )

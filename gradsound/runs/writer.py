@@ -12,10 +12,17 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gradsound.runs.file_names import give_back, keep, lock_file, lock_folders, older_files
+from gradsound.runs.file_locks import lock_folders
+from gradsound.runs.file_names import give_back, older_files
 from gradsound.runs.json_lines import encode_header, encode_step
+from gradsound.runs.opened_file import (
+    find_path,
+    make_file,
+    name_in_errors,
+    open_to_resume,
+)
 from gradsound.runs.restarts import TimeShift, encode_restart, encode_total
-from gradsound.runs.resume_point import find_resume_point, has_run
+from gradsound.runs.resume_point import has_run
 
 if TYPE_CHECKING:
     import io
@@ -23,6 +30,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gradsound.runs.model import Header
+    from gradsound.runs.opened_file import OpenedFile
+    from gradsound.runs.resume_point import ResumePoint
     from gradsound.runs.step import Step
 
 _UNWRITTEN_MAX = 1 << 26  # bytes; a longer backlog would take the training's memory
@@ -79,64 +88,52 @@ class RunWriter:
         self.dropped = 0
         self._backlog, self._backlog_max = bytearray(), unwritten_max
         self._path, self._suffixes = path, sound_suffixes
-        self._kept: list[tuple[Path, Path]] = []  # new and old paths of older files
-        # After somebody removes the file, its readers continue with the removed one, and a
-        # copy takes its name.
+        # Once somebody removes the file, a copy takes its name; readers keep the old one.
         self._copy: io.FileIO | None = None
         self._copied = 0  # bytes
         self._time_shift = TimeShift(None)
         self._size = 0  # bytes; of the file before the training goes on in it
         self.start_step = self._next_step = start_step or 0
-        self.reader_files: list[io.FileIO] = []
-        # Two writers that start at once need two names.
-        with lock_folders([path] if sound is None else [path, sound]):
+        with lock_folders([path] if sound is None else [path, sound]), name_in_errors(path):
             self.resumed = resume and has_run(path)
             if self.resumed:
-                self._open_to_resume()
+                opened, point = open_to_resume(path, header, start_step, readers)
             else:
-                self._open_new(header, sound)
+                opened = self._open_new(header, sound, readers)
+        self._file, self.reader_files, self._kept = opened.file, opened.readers, opened.kept
         _open_writers.add(self)
-        try:
-            if self.resumed:
-                self._go_on(header, start_step)
-            self._write_backlog()
-            self.reader_files += [path.open("rb", buffering=0) for _ in range(readers)]
-        except (OSError, ValueError) as error:
-            self.discard()
-            if isinstance(error, OSError):
-                raise type(error)(error.errno, error.strerror, str(path)) from error
-            raise
+        if self.resumed:
+            self._go_on(header, point)
 
-    def _open_new(self, header: Header, sound: Path | None) -> None:
-        if older := older_files(self._path, sound, self._suffixes):
-            self._kept = keep(older, self._suffixes)
-        self._file = self._path.open("w+b", buffering=0)
-        lock_file(self._file)
-        self._backlog += encode_header(replace(header, first_step=self.start_step))
-        # Within the lock of the folder, because another writer overwrites an empty file.
-        # The second call raises the error, if it lasts.
-        with suppress(OSError):
-            self._write_backlog()
+    @property
+    def inode(self) -> int:
+        """Inode number of the run file, which finds it after a later run took its name."""
+        return os.fstat((self._copy or self._file).fileno()).st_ino
 
-    def _open_to_resume(self) -> None:
-        self._file = self._path.open("r+b", buffering=0)
-        if not lock_file(self._file):
-            self._file.close()
-            raise ValueError(
-                f"{self._path}: another training writes it, so this one cannot go on in "
-                "it: end the other one, or give another log"
-            )
+    def _open_new(self, header: Header, sound: Path | None, readers: int) -> OpenedFile:
+        return make_file(
+            self._path,
+            encode_header(replace(header, first_step=self.start_step)),
+            lambda: older_files(self._path, sound, self._suffixes, header.training),
+            self._suffixes,
+            readers,
+        )
 
-    def _go_on(self, header: Header, start_step: int | None) -> None:
+    def _go_on(self, header: Header, point: ResumePoint) -> None:
         """Cuts a torn line, and marks the place at which the training goes on."""
-        self._size = self._file.seek(0, os.SEEK_END)
-        point = find_resume_point(self._path, header, start_step)
         self.start_step = self._next_step = point.step
         self._time_shift = TimeShift(point.time)
-        self._size = self._file.truncate(point.size)
-        self._file.seek(0, os.SEEK_END)
+        self._size = self._file.seek(0, os.SEEK_END)
         self._backlog += b"" if point.ends_line else b"\n"
         self._backlog += encode_restart(point.step, header.start, header.comment)
+        try:
+            with name_in_errors(self._path):
+                self._size = self._file.truncate(point.size)
+                self._file.seek(0, os.SEEK_END)
+                self._write_backlog()
+        except OSError:
+            self.discard()
+            raise
 
     def write(self, steps: Sequence[Step]) -> None:
         """Appends steps with one system call.
@@ -171,27 +168,30 @@ class RunWriter:
             return False
         if self._copy is not None:
             self._copy.close()
-        self._copy = None
+            self._copy = None
+        begin = os.pread(self._file.fileno(), _COPY_BYTES, 0)
         with lock_folders([self._path]):
-            if self._path.is_file():
-                keep([self._path], self._suffixes)
-            self._copy, self._copied = self._path.open("xb", buffering=0), 0
-            lock_file(self._copy)
+            self._copy = make_file(
+                self._path,
+                begin,
+                lambda: [self._path] if self._path.is_file() else [],
+                self._suffixes,
+            ).file
+        self._copied = len(begin)
         return True
 
     def discard(self) -> None:
         """Undoes what the constructor did to the file, and to older files."""
-        if self.resumed:
-            self._backlog.clear()
-            with suppress(OSError):
-                self._file.truncate(self._size)
-        with suppress(OSError):
-            self.close()
-        if self.resumed:
-            return
-        if self._path.is_file():  # a device stays
-            self._path.unlink()
         with lock_folders([self._path]):
+            own = None if self.resumed else find_path(self._path, self._file)
+            with suppress(OSError):
+                if self.resumed:
+                    self._backlog.clear()
+                    self._file.truncate(self._size)
+            with suppress(OSError):
+                self.close()
+            if own is not None:
+                own.unlink()
             give_back(self._kept)
 
     def close(self, step_count: int = 0) -> None:

@@ -17,7 +17,7 @@ from contextlib import suppress
 from http import HTTPStatus
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from websockets.asyncio import server
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _METHODS = ("GET", "HEAD")
 _PAGE = Path(__file__).with_name("page")
+_FURTHER = "run/"  # before the identifier of a further page
 _HOST = re.compile(r"(\[[0-9a-fA-F:]+\]|[\w.-]+)(?::\d{1,5})?", re.ASCII)
 _MESSAGE_BYTES_MAX = 256  # of one message from a page; play and pause are shorter
 _UNREAD_MAX = 8  # messages from one page
@@ -42,6 +43,17 @@ _HEARTBEAT_SECONDS = 5  # a page connects again after 15 s without a message
 _PING_SECONDS = 20  # without an answer after that long, the page is dropped
 _OPEN_SECONDS = 5  # that a request may take
 _CLOSE_SECONDS = 0.5  # that a page has to close its WebSocket
+
+
+class FurtherPage(Protocol):
+    """A page with a WebSocket and files of its own, besides the first one."""
+
+    @property
+    def files(self) -> Mapping[str, bytes]:
+        """Its files by name, besides those of every page."""
+
+    async def serve_listener(self, listener: Listener) -> None:
+        """Sends to a page until it closes; its return closes the WebSocket."""
 
 
 class Server:
@@ -53,6 +65,9 @@ class Server:
         files: Texts by name, to serve besides the files of the page.
         is_public: Whether to accept addresses and names of this machine other than
             loopback as the host of a request.
+        find_page: Returns a further page by its identifier, for requests of
+            ``run/IDENTIFIER/``; raises ValueError if there is none, OSError if it cannot
+            be opened.
 
     Example:
         >>> from gradsound.web.page_address import PageAddress
@@ -72,13 +87,17 @@ class Server:
         files: Mapping[str, str],
         *,
         is_public: bool,
+        find_page: Callable[[str], Awaitable[FurtherPage]] | None = None,
     ) -> None:
         self._serve_listener, self._token = serve_listener, token
+        self._find_page = find_page
         self._is_public = is_public
         public = (socket.gethostname(), socket.getfqdn()) if is_public else ()
         self._hosts = {*_LOOPBACK, *(name.lower() for name in public)}
-        self._files = {path.name: path.read_bytes() for path in _PAGE.iterdir()}
-        self._files |= {name: text.encode() for name, text in files.items()}
+        self._page_files = {path.name: path.read_bytes() for path in _PAGE.iterdir()}
+        self._files = self._page_files | {
+            name: text.encode() for name, text in files.items()
+        }
         self._listeners, self._no_listeners = 0, asyncio.Event()
         self._no_listeners.set()
 
@@ -110,24 +129,29 @@ class Server:
         self._no_listeners.clear()
         listener = Listener(connection)
         heartbeats = asyncio.create_task(_send_heartbeats(listener))
+        path = "" if connection.request is None else connection.request.path
         try:
-            await self._serve_listener(listener)
+            try:
+                page = await self._find(self._split(path)[1])
+            except (OSError, ValueError):  # its request has found the page a moment ago
+                return
+            await (self._serve_listener if page is None else page.serve_listener)(listener)
         finally:
             heartbeats.cancel()
             self._listeners -= 1
             if not self._listeners:
                 self._no_listeners.set()
 
-    def _process_request(
+    async def _process_request(
         self, _: server.ServerConnection, request: Request
     ) -> Response | None:
         method = getattr(request, "method", "GET")  # websockets < 17 accepts no other
-        response = self._respond(request, method)
+        response = await self._respond(request, method)
         if response is not None and method == "HEAD":
             response.body = b""
         return response
 
-    def _respond(self, request: Request, method: str) -> Response | None:
+    async def _respond(self, request: Request, method: str) -> Response | None:
         """Returns the response to a request; None opens the WebSocket."""
         if method not in _METHODS:
             refusal = refuse(
@@ -144,24 +168,46 @@ class Server:
         origins = request.headers.get_all("Origin")
         if origins and origins != [f"http://{host}"]:
             return refuse(HTTPStatus.FORBIDDEN, "another page may not request this")
-        path = urlsplit(request.path).path
-        token, slash, file = path.removeprefix("/").partition("/")
+        token, place, file = self._split(request.path)
         if not hmac.compare_digest(token.encode(), self._token.encode()):
             reason = "no run has this address; the training prints the right one"
             return refuse(HTTPStatus.FORBIDDEN, reason)
+        if file is None:  # the page's relative links need the slash
+            return redirect(f"{urlsplit(request.path).path}/")
         if file == "socket":
             if not origins:
                 return refuse(HTTPStatus.FORBIDDEN, "only the page may open this socket")
             if self._listeners >= _LISTENERS_MAX:
                 reason = f"{self._listeners} pages listen already; close one of them"
                 return refuse(HTTPStatus.SERVICE_UNAVAILABLE, reason)
+        try:
+            page = await self._find(place)
+        except (OSError, ValueError) as error:
+            return refuse(HTTPStatus.NOT_FOUND, str(error))
+        if file == "socket":
             return None
-        if not slash:  # without it, the page's relative links would miss the token
-            return redirect(f"{path}/")
+        files = self._files if page is None else self._page_files | dict(page.files)
         file = file or "index.html"
-        if file not in self._files:
+        if file not in files:
             return refuse(HTTPStatus.NOT_FOUND, "the page has no such file")
-        return respond_with_file(file, self._files[file], f"ws://{host}")
+        return respond_with_file(file, files[file], f"ws://{host}")
+
+    def _split(self, address: str) -> tuple[str, str | None, str | None]:
+        """Returns the parts of an address: token, identifier of a further page, file.
+
+        The identifier is None for the first page, and the file is None without a slash.
+        """
+        token, slash, file = urlsplit(address).path.removeprefix("/").partition("/")
+        if self._find_page is None or not file.startswith(_FURTHER):
+            return token, None, file if slash else None
+        identifier, slash, file = file.removeprefix(_FURTHER).partition("/")
+        return token, identifier, file if slash else None
+
+    async def _find(self, identifier: str | None) -> FurtherPage | None:
+        """Returns a further page; None for the first one."""
+        if self._find_page is None or identifier is None:
+            return None
+        return await self._find_page(identifier)
 
     def _is_own_host(self, host: str) -> bool:
         """Returns whether a host is this machine.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from gradsound.output.sound_device import SoundDevice
+from gradsound.output.sound_device_process import SoundDevice
 from gradsound.workers.caption_log import log_caption, report
 from gradsound.workers.process import ParentLink, run_job
 

@@ -16,8 +16,10 @@ from gradsound.music.preset_json import from_data, to_data
 from gradsound.output.formats import FORMATS
 from gradsound.output.webvtt import VTT_SUFFIX
 from gradsound.rendering.sound import Sound
-from gradsound.runs.file_names import keep, lock_folders, number_of, numbered
+from gradsound.runs.file_locks import lock_folders
+from gradsound.runs.file_names import number_of, numbered
 from gradsound.runs.lines import read_lines
+from gradsound.runs.opened_file import take_name
 from gradsound.runs.reader import find_restarts, parse_run
 from gradsound.runs.step_stream import StepSource, StepStream
 from gradsound.workers.process import ParentLink, WorkerProcess, run_job
@@ -170,10 +172,14 @@ def _publish(draft: Path, sound: Path, *, replaces: bool, yields: bool) -> None:
         yields: Whether an existing sound stays, and this one is dropped.
     """
     captions = draft.with_suffix(VTT_SUFFIX), sound.with_suffix(VTT_SUFFIX)
-    older = [path for path in (sound, captions[1]) if path.is_file()]
-    if older and yields:
+
+    def find_older() -> list[Path]:
+        return [path for path in (sound, captions[1]) if path.is_file()]
+
+    if yields and find_older():
         return
-    if older and not replaces:
-        keep(older, (*FORMATS, VTT_SUFFIX))
-    draft.replace(sound)
+    if not replaces:
+        take_name(draft, sound, find_older, (*FORMATS, VTT_SUFFIX))
+    else:
+        draft.replace(sound)
     captions[0].replace(captions[1])

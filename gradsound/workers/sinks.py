@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gradsound.music.preset_json import to_data
-from gradsound.output.sound_device import BLOCK_FRAMES, check_installed
+from gradsound.output.sound_device_process import BLOCK_FRAMES, check_installed
 from gradsound.synth.sample_rate import SAMPLE_RATE
-from gradsound.web.page_address import PageAddress, check_port
+from gradsound.web.page_address import PageAddress
+from gradsound.web.port import check_port
 from gradsound.workers.process import WorkerProcess
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ BIN = Path(sys.executable).parent
 LINES = {
     "gradsound ren": ["render"],
     "gradsound ": [
-        *("completion", "devices", "info", "legend", "locate"),
+        *("completion", "devices", "info", "legend", "list", "locate"),
         *("play", "plot", "render", "serve", "voices"),
     ],
     "gradsound render --diff": ["--difference"],
@@ -36,7 +36,10 @@ LINES = {
     "gradsound info --json zet": ["zeta.jsonl"],
     "gradsound info the": [r"the\ run.jsonl"],
     "gradsound render run.jsonl zet": ["zeta.jsonl"],
+    "gradsound info run.jsonl run.jsonl run.jsonl zet": ["zeta.jsonl"],
+    "gradsound plot run.jsonl run.jsonl --preset per": ["perone2019"],
     "gradsound render run.jsonl -o fol": ["folder/"],
+    "gradsound list fol": ["folder/"],
     "gradsound completion ": ["bash", "zsh", "fish"],
 }
 LOADS = {

@@ -9,15 +9,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers.processes import until
+from helpers.rank_files import write_ranks
 
 import gradsound
 from gradsound.cli.main import main
 
 BIN = Path(sys.executable).parent
 COMMANDS = ("", "render", "play", "serve", "devices", "voices", "plot", "legend", "locate")
-COMMANDS += ("info", "completion")
+COMMANDS += ("info", "list", "completion")
 SAMPLES = Path(__file__).parents[2] / "samples" / "runs"
 FIRST, SECOND = (
     SAMPLES / f"{name}-batch10.jsonl" for name in ("1-sgd-lr0.01", "2-sgd-lr0.1")
@@ -167,6 +169,8 @@ def test_examples_of_the_page_run(
     if needs_device:
         request.getfixturevalue("server")
     gradsound.render("run.jsonl", folder / "run.wav")
+    if "run.rank" in block:
+        write_ranks(folder, np.full((20, 3), 2 / 3))
     if "gradsound serve" in block:
         for line in block.splitlines():
             run_until_sigterm(line, wait_for_address)

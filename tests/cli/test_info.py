@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from helpers.runs import make_run
 
 from gradsound.cli import info_data
 from gradsound.cli.main import main
+from gradsound.summary.rank_facts import RankFacts
 from gradsound.summary.run_summary import summarize
 
 PAGE = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text()
@@ -273,6 +274,7 @@ def test_json_says_the_same(save, capsys: pytest.CaptureFixture[str]) -> None:
         "discarded": None,
         "clipped": None,
         "first_nonfinite": 2,
+        "ranks": None,
         "observations": [],
         "alarms": [
             {
@@ -357,6 +359,7 @@ def test_every_key_is_described() -> None:
         "discarded": ("first", "last", "steps"),
         "clipped": ("smaller", "steps", "times_at_most"),
         "alarms": (*data["alarms"][0],),
+        "ranks": [field.name for field in fields(RankFacts)],
         "values": (*data["values"][0],),
         "norm": (*data["norm"],),
         "bands": (*data["bands"][0],),

@@ -105,7 +105,7 @@ def test_help_names_the_kinds_of_input(capsys: pytest.CaptureFixture[str]) -> No
     stdin = "or - for standard input"
     assert f"{kinds}, or its WAV file, {stdin} time" in text["locate"]
     assert f"{kinds}, {stdin} options" in text["play"]
-    assert f"{kinds}, {stdin} other" in text["render"]
+    assert f"{kinds}, {stdin}; two: one in each ear" in text["render"]
 
 
 def test_captions_alone(tmp_path: Path, save) -> None:
@@ -141,7 +141,7 @@ WRONG = {
     "render run.jsonl -o x.wav --duration 1": "duration must be 5 s or more, got 1",
     "render run.jsonl -o x.wav --duration nan": "a time is seconds, m:ss or h:mm:ss, got",
     "render run.jsonl -o x.wav --preset scan --band a=*": "'scan' sounds every layer, and",
-    "render run.jsonl -o x.wav --difference": "a difference needs two runs, got one",
+    "render run.jsonl -o x.wav --difference": "a difference needs two runs, got 1",
     "render run.jsonl missing.jsonl -o x.wav": "missing.jsonl: No such file",
     "render run.jsonl run.jsonl -o run.jsonl": "is the run itself",
     "render run.jsonl -o no.vtt/x.vtt": "no.vtt/x.vtt: No such file or directory",
@@ -204,7 +204,7 @@ def test_bad_input_is_one_clear_line(
 @pytest.mark.parametrize(
     "line",
     [
-        "render a b c -o x.wav",
+        "legend a b -o x.wav",
         "legend run.jsonl",
         "locate run.jsonl 0 --baseline usual",
         "locate run.jsonl --step 1.5",

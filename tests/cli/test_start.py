@@ -15,7 +15,7 @@ from gradsound import PRESETS, SCALES
 from gradsound.cli import choices, commands
 from gradsound.cli.main import main
 from gradsound.cli.parser import build_parser
-from gradsound.output.sound_device import BLOCK_FRAMES
+from gradsound.output.sound_device_process import BLOCK_FRAMES
 from gradsound.synth.voices.builtin import VOICES
 
 

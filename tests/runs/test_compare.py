@@ -321,7 +321,7 @@ def test_a_difference_is_heard_as_an_interval(tmp_path: Path) -> None:
 
 def test_a_difference_needs_two_runs(tmp_path: Path) -> None:
     """With one run, the message names the rule and the number given."""
-    with pytest.raises(ValueError, match="needs two runs, got one"):
+    with pytest.raises(ValueError, match="needs two runs, got 1"):
         gradsound.render(run_named([[1.0]]), tmp_path / "x.wav", difference=True)
 
 

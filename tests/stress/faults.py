@@ -384,7 +384,7 @@ def kill_device(times: int) -> str:
     """Kills the process that has the sound device open (SIGKILL)."""
     with _sound():
         warning = "no live sound: the process of the sound device died"
-        return _kill_worker("sound_device_process.py", times, warning, listen=True)
+        return _kill_worker("sound_device.py", times, warning, listen=True)
 
 
 def kill_page(times: int) -> str:

@@ -44,7 +44,9 @@ def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:
     except ImportError as error:
         raise MissingExtraError("shtab") from error
     _add_choices(parser, shtab.FILE)
-    return str(shtab.complete(parser, shell))
+    script = str(shtab.complete(parser, shell))
+    # shtab lets zsh complete the first of several files only.
+    return script.replace('"(*):', '"*:') if shell == "zsh" else script
 
 
 def _add_choices(parser: argparse.ArgumentParser, files: object) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradsound.cli.output import print_line
-from gradsound.output.sound_device import find_devices
+from gradsound.output.sound_device_process import find_devices
 
 if TYPE_CHECKING:
     import argparse

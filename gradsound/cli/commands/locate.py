@@ -29,9 +29,9 @@ def run(options: argparse.Namespace) -> None:
     """Prints the step at a time of the sound, or the time of a step."""
     if (options.time is None) == (options.step is None):
         raise ValueError("give either a time, or --step and a number")
-    if is_sound(options.run):
+    if is_sound(options.runs[0]):
         _refuse_run_options(options)
-        timeline = read_timeline(options.run)
+        timeline = read_timeline(options.runs[0])
     else:
         timeline = _compute_timeline(options)
     if options.time is not None:
@@ -44,7 +44,9 @@ def _refuse_run_options(options: argparse.Namespace) -> None:
     names = [name for name in RUN_OPTIONS if getattr(options, name) not in (None, False)]
     if names:
         flags = ", ".join(f"--{name}" for name in names)
-        raise ValueError(f"{options.run}: a sound is already rendered; leave out {flags}")
+        raise ValueError(
+            f"{options.runs[0]}: a sound is already rendered; leave out {flags}"
+        )
 
 
 def _compute_timeline(options: argparse.Namespace) -> Timeline:

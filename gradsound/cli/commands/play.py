@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def run(options: argparse.Namespace) -> None:
     """Plays a run on the sound device."""
     play(
-        options.run,
+        options.runs[0],
         parts=get_parts(options),
         layers=options.layers,
         norms=options.norms,

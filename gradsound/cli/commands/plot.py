@@ -1,10 +1,10 @@
-"""gradsound plot: draws a run, or two."""
+"""gradsound plot: draws a run, or several."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gradsound.cli.opened_runs import open_other, open_run_of
+from gradsound.cli.opened_runs import open_runs
 from gradsound.cli.option_values import get_duration, get_preset
 from gradsound.cli.progress import Progress
 from gradsound.rendering.picture import plot
@@ -14,16 +14,12 @@ if TYPE_CHECKING:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Draws a run, or two."""
-    with (
-        Progress() as progress,
-        open_run_of(options, progress) as run,
-        open_other(options, progress) as other,
-    ):
+    """Draws a run, or several."""
+    with Progress() as progress, open_runs(options, progress) as (run, *others):
         plot(
             run,
             options.output,
-            other=other,
+            other=others,
             preset=get_preset(options),
             duration=get_duration(options),
         )

@@ -1,10 +1,10 @@
-"""gradsound render: writes the sound of a run, or of two."""
+"""gradsound render: writes the sound of a run, or of several."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gradsound.cli.opened_runs import open_other, open_run_of
+from gradsound.cli.opened_runs import open_runs
 from gradsound.cli.option_values import get_duration, get_preset
 from gradsound.cli.progress import Progress
 from gradsound.rendering.sound import render
@@ -14,16 +14,12 @@ if TYPE_CHECKING:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Writes the sound of a run, or of two."""
-    with (
-        Progress() as progress,
-        open_run_of(options, progress) as run,
-        open_other(options, progress) as other,
-    ):
+    """Writes the sound of a run, or of several."""
+    with Progress() as progress, open_runs(options, progress) as (run, *others):
         render(
             run,
             options.output,
-            other=other,
+            other=others,
             difference=options.difference,
             preset=get_preset(options),
             speed=options.speed,

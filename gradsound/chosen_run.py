@@ -1,0 +1,55 @@
+"""The run that the path of a folder stands for: its only one, or one to be chosen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradsound.errors import RunFormatError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_NAMED_MAX = 4  # runs that an error message names; more are hard to read
+
+
+def has_list(path: Path) -> bool:
+    """Returns whether a path is a folder with runs to choose from.
+
+    A folder that is the log of another tool, or has a single one, stands for that log.
+    """
+    if not path.is_dir():
+        return False
+    from gradsound.run_folder import RunFolder  # it loads the readers of logs
+
+    runs = RunFolder(path).list_runs()
+    return len(runs) != 1 or not runs[0].tool
+
+
+def choose_run(path: Path) -> tuple[Path, ...]:
+    """Returns the only run file in a folder; or those of the ranks of the only training.
+
+    Args:
+        path: A file, or a folder.
+
+    Returns:
+        The path itself if it is a file, or a folder without a run file.
+
+    Raises:
+        RunFormatError: If the folder has several runs, and one is a run file. (The logs of
+            other tools have a message of their own, `gradsound.logs.detect.find_log`.)
+    """
+    if not path.is_dir():
+        return (path,)
+    from gradsound.run_folder import RunFolder
+
+    runs = RunFolder(path).list_runs()
+    if all(run.tool for run in runs):
+        return (path,)
+    if len(runs) == 1:
+        return runs[0].paths
+    names = [str(path / run.name) for run in runs[:_NAMED_MAX]]
+    more = f" and {len(runs) - len(names):,} more" if len(runs) > len(names) else ""
+    raise RunFormatError(
+        f"{path}: has {len(runs):,} runs, give one: {', '.join(names)}{more} ('gradsound "
+        f"list {path}' lists them)"
+    )
