@@ -1,14 +1,41 @@
-"""Leaps, norms above the ratio of a spike: of one step, and those a layer had before."""
+"""Leaps, norms above the ratio of a spike: of one step, and those a layer had before.
+
+Shapes: S steps, L layers, W norms of a window.
+"""
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import inf, log10
+from typing import TYPE_CHECKING
 
-from gradsound.alarms.thresholds import FEW_SPIKES, MEMORY_STEPS, RECORD_RATIO
+import numpy as np
 
-_RECORD = log10(RECORD_RATIO)
+from gradsound.alarms.running_median import (
+    median,
+    median_bounds,
+    robust_deviation,
+    split,
+)
+from gradsound.alarms.thresholds import (
+    DEVIATION_MIN,
+    FEW_SPIKES,
+    MEMORY_STEPS,
+    RECORD_RATIO,
+    SPIKE_SHARE,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from gradsound.alarms.thresholds import Thresholds
+
+_RECORD, _SHARE = log10(RECORD_RATIO), log10(SPIKE_SHARE)
+_FEW_STEPS = 8
 
 
 @dataclass(slots=True)
@@ -65,3 +92,74 @@ class StepLeaps:
     layers: list[int]
     above: list[float]
     rare: list[bool]
+
+
+def find_leaps(
+    decades: NDArray[np.float32],
+    largest: NDArray[np.float32],
+    windows: NDArray[np.float32],
+    first: int,
+    thresholds: Thresholds,
+) -> Iterator[StepLeaps]:
+    """Yields the leaps of those steps that have any, in order.
+
+    Args:
+        decades: log10 of the norms, shape (S, L); NaN where there is no norm.
+        largest: The largest norm of each step, shape (S,).
+        windows: From `RunningMedian.windows`, shape (L, S, W).
+        first: Row of the first step that may have one.
+        thresholds: Limits of the alarms.
+    """
+    ratio = log10(thresholds.spike_ratio)
+    possible = _find_candidates(decades, largest, windows, ratio)
+    possible[:first] = False
+    layers, rows = np.nonzero(possible.T)
+    above = np.zeros(len(rows), np.float32)
+    own = np.zeros(len(rows), np.float32)  # deviations
+    for part in split(len(rows)):
+        ascending = np.sort(windows[layers[part], rows[part]], axis=-1)
+        medians = median(ascending)
+        above[part] = decades[rows[part], layers[part]] - medians
+        leap = above[part] > ratio
+        own[part][leap] = robust_deviation(ascending[leap], medians[leap])
+    leaps = np.flatnonzero(above > ratio)
+    leaps = leaps[np.argsort(rows[leaps], kind="stable")]
+    layers, rows, above, own = layers[leaps], rows[leaps], above[leaps], own[leaps]
+    rare = above > thresholds.spike * np.maximum(own, DEVIATION_MIN)
+    begins = np.flatnonzero(np.diff(rows, prepend=-1)).tolist()
+    for begin, end in pairwise([*begins, len(rows)]):
+        row, step = int(rows[begin]), slice(begin, end)
+        if rare[step].any():
+            # Among many layers, one often has 32 norms that are close together by chance.
+            # Its next norm would be a false spike, so the deviation is at least the median
+            # of all layers.
+            usual = _usual_deviation(windows[:, row])
+            rare[step] &= above[step] > thresholds.spike * usual
+        of_step = layers[step].tolist(), above[step].tolist(), rare[step].tolist()
+        yield StepLeaps(row, *of_step)
+
+
+def _find_candidates(
+    decades: NDArray[np.float32],
+    largest: NDArray[np.float32],
+    windows: NDArray[np.float32],
+    ratio: float,
+) -> NDArray[np.bool_]:
+    """Returns which norms may be a leap, shape (S, L)."""
+    with np.errstate(divide="ignore", invalid="ignore"):  # all norms may be 0
+        share = decades - np.log10(largest)[:, None]
+        # For few steps, the lowest norm of a window is the cheaper bound.
+        is_few = len(decades) < _FEW_STEPS
+        bounds = windows.min(axis=-1) if is_few else median_bounds(windows)
+        possible = decades - bounds.T > ratio
+    # A leap of a layer with a tiny norm does not change the update.
+    return np.asarray(possible & (share > _SHARE))
+
+
+def _usual_deviation(windows: NDArray[np.float32]) -> np.float32:
+    """Returns the median of the robust deviations of windows, shape (L, W)."""
+    ascending = np.sort(windows, axis=-1)
+    deviations = np.nan_to_num(robust_deviation(ascending, median(ascending)))
+    # np.median would load numpy.ma, which takes 20 ms.
+    middle = slice((len(deviations) - 1) // 2, len(deviations) // 2 + 1)
+    return np.float32(np.sort(deviations)[middle].mean())

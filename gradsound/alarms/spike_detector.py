@@ -6,23 +6,15 @@ Shapes: S steps, L layers.
 from __future__ import annotations
 
 from bisect import bisect_left
-from itertools import pairwise
 from math import inf, log10
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.alarms.leaps import LeapMemory, StepLeaps
-from gradsound.alarms.running_median import (
-    RunningMedian,
-    median,
-    median_bounds,
-    robust_deviation,
-    split,
-)
+from gradsound.alarms.leaps import LeapMemory, StepLeaps, find_leaps
+from gradsound.alarms.running_median import RunningMedian
 from gradsound.alarms.thresholds import (
     CALM_STEPS,
-    DEVIATION_MIN,
     EARLY_MIN,
     EARLY_RATIO,
     EARLY_STEPS,
@@ -34,14 +26,11 @@ from gradsound.alarms.thresholds import (
     OFTEN_SPIKES,
     RECORD_RATIO,
     SPIKE_END,
-    SPIKE_SHARE,
     TREND_STEPS,
     WINDOW_STEPS,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
     from gradsound.alarms.loss_detector import LossLevels
@@ -51,8 +40,6 @@ if TYPE_CHECKING:
 _LEAP, _HARD_LEAP = log10(LEAP_RATIO), log10(HARD_LEAP_RATIO)
 _RECORD = log10(RECORD_RATIO)
 _OFTEN, _EARLY = log10(OFTEN_RATIO), log10(EARLY_RATIO)
-_SHARE = log10(SPIKE_SHARE)
-_FEW_STEPS = 8
 
 
 class SpikeDetector:
@@ -97,7 +84,8 @@ class SpikeDetector:
             self.step_count += 1
             spikes, above = self._find_early(decades[row])
             self._report(spikes, decades[row], above, reports[row])
-        leaps = {leap.row: leap for leap in self._find_leaps(decades, largest, windows, k)}
+        found = find_leaps(decades, largest, windows, k, self._thresholds)
+        leaps = {leap.row: leap for leap in found}
         rows = [*leaps, steps]
         while k < steps:
             if not self._spiking.any():
@@ -107,48 +95,6 @@ class SpikeDetector:
                 self._detect_leaps(leaps.get(k), decades[k], losses, reports[k])
             k += 1
         self.step_count = count + steps
-
-    def _find_leaps(
-        self,
-        decades: NDArray[np.float32],
-        largest: NDArray[np.float32],
-        windows: NDArray[np.float32],
-        first: int,
-    ) -> Iterator[StepLeaps]:
-        """Yields the leaps of steps, from the first row on."""
-        with np.errstate(divide="ignore", invalid="ignore"):  # all norms may be 0
-            share = decades - np.log10(largest)[:, None]
-            # For few steps, the lowest norm of a window is the cheaper bound.
-            is_few = len(decades) < _FEW_STEPS
-            bounds = windows.min(axis=-1) if is_few else median_bounds(windows)
-            possible = decades - bounds.T > self._ratio
-        # A spike of a layer with a tiny norm does not change the update.
-        possible &= share > _SHARE
-        possible[:first] = False
-        layers, rows = np.nonzero(possible.T)
-        above = np.zeros(len(rows), np.float32)
-        own = np.zeros(len(rows), np.float32)  # deviations
-        for part in split(len(rows)):
-            sorted_windows = np.sort(windows[layers[part], rows[part]], axis=-1)
-            medians = median(sorted_windows)
-            above[part] = decades[rows[part], layers[part]] - medians
-            leap = above[part] > self._ratio
-            own[part][leap] = robust_deviation(sorted_windows[leap], medians[leap])
-        leaps = np.flatnonzero(above > self._ratio)
-        leaps = leaps[np.argsort(rows[leaps], kind="stable")]
-        layers, rows, above, own = layers[leaps], rows[leaps], above[leaps], own[leaps]
-        rare = above > self._thresholds.spike * np.maximum(own, DEVIATION_MIN)
-        begins = np.flatnonzero(np.diff(rows, prepend=-1)).tolist()
-        for begin, end in pairwise([*begins, len(rows)]):
-            row, step = int(rows[begin]), slice(begin, end)
-            if rare[step].any():
-                # Among many layers, one often has 32 norms that are close together by
-                # chance. Its next norm would be a false spike, so the deviation is at least
-                # the median of all layers.
-                usual = _usual_deviation(windows[:, row])
-                rare[step] &= above[step] > self._thresholds.spike * usual
-            of_step = layers[step].tolist(), above[step].tolist(), rare[step].tolist()
-            yield StepLeaps(row, *of_step)
 
     def _detect_leaps(
         self,
@@ -240,12 +186,3 @@ class SpikeDetector:
                 ratio = f", up to {10 ** max(heights):.3g} x its median"
                 report.add("often", "spikes now and then in", layers, layer, ratio)
                 return
-
-
-def _usual_deviation(windows: NDArray[np.float32]) -> np.float32:
-    """Returns the median of the robust deviations of windows, shape (L, W)."""
-    ascending = np.sort(windows, axis=-1)
-    deviations = np.nan_to_num(robust_deviation(ascending, median(ascending)))
-    # np.median would load numpy.ma, which takes 20 ms.
-    middle = slice((len(deviations) - 1) // 2, len(deviations) // 2 + 1)
-    return np.float32(np.sort(deviations)[middle].mean())
