@@ -7,6 +7,7 @@ import re
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.client import HTTPConnection
@@ -24,6 +25,7 @@ EVENTS.names = (
     *("gain", "pan", "controls"),
 )
 _HEAD = struct.Struct("<IIddII")
+_UNTIL_SECONDS = 60.0  # in which a condition must hold
 _COLUMNS_HEAD = struct.Struct("<II")
 
 
@@ -102,12 +104,12 @@ class Page:
                 yield self.socket.recv(0)
 
     def receive_until(self, condition: Callable[[], object], failure: str) -> None:
-        """Receives messages until a condition holds."""
+        """Receives messages until a condition holds; a page that is alive gets others."""
+        deadline = time.monotonic() + _UNTIL_SECONDS
         while not condition():
-            try:
+            assert time.monotonic() < deadline, failure
+            with suppress(TimeoutError):
                 self.receive()
-            except TimeoutError:
-                raise AssertionError(failure) from None
 
     def send(self, **message: object) -> None:
         """Sends a message."""
