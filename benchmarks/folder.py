@@ -10,6 +10,7 @@ while no run grows, then while ten more runs grow by a step a second.
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import resource
 import subprocess
@@ -54,12 +55,21 @@ def make_header(layers: int, comment: str = "") -> Header:
 
 
 def print_bytes() -> None:
-    """Prints the bytes of a step, and those of a header."""
+    """Prints the bytes of a step, also by gzip, and those of a header."""
+    print("bytes               a step  gzip: whole  a member a step  a header")
     for layers in _LAYERS:
-        lines = [encode_step(step) for step in make_steps(layers, 100)]
-        size = sum(map(len, lines)) / len(lines)
+        lines = [encode_step(step) for step in make_steps(layers, 1000)]
+        sizes = [
+            sum(map(len, parts)) / len(lines)
+            for parts in (
+                lines,
+                [gzip.compress(b"".join(lines))],
+                map(gzip.compress, lines),
+            )
+        ]
+        plain, whole, member = (f"{size:,.0f}" for size in sizes)
         header = len(encode_header(make_header(layers)))
-        print(f"{layers:5,} layers  {size:8,.0f} bytes a step  {header:8,} bytes a header")
+        print(f"{layers:5,} layers {plain:>13} {whole:>12} {member:>16} {header:9,}")
 
 
 def write_runs(folder: Path, runs: int, steps: int) -> None:

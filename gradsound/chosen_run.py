@@ -35,14 +35,18 @@ def choose_run(path: Path) -> tuple[Path, ...]:
         The path itself if it is a file, or a folder without a run file.
 
     Raises:
-        RunFormatError: If the folder has several runs, and one is a run file. (The logs of
-            other tools have a message of their own, `gradsound.logs.detect.find_log`.)
+        RunFormatError: If the folder has no run, but a file that cannot be read; or several
+            runs, and one is a run file. (The logs of other tools have a message of their
+            own, `gradsound.logs.detect.find_log`.)
     """
     if not path.is_dir():
         return (path,)
     from gradsound.run_folder import RunFolder
 
-    runs = RunFolder(path).list_runs()
+    folder = RunFolder(path)
+    runs = folder.list_runs()
+    for file, error in folder.errors.items() if not runs else ():
+        raise RunFormatError(f"{file}: {error}")
     if all(run.tool for run in runs):
         return (path,)
     if len(runs) == 1:

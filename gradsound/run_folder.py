@@ -8,12 +8,18 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gradsound.errors import MissingExtraError, RunFormatError
 from gradsound.logs.detect import find_in_folder
-from gradsound.runs.compressed_file import is_compressed, open_file
+from gradsound.runs.compressed_file import (
+    COMPRESSED_SUFFIXES,
+    is_compressed,
+    open_file,
+    without_compression,
+)
 from gradsound.runs.file_names import RUN_SUFFIX, is_run
 from gradsound.runs.growth import is_growing, is_network
 from gradsound.runs.listed_run import ListedRun
@@ -27,7 +33,7 @@ if TYPE_CHECKING:
     from gradsound.logs.detect import Log
     from gradsound.runs.run_facts import RunFacts
 
-_SUFFIXES = RUN_SUFFIX, f"{RUN_SUFFIX}.gz", f"{RUN_SUFFIX}.zst"
+_SUFFIXES = tuple(f"{RUN_SUFFIX}{suffix}" for suffix in ("", *COMPRESSED_SUFFIXES))
 _DEPTH_MAX = 8  # levels of folders: PROJECT/SWEEP/TRIAL and the like have three
 _ENTRIES_MAX = 1_000_000  # files and folders; a larger tree is no folder of runs
 
@@ -77,11 +83,13 @@ class RunFolder:
         found: dict[Path, os.stat_result] = {}
         runs: list[ListedRun] = []
         for folder, entries, logs in self._walk():
-            files = [entry for entry in entries if entry.name.endswith(_SUFFIXES)]
-            found |= {
-                folder / entry.name: entry.stat() for entry in files if _is_file(entry)
-            }
-            runs += map(self._list_log, logs)
+            for entry in entries:
+                if entry.name.endswith(_SUFFIXES) and _is_file(entry):
+                    with suppress(FileNotFoundError):  # a new run has just taken its name
+                        found[folder / entry.name] = entry.stat()
+            for log in logs:
+                with suppress(FileNotFoundError):  # its tool has just replaced it
+                    runs.append(self._list_log(log))
         self._files = {
             path: self._read(path, status) for path, status in _distinct(found).items()
         }
@@ -148,8 +156,9 @@ class RunFolder:
                 growing = is_growing(file.fileno(), pause, network=network)
         except (OSError, RunFormatError, MissingExtraError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
-            self.errors[str(path)] = (reason or str(error)).removeprefix(f"{path}, ")
-            return _RunFile(status, None, error=self.errors[str(path)])
+            reason = (reason or str(error)).removeprefix(str(path)).lstrip(",: ")
+            self.errors[str(path)] = reason
+            return _RunFile(status, None, error=reason)
         return _RunFile(status, facts, growing)
 
 
@@ -159,16 +168,18 @@ def _group(folder: Path, files: dict[Path, _RunFile]) -> Iterator[ListedRun]:
     for path, file in files.items():
         if file.facts is None:
             continue
-        stem, rank = split_rank(path.stem)
-        if not rank:
-            yield _list_files(folder, path.name, {path: file})
-            continue
+        stem, name = split_rank(without_compression(path).stem)
         key = path.parent, stem, file.facts.header.training
-        trainings.setdefault(key, {})[int(rank.removeprefix(".rank"))] = path
+        rank = int(name.removeprefix(".rank") or -1)
+        # A copy, such as a compressed one, is a run of its own.
+        if rank < 0 or trainings.setdefault(key, {}).setdefault(rank, path) != path:
+            yield _list_files(folder, path.name, {path: file})
     for (_, stem, training), ranks in trainings.items():
         paths = [ranks[rank] for rank in sorted(ranks)]
         alone = sum(key[:2] == (paths[0].parent, stem) for key in trainings) == 1
-        name = f"{stem}.rank*{RUN_SUFFIX}" if alone else f"{paths[0].name} ({training})"
+        endings = {path.suffix.replace(RUN_SUFFIX, "") for path in paths}
+        ending = f"{RUN_SUFFIX}{endings.pop() if len(endings) == 1 else '*'}"
+        name = f"{stem}.rank*{ending}" if alone else f"{paths[0].name} ({training})"
         name = paths[0].name if len(paths) == 1 else name
         yield _list_files(folder, name, {path: files[path] for path in paths})
 

@@ -11,6 +11,7 @@ import pytest
 from helpers.runs import make_run
 
 import gradsound
+from gradsound import run_folder
 from gradsound.errors import RunFormatError
 from gradsound.listed_alarms import find_alarms
 from gradsound.run_folder import RunFolder
@@ -219,6 +220,46 @@ def test_a_compressed_run_is_listed() -> None:
     assert find_alarms(run).counts == {}
 
 
+def compress(path: Path) -> None:
+    """Makes a compressed copy beside a file."""
+    Path(f"{path}.gz").write_bytes(gzip.compress(path.read_bytes()))
+
+
+def test_compressed_ranks_of_one_training_are_one_run() -> None:
+    """All ranks or some may be compressed; a copy of a rank is a run of its own."""
+    paths = [save(f"runs/run.rank{rank}.jsonl", training="a") for rank in range(3)]
+    for path in paths:
+        compress(path)
+    paths[0].unlink()
+    for path in paths[1:]:
+        path.rename(path.with_suffix(".kept"))
+    (run,) = listed("runs")
+    assert (run.name, run.ranks) == ("run.rank*.jsonl.gz", 3)
+    assert gradsound.read_run("runs").header.layers == ("rank 0", "rank 1", "rank 2")
+
+    paths[2].with_suffix(".kept").rename(paths[2])
+    assert {run.name: run.ranks for run in listed("runs")} == {
+        "run.rank*.jsonl*": 3,
+        "run.rank2.jsonl.gz": 1,
+    }
+
+
+def test_a_file_that_gets_another_name_meanwhile_ends_no_listing(monkeypatch) -> None:
+    """A training that begins renames the older run while a page lists the folder."""
+    save("a.jsonl")
+    save("b.jsonl")
+    is_file = run_folder._is_file
+
+    def rename_at_once(entry: os.DirEntry[str]) -> bool:
+        found = is_file(entry)
+        if entry.name == "a.jsonl":
+            Path(entry.path).rename("a.1.jsonl")
+        return found
+
+    monkeypatch.setattr(run_folder, "_is_file", rename_at_once)
+    assert "b.jsonl" in names()
+
+
 def test_alarms_are_counted_by_kind() -> None:
     """The alarms of a listed run are those of `gradsound info`, without recoveries."""
     rows = [[1.0, 2.0]] * 40 + [[NAN, 2.0]] + [[1.0, 2.0]] * 3
@@ -251,6 +292,14 @@ def test_a_folder_with_one_training_is_its_ranks() -> None:
         save(f"runs/run.rank{rank}.jsonl", training="a")
 
     assert gradsound.read_run("runs").header.layers == ("rank 0", "rank 1", "rank 2")
+
+
+def test_a_folder_whose_only_run_cannot_be_read_says_why() -> None:
+    """The message names the file, not the folder."""
+    Path("runs").mkdir()
+    Path("runs/new.jsonl").write_text('{"format": "gradsound-run", "version": "9.0"}\n')
+    with pytest.raises(RunFormatError, match=r"^runs/new.jsonl: line 1: written in run"):
+        gradsound.read_run("runs")
 
 
 def test_a_folder_with_several_runs_lists_them() -> None:

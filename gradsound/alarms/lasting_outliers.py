@@ -84,6 +84,7 @@ class LastingOutliers:
         # Of each rank: the limit it has exceeded; the step at which it began or ended.
         self._limits, self._since = np.zeros(ranks), np.full(ranks, -RANK_LONG_STEPS)
         self._cautious = self._known[1 - RANK_STEPS :]
+        self._told: dict[int, NDArray[np.float64]] = {}  # numbers by `Outliers.steps`
 
     @property
     def until_check(self) -> int:
@@ -116,6 +117,7 @@ class LastingOutliers:
         self._known = known[len(numbers) :]
         medians = self._find_medians(known[-len(numbers) - RANK_STEPS + 1 :])
         first, first_medians = numbers, medians
+        self._told = {1: numbers, RANK_STEPS: medians}
         if cautious is not None:
             first, last = cautious, np.concatenate([self._cautious, cautious])
             self._cautious, first_medians = last[len(numbers) :], self._find_medians(last)
@@ -201,7 +203,8 @@ class LastingOutliers:
         self.far |= begun
         self._limits[begun] = limit
         self._since[begun] = self._count + row
-        yield Outliers(row, begun, numbers, steps)
+        told = self._told.get(steps)
+        yield Outliers(row, begun, numbers if told is None else told[row], steps)
 
     def _check(self, row: int, medians: NDArray[np.float64]) -> Iterator[Outliers]:
         """Estimates the scatter anew, and looks at the medians of many steps.

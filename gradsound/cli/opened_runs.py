@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
+from itertools import combinations
 from typing import TYPE_CHECKING, Literal
 
 from gradsound.cli.standard_input import NAME, is_stdin, save_stdin
@@ -32,6 +33,9 @@ def find_kind(options: argparse.Namespace) -> Literal["run", "runs"]:
     check_count(len(paths))
     if sum(map(is_stdin, paths)) > 1:
         raise ValueError("standard input has one run: save the other one to a file")
+    for path, other in combinations(paths, 2):
+        if path.absolute() == other.absolute():  # a link may stand for the newest run
+            raise ValueError(f"{other}: is given twice; give each run once")
     return "run" if len(paths) == 1 else "runs"
 
 
@@ -123,4 +127,14 @@ def open_selection(
         else:
             run = open_run(*paths, norms=options.norms)
         run = progress.count_steps(run)
-        yield run if options.layers is None else run.select(options.layers)
+        yield run if options.layers is None else _select(run, options)
+
+
+def _select(run: Run, options: argparse.Namespace) -> Run:
+    """Returns a run with the layers of --layers; of several runs, an error names it."""
+    try:
+        return run.select(options.layers)
+    except ValueError as error:
+        if len(options.runs) == 1:
+            raise
+        raise ValueError(f"{run.name}: {error}") from error

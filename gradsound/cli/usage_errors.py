@@ -32,6 +32,8 @@ class Parser(argparse.ArgumentParser):
             name = unknown[0].partition("=")[0]
             near = get_close_matches(name, known, n=1, cutoff=_ALIKE)
             hint = f" (did you mean {near[0]}?)" if near else ""
+            if not name.startswith("-") and any(one.nargs == 1 for one in self._actions):
+                hint = f" ({self.prog} takes one run; render takes several, and ranks)"
             self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
         return options, unknown
 

@@ -64,7 +64,10 @@ class RunSource(io.RawIOBase):
 
         path, *others = (path,) if str(path) == "-" else choose_run(path)
         if others:
-            raise ValueError(f"{path}: is one of {len(others) + 1} ranks: give it alone")
+            raise ValueError(
+                f"{path}: is one of {len(others) + 1} ranks, and one file plays at a time: "
+                "give that of one rank, or all to 'gradsound serve' or 'gradsound render'"
+            )
         self._path, self._norms = path, norms
         self.is_stdin = str(path) == "-"
         self.name = "standard input" if self.is_stdin else str(path)

@@ -78,8 +78,8 @@ def find_log(path: Path) -> Log | None:
     logs = _find_below(path)
     if not logs:
         reason = (
-            "Is a directory, without a log that is known (docs/logs.md lists them): give a "
-            "file in it"
+            "Is a directory, without a run and without a log that is known (docs/logs.md "
+            "lists them): give a file in it"
         )
         raise IsADirectoryError(errno.EISDIR, reason, str(path))
     if len(logs) > 1:

@@ -74,7 +74,8 @@ def _webvtt(captions: Iterable[Caption]) -> str:
         span = f"{_timestamp(begin)} --> {_timestamp(end)}"
         lines = [escape(" ".join(text.split()), quote=False) for text in texts]
         blocks.append("\n".join([span, *lines, ""]))
-    return "\n".join(blocks)
+    # A name of a file need not be UTF-8, and a name in a run may be half a character.
+    return "\n".join(blocks).encode("utf-8", "backslashreplace").decode()
 
 
 def _cues(captions: Iterable[Caption]) -> list[tuple[float, list[str]]]:

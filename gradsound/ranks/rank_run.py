@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from gradsound.errors import RunFormatError, warn
 from gradsound.ranks.aligned_ranks import AlignedRanks
+from gradsound.runs.compressed_file import without_compression
 from gradsound.runs.file_names import RUN_SUFFIX
 from gradsound.runs.layer_differences import describe_difference
 from gradsound.runs.model import Header, Run
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 _SURELY_APART = timedelta(hours=1)  # between the starts of ranks; queues keep some waiting
-_COMPRESSED = (".gz", ".zst")  # suffixes of run files that a user compressed
 _NAMED_MAX = 4  # ranks that a warning names
 
 
@@ -67,7 +67,7 @@ def open_ranks(paths: Iterable[str | Path], norms: object = None) -> Run:
 
 def _rank_of(path: Path) -> int | None:
     """Returns the rank in the name of a file; None if there is none."""
-    path = _without_compression(path)
+    path = without_compression(path)
     _, rank = split_rank(path.stem)
     is_rank = rank and path.suffix == RUN_SUFFIX
     return int(rank.removeprefix(".rank")) if is_rank else None
@@ -75,11 +75,7 @@ def _rank_of(path: Path) -> int | None:
 
 def _stem(path: Path) -> str:
     """Returns the stem that all ranks of a training share."""
-    return split_rank(_without_compression(path).stem)[0]
-
-
-def _without_compression(path: Path) -> Path:
-    return path.with_suffix("") if path.suffix in _COMPRESSED else path
+    return split_rank(without_compression(path).stem)[0]
 
 
 def _by_rank(paths: Sequence[Path]) -> dict[int, Path]:

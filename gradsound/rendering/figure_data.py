@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gradsound.music.anchor import fit_anchor
@@ -59,7 +59,7 @@ def read_runs(runs: Sequence[Run], preset: Preset, duration: float | None) -> Fi
         ValueError: If a run has no steps, or the duration is too short.
         OSError, RunFormatError: If a run cannot be read.
     """
-    runs = [keep_run(repeatable(run)) for run in runs]
+    runs = [keep_run(repeatable(_with_drawable_texts(run))) for run in runs]
     summaries = [summarize_with(run, preset.thresholds) for run in runs]
     for run, summary in zip(runs, summaries):
         if not summary.steps:
@@ -77,3 +77,14 @@ def read_runs(runs: Sequence[Run], preset: Preset, duration: float | None) -> Fi
     names = short_names(runs)
     seconds = Ensemble(layers, preset, names).duration
     return FigureData(names, curves, preset, clock, seconds, seconds / merged)
+
+
+def _with_drawable_texts(run: Run) -> Run:
+    """Returns a run without half characters, which names may have and fonts refuse."""
+    comment, *layers = (
+        text.encode("utf-8", "backslashreplace").decode()
+        for text in (run.header.comment, *run.header.layers)
+    )
+    header = replace(run.header, comment=comment, layers=tuple(layers))
+    name = run.name.encode("utf-8", "backslashreplace").decode()
+    return replace(run, header=header, name=name)

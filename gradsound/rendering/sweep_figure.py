@@ -90,7 +90,7 @@ class SweepFigure:
             several = len(one.curves.tracks.bands) > 1
             shown = replace(one, colour=None) if several else one
             draw_norms(panel, [shown], self._data.preset, limits, inches)
-            panel.set_ylabel("norm")
+            panel.set_ylabel("norm" if one.curves.ranks is None else "rank")
             self._draw_legend(panel, one)
         if losses:
             draw_sweep_losses(axes[-1], self._series, TEXT_WIDTH)
@@ -117,7 +117,12 @@ class SweepFigure:
         """Draws the legend of a panel: the run, its steps, its alarms and its comment."""
         summary, comment = one.curves.summary, one.curves.run.header.comment
         handles, labels = axes.get_legend_handles_labels()
-        if len(one.curves.tracks.bands) == 1:
+        has_ranks = one.curves.ranks is not None
+        if (
+            has_ranks
+        ):  # their legend explains the colours; the text needs a place of its own
+            handles, labels = [*axes.plot([], [], " "), *handles], ["", *labels]
+        if has_ranks or len(one.curves.tracks.bands) == 1:
             alarms = count_alarms(summary.alarms) or "no alarm"
             text = f"{one.label}: {describe_steps(summary.logged)}, {alarms}"
             text += f"; {comment}" if comment else ""

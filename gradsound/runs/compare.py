@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradsound.runs.layer_differences import describe_difference
 from gradsound.runs.model import Run
 from gradsound.runs.step import Step
 from gradsound.runs.step_block import StepBlock, make_block
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
-
-_NAMED_MAX = 4  # layers that an error message names; more are hard to read
 
 
 def align_steps(runs: Sequence[Run]) -> Iterator[tuple[int, tuple[Step | None, ...]]]:
@@ -100,11 +99,9 @@ def divide_norms(run: Run, other: Run) -> Run:
     """
     names, others = run.header.layers, other.header.layers
     if names != others:
-        unshared = sorted({*names} ^ {*others})
-        reason = f"not in both: {', '.join(unshared[:_NAMED_MAX])}"
         raise ValueError(
             f"{run.name} and {other.name} have different layers "
-            f"({reason if unshared else 'the order'}): a difference needs the same ones, "
+            f"({describe_difference(names, others)}): a difference needs the same ones, "
             "--layers chooses some"
         )
     comment = f"{other.name} / {run.name}"

@@ -19,6 +19,11 @@ _GZIP_MEMBER = zlib.MAX_WBITS + 16  # zlib's code for a header and a trailer of 
 _READ_BYTES = 1 << 14  # of the compressed file at a time; a thousand times more come out
 
 
+def without_compression(path: Path) -> Path:
+    """Returns the path of a run file before a user compressed it: without .gz or .zst."""
+    return path.with_suffix("") if path.suffix in COMPRESSED_SUFFIXES else path
+
+
 class _Decompressor(Protocol):
     @property
     def eof(self) -> bool: ...

@@ -1,4 +1,4 @@
-"""The difference between the layers of two runs of which one was to go on as the other."""
+"""The difference between the layers of two runs that must have the same ones."""
 
 from __future__ import annotations
 

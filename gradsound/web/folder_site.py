@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from hashlib import blake2s
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,8 +131,10 @@ class FolderSite:
         del self._pages[identifier]
 
     async def _list(self) -> None:
+        runs: list[ListedRun] = []
         async with self._listing:
-            runs = await asyncio.to_thread(self._folder.list_runs)
+            with suppress(OSError):  # the folder has gone, or its network; it may come back
+                runs = await asyncio.to_thread(self._folder.list_runs)
         self._runs = {identify(run): run for run in runs}
 
     def _send(self) -> None:

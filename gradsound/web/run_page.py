@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from gradsound.music.presets import Preset
     from gradsound.runs.listed_run import ListedRun
+    from gradsound.runs.model import Run
     from gradsound.web.listener import Listener
 
 _GROWTH_SECONDS = 2.0  # between two looks at whether the run still grows
@@ -113,11 +114,13 @@ async def open_run_page(
 
     Raises:
         OSError, RunFormatError: If the run cannot be read.
-        ValueError: If a glob matches no layer.
+        ValueError: If a glob matches no layer, or a run that does not grow has no steps.
     """
     if run.state != "growing" or run.ranks > 1:
         finished = await asyncio.to_thread(open_listed, run, norms)
         finished = finished if layers is None else finished.select(layers)
+        if not run.tool and await asyncio.to_thread(_is_empty, finished):
+            raise ValueError(f"{run.name}: has no steps, so there is nothing to hear")
         return RunPage(run, OnDemandStream(finished, preset), None)
     source = RunSource(run.paths[0])
     try:
@@ -129,3 +132,7 @@ async def open_run_page(
         raise
     source.on_idle = stream.broadcast.conductor.catch_up
     return RunPage(run, stream, source)
+
+
+def _is_empty(run: Run) -> bool:
+    return next(iter(run.blocks()), None) is None

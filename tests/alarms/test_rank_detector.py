@@ -109,6 +109,18 @@ def test_a_rank_that_deviates_from_the_first_step_is_named_at_the_fifth(
     assert (alarm.step, alarm.layers) == (4, ("rank 2",))
 
 
+@pytest.mark.parametrize(("ranks", "others"), [(2, "rank 0"), (4, "the median of 4 ranks")])
+def test_a_deviation_from_the_first_step_on_has_its_whole_size(
+    ranks: int, others: str
+) -> None:
+    """The text has the ratio to the others, though few ranks are judged with caution."""
+    norms = np.ones((40, ranks))
+    norms[:, 1] = 5.0
+    (alarm,) = detect(make_block(norms))
+    others = others if ranks > 2 else f"that of {others}"
+    assert alarm.text == f"rank 1: norm 5 x {others}, in 5 steps"
+
+
 def test_a_small_deviation_counts_if_it_lasts() -> None:
     """A norm of 1.6 x is nothing in five steps, and is named within 48."""
     norms = healthy_norms(8, 0.1)

@@ -179,7 +179,10 @@ def test_wrong_usage_is_status_2(capsys: pytest.CaptureFixture[str], line: str) 
     [
         ("info run.jsonl --jsn", "--jsn (did you mean --json?)"),
         ("info run.jsonl --tp=3", "--tp=3 (did you mean --top?)"),
-        ("legend run.jsonl other.jsonl -o x.wav", "other.jsonl"),
+        (
+            "legend run.jsonl other.jsonl -o x.wav",
+            "other.jsonl (gradsound legend takes one run; render takes several, and ranks)",
+        ),
         ("render run.jsonl -o x.wav --frobs 2", "--frobs 2"),
         ("devices now", "now"),
     ],

@@ -13,6 +13,8 @@ from helpers.runs import make_run
 
 from gradsound.cli import output
 from gradsound.cli.main import main
+from gradsound.errors import MissingExtraError
+from gradsound.runs import compressed_file
 from gradsound.runs.writer import RunWriter
 
 
@@ -157,6 +159,23 @@ def test_a_run_that_cannot_be_read_hides_no_other(
     assert errors[2].startswith("gradsound: torn.jsonl, line 5: ")
 
 
+def test_a_run_whose_reader_is_not_installed_hides_no_other(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Zstandard needs an extra."""
+
+    def refuse() -> None:
+        raise MissingExtraError("zstandard")
+
+    monkeypatch.setattr(compressed_file, "_zstandard_decompressor", refuse)
+    Path("a.jsonl.zst").write_bytes(b"\x28\xb5\x2f\xfd")
+    assert info("lr1.jsonl", "a.jsonl.zst") == 2
+    printed = capsys.readouterr()
+
+    assert table(printed.out)["steps"] == ["90"]
+    assert printed.err.startswith("gradsound: zstandard is not installed: pip install")
+
+
 def test_the_layers_are_those_of_all_runs(capsys: pytest.CaptureFixture[str]) -> None:
     """--layers selects in each run."""
     assert info(*RUNS, "--layers", "layer1") == 0
@@ -180,6 +199,8 @@ def test_parts_go_on_with_the_first_run(capsys: pytest.CaptureFixture[str]) -> N
         (["plot", *["lr1.jsonl"] * 9, "-o", "x.png"], "at most 8 runs can be compared"),
         (["render", *["lr1.jsonl"] * 9, "-o", "x.wav"], "at most 8 runs can be compared"),
         (["info", "-", "-"], "standard input has one run"),
+        (["info", *RUNS, "./lr2.jsonl"], "lr2.jsonl: is given twice; give each run once"),
+        (["plot", *RUNS, "--layers", "no", "-o", "x.png"], "lr1.jsonl: no layer matches"),
         (["info", *RUNS, "--all"], "--all and --top are for the layers and alarms of a"),
         (["info", *RUNS, "--top", "3"], "--all and --top are for the layers and alarms"),
         (["serve", *RUNS], "a page plays one run, got 3; render and plot take several"),

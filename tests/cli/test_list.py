@@ -115,6 +115,14 @@ def test_a_run_that_cannot_be_read_has_a_line_of_its_own(capsys) -> None:
     assert len(err.splitlines()) == 1
 
 
+def test_a_damaged_compressed_run_is_named_once(capsys) -> None:
+    """Its error has a path in front already."""
+    Path("run.jsonl.gz").write_bytes(b"\x1f\x8bno gzip")
+    _, _, err = list_runs(capsys)
+
+    assert err.startswith("gradsound: run.jsonl.gz: the compressed data are damaged (")
+
+
 @pytest.mark.usefixtures("runs")
 def test_alarms_of_a_damaged_run_are_its_error(capsys) -> None:
     """A line that is no step ends neither the listing nor the command."""

@@ -110,3 +110,22 @@ def test_what_several_files_cannot_do_is_one_sentence(
     """The message has the remedy."""
     assert run(*command, *paths) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("paths")
+def test_a_folder_of_ranks_is_not_played(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The message names the commands that take all ranks."""
+    assert run("play", str(tmp_path)) == 2
+    message = capsys.readouterr().err
+    assert "rank0.jsonl: is one of 9 ranks, and one file plays at a time" in message
+    assert "'gradsound serve' or 'gradsound render'" in message
+
+
+def test_the_file_of_one_rank_twice_is_no_comparison(
+    paths: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Alone it looks like files of one rank of two trainings."""
+    assert run("info", paths[0], paths[0]) == 2
+    assert "run.rank0.jsonl: is given twice" in capsys.readouterr().err

@@ -69,7 +69,7 @@ def test_a_page_of_a_finished_run_gets_the_pitches_of_its_whole() -> None:
         sent: list[str | bytes] = []
 
         class Page:
-            since = -1
+            since, path = -1, ()
             send = staticmethod(sent.append)
 
             @staticmethod

@@ -720,5 +720,5 @@ def test_a_log_is_served(tmp_path: Path) -> None:
         page = Page(url)
         page.receive_until(lambda: "marks" in page.kinds(), "there is no picture")
 
-        assert page.hello["layers"] == ["a"]
+        assert [row["name"] for row in page.rows] == ["a"]
         assert [float(column.norms[0]) for column in page.columns] == [*range(9)]

@@ -58,6 +58,12 @@ def written(path: Path, times: list[float]) -> list[tuple[float, float, list[str
     ]
 
 
+def test_names_need_not_be_unicode(tmp_path: Path) -> None:
+    """A caption with a name of any bytes has their codes."""
+    write_captions(tmp_path / "x.vtt", [Caption(0.0, "run\udcff: spike", "spike")])
+    assert r"run\udcff: spike" in (tmp_path / "x.vtt").read_text("utf-8")
+
+
 def test_a_cue_is_shown_until_the_next_or_for_five_seconds(tmp_path: Path) -> None:
     """Captions of the same time share a cue."""
     write_captions(

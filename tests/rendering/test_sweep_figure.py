@@ -81,6 +81,18 @@ def test_a_panel_tells_whose_it_is() -> None:
     ]
 
 
+def test_a_panel_of_ranks_tells_whose_it_is_and_its_colours() -> None:
+    """The name of the run replaces no colour of the map of ranks."""
+    ranks = make_run([[1.0, 1.0, 1.0]] * 20, ("rank 0", "rank 1", "rank 2"))
+    figure = draw(ranks, HEALTHY, ranks)
+    first, last = panels(figure, "rank")
+    for panel in (first, last):
+        texts = legend(panel)
+        assert re.search(": 20 steps, no alarm", texts[0])
+        assert texts[1].strip() == "4 x the median of the ranks, or more"
+    assert len(panels(figure)) == 1
+
+
 def test_the_norm_is_that_of_all_layers() -> None:
     """A run of many layers is one curve, and so is a log with one norm."""
     deep = make_run([[1.0] * 49] * 6)
@@ -197,6 +209,14 @@ def test_eight_panels_are_readable() -> None:
             assert above.y0 > below.y1 - 0.35 * (below.y1 - below.y0)
         height = axes.get_position().height * figure.get_figheight()
         assert 0.85 < height < 2.5
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_names_need_not_be_unicode(tmp_path: Path, count: int) -> None:
+    """A name of a file may have any bytes; a comment may have half a character."""
+    run = make_run([[1.0, 2.0]] * 4, comment="x\ud800", layers=("a\ud800", "b"))
+    runs = [replace(run, name=f"{k}\udcff.jsonl") for k in range(count)]
+    gradsound.plot(runs[0], tmp_path / "x.svg", other=runs[1:])
 
 
 def test_plot_draws_several_runs(tmp_path: Path, save) -> None:

@@ -138,6 +138,9 @@ def test_a_ratio_of_different_layers_is_refused() -> None:
     other = replace(make_run([[1, 2]], ("in", "end")), name="b.jsonl")
     with pytest.raises(ValueError, match=r"a\.jsonl and b\.jsonl .*not in both: end, out"):
         divide_norms(one, other)
+    many = replace(make_run([[1] * 9], (*"abcdefghi",)), name="b.jsonl")
+    with pytest.raises(ValueError, match=r"not in both: a, b, c, d and 7 more"):
+        divide_norms(one, many)
     with pytest.raises(ValueError, match=r"different layers.*order"):
         divide_norms(one, replace(make_run([[1, 2]], ("out", "in")), name="b.jsonl"))
 

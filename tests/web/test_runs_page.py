@@ -126,6 +126,16 @@ def test_the_list_follows_the_folder() -> None:
         assert not [one for k, one in enumerate(same) if one in same[:k]]
 
 
+def test_a_folder_may_go_and_come_back() -> None:
+    """A network may fail for a while; the list is empty meanwhile, and goes on."""
+    save("run.jsonl", [[1.0]])
+    with served("runs", "--port", 0) as (url, _), listed(url) as page:
+        Path("runs").rename("gone")
+        page.receive_until(lambda: not page.runs, "the run is still listed")
+        Path("gone").rename("runs")
+        page.receive_until(lambda: page.runs, "the run is not listed again")
+
+
 def test_a_finished_run_plays_and_a_growing_one_is_followed() -> None:
     """The page of a run has its own voices and its own stream."""
     save("done.jsonl", [[1.0, 2.0]] * 3)
@@ -202,6 +212,16 @@ def test_a_run_that_cannot_be_played_says_why() -> None:
         assert status == 404
         assert "metrics.csv" in text
         assert "norm" in text
+
+
+def test_a_run_without_steps_says_so() -> None:
+    """A training that ended before its first step has no page, at any attempt."""
+    save("run.jsonl", [])
+    with served("runs", "--port", 0) as (url, _), listed(url) as page:
+        for _attempt in range(2):
+            status, text, _ = get(url, f"run/{page.runs['run.jsonl']['id']}/")
+            assert status == 404
+            assert "run.jsonl: has no steps, so there is nothing to hear" in text
 
 
 def expect_state(page: Page, name: str) -> None:

@@ -60,12 +60,12 @@ def _compare(options: argparse.Namespace) -> None:
 
 def _read(
     paths: Sequence[Path], options: argparse.Namespace, progress: Progress
-) -> tuple[Run, Summary] | OSError | ValueError:
+) -> tuple[Run, Summary] | OSError | ValueError | ImportError:
     """Returns one of several runs with its summary, or the error that it has."""
     try:
         with open_selection(paths, options, progress) as run:
             return run, summarize(run)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ImportError) as error:  # a decompressor is an extra
         return error
 
 
