@@ -143,7 +143,7 @@ WRONG = {
     "render run.jsonl -o x.wav --preset scan --band a=*": "'scan' sounds every layer, and",
     "render run.jsonl -o x.wav --difference": "a difference needs two runs, got 1",
     "render run.jsonl missing.jsonl -o x.wav": "missing.jsonl: No such file",
-    "render run.jsonl run.jsonl -o run.jsonl": "is the run itself",
+    "render run.jsonl run.jsonl -o x.wav": "run.jsonl: is given twice; give each run once",
     "render run.jsonl -o no.vtt/x.vtt": "no.vtt/x.vtt: No such file or directory",
     "render run.jsonl -o run.vtt/x.vtt": "run.vtt/x.vtt: Not a directory",
     "legend run.jsonl -o x.mp3": "x.mp3: a sound file ends in .wav, .flac, .ogg",
