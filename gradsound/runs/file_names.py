@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING
@@ -124,7 +123,7 @@ def keep(files: Sequence[Path], suffixes: Sequence[str]) -> list[tuple[Path, Pat
     """
     # A name of our own first: only one process gets a file, and the file stays a run file
     # if this process is killed here.
-    own = [(_marked(path, secrets.token_hex(8)), path) for path in files]
+    own = [(_marked(path, os.urandom(8).hex()), path) for path in files]
     taken: list[tuple[Path, Path]] = []
     try:
         for new, old in own:

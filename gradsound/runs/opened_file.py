@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -66,7 +65,7 @@ def make_file(
     """
     if _is_no_file(path):
         return _write(path, path.open("w+b", buffering=0), content, readers)
-    draft = path.with_name(f"gradsound.{secrets.token_hex(8)}{_DRAFT_SUFFIX}")
+    draft = path.with_name(f"gradsound.{os.urandom(8).hex()}{_DRAFT_SUFFIX}")
     try:
         new = _write(draft, draft.open("x+b", buffering=0), content, readers)
         try:
