@@ -612,7 +612,7 @@ def test_bad_input_ends_with_one_line(save, monkeypatch) -> None:
     empty = save([], name="empty.jsonl")
     cases = {
         ("nowhere.jsonl",): "nowhere.jsonl: No such file or directory",
-        (".",): "gradsound: .: Is a directory",
+        (".",): "gradsound: .: has 2 runs, give one: ",
         ("bad.jsonl",): "bad.jsonl, line 1: expected a run",
         (str(empty),): f"{empty}: has no steps, so there is nothing to hear",
         (str(run), "--device", "tuba"): "no output device is called 'tuba'; there are: ",
