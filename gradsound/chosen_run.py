@@ -5,24 +5,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradsound.errors import RunFormatError
+from gradsound.name_matching import list_some
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from gradsound.run_folder import RunFolder
+
 _NAMED_MAX = 4  # runs that an error message names; more are hard to read
 
 
-def has_list(path: Path) -> bool:
-    """Returns whether a path is a folder with runs to choose from.
+def find_folder(path: Path) -> RunFolder | None:
+    """Returns the folder with runs to choose from that a path is; None for any other path.
 
     A folder that is the log of another tool, or has a single one, stands for that log.
     """
     if not path.is_dir():
-        return False
+        return None
     from gradsound.run_folder import RunFolder  # it loads the readers of logs
 
-    runs = RunFolder(path).list_runs()
-    return len(runs) != 1 or not runs[0].tool
+    folder = RunFolder(path)
+    runs = folder.list_runs()
+    return folder if len(runs) != 1 or not runs[0].tool else None
 
 
 def choose_run(path: Path) -> tuple[Path, ...]:
@@ -51,9 +55,8 @@ def choose_run(path: Path) -> tuple[Path, ...]:
         return (path,)
     if len(runs) == 1:
         return runs[0].paths
-    names = [str(path / run.name) for run in runs[:_NAMED_MAX]]
-    more = f" and {len(runs) - len(names):,} more" if len(runs) > len(names) else ""
+    named = list_some([str(path / run.name) for run in runs], _NAMED_MAX)
     raise RunFormatError(
-        f"{path}: has {len(runs):,} runs, give one: {', '.join(names)}{more} ('gradsound "
-        f"list {path}' lists them)"
+        f"{path}: has {len(runs):,} runs, give one: {named} ('gradsound list {path}' lists "
+        "them)"
     )

@@ -28,10 +28,8 @@ def choose(names: Sequence[str], patterns: str | Iterable[str]) -> tuple[int, ..
         raise ValueError("layers must be a glob or several, got none")
     for glob in globs:
         if not any(fnmatchcase(name, glob) for name in names):
-            listed = ", ".join(names[:_LISTED_NAMES_MAX])
-            rest = len(names) - _LISTED_NAMES_MAX
-            more = f" and {rest} more" if rest > 0 else ""
-            raise ValueError(f"no layer matches {glob!r}; there are: {listed}{more}")
+            listed = list_some(names, _LISTED_NAMES_MAX)
+            raise ValueError(f"no layer matches {glob!r}; there are: {listed}")
     return match_names(names, globs)
 
 
@@ -43,6 +41,18 @@ def match_names(names: Sequence[str], globs: Iterable[str]) -> tuple[int, ...]:
         for index, name in enumerate(names)
         if any(fnmatchcase(name, glob) for glob in globs)
     )
+
+
+def list_some(names: Sequence[str], most: int) -> str:
+    """Returns the first names, and how many others there are: "a, b and 7 more".
+
+    Args:
+        names: The names.
+        most: How many of them to list; nobody reads all of many.
+    """
+    rest = len(names) - most
+    more = f" and {rest:,} more" if rest > 0 else ""
+    return f"{', '.join(names[:most])}{more}"
 
 
 def format_names(names: Sequence[str], kind: str = "layers") -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gradsound.chosen_run import choose_run
 from gradsound.errors import RunFormatError
-from gradsound.ranks.rank_run import open_ranks
+from gradsound.ranks.rank_run import are_rank_files, open_ranks
 from gradsound.runs.compressed_file import is_compressed
 from gradsound.runs.file_names import is_run
 from gradsound.runs.joined_parts import join_parts
@@ -30,6 +30,21 @@ def open_run(
         if is_same_file(earlier, later):
             raise ValueError(f"{later}: is given twice; give each part of a run once")
     return join_parts([open_part(part, str(part), norms) for part in paths])
+
+
+def open_files(paths: Sequence[Path], norms: Iterable[str] | None) -> Run:
+    """Opens the files of one run: those of all its ranks, or its parts in order.
+
+    Args:
+        paths: The files, one or more.
+        norms: As for `open_run`.
+
+    Raises:
+        OSError, RunFormatError, ValueError: As `open_run` and `open_ranks`.
+    """
+    return (
+        open_ranks(paths, norms) if are_rank_files(paths) else open_run(*paths, norms=norms)
+    )
 
 
 def open_part(path: Path, name: str, norms: str | Iterable[str] | None) -> Run:

@@ -139,10 +139,8 @@ class SpikeDetector:
             self._rare_steps, self._last_rare = rare_steps, self.step_count
         spikes, row = list[bool](), leaps.row
         for layer, height, rare in zip(leaps.layers, leaps.above, leaps.rare):
-            memory, norm = (
-                self._leaps.setdefault(layer, LeapMemory()),
-                float(decades[layer]),
-            )
+            memory = self._leaps.setdefault(layer, LeapMemory())
+            norm = float(decades[layer])
             memory.add(self.step_count, height, norm)
             lasted = max(memory.steps, rare_steps)  # layers may spike in turn
             is_long = lasted >= (CALM_STEPS if losses.usual[row] else LEAP_STEPS)

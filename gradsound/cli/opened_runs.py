@@ -7,8 +7,8 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Literal
 
 from gradsound.cli.standard_input import NAME, is_stdin, save_stdin
-from gradsound.open_run import check_count, is_same_file, open_part, open_run
-from gradsound.ranks.rank_run import are_rank_files, open_ranks
+from gradsound.open_run import check_count, is_same_file, open_files, open_part
+from gradsound.ranks.rank_run import are_rank_files
 
 if TYPE_CHECKING:
     import argparse
@@ -122,10 +122,8 @@ def open_selection(
         if is_stdin(paths[0]):
             path = stack.enter_context(save_stdin())
             run = open_part(path, NAME, options.norms)
-        elif are_rank_files(paths):
-            run = open_ranks(paths, options.norms)
         else:
-            run = open_run(*paths, norms=options.norms)
+            run = open_files(paths, options.norms)
         run = progress.count_steps(run)
         yield run if options.layers is None else _select(run, options)
 

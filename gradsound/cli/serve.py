@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING
 from gradsound.live.run_source import RunSource
 from gradsound.live.stdin_spool import spool_stdin
 from gradsound.music.presets import at_speed
-from gradsound.open_run import open_run
-from gradsound.ranks.rank_run import are_rank_files, open_ranks
-from gradsound.run_folder import RunFolder
+from gradsound.open_run import open_files
 from gradsound.runs.reader import refuse_norms
 from gradsound.synth.kernels.javascript import to_javascript
 from gradsound.web.folder_site import FolderSite
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
 
     from gradsound.music.captions import Caption
     from gradsound.music.presets import Preset
+    from gradsound.run_folder import RunFolder
     from gradsound.runs.model import Run
 
 _SIGTERM_STATUS = 143  # exit status after SIGTERM, the same as of the other commands
@@ -76,11 +75,7 @@ def serve(
             refuse_norms("standard input", norms)
             run = spool_stdin(stack)
         else:
-            paths = [path, *parts]
-            if are_rank_files(paths):
-                run = open_ranks(paths, norms)
-            else:
-                run = open_run(*paths, norms=norms)
+            run = open_files([path, *parts], norms)
         if layers is not None:
             run = run.select(layers)
         address = PageAddress(port, host)
@@ -93,7 +88,7 @@ def serve(
 
 
 def serve_folder(
-    path: Path,
+    folder: RunFolder,
     *,
     layers: Sequence[str] | None,
     norms: Sequence[str] | None,
@@ -104,10 +99,8 @@ def serve_folder(
 ) -> None:
     """Serves the list of the runs in a folder, and their pages, until Ctrl-C.
 
-    Arguments and errors are those of `serve`.
+    Its arguments besides the folder, and its errors, are those of `serve`.
     """
-    folder = RunFolder(path)
-    folder.list_runs()
     address = PageAddress(port, host)
     with address.socket:
         with suppress(asyncio.CancelledError):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from gradsound.errors import RunFormatError
 from gradsound.logs import csv, huggingface, mlflow, tensorboard, wandb
 from gradsound.logs.encoding import to_utf_8
+from gradsound.name_matching import list_some
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -83,9 +84,8 @@ def find_log(path: Path) -> Log | None:
         )
         raise IsADirectoryError(errno.EISDIR, reason, str(path))
     if len(logs) > 1:
-        listed = ", ".join(str(log.path) for log in logs[:_LISTED_MAX])
-        more = f" and {len(logs) - _LISTED_MAX} more" if len(logs) > _LISTED_MAX else ""
-        raise RunFormatError(f"{path}: has {len(logs)} runs, give one: {listed}{more}")
+        listed = list_some([str(log.path) for log in logs], _LISTED_MAX)
+        raise RunFormatError(f"{path}: has {len(logs)} runs, give one: {listed}")
     return logs[0]
 
 

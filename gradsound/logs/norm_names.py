@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from gradsound.errors import RunFormatError
+from gradsound.name_matching import list_some
 from gradsound.runs.value_roles import USUAL_VALUES, find_usual
 
 if TYPE_CHECKING:
@@ -128,8 +129,7 @@ def _name_values(names: Sequence[str], norms: set[int]) -> dict[int, str]:
 
 
 def _list_names(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _LISTED_MAX} more" if len(names) > _LISTED_MAX else ""
-    return f"there are: {', '.join(map(_printable, names[:_LISTED_MAX]))}{more}"
+    return f"there are: {list_some([*map(_printable, names)], _LISTED_MAX)}"
 
 
 def _printable(name: str) -> str:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradsound.alarms.rank_centers import median_known
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -35,9 +37,7 @@ def rank_ratios(
         infinity are kept.
     """
     known = np.where(absent | ~np.isfinite(norms), np.nan, norms).astype(np.float64)
-    ordered = np.sort(known, axis=1)
-    count = np.count_nonzero(~np.isnan(ordered), axis=1, keepdims=True)
-    middle = np.take_along_axis(ordered, np.maximum(count - 1, 0) // 2, axis=1)
+    middle = median_known(known)[:, None]
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ratios = np.where(middle > 0, norms / middle, np.where(norms == 0, 1.0, norms))
     ratios = np.where(np.isfinite(norms), np.minimum(ratios, _LARGEST), norms)

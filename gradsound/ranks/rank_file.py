@@ -103,10 +103,11 @@ class RankFile:
     def _open(self) -> io.BufferedReader:
         """Returns the file, at the next line."""
         if self._file is None or self._file.closed:
-            self._file = open_file(self._path)
             if self._stays_open:
+                self._file = open_file(self._path)
                 self._file.readline(LINE_MAX)
             else:
+                self._file = self._path.open("rb")
                 self._file.seek(self._offset)
         return self._file
 

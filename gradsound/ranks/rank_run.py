@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradsound.errors import RunFormatError, warn
+from gradsound.name_matching import list_some
 from gradsound.ranks.aligned_ranks import AlignedRanks
 from gradsound.runs.compressed_file import without_compression
 from gradsound.runs.file_names import RUN_SUFFIX
 from gradsound.runs.layer_differences import describe_difference
-from gradsound.runs.model import Header, Run
+from gradsound.runs.model import Header, Run, find_begin
 from gradsound.runs.rank_files import split_rank
 from gradsound.runs.rank_layers import RANK_MIN, rank_name
 from gradsound.runs.reader import read_run_file, refuse_norms
@@ -133,12 +134,10 @@ def _check_trainings(headers: Mapping[Path, Header]) -> None:
             )
     if header.training:
         return
-    starts = {path: start for path, one in headers.items() if (start := _start(one))}
+    starts = {path: start for path, one in headers.items() if (start := find_begin(one))}
     if len(starts) > 1:
-        first, last = (
-            min(starts, key=starts.__getitem__),
-            max(starts, key=starts.__getitem__),
-        )
+        first = min(starts, key=starts.__getitem__)
+        last = max(starts, key=starts.__getitem__)
         if starts[last] - starts[first] > _SURELY_APART:
             warn(
                 f"{last} began at {headers[last].start}, long after {first} "
@@ -146,19 +145,8 @@ def _check_trainings(headers: Mapping[Path, Header]) -> None:
             )
 
 
-def _start(header: Header) -> datetime | None:
-    """Returns when a run began; None if that is unknown, or in an unknown time zone."""
-    try:  # Python 3.10 knows no Z
-        start = datetime.fromisoformat(header.start.replace("Z", "+00:00"))
-    except ValueError:
-        return None
-    return start if start.tzinfo else None
-
-
 def _warn_missing(ranks: Sequence[int]) -> None:
     missing = [rank_name(rank) for rank in range(max(ranks)) if rank not in ranks]
     if missing:
-        named = ", ".join(missing[:_NAMED_MAX])
-        rest = len(missing) - _NAMED_MAX
-        more = f" and {rest:,} more" if rest > 0 else ""
-        warn(f"no file of {named}{more} is given; the other {len(ranks):,} ranks follow")
+        named = list_some(missing, _NAMED_MAX)
+        warn(f"no file of {named} is given; the other {len(ranks):,} ranks follow")

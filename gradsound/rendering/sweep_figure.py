@@ -118,9 +118,7 @@ class SweepFigure:
         summary, comment = one.curves.summary, one.curves.run.header.comment
         handles, labels = axes.get_legend_handles_labels()
         has_ranks = one.curves.ranks is not None
-        if (
-            has_ranks
-        ):  # their legend explains the colours; the text needs a place of its own
+        if has_ranks:  # the legend explains their colours, so the text has its own place
             handles, labels = [*axes.plot([], [], " "), *handles], ["", *labels]
         if has_ranks or len(one.curves.tracks.bands) == 1:
             alarms = count_alarms(summary.alarms) or "no alarm"

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _NUMBERS = {int, float}
-_PLAIN_KEYS = 4  # step, time, norms, values
 
 
 class _IrregularError(ValueError):
@@ -77,7 +76,8 @@ def _to_block(steps: list[dict[str, Any]], layers: int, after: int) -> StepBlock
     raw, clipped, scales = None, np.zeros(len(steps), bool), np.full(len(steps), np.nan)
     discarded = skipped = clipped
     values = [step.get("values") for step in steps]
-    if max(map(len, steps)) > _PLAIN_KEYS - (None in values):  # most steps are plain
+    # Most steps have these keys only: step, time, norms, and perhaps values.
+    if max(map(len, steps)) > (3 if None in values else 4):
         raw, clipped = _decode_raw([step.get("raw") for step in steps], norms, absent)
         scales = _decode_scales([step.get("scale") for step in steps])
         discarded = _decode_flags([step.get("discarded", False) for step in steps])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from gradsound.name_matching import choose
@@ -88,6 +89,15 @@ class Run:
             ValueError: If a glob matches no layer.
         """
         return pick_layers(self, choose(self.header.layers, layers))
+
+
+def find_begin(header: Header) -> datetime | None:
+    """Returns when a run began; None if it is unknown, or in an unknown time zone."""
+    try:  # Python 3.10 knows no Z
+        begin = datetime.fromisoformat(header.start.replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    return begin if begin.tzinfo else None
 
 
 def pick_layers(run: Run, indices: tuple[int, ...]) -> Run:

@@ -6,13 +6,13 @@ Parts may repeat steps, because a training that resumes from a checkpoint repeat
 from __future__ import annotations
 
 from collections import deque
-from datetime import datetime
 from itertools import combinations, islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gradsound.errors import without_warnings
+from gradsound.runs.model import find_begin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,19 +82,10 @@ def _check_clocks(earlier: Run, later: Run) -> None:
 
 def _clock_order(earlier: Run, later: Run) -> int:
     """Returns -1 if the later part began first, 1 if the earlier did, 0 if unknown."""
-    begin, other = _begin(earlier), _begin(later)
+    begin, other = find_begin(earlier.header), find_begin(later.header)
     if begin is None or other is None:
         return 0
     return (other > begin) - (other < begin)
-
-
-def _begin(run: Run) -> datetime | None:
-    """Returns when a run began; None if it is unknown, or in an unknown time zone."""
-    try:  # Python 3.10 knows no Z
-        begin = datetime.fromisoformat(run.header.start.replace("Z", "+00:00"))
-    except ValueError:
-        return None
-    return begin if begin.tzinfo else None
 
 
 def _check_numbers(parts: Sequence[Run]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gradsound.chosen_run import has_list
+from gradsound.chosen_run import find_folder
 from gradsound.cli.opened_runs import get_paths
 from gradsound.cli.option_values import get_preset
 from gradsound.web.port import check_port
@@ -22,14 +22,14 @@ def run(options: argparse.Namespace) -> None:
     check_port(options.port)  # before the import, which needs the extra that this checks
     from gradsound.cli.serve import serve, serve_folder
 
-    if has_list(path):
+    if (folder := find_folder(path)) is not None:
         if options.follow or parts:
             raise ValueError(
                 f"{path}: is a folder, and its page follows each run that grows: leave out "
                 f"{'--follow' if options.follow else '--then'}"
             )
         serve_folder(
-            path,
+            folder,
             layers=options.layers,
             norms=options.norms,
             preset=get_preset(options),
