@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradsound.live.conductor import Conductor
+from gradsound.music.alarm_announcer import measure_loudness
 from gradsound.synth.mixer import Mixer
 
 if TYPE_CHECKING:
@@ -125,6 +126,7 @@ class DevicePlayback:
         """
         switch = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH_SECONDS)
+        measure_loudness()  # at the first alarm, it would delay a block
         self.conductor.start()
         compiler = self._mixer.compiler_thread(
             dict.fromkeys(self.conductor.composer.voices)
