@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradsound.live.conductor import Conductor
-from gradsound.music.alarm_announcer import measure_loudness
+from gradsound.music.equal_loudness import measure_loudness
 from gradsound.synth.mixer import Mixer
 
 if TYPE_CHECKING:
@@ -126,7 +126,8 @@ class DevicePlayback:
         """
         switch = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH_SECONDS)
-        measure_loudness()  # at the first alarm, it would delay a block
+        # At the first note of a voice, this would delay a block.
+        measure_loudness(self.conductor.composer.voices)
         self.conductor.start()
         compiler = self._mixer.compiler_thread(
             dict.fromkeys(self.conductor.composer.voices)

@@ -192,16 +192,6 @@ def _count_others(alarm: Alarm, state: _KindState) -> int:
     return count
 
 
-def measure_loudness() -> None:
-    """Measures the loudness of the voices of all alarms, about 10 ms each.
-
-    `alarm_notes` measures a voice at its first sound else, which is late for a block that
-    a sound device waits for.
-    """
-    for program in PROGRAMS:
-        gains(program, np.ones(1))
-
-
 def alarm_notes(kind: str, level: float, pan: float) -> NDArray[np.void]:
     """Returns the notes of an alarm sound; their voices are indices into `PROGRAMS`.
 

@@ -20,7 +20,7 @@ import numpy as np
 from gradsound.synth.voices.program import CONTROLS, evaluate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -101,6 +101,16 @@ def gains(
         table = np.clip(table, _GAIN_MIN, _GAIN_MAX)
     decibels = np.interp(np.log(hertz), np.log(_PITCHES), table)
     return np.asarray(10 ** (decibels / 20))
+
+
+def measure_loudness(programs: Iterable[Program]) -> None:
+    """Measures the loudness of voices, about 10 ms each, and keeps it for `gains`.
+
+    A sound device waits for each block of samples. So a measurement at the first note of a
+    voice would be late.
+    """
+    for program in programs:
+        _gains_db(program)
 
 
 def mean_loudness(programs: Sequence[Program], hertz: Sequence[float]) -> float:

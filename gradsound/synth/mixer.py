@@ -75,7 +75,8 @@ class Mixer:
         voices = score.notes["voice"]
         # Tracks often share a program: this sorts its events once, not once a track.
         indices: dict[Program, list[int]] = {}
-        for index in np.unique(voices).tolist():
+        # Not numpy's unique(): its first call imports a module, for longer than a block.
+        for index in np.flatnonzero(np.bincount(voices)).tolist():
             indices.setdefault(score.voices[index], []).append(index)
         for program, alike in indices.items():
             self._queue(program).add(events[np.isin(voices, alike)])
