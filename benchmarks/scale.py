@@ -18,7 +18,6 @@ import argparse
 import os
 import re
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from machine import machine, threads
+from pairs import measure_pairs
 from runs import write_run
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
@@ -105,19 +105,14 @@ def print_line(work: Work, base: str, rounds: int, folder: Path) -> None:
         str(path) if part == "RUN" else part.replace("OUT", str(folder / "out"))
         for part in work.arguments
     ]
-    measured: list[list[tuple[float, float]]] = [[], [], []]
-    for round_number in range(-1, rounds):
-        for python, results in zip((base, sys.executable, base), measured):
-            usage = measure([python, "-m", "gradsound", *arguments], folder / "modules")
-            if round_number >= 0:
-                results.append(usage)
-    before, now, again = [[seconds for seconds, _ in one] for one in measured]
-    ratio = statistics.median(b / a for a, b in zip(before, now))
-    control = statistics.median(b / a for a, b in zip(before, again))
-    peaks = [statistics.median(peak for _, peak in one) for one in measured]
+    pairs = measure_pairs(
+        lambda python: measure([python, "-m", "gradsound", *arguments], folder / "modules"),
+        base,
+        rounds,
+    )
     print(
-        f"{work.name:30} {statistics.median(before):7.2f}s {statistics.median(now):7.2f}s "
-        f"{ratio:7.3f} {control:8.3f} {peaks[0]:9.0f} {peaks[1]:.0f}",
+        f"{work.name:30} {pairs.base:7.2f}s {pairs.this:7.2f}s {pairs.ratio:7.3f} "
+        f"{pairs.control:8.3f} {pairs.base_peak:9.0f} {pairs.this_peak:.0f}",
         flush=True,
     )
 

@@ -15,7 +15,6 @@ import numpy as np
 from gradsound.alarms.loss_detector import LossDetector
 from gradsound.alarms.norm_detector import NormDetector
 from gradsound.alarms.pause_detector import PauseDetector
-from gradsound.alarms.rank_detector import RankDetector
 from gradsound.alarms.run_end import end_alarm
 from gradsound.alarms.thresholds import SKIP_COUNTS, Alarm
 from gradsound.alarms.watched_values import WatchedValues
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from gradsound.alarms.rank_detector import RankDetector
     from gradsound.alarms.thresholds import Thresholds
     from gradsound.runs.model import Header
     from gradsound.runs.step import Step
@@ -51,6 +51,8 @@ class RunDetector:
         self._skip_streak, self._last_skipped = 0, -1  # steps; its count
         self._norms: NormDetector | RankDetector
         if are_ranks(names):
+            from gradsound.alarms.rank_detector import RankDetector  # few runs have ranks
+
             self._norms = RankDetector(names, thresholds)
         else:
             ordered = header.in_model_order

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gradsound.cli.output import flush, print_text
@@ -28,6 +27,8 @@ class Parser(argparse.ArgumentParser):
         """Parses as argparse does, but refuses unknown arguments of a command itself."""
         options, unknown = super().parse_known_args(args, namespace)
         if unknown:
+            from difflib import get_close_matches  # only a mistake needs it
+
             known = [option for action in self._actions for option in action.option_strings]
             name = unknown[0].partition("=")[0]
             near = get_close_matches(name, known, n=1, cutoff=_ALIKE)

@@ -1,4 +1,4 @@
-"""The first reading of runs whose sound must fit a duration: their anchor, their steps."""
+"""The first reading of runs before they sound: their anchor, and the number of steps."""
 
 from __future__ import annotations
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradsound.alarms.run_detector import RunDetector
-from gradsound.music.anchor import fit_anchor
 from gradsound.music.captions import markers
 from gradsound.music.ensemble import Ensemble
 from gradsound.music.fit_duration import fit_duration
@@ -30,7 +29,6 @@ from gradsound.output.wav_markers import add_markers
 from gradsound.output.webvtt import VTT_SUFFIX, write_captions
 from gradsound.rendering.first_reading import read_again, read_first
 from gradsound.rendering.kept_run import keep_run
-from gradsound.rendering.prefetch import prefetch
 from gradsound.runs.compare import AlignedSteps, align_blocks, divide_norms
 from gradsound.runs.model import repeatable
 from gradsound.runs.run_names import short_names
@@ -126,13 +124,13 @@ def render(
 class Sound:
     """The sound of one run, or of several; it renders while it reads steps.
 
-    The constructor iterates the steps, too, to count them and to fit the anchor of the
-    pitches. If the steps can be iterated only once, because the run still grows, the anchor
-    follows the norms.
+    The constructor iterates the steps to count them and to fit the anchor of the pitches.
+    If the steps can be iterated only once, because the run still grows, the anchor follows
+    the norms.
 
     Args:
-        runs: One run, or several; rendering iterates their steps once. With a duration,
-            the steps of short runs stay in memory instead.
+        runs: One run, or several. Their steps stay in memory if these take 64 MB at most;
+            those of a larger run are iterated again to render them.
         preset: How steps sound, unless the duration asks for more speed.
         duration: Longest sound, in seconds; None for no limit.
         sample_rate: Frames a second, in Hz.
@@ -156,15 +154,13 @@ class Sound:
         preset = rank_preset(share_preset(preset, len(runs)), layers)
         follow = len(runs) == 1 and duration is None and isinstance(runs[0].steps, Iterator)
         self._steps_per_moment, self.sample_rate = 1, sample_rate
+        self._has_read = not follow
         if not follow:
-            runs = [*map(repeatable, runs)]
-        self._has_read = duration is not None
-        if duration is not None:
-            runs = [*map(keep_run, runs)]
+            runs = [keep_run(repeatable(run)) for run in runs]
             preset, steps = read_first(runs, preset)
-            preset, self._steps_per_moment = fit_duration(preset, layers, steps, duration)
-        elif not follow:
-            preset = fit_anchor(preset, runs)
+            if duration is not None:
+                fitted = fit_duration(preset, layers, steps, duration)
+                preset, self._steps_per_moment = fitted
         self._runs = runs
         names = short_names(runs)
         until = inf if duration is None else duration
@@ -192,7 +188,7 @@ class Sound:
                 pass
         else:
             finish = self._add_markers if path.suffix.lower() == ".wav" else None
-            write_sound(path, prefetch(self.blocks()), self.sample_rate, subtype, finish)
+            write_sound(path, self.blocks(), self.sample_rate, subtype, finish)
         write_captions(path, self.captions)
 
     def blocks(self) -> Iterator[Samples]:

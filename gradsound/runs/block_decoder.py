@@ -9,6 +9,7 @@ Shapes: S steps, L layers.
 from __future__ import annotations
 
 import json
+import struct
 from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -48,13 +49,21 @@ def decode_block(lines: Sequence[bytes], layers: int, after: int) -> StepBlock |
         The steps. None if a line is no step, or is written in an unusual way.
     """
     try:
-        steps = _decode_json(b"[" + b",".join(lines) + b"]")
+        steps = _decode_json(_join(lines))
         if len(steps) != len(lines):
             return None
         return _to_block(steps, layers, after)
     # The keys, types and ranges of a damaged line may be any.
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return None
+
+
+def _join(lines: Sequence[bytes]) -> bytes:
+    """Returns the array of JSON with some lines, in a single copy of them."""
+    parts = [*lines]
+    parts[0] = b"[" + parts[0]
+    parts[-1] += b"]"
+    return b",".join(parts)
 
 
 def _decode_json(text: bytes) -> Any:
@@ -115,22 +124,27 @@ def _decode_norms(
     """Returns norms and which of them are absent, both of shape (S, L)."""
     _check({*map(type, rows)} == {list} and {*map(len, rows)} == {layers})
     shape = len(rows), layers
-    types = {*map(type, chain.from_iterable(rows))}
-    if types <= _NUMBERS:  # nearly always
-        flat = np.fromiter(chain.from_iterable(rows), np.float64, len(rows) * layers)
-        absent = np.zeros(shape, bool)
-        nonfinite = None
-    else:
-        _check(types <= {*_NUMBERS, type(None), str})
-        everything = [*chain.from_iterable(rows)]
-        absent = np.array([norm is None for norm in everything]).reshape(shape)
-        nonfinite = np.array([type(norm) is str for norm in everything])
-        flat = np.array([NONFINITE[n] if type(n) is str else n for n in everything], float)
-    regular = (flat >= 0) & (flat <= NORM_MAX)
-    if nonfinite is not None:
-        regular |= nonfinite | absent.ravel()
-    _check(bool(regular.all()))
-    return flat.reshape(shape).astype(np.float32), absent
+    everything = [*chain.from_iterable(rows)]
+    try:  # nearly always: struct takes numbers only, in half the time of a look at types
+        flat = np.frombuffer(struct.pack(f"{len(everything)}d", *everything))
+    except struct.error:
+        return _decode_odd_norms(everything, shape)
+    _check(bool(flat.min() >= 0 and flat.max() <= NORM_MAX))
+    if ((flat == 0) | (flat == 1)).any():  # struct takes true and false for numbers
+        _check({*map(type, everything)} <= _NUMBERS)
+    return flat.reshape(shape).astype(np.float32), np.zeros(shape, bool)
+
+
+def _decode_odd_norms(
+    norms: list[Any], shape: tuple[int, int]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Returns norms, some of which are absent or not finite, as `_decode_norms`."""
+    _check({*map(type, norms)} <= {*_NUMBERS, type(None), str})
+    absent = np.array([norm is None for norm in norms])
+    nonfinite = np.array([type(norm) is str for norm in norms])
+    flat = np.array([NONFINITE[n] if type(n) is str else n for n in norms], float)
+    _check(bool((nonfinite | absent | ((flat >= 0) & (flat <= NORM_MAX))).all()))
+    return flat.reshape(shape).astype(np.float32), absent.reshape(shape)
 
 
 def _decode_raw(

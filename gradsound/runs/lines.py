@@ -58,7 +58,9 @@ def read_lines(
         data = read(_READ_BYTES)
         if not data and not wait_for_more():
             break
-        *lines, rest = (rest + data).split(b"\n")
+        parts = data.split(b"\n")
+        parts[0] = rest + parts[0]
+        *lines, rest = parts
         if len(rest) >= LINE_MAX:
             lines, rest = [*lines, rest], b""
         for group in _group(lines, number):

@@ -93,6 +93,8 @@ def test_what_a_writer_writes_is_decoded_at_once() -> None:
         b'{"step": 2, "time": false, "norms": [1, 2]}',
         b'{"step": 2, "time": 1, "norms": [1]}',
         b'{"step": 2, "time": 1, "norms": [1, true]}',
+        b'{"step": 2, "time": 1, "norms": [false, 2]}',
+        b'{"step": 2, "time": 1, "norms": [1, 1%s]}' % (b"0" * 400),
         b'{"step": 2, "time": 1, "norms": [1, -2]}',
         b'{"step": 2, "time": 1, "norms": [1, 3.5e38]}',
         b'{"step": 2, "time": 1, "norms": [1, "2"]}',
