@@ -41,7 +41,7 @@ def choose_run(path: Path) -> tuple[Path, ...]:
     Raises:
         RunFormatError: If the folder has no run, but a file that cannot be read; or several
             runs, and one is a run file. (The logs of other tools have a message of their
-            own, `gradsound.logs.detect.find_log`.)
+            own, `gradsound.logs.log_folders.find_log`.)
     """
     if not path.is_dir():
         return (path,)

@@ -12,10 +12,9 @@ from gradsound.alarms.thresholds import OBSERVATIONS, Thresholds
 from gradsound.errors import without_warnings
 from gradsound.open_run import open_run
 from gradsound.ranks.rank_run import open_ranks
+from gradsound.runs.log_choice import NO_CHOICE, LogChoice
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from gradsound.alarms.thresholds import Alarm
     from gradsound.runs.listed_run import ListedRun
     from gradsound.runs.model import Run
@@ -40,28 +39,28 @@ class ListedAlarms:
         return f"{counts}, last at step {self.last.step:,}"
 
 
-def open_listed(run: ListedRun, norms: Sequence[str] | None = None) -> Run:
+def open_listed(run: ListedRun, choice: LogChoice = NO_CHOICE) -> Run:
     """Opens a listed run, or the ranks of one.
 
     Args:
         run: The run.
-        norms: As for `gradsound.read_run`; run files do without them.
+        choice: What to read of another tool's log; run files do without it.
 
     Raises:
         OSError, RunFormatError, ValueError: As `open_run` and `open_ranks`.
     """
     if run.ranks > 1:
         return open_ranks(run.paths)
-    return open_run(run.paths[0], norms=norms if run.tool else None)
+    return open_run(run.paths[0], choice=choice if run.tool else NO_CHOICE)
 
 
-def find_alarms(run: ListedRun, norms: Sequence[str] | None = None) -> ListedAlarms:
+def find_alarms(run: ListedRun, choice: LogChoice = NO_CHOICE) -> ListedAlarms:
     """Reads all steps of a listed run, and counts its alarms.
 
     Arguments and errors are those of `open_listed`.
     """
     with without_warnings():  # a torn line, for example; the listing says so
-        opened = open_listed(run, norms)
+        opened = open_listed(run, choice)
         detector = RunDetector(opened.header, Thresholds())
         alarms = [
             alarm

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -43,6 +42,11 @@ def match_names(names: Sequence[str], globs: Iterable[str]) -> tuple[int, ...]:
     )
 
 
+def printable(text: str, width: int) -> str:
+    """Returns a text for a one-line message: shortened, without control characters."""
+    return "".join(c if c.isprintable() else "?" for c in text[:width])
+
+
 def list_some(names: Sequence[str], most: int) -> str:
     """Returns the first names, and how many others there are: "a, b and 7 more".
 
@@ -75,6 +79,8 @@ def describe_unknown(kind: str, name: str, known: Iterable[str]) -> str:
         name: The unknown name.
         known: All known names.
     """
+    from difflib import get_close_matches  # only a mistake needs it
+
     known = sorted(known)
     near = get_close_matches(name.lower(), known, n=1)
     hint = f"did you mean {near[0]!r}? There" if near else "there"

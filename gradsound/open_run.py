@@ -12,8 +12,9 @@ from gradsound.ranks.rank_run import are_rank_files, open_ranks
 from gradsound.runs.compressed_file import is_compressed
 from gradsound.runs.file_names import is_run
 from gradsound.runs.joined_parts import join_parts
+from gradsound.runs.log_choice import NO_CHOICE, LogChoice
 from gradsound.runs.model import Run
-from gradsound.runs.reader import read_run_file, refuse_norms
+from gradsound.runs.reader import read_run_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,39 +22,38 @@ if TYPE_CHECKING:
 RUNS_MAX = 8  # compared at once; more columns, panels and notes in turn nobody follows
 
 
-def open_run(
-    path: str | Path, *parts: str | Path, norms: str | Iterable[str] | None = None
-) -> Run:
+def open_run(path: str | Path, *parts: str | Path, choice: LogChoice = NO_CHOICE) -> Run:
     """Opens run files or other tools' logs; arguments and errors are as of `read_run`."""
     paths = [Path(part) for part in (path, *parts)]
     for earlier, later in combinations(paths, 2):
         if is_same_file(earlier, later):
             raise ValueError(f"{later}: is given twice; give each part of a run once")
-    return join_parts([open_part(part, str(part), norms) for part in paths])
+    return join_parts([open_part(part, str(part), choice) for part in paths])
 
 
-def open_files(paths: Sequence[Path], norms: Iterable[str] | None) -> Run:
+def open_files(paths: Sequence[Path], choice: LogChoice) -> Run:
     """Opens the files of one run: those of all its ranks, or its parts in order.
 
     Args:
         paths: The files, one or more.
-        norms: As for `open_run`.
+        choice: What to read of other tools' logs.
 
     Raises:
         OSError, RunFormatError, ValueError: As `open_run` and `open_ranks`.
     """
-    return (
-        open_ranks(paths, norms) if are_rank_files(paths) else open_run(*paths, norms=norms)
-    )
+    if are_rank_files(paths):
+        choice.refuse("ranks")
+        return open_ranks(paths)
+    return open_run(*paths, choice=choice)
 
 
-def open_part(path: Path, name: str, norms: str | Iterable[str] | None) -> Run:
+def open_part(path: Path, name: str, choice: LogChoice) -> Run:
     """Opens one file as `open_run` does, and raises the same errors.
 
     Args:
         path: The file.
         name: Its name in messages.
-        norms: As for `open_run`.
+        choice: What to read of another tool's log.
     """
     first, *others = choose_run(path)  # a folder stands for its only run
     if others:
@@ -64,12 +64,15 @@ def open_part(path: Path, name: str, norms: str | Iterable[str] | None) -> Run:
         raise RunFormatError(f"{name}: a pipe or device; save the run to a file first")
     if not is_run(path) and not is_compressed(path):
         # Readers of logs take time to import, and most paths are run files.
-        from gradsound.logs.detect import read_log
+        from gradsound.logs.log_run import read_log
 
-        globs = [norms] if isinstance(norms, str) else None if norms is None else [*norms]
-        if (run := read_log(path, globs, name)) is not None:
+        if (run := read_log(path, choice, name)) is not None:
             return run
-    refuse_norms(name, norms)
+        if path.is_file() and path.stat().st_size:
+            from gradsound.logs.unknown_file import describe_unknown
+
+            raise RunFormatError(f"{name}: {describe_unknown(path)}")
+    choice.refuse(name)
     return read_run_file(path, name)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gradsound.errors import MissingExtraError, RunFormatError
-from gradsound.logs.detect import find_in_folder
+from gradsound.logs.log_folders import find_in_folder
 from gradsound.runs.compressed_file import (
     COMPRESSED_SUFFIXES,
     is_compressed,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from gradsound.logs.detect import Log
+    from gradsound.logs.log import Log
     from gradsound.runs.run_facts import RunFacts
 
 _SUFFIXES = tuple(f"{RUN_SUFFIX}{suffix}" for suffix in ("", *COMPRESSED_SUFFIXES))
@@ -133,7 +133,7 @@ class RunFolder:
             name=_relative(log.path, self.path),
             paths=(log.path,),
             tool=log.tool,
-            modified=log.path.stat().st_mtime,
+            modified=log.file.stat().st_mtime,
         )
 
     def _read(self, path: Path, status: os.stat_result) -> _RunFile:

@@ -8,6 +8,7 @@ from gradsound.open_run import open_run
 from gradsound.ranks.rank_run import open_ranks
 from gradsound.rendering import notebook
 from gradsound.runs import model
+from gradsound.runs.log_choice import make_choice
 from gradsound.summary.run_summary import summarize
 
 if TYPE_CHECKING:
@@ -91,7 +92,11 @@ class Run(model.Run):
 
 
 def read_run(
-    path: str | Path, *parts: str | Path, norms: str | Iterable[str] | None = None
+    path: str | Path,
+    *parts: str | Path,
+    norms: str | Iterable[str] | None = None,
+    step: str | None = None,
+    logging_steps: int | None = None,
 ) -> Run:
     r"""Opens a run file, or a finished run that another tool logged.
 
@@ -106,6 +111,10 @@ def read_run(
             several. Where a part repeats steps of the parts before, its steps count.
         norms: A glob, or several, over the names in another tool's log, which select the
             norms. None finds the norms by their usual names.
+        step: The name of the column of a table, or of the key of JSON lines, that has the
+            step. None finds it by its usual names.
+        logging_steps: Steps from one printed line to the next, 1 or more, where a console
+            has no step, as that of Hugging Face's Trainer. None is 1.
 
     Returns:
         The run.
@@ -114,9 +123,10 @@ def read_run(
         OSError: If the file does not exist or cannot be read.
         RunFormatError: If it is not a run. The message names the file, the line and what
             was expected. Iterating the steps raises it too.
-        ValueError: If ``norms`` is given for a run file, whose header names the norms; or
-            the parts are certainly not one training in its order: they have different
-            layers, one is there twice, or one belongs before another.
+        ValueError: If ``norms``, ``step`` or ``logging_steps`` is given for a run file,
+            which says itself what its norms and steps are; or is out of its range. Or the
+            parts are certainly not one training in its order: they have different layers,
+            one is there twice, or one belongs before another.
 
     Example:
         >>> from pathlib import Path
@@ -127,7 +137,7 @@ def read_run(
         >>> [(step.number, step.norms.tolist(), step.values) for step in run.steps]
         [(0, [1.5], {'loss': 0.75}), (5, [1.25], {'loss': 0.5})]
     """
-    run = open_run(path, *parts, norms=norms)
+    run = open_run(path, *parts, choice=make_choice(norms, step, logging_steps))
     return Run(run.header, run.steps, run.name, run.total_steps)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from gradsound.cli.standard_input import NAME, is_stdin, save_stdin
 from gradsound.open_run import check_count, is_same_file, open_files, open_part
 from gradsound.ranks.rank_run import are_rank_files
+from gradsound.runs.log_choice import make_choice
 
 if TYPE_CHECKING:
     import argparse
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gradsound.cli.progress import Progress
+    from gradsound.runs.log_choice import LogChoice
     from gradsound.runs.model import Run
 
 
@@ -37,6 +39,12 @@ def find_kind(options: argparse.Namespace) -> Literal["run", "runs"]:
         if path.absolute() == other.absolute():  # a link may stand for the newest run
             raise ValueError(f"{other}: is given twice; give each run once")
     return "run" if len(paths) == 1 else "runs"
+
+
+def get_choice(options: argparse.Namespace) -> LogChoice:
+    """Returns what --norms, --step and --logging-steps choose of another tool's log."""
+    step = getattr(options, "step_name", None)
+    return make_choice(options.norms, step, options.logging_steps)
 
 
 @contextmanager
@@ -121,9 +129,9 @@ def open_selection(
     with ExitStack() as stack:
         if is_stdin(paths[0]):
             path = stack.enter_context(save_stdin())
-            run = open_part(path, NAME, options.norms)
+            run = open_part(path, NAME, get_choice(options))
         else:
-            run = open_files(paths, options.norms)
+            run = open_files(paths, get_choice(options))
         run = progress.count_steps(run)
         yield run if options.layers is None else _select(run, options)
 

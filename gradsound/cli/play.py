@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gradsound.music.presets import Preset
+    from gradsound.runs.log_choice import LogChoice
     from gradsound.workers.sinks import DeviceSink
 
 _POLL_SECONDS = 0.05  # between polls of the keyboard
@@ -43,7 +44,7 @@ def play(
     *,
     parts: Sequence[Path] = (),
     layers: Sequence[str] | None,
-    norms: Sequence[str] | None,
+    choice: LogChoice,
     preset: Preset,
     speed: float,
     follow: bool,
@@ -55,7 +56,7 @@ def play(
         path: A run file, or a log of another tool; ``-`` for standard input.
         parts: Further parts of a run that is finished, in order.
         layers: Globs over layers; None plays all.
-        norms: Globs over the names in such a log, for `gradsound.read_run`.
+        choice: What to read of such a log.
         preset: How steps sound.
         speed: How many times faster than the preset steps sound.
         follow: Whether to play steps as the file grows and to merge steps that come too
@@ -68,11 +69,13 @@ def play(
         NoDeviceError: If no sound device is available at the start.
     """
     preset = at_speed(preset, speed)
-    with RunSource(path, norms) as source, StatusLine() as line:
+    with StatusLine() as line, RunSource(path, choice, line.print_above) as source:
         growing = follow and not source.is_stdin
         finished = not follow and (path.is_file() or path.is_dir())
         run = (
-            open_run(path, *parts, norms=norms) if finished else source.run(growing=growing)
+            open_run(path, *parts, choice=choice)
+            if finished
+            else source.run(growing=growing)
         )
         if layers is not None:
             run = run.select(layers)

@@ -86,7 +86,7 @@ class _StepCounter(StepSource):
     @cached_property
     def total(self) -> int:
         """Number of steps in a run file, by its line ends; 0 for another tool's log."""
-        from gradsound.logs.detect import find_log
+        from gradsound.logs.log_folders import find_log
 
         try:
             if find_log(self._path) is not None:

@@ -13,7 +13,6 @@ from gradsound.live.run_source import RunSource
 from gradsound.live.stdin_spool import spool_stdin
 from gradsound.music.presets import at_speed
 from gradsound.open_run import open_files
-from gradsound.runs.reader import refuse_norms
 from gradsound.synth.kernels.javascript import to_javascript
 from gradsound.web.folder_site import FolderSite
 from gradsound.web.live_stream import LiveStream
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from gradsound.music.captions import Caption
     from gradsound.music.presets import Preset
     from gradsound.run_folder import RunFolder
+    from gradsound.runs.log_choice import LogChoice
     from gradsound.runs.model import Run
 
 _SIGTERM_STATUS = 143  # exit status after SIGTERM, the same as of the other commands
@@ -38,7 +38,7 @@ def serve(
     *,
     parts: Sequence[Path] = (),
     layers: Sequence[str] | None,
-    norms: Sequence[str] | None,
+    choice: LogChoice,
     preset: Preset,
     speed: float,
     follow: bool,
@@ -51,7 +51,7 @@ def serve(
         path: A run file, or a log of another tool; ``-`` for standard input.
         parts: Further parts of a run that is finished, in order; or its other ranks.
         layers: Globs over layers; None plays all.
-        norms: Globs over the names in such a log, for `gradsound.read_run`.
+        choice: What to read of such a log.
         preset: How steps sound.
         speed: How many times faster than the preset steps sound.
         follow: Whether to send steps as the file grows, to all pages at once. Pages show
@@ -69,13 +69,13 @@ def serve(
     with ExitStack() as stack:
         source = None
         if follow:
-            source = stack.enter_context(RunSource(path, norms))
-            run = _wait_for_run(source)
+            source = stack.enter_context(RunSource(path, choice, _print))
+            run = source.run(growing=not source.is_stdin)
         elif str(path) == "-":
-            refuse_norms("standard input", norms)
+            choice.refuse("standard input")
             run = spool_stdin(stack)
         else:
-            run = open_files([path, *parts], norms)
+            run = open_files([path, *parts], choice)
         if layers is not None:
             run = run.select(layers)
         address = PageAddress(port, host)
@@ -91,7 +91,7 @@ def serve_folder(
     folder: RunFolder,
     *,
     layers: Sequence[str] | None,
-    norms: Sequence[str] | None,
+    choice: LogChoice,
     preset: Preset,
     speed: float,
     port: int | None,
@@ -105,7 +105,7 @@ def serve_folder(
     with address.socket:
         with suppress(asyncio.CancelledError):
             asyncio.run(
-                _serve_folder(folder, at_speed(preset, speed), layers, norms, address)
+                _serve_folder(folder, at_speed(preset, speed), layers, choice, address)
             )
             return
         sys.exit(_SIGTERM_STATUS)
@@ -115,11 +115,11 @@ async def _serve_folder(
     folder: RunFolder,
     preset: Preset,
     layers: Sequence[str] | None,
-    norms: Sequence[str] | None,
+    choice: LogChoice,
     address: PageAddress,
 ) -> None:
     _announce(address)
-    site = FolderSite(folder, preset, layers, norms)
+    site = FolderSite(folder, preset, layers, choice)
     server = Server(
         site.serve_listener,
         address.token,
@@ -175,14 +175,3 @@ async def _serve(
 def _print(line: Caption | str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
-
-
-def _wait_for_run(source: RunSource) -> Run:
-    """Returns the run once its header is in the file."""
-
-    def report_idle() -> None:
-        _print(f"waiting for a run to begin in {source.name}")
-        source.on_idle = lambda: None
-
-    source.on_idle = report_idle
-    return source.run(growing=not source.is_stdin)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 # Options that apply to run files only, not to a rendered sound.
 RUN_OPTIONS = (
     *("preset", "voice", "band", "scale", "invert", "baseline"),
-    *("speed", "duration", "layers", "norms", "then"),
+    *("speed", "duration", "layers", "norms", "logging_steps", "then"),
 )
 DEFAULTS = {"preset": "notes", "speed": 1.0}
 _KINDS = "a run file, or a log of another tool"
@@ -30,6 +30,8 @@ def add_run(command: argparse.ArgumentParser, alternative: str = "") -> None:
     kinds = f"{_KINDS}{alternative}, or - for standard input"
     command.add_argument("runs", nargs=1, type=file_path, metavar="run.jsonl", help=kinds)
     _add_choice(command)
+    if not alternative:  # whose command has a --step of its own
+        _add_step(command)
 
 
 def add_runs(command: argparse.ArgumentParser, several: str = "") -> None:
@@ -43,6 +45,7 @@ def add_runs(command: argparse.ArgumentParser, several: str = "") -> None:
     kinds += "; run.rank*.jsonl, all ranks of a training, are one run"
     command.add_argument("runs", nargs="+", type=file_path, metavar="run.jsonl", help=kinds)
     _add_choice(command)
+    _add_step(command)
 
 
 def _add_choice(command: argparse.ArgumentParser) -> None:
@@ -66,6 +69,23 @@ def _add_choice(command: argparse.ArgumentParser) -> None:
         metavar="GLOB",
         help="values of another tool's log that are norms, such as 'grad_norm*' "
         "(found by their names); repeatable",
+    )
+    command.add_argument(
+        "--logging-steps",
+        type=int,
+        metavar="N",
+        help="steps from one printed line to the next, if a console has no step (1)",
+    )
+
+
+def _add_step(command: argparse.ArgumentParser) -> None:
+    """Adds the name of the step in another tool's log."""
+    command.add_argument(
+        "--step",
+        dest="step_name",
+        metavar="COLUMN",
+        help="column of a table, or key of JSON lines, that has the step (found by its "
+        "name)",
     )
 
 

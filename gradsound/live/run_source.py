@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import io
-import os
 import select
+import tempfile
+import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradsound.chosen_run import choose_run
+from gradsound.errors import RunFormatError
 from gradsound.open_run import open_run
 from gradsound.runs.compressed_file import is_compressed
+from gradsound.runs.file_names import is_run
+from gradsound.runs.json_lines import FORMAT
 from gradsound.runs.lines import read_lines
-from gradsound.runs.reader import find_restarts, parse_run, refuse_norms
+from gradsound.runs.log_choice import NO_CHOICE, LogChoice
+from gradsound.runs.reader import find_restarts, parse_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
+    from collections.abc import Callable
 
+    from gradsound.logs.log import Log
     from gradsound.runs.model import Run
 
 _POLL_SECONDS = 0.05  # between polls of a file or pipe that may have grown
+_DETECTION_SECONDS = 0.3  # between looks at a file that is no run yet
+_HEAD_BYTES = 256  # of a pipe; a run file says in fewer what it is
+_READ_BYTES = 1 << 16  # of a pipe at once, at most
 
 
 class RunSource(io.RawIOBase):
@@ -32,7 +41,8 @@ class RunSource(io.RawIOBase):
 
     Args:
         path: A run file, or the log of another tool; ``-`` for standard input.
-        norms: Globs over the names in such a log, for `gradsound.read_run`.
+        choice: What to read of such a log.
+        on_wait: Called with a sentence if there is no run yet.
 
     Attributes:
         name: Name of the source in messages.
@@ -42,8 +52,7 @@ class RunSource(io.RawIOBase):
     Raises:
         OSError: If the file cannot be read.
         RunFormatError: If the path is a folder with several logs.
-        ValueError: If norms are given for a run file, which names its own norms; or the
-            file is compressed.
+        ValueError: If the file is compressed, or one of several ranks.
 
     Example:
         >>> import gradsound, torch
@@ -58,29 +67,27 @@ class RunSource(io.RawIOBase):
         1
     """
 
-    def __init__(self, path: Path, norms: Sequence[str] | None = None) -> None:
-        # Here, not at the top: the process that plays a training reads no logs.
-        from gradsound.logs.detect import find_log
-
+    def __init__(
+        self,
+        path: Path,
+        choice: LogChoice = NO_CHOICE,
+        on_wait: Callable[[str], object] = lambda _: None,
+    ) -> None:
+        self._closing = False
+        self._file: io.FileIO | None = None
+        self._ahead = b""  # of the pipe; read to find out what it has
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
         path, *others = (path,) if str(path) == "-" else choose_run(path)
         if others:
             raise ValueError(
                 f"{path}: is one of {len(others) + 1} ranks, and one file plays at a time: "
                 "give that of one rank, or all to 'gradsound serve' or 'gradsound render'"
             )
-        self._path, self._norms = path, norms
+        self._path, self._choice, self._on_wait = path, choice, on_wait
         self.is_stdin = str(path) == "-"
         self.name = "standard input" if self.is_stdin else str(path)
         if not self.is_stdin and is_compressed(path):
             raise ValueError(f"{path}: a compressed run is finished; leave out --follow")
-        self._is_log = not self.is_stdin and find_log(path) is not None
-        if not self._is_log:
-            refuse_norms(self.name, norms)
-        opened = 0 if self.is_stdin else os.devnull if self._is_log else path
-        self._file = open(  # noqa: SIM115 (close() closes it)
-            opened, "rb", buffering=0, closefd=not self.is_stdin
-        )
-        self._closing = False
         self.on_idle: Callable[[], object] = lambda: None
 
     def readable(self) -> bool:
@@ -89,42 +96,157 @@ class RunSource(io.RawIOBase):
 
     def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]
         """Reads into a buffer and returns the number of bytes; 0 once it is closed."""
+        if self._ahead:
+            count = min(len(buffer), len(self._ahead))
+            buffer[:count], self._ahead = self._ahead[:count], self._ahead[count:]
+            return count
+        file = self._open()
         with suppress(ValueError):  # another thread has closed the file
-            if not select.select([self._file], [], [], 0)[0]:
+            if self._folder is None and not select.select([file], [], [], 0)[0]:
                 self.on_idle()
             while not self._closing:
-                if select.select([self._file], [], [], _POLL_SECONDS)[0]:
-                    return self._file.readinto(buffer)
+                if select.select([file], [], [], _POLL_SECONDS)[0]:
+                    return file.readinto(buffer)
         return 0
 
     def close(self) -> None:
         """Closes the file and ends the reader thread's run."""
         self._closing = True
-        with suppress(AttributeError):  # open() failed; Python closes the object anyway
+        if self._file is not None:
             self._file.close()
+        if self._folder is not None:
+            self._folder.cleanup()
         super().close()
 
     def run(self, *, growing: bool) -> Run:
-        """Returns the run in the file.
+        """Returns the run in the file; if it grows, once it has begun.
 
         Args:
-            growing: Whether to wait for more steps at the end of the file until `close`.
+            growing: Whether to wait for more steps at the end of the file until `close`. A
+                pipe is read until it ends.
 
         Raises:
-            RunFormatError: If the file holds no run.
-            ValueError: If a log of another tool is to grow.
+            OSError: If the file cannot be read.
+            RunFormatError: If the file has neither a run nor a log, or a log no norm.
+            ValueError: If there are choices for a run file.
         """
-        if self._is_log:
-            if growing:
-                raise ValueError(f"{self.name}: a log of another tool cannot be followed")
-            return open_run(self._path, norms=self._norms)
+        if self.is_stdin or self._is_pipe():
+            head = self._look_ahead()
+            if not head or FORMAT.encode() in head:
+                return self._read_run(growing=False)
+            return self._read_log(*self._spool())
+        if not growing:
+            return open_run(self._path, choice=self._choice)
+        log = self._wait_for_log(self._path, self._wait)
+        if log is None:
+            return self._read_run(growing=True)
+        return self._read_log(log, self._wait)
+
+    def _open(self) -> io.FileIO:
+        """Returns the open file or pipe."""
+        if self._file is None:
+            source = 0 if self.is_stdin else self._path
+            self._file = open(  # noqa: SIM115 (close() closes it)
+                source, "rb", buffering=0, closefd=not self.is_stdin
+            )
+        return self._file
+
+    def _is_pipe(self) -> bool:
+        return self._path.exists() and not (self._path.is_file() or self._path.is_dir())
+
+    def _read_run(self, *, growing: bool) -> Run:
+        """Returns the run of a run file."""
+        self._choice.refuse(self.name)
+        self._open()
         file = io.BufferedReader(self)
         lines = read_lines(file, self._wait) if growing else read_lines(file)
         restarts = []
-        if not self.is_stdin:
+        if growing:
             with self._path.open("rb") as ahead:
                 restarts = find_restarts(self.name, ahead)
         return parse_run(self.name, lines, restarts)
+
+    def _read_log(self, log: Log, wait_for_more: Callable[[], bool]) -> Run:
+        """Returns the run of a log once it has a norm."""
+        # Here, not at the top: the process that plays a training reads no logs.
+        from gradsound.logs.growing_log import GrowingLog
+
+        return GrowingLog(
+            self.name, log, self._choice.norms, wait_for_more, self._on_wait
+        ).run()
+
+    def _wait_for_log(self, path: Path, wait_for_more: Callable[[], bool]) -> Log | None:
+        """Waits until a path is a log, and returns it; None if it is a run file.
+
+        Args:
+            path: The path.
+            wait_for_more: As for readers of logs.
+
+        Raises:
+            RunFormatError: If the log ends before that, or there are several.
+        """
+        from gradsound.logs.log_folders import find_log
+
+        said, ended = "", False
+        while True:
+            reason = f"waiting for a run to begin in {self.name}"
+            try:
+                if not path.is_file() or path.stat().st_size:
+                    if is_run(path):
+                        return None
+                    if (log := find_log(path, self._choice)) is not None:
+                        return log
+                    if not path.exists():
+                        reason = f"waiting for {self.name}, which does not exist yet"
+            except IsADirectoryError:
+                reason = f"waiting for a run or a log in {self.name}"
+            except RunFormatError as error:
+                raise RunFormatError(str(error).replace(str(path), self.name)) from error
+            if ended:
+                raise RunFormatError(f"{self.name}: has neither a run nor a log")
+            if reason != said:
+                said = reason
+                self._on_wait(reason)
+            again = time.monotonic() + _DETECTION_SECONDS
+            while time.monotonic() < again and not ended:
+                ended = not wait_for_more()
+
+    def _look_ahead(self) -> bytes:
+        """Returns the first bytes of a pipe, which tell what it has."""
+        while b"\n" not in self._ahead and len(self._ahead) < _HEAD_BYTES:
+            ahead, self._ahead = self._ahead, b""
+            data = self.read(_READ_BYTES)
+            self._ahead = ahead + (data or b"")
+            if not data:
+                break
+        return self._ahead
+
+    def _spool(self) -> tuple[Log, Callable[[], bool]]:
+        """Copies a pipe to a temporary file; returns its log, and waits for more of it.
+
+        So every reader of a log reads a pipe, too.
+        """
+        self._folder = tempfile.TemporaryDirectory(prefix="gradsound.")
+        path, complete, ended = Path(self._folder.name, "log"), threading.Event(), False
+
+        def copy() -> None:
+            with suppress(OSError, ValueError), path.open("wb", buffering=0) as file:
+                while data := self.read(_READ_BYTES):
+                    file.write(data)
+            complete.set()
+
+        def wait_for_more() -> bool:
+            nonlocal ended
+            self.on_idle()
+            # The pipe may have ended since the last read: one more read.
+            before, ended = ended, complete.wait(_POLL_SECONDS)
+            return not (before or self._closing)
+
+        threading.Thread(target=copy, daemon=True).start()
+        log = self._wait_for_log(path, wait_for_more)
+        if log is None:
+            raise RunFormatError(f"{self.name}: a run file begins after other text")
+        return log, wait_for_more
 
     def _wait(self) -> bool:
         self.on_idle()

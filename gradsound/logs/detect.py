@@ -1,154 +1,247 @@
-"""Detects which tool wrote a log, and finds the log in a folder."""
+"""Detects by its content which tool wrote a file, and finds runs in databases."""
 
 from __future__ import annotations
 
-import errno
-import os
 from dataclasses import dataclass
-from fnmatch import filter as fnmatch_filter
 from fnmatch import fnmatch
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from gradsound.errors import RunFormatError
-from gradsound.logs import csv, huggingface, mlflow, tensorboard, wandb
+from gradsound.logs import (
+    clearml,
+    comet,
+    console,
+    csv,
+    huggingface,
+    json_log,
+    swanlab,
+    tensorboard,
+    wandb,
+)
 from gradsound.logs.encoding import to_utf_8
+from gradsound.logs.file_heads import is_sqlite, is_zip
+from gradsound.logs.log import Log
 from gradsound.name_matching import list_some
+from gradsound.runs.log_choice import NO_CHOICE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
-    from gradsound.logs.row import OnDamage, Row
-    from gradsound.runs.model import Run
+    from gradsound.logs.databases import DatabaseFormat
+    from gradsound.logs.row import OnDamage
+    from gradsound.logs.scalars import Scalars, WaitForMore
+    from gradsound.runs.log_choice import LogChoice
 
-_HEAD_BYTES = 1 << 16  # bytes; enough to tell every format
-_LISTED_MAX = 8  # logs that an error message lists; more are hard to read
-_DEPTH_MAX = 5  # levels of folders; mlruns/EXPERIMENT/RUN and the like have three
-_ENTRIES_MAX = 10_000  # files and folders; a larger tree is no folder of logs
+_HEAD_BYTES = 1 << 16  # bytes; enough to tell every format but consoles
+_CONSOLE_BYTES = 1 << 20  # per look at a text, for its first line with a step
+_CONSOLE_MAX = 1 << 26  # bytes before that line; no training prints more before it begins
+_LISTED_MAX = 8  # runs that an error message lists; more are hard to read
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
-    """A log of another tool.
+class _Format:
+    """A format of one file.
 
     Attributes:
-        path: A file or a folder.
-        read_rows: The reader of its format.
         tool: The tool, or the format, for people.
+        matches: Returns whether a file with a beginning in UTF-8 has the format.
+        read: The reader.
+        pattern: Glob over the names of such files; a damaged one is known by it.
+        takes: As for `Log`.
     """
 
-    path: Path
-    read_rows: Callable[[Path, OnDamage], Iterator[Row]]
     tool: str
+    matches: Callable[[bytes], bool]
+    read: Callable[[Path, OnDamage, WaitForMore], Iterator[Scalars | None]]
+    pattern: str = ""
+    takes: tuple[str, ...] = ()
 
 
-def read_log(path: Path, norms: Sequence[str] | None, name: str) -> Run | None:
-    """Reads the run in a log of another tool; returns None for any other file.
-
-    Args:
-        path: A log, or a folder that contains one.
-        norms: Globs over names, which select the norms. None finds the norms by name.
-        name: The name of the run in messages.
-
-    Raises:
-        OSError: If the log cannot be read.
-        RunFormatError: If the log has no values or no norms, or the folder has several
-            logs.
-    """
-    log = find_log(path)
-    if log is None:
-        return None
-    from gradsound.logs.rows_to_run import build_run  # a run file needs none of it
-
-    return build_run(name, partial(log.read_rows, log.path), norms)
-
-
-def find_log(path: Path) -> Log | None:
-    """Returns the log in a file, by its content, or in a folder; None for other files.
+def detect_file(path: Path, choice: LogChoice = NO_CHOICE) -> Log | None:
+    """Returns the log in a file; None if the file is of no known format.
 
     Raises:
         OSError: If the file cannot be read.
-        IsADirectoryError: If the folder has no log.
-        RunFormatError: If the folder has several logs.
+        RunFormatError: If it is an empty or damaged log, or a database of several runs.
     """
-    if path.is_file():
-        return _detect_file(path)
-    if not path.is_dir():
-        return None
-    logs = _find_below(path)
-    if not logs:
-        reason = (
-            "Is a directory, without a run and without a log that is known (docs/logs.md "
-            "lists them): give a file in it"
-        )
-        raise IsADirectoryError(errno.EISDIR, reason, str(path))
-    if len(logs) > 1:
-        listed = list_some([str(log.path) for log in logs], _LISTED_MAX)
-        raise RunFormatError(f"{path}: has {len(logs)} runs, give one: {listed}")
-    return logs[0]
-
-
-def _detect_file(path: Path) -> Log | None:
     with path.open("rb") as file:
-        head = to_utf_8(file.read(_HEAD_BYTES))
-    formats = (
-        (
-            "Hugging Face",
-            huggingface.is_trainer_state,
-            huggingface.FILE_NAME,
-            huggingface.read_rows,
-        ),
-        ("W&B", wandb.is_wandb, wandb.FILE_PATTERN, wandb.read_rows),
-        (
-            "TensorBoard",
-            tensorboard.is_event_file,
-            tensorboard.FILE_PATTERN,
-            tensorboard.read_rows,
-        ),
-        ("CSV", csv.is_table, "*.[ct]sv", csv.read_rows),
-    )
-    for tool, matches, _, read_rows in formats:
-        if matches(head):
-            return Log(path, read_rows, tool)
-    for tool, _, pattern, read_rows in formats:  # a damaged file; its reader reports it
-        if fnmatch(path.name, pattern):
-            if not head:
-                raise RunFormatError(f"{path}: is empty, expected a log ({tool})")
-            return Log(path, read_rows, tool)
+        start = file.read(_HEAD_BYTES)
+        if is_sqlite(start):
+            return _detect_database(path)
+        if is_zip(start):
+            return _detect_archive(path)
+        head = to_utf_8(start)
+        notes: list[str] = []
+        formats = _list_formats(choice, notes)
+        for known in formats:
+            if known.matches(head):
+                return _log_in(path, known, notes)
+        for known in formats:  # a damaged file; its reader reports it
+            if known.pattern and fnmatch(path.name, known.pattern):
+                if not head:
+                    raise RunFormatError(f"{path}: is empty, expected a log ({known.tool})")
+                return _log_in(path, known, notes)
+        if _is_console(file, head, choice.step):
+            return _log_in(path, formats[-1], notes)
     return None
 
 
-def find_in_folder(path: Path, names: Sequence[str]) -> list[Log]:
-    """Returns the logs that lie directly in a folder, by the names of its entries."""
+def detect_in_database(path: Path) -> Log | None:
+    """Returns the run of a path that goes on inside a database, by its id or its name.
 
-    def find(pattern: str) -> list[str]:
-        return sorted(fnmatch_filter(names, pattern))
+    Returns:
+        The log; None if no beginning of the path is a database.
 
-    has_states = huggingface.FILE_NAME in names or find("checkpoint-*")
-    if has_states and (state := huggingface.find_state(path)) is not None:
-        return [Log(state, huggingface.read_rows, "Hugging Face")]
-    if runs := find(wandb.FILE_PATTERN):
-        return [Log(path / run, wandb.read_rows, "W&B") for run in runs]
-    if mlflow.META in names and mlflow.is_run_folder(path):
-        return [Log(path, mlflow.read_rows, "MLflow")]
-    if find(tensorboard.FILE_PATTERN):
-        return [Log(path, tensorboard.read_rows, "TensorBoard")]
-    if csv.FILE_NAME in names and (table := path / csv.FILE_NAME).is_file():
-        return [Log(table, csv.read_rows, "CSV")]
-    return []
+    Raises:
+        OSError: If the database cannot be read.
+        RunFormatError: If the database has no such run, or several of that name.
+    """
+    file = next((parent for parent in path.parents if parent.is_file()), None)
+    if file is None:
+        return None
+    with file.open("rb") as opened:
+        if not is_sqlite(opened.read(_HEAD_BYTES)):
+            return None
+    form, wanted = _find_format(file), path.relative_to(file).as_posix()
+    runs = form.list_runs(file)
+    ids = [run for run, _ in runs if run == wanted]
+    ids = ids or [run for run, name in runs if name == wanted]
+    if len(ids) == 1:
+        return _log_of(form, file, path, ids[0])
+    if ids:
+        paths = [str(file / run) for run in ids]
+        raise RunFormatError(
+            f"{file}: has {len(ids)} runs named {wanted}, give one by its id: "
+            f"{list_some(paths, _LISTED_MAX)}"
+        )
+    raise RunFormatError(f"{file}: has no run {wanted}; it has {_list_runs(file, runs)}")
 
 
-def _find_below(path: Path) -> list[Log]:
-    """Returns the logs in the subfolders of a folder."""
-    logs, entries = [], 0
-    for folder, folders, files in os.walk(path):
-        entries += len(folders) + len(files)
-        if entries > _ENTRIES_MAX:
+def list_database(path: Path) -> list[Log]:
+    """Returns the runs of a database; none if it is that of another tool.
+
+    Raises:
+        OSError: If the database cannot be read.
+        RunFormatError: If it is damaged or locked.
+    """
+    form = _find_format(path)
+    return [
+        _log_of(form, path, run_path, run)
+        for run, run_path in _name_runs(path, form.list_runs(path)).items()
+    ]
+
+
+def _log_in(path: Path, known: _Format, notes: list[str]) -> Log:
+    read = partial(known.read, path)
+    return Log(path, read, known.tool, path, known.takes, notes)
+
+
+def _list_formats(choice: LogChoice, notes: list[str]) -> tuple[_Format, ...]:
+    """Returns the formats of single files; the first that matches counts."""
+    step, logging_steps = choice.step, choice.logging_steps or 1
+    return (
+        _Format(
+            huggingface.TOOL,
+            huggingface.is_trainer_state,
+            partial(huggingface.read, step=step),
+            huggingface.FILE_NAME,
+            ("step",),
+        ),
+        _Format(wandb.TOOL, wandb.is_wandb, wandb.read, wandb.FILE_PATTERN),
+        _Format(swanlab.TOOL, swanlab.is_swanlab, swanlab.read, swanlab.FILE_PATTERN),
+        _Format(
+            tensorboard.TOOL,
+            tensorboard.is_event_file,
+            tensorboard.read,
+            tensorboard.FILE_PATTERN,
+        ),
+        _Format(clearml.TOOL, clearml.is_metrics_file, clearml.read),
+        _Format(comet.TOOL, comet.is_messages_file, comet.read),
+        _Format(
+            json_log.TOOL,
+            partial(json_log.is_json_log, step=step),
+            partial(json_log.read, step=step),
+            takes=("step",),
+        ),
+        _Format(
+            csv.TOOL,
+            partial(csv.is_table, step=step),
+            partial(csv.read, step=step),
+            csv.FILE_PATTERN,
+            ("step",),
+        ),
+        _Format(
+            console.TOOL,
+            partial(console.is_console, step=step),
+            partial(
+                console.read, step=step, logging_steps=logging_steps, on_note=notes.append
+            ),
+            takes=("step", "logging_steps"),
+        ),
+    )
+
+
+def _is_console(file: BinaryIO, head: bytes, step: str | None) -> bool:
+    """Returns whether a text has a line with a step and a norm after its beginning.
+
+    Args:
+        file: The text, at the end of its beginning.
+        head: The end of what was read.
+        step: As for `console.is_console`.
+    """
+    while b"\0" not in head and file.tell() < _CONSOLE_MAX:
+        data = file.read(_CONSOLE_BYTES)
+        if not data:
             break
-        in_folder = find_in_folder(Path(folder), [*folders, *files])
-        logs += in_folder
-        folders.sort()
-        if in_folder or len(Path(folder).relative_to(path).parts) >= _DEPTH_MAX:
-            folders.clear()
-    return logs
+        _, _, rest = head.rpartition(b"\n")
+        head = rest[-_HEAD_BYTES:] + data
+        if console.is_console(head, step):
+            return True
+    return False
+
+
+def _detect_archive(path: Path) -> Log | None:
+    """Returns the offline run in a zip file; None for any other zip file."""
+    from gradsound.logs.zip_member import read_names  # zipfile takes time to import
+
+    names = read_names(path)
+    for form in (clearml, comet):
+        if form.is_offline_run(names):
+            return Log(path, partial(form.read, path), form.TOOL, path)
+    return None
+
+
+def _detect_database(path: Path) -> Log:
+    """Returns the only run of a database."""
+    form = _find_format(path)
+    runs = form.list_runs(path)
+    if not runs:
+        raise RunFormatError(f"{path}: is a database of {form.TOOL} that has no run")
+    if len(runs) > 1:
+        listed = _list_runs(path, runs)
+        raise RunFormatError(f"{path}: has {len(runs):,} runs, give one: {listed}")
+    return _log_of(form, path, path, runs[0][0])
+
+
+def _find_format(path: Path) -> DatabaseFormat:
+    from gradsound.logs.databases import find_format  # sqlite3 takes time to import
+
+    return find_format(path)
+
+
+def _log_of(form: DatabaseFormat, file: Path, path: Path, run: str) -> Log:
+    return Log(path, partial(form.read, file, run), form.TOOL, file)
+
+
+def _name_runs(file: Path, runs: list[tuple[str, str]]) -> dict[str, Path]:
+    """Returns the path of each run by its id: with its name, if no other run has it."""
+    names = [name for _, name in runs]
+    return {
+        run: file / (name if name and names.count(name) == 1 else run) for run, name in runs
+    }
+
+
+def _list_runs(file: Path, runs: list[tuple[str, str]]) -> str:
+    return list_some([*map(str, _name_runs(file, runs).values())], _LISTED_MAX)

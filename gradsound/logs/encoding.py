@@ -3,28 +3,50 @@
 from __future__ import annotations
 
 import codecs
+import io
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import io
-    from pathlib import Path
+    from collections.abc import Callable
 
-_UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def to_utf_8(head: bytes) -> bytes:
     """Converts the beginning of a file from UTF-16; returns anything else unchanged."""
-    if head.startswith(_UTF_16_MARKS):
+    if head.startswith(UTF_16_MARKS):
         return head.decode("utf-16", "replace").encode()
     return head
 
 
-def open_text(path: Path) -> io.TextIOWrapper:
-    r"""Opens a text file. Invalid bytes are replaced; \n, \r\n and \r end a line.
+class TextDecoder:
+    r"""Decodes the bytes of a text file piece by piece.
 
-    Raises:
-        OSError: If the file cannot be read.
+    It replaces invalid bytes. \n, \r\n and \r end a line, and become \n.
+
+    Args:
+        read: Returns up to some number of bytes; none at the end of what is there.
+
+    Attributes:
+        position: How many bytes it has read.
     """
-    with path.open("rb") as file:
-        is_utf_16 = file.read(2) in _UTF_16_MARKS
-    return path.open(encoding="utf-16" if is_utf_16 else "utf-8-sig", errors="replace")
+
+    def __init__(self, read: Callable[[int], bytes]) -> None:
+        self._read, self.position = read, 0
+        self._decoder: io.IncrementalNewlineDecoder | None = None
+
+    def read(self, size: int) -> str:
+        """Returns the text of up to some number of bytes; empty if there are no more."""
+        text = ""
+        while not text and (data := self._read(size)):
+            self.position += len(data)
+            if self._decoder is None:
+                name = "utf-16" if data.startswith(UTF_16_MARKS) else "utf-8-sig"
+                decoder = codecs.getincrementaldecoder(name)("replace")
+                self._decoder = io.IncrementalNewlineDecoder(decoder, translate=True)
+            text = self._decoder.decode(data)
+        return text
+
+    def finish(self) -> str:
+        """Returns the text of bytes that wait for more of their character."""
+        return "" if self._decoder is None else self._decoder.decode(b"", final=True)

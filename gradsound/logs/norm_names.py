@@ -1,4 +1,4 @@
-"""Finds by name which values of a log are norms, loss, learning rate and epoch.
+"""Names of norms: which of the names in a log is that of the norm of a gradient.
 
 It knows the names that trainers write; docs/logs.md lists them.
 """
@@ -7,137 +7,83 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
-
-from gradsound.errors import RunFormatError
-from gradsound.name_matching import list_some
-from gradsound.runs.value_roles import USUAL_VALUES, find_usual
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-_LISTED_MAX = 20  # names that an error message lists; more are hard to read
-_NAME_WIDTH = 80  # characters of each of them; a damaged log may have longer ones
 
 _KIND = r"(?:total|global|overall|all|default[ _]optimizer|l2|l?\d+(?:\.\d+)?|inf)"
 _NORM = (  # a norm of a gradient
     rf"(?:(?:total|global|overall)[ _-])?grad(?:ient)?s?(?:[ _/-]{_KIND})*[ _/-]?g?norms?"
     r"|gnorms?|(?:l2[ _-])?norms?/grad(?:ient)?s?"
 )
-_WHEN = r"(?:step|epoch|un|un-?clipped|clipped|(?:before|after|pre|post)[ _-]?clip\w*)"
 _TOTAL_NORM = re.compile(
-    rf"(?:.*[/._ :-])?(?:{_NORM})(?:[/._ -](?:{_KIND}|{_WHEN}))*", re.IGNORECASE
+    rf"(?:.*[/._ :-])?(?:{_NORM})(?:[/._ -](?:{_KIND}|step|epoch))*", re.IGNORECASE
 )
 _LAYER_NORM = re.compile(
     rf"(?:.*[/._ :-])?(?:{_NORM})[/.:|_](?P<layer>.+)"
     r"|(?:.*/)?grad(?:ient)?s?[/.](?P<inner_layer>.+)[/._](?:l2[ _-])?norm",
     re.IGNORECASE,
 )
+_AVERAGE = r"(?:mean|avg|average|median|ema|ewma|sma|smooth(?:ed)?|running|rolling|moving)"
+_AVERAGED_NORM = re.compile(
+    rf"(?:.*[/._ :-])?{_AVERAGE}[/._ -](?:{_NORM})"
+    rf"|(?:.*[/._ :-])?(?:{_NORM})[/._ :-]{_AVERAGE}",
+    re.IGNORECASE,
+)
 # Statistics and limits of norms, which are no norms.
 _STATISTIC = re.compile(
-    r"(?:.*[/._ :-])?(?:max|min|mean|avg|average|median|std|var|clip|target|log)[/._ -]"
+    rf"(?:.*[/._ :-])?(?:max|min|std|var|clip|target|log|{_AVERAGE})[/._ -]"
     rf"(?:{_NORM})(?:\W.*)?"
-    r"|.*[/._ :-](?:max|min|mean|avg|average|median|std|var|ratio|threshold|coef\w*|scale"
-    r"|limit|num|count)",
+    rf"|.*[/._ :-](?:max|min|std|var|ratio|threshold|coef\w*|limit|num|count|{_AVERAGE})"
+    rf"|(?:.*[/._ :-])?(?:{_NORM})[/._ :-](?:scale|clip|cap|log|sum|delta|spikes?|hist"
+    r"|z_?score|p\d\d?|q\d\d?|(?:frac|fraction|rate|pct|percent))",
+    re.IGNORECASE,
+)
+# When a norm was measured: before or after the gradient was clipped.
+_STAGE = re.compile(
+    r"(?P<before>[/._ :-]?)(?<![a-z])\(?(?:"
+    r"(?P<raw>(?:before|pre)[ _-]?clip(?:p(?:ed|ing))?|un-?clipped|raw)"
+    r"|(?P<applied>(?:after|post)[ _-]?clip(?:p(?:ed|ing))?|clipped)"
+    r")(?![a-z])\)?(?P<after>[/._ :-]?)",
     re.IGNORECASE,
 )
 
 
 @dataclass(frozen=True, slots=True)
-class ClassifiedNames:
-    """The names of a log, split into norms and other values.
+class NormName:
+    """The name of a norm.
 
     Attributes:
-        layers: Layer name by index of the norm's name, in the order of the layers.
-        values: Value name by index of every other name.
+        plain: The name without the words that say when the norm was measured.
+        stage: "raw" before clipping, "applied" after it; "" if the name does not say it.
+        layer: The name of the layer; "" for the norm of the whole model.
+        averaged: Whether the norm is an average over steps or layers.
     """
 
-    layers: dict[int, str]
-    values: dict[int, str]
+    plain: str
+    stage: str = ""
+    layer: str = ""
+    averaged: bool = False
 
 
-def classify_names(names: Sequence[str], globs: Sequence[str] | None) -> ClassifiedNames:
-    """Splits the names of a log into norms and other values.
-
-    Args:
-        names: All names of the log.
-        globs: Globs that select the norms. None finds them by their usual names.
-
-    Raises:
-        RunFormatError: If no name is a norm, or a glob matches none.
-    """
-    norms = _find_norms(names) if globs is None else _match_globs(names, globs)
-    # Lightning's CSVLogger and file systems sort as text: layers.10 before layers.2.
-    if [names[k] for k in norms] == sorted(names[k] for k in norms):
-        norms.sort(key=lambda k: _natural_key(names[k]))
-    layers = [_layer_name(names[k]) or names[k] for k in norms]
-    if len({*layers}) < len(layers):  # two models may have layers of the same name
-        layers = [names[k] for k in norms]
-    return ClassifiedNames(dict(zip(norms, layers)), _name_values(names, {*norms}))
-
-
-def _match_globs(names: Sequence[str], globs: Sequence[str]) -> list[int]:
-    for glob in globs:
-        if not any(fnmatchcase(name, glob) for name in names):
-            raise RunFormatError(f"nothing matches --norms {glob!r}; {_list_names(names)}")
-    return [k for k, name in enumerate(names) if any(fnmatchcase(name, g) for g in globs)]
-
-
-def _find_norms(names: Sequence[str]) -> list[int]:
-    """Returns the indices of the layers' norms; without these, of the total norms."""
-    totals, layers = [], []
-    for k, name in enumerate(names):
-        if _TOTAL_NORM.fullmatch(name) and not _STATISTIC.fullmatch(name):
-            totals.append(k)
-        elif _layer_name(name):
-            layers.append(k)
-    present = {*names}
-    totals = [  # Lightning logs a norm twice, for the step and for the epoch
-        k
-        for k in totals
-        if not (
-            names[k].endswith("_epoch")
-            and names[k].removesuffix("_epoch") + "_step" in present
-        )
-    ]
-    if not (layers or totals):
-        raise RunFormatError(
-            f"nothing in it is called as the norm of a gradient is; {_list_names(names)}; "
-            "say which with --norms GLOB, in Python norms=GLOB"
-        )
-    return layers or totals
-
-
-def _layer_name(name: str) -> str | None:
-    """Returns the layer of a norm's name; None if it is not the norm of one layer."""
-    if _STATISTIC.fullmatch(name) or _TOTAL_NORM.fullmatch(name):
+def parse_norm_name(name: str) -> NormName | None:
+    """Returns what a name in a log says of a norm; None if it is not that of a norm."""
+    plain, stage = _split_stage(name)
+    if _AVERAGED_NORM.fullmatch(plain):
+        return NormName(plain, stage, averaged=True)
+    if _STATISTIC.fullmatch(plain):
         return None
-    match = _LAYER_NORM.fullmatch(name)
-    return match and (match["layer"] or match["inner_layer"])
+    if _TOTAL_NORM.fullmatch(plain):
+        return NormName(plain, stage)
+    if match := _LAYER_NORM.fullmatch(plain):
+        return NormName(plain, stage, match["layer"] or match["inner_layer"])
+    return None
 
 
-def _name_values(names: Sequence[str], norms: set[int]) -> dict[int, str]:
-    """Returns the value name by index; loss, lr and epoch get gradsound's names."""
-    values = {k: name for k, name in enumerate(names) if k not in norms}
-    indices = {name: k for k, name in values.items()}
-    for usual in USUAL_VALUES:
-        name = find_usual(usual, values.values())
-        if name is not None:
-            values[indices[name]] = usual
-    return values
-
-
-def _list_names(names: Sequence[str]) -> str:
-    return f"there are: {list_some([*map(_printable, names)], _LISTED_MAX)}"
-
-
-def _printable(name: str) -> str:
-    """Returns a name, shortened and without control characters, for a one-line message."""
-    return "".join(c if c.isprintable() else "?" for c in name[:_NAME_WIDTH])
-
-
-def _natural_key(name: str) -> list[str | int]:
-    """Returns a sort key by which numbers in names sort as numbers."""
-    parts = re.split(r"([0-9]+)", name)
-    return [int(part) if k % 2 else part for k, part in enumerate(parts)]
+def _split_stage(name: str) -> tuple[str, str]:
+    """Returns a name without the words that say when a norm was measured, and the stage."""
+    match = _STAGE.search(name)
+    if match is None:
+        return name, ""
+    separators = match["before"], match["after"]
+    ends = match.start() == 0 or match.end() == len(name)
+    joint = "" if ends else "/" if "/" in separators else separators[0]
+    plain = name[: match.start()] + joint + name[match.end() :]
+    return plain, "raw" if match["raw"] else "applied"

@@ -11,13 +11,18 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from numpy.typing import NDArray
+
+    from gradsound.logs.log_steps import LogSteps
+
 _LARGEST = float(np.finfo(np.float32).max)  # norms are float32
 _DEEPSPEED_NONFINITE = -1.0  # DeepSpeed logs it in place of NaN and infinity
 
 
-def is_odd(number: float) -> bool:
-    """Returns whether a number is below 0, or finite and too large for float32."""
-    return number < 0 or _LARGEST < number < inf
+def are_odd(numbers: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Returns which numbers are below 0, or finite and too large for float32."""
+    odd: NDArray[np.bool_] = (numbers < 0) | ((numbers > _LARGEST) & (numbers < inf))
+    return odd
 
 
 @dataclass(slots=True)
@@ -27,31 +32,34 @@ class _Finding:
     name: str
     number: float
     step: int
-    count: int = 1
+    count: int
 
     def __str__(self) -> str:
         more = f" (and {self.count - 1:,} more)" if self.count > 1 else ""
         return f"{self.name} is {self.number:g} at step {self.step:,}{more}, read as "
 
 
-def describe_odd_norms(
-    steps: Iterable[tuple[int, object, Mapping[int, float]]], names: Mapping[int, str]
-) -> str:
+def describe_odd_norms(parts: Iterable[LogSteps], names: Mapping[int, str]) -> str:
     """Returns a text with the first odd norm of each kind; empty without one.
 
     Args:
-        steps: The steps of a log, from `SortedSteps.steps`.
+        parts: The steps of a log, from `SortedSteps.read`.
         names: The names of the norms that have odd numbers, by index.
     """
     findings: dict[bool, _Finding] = {}  # by whether the numbers are negative
-    for step, _, values in steps:
-        for index, number in values.items():
-            if index not in names or not is_odd(number):
+    for steps in parts:
+        odd = np.flatnonzero(are_odd(steps.values) & np.isin(steps.places, [*names]))
+        negative = steps.values[odd] < 0
+        kinds = [kind for kind in (odd[negative], odd[~negative]) if len(kind)]
+        for entries in sorted(kinds, key=lambda kind: int(kind[0])):
+            entry = int(entries[0])
+            number = float(steps.values[entry])
+            if (known := findings.get(number < 0)) is not None:
+                known.count += len(entries)
                 continue
-            if (known := findings.get(number < 0)) is None:
-                findings[number < 0] = _Finding(names[index], number, step)
-            else:
-                known.count += 1
+            step = steps.numbers[np.searchsorted(steps.begins, entry, "right") - 1]
+            name = names[int(steps.places[entry])]
+            findings[number < 0] = _Finding(name, number, int(step), len(entries))
     return "; ".join(
         f"{finding}{_reading(finding.number)}" for finding in findings.values()
     )

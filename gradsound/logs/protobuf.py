@@ -5,7 +5,7 @@ https://protobuf.dev/programming-guides/encoding
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,41 +15,69 @@ _VARINT, _BYTES = 0, 2  # wire types
 _VARINT_BITS = 70  # ten bytes of seven bits; a number of 64 bits takes no more
 
 
-def read_fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Yields field number and value of each field of a message.
+class Field(NamedTuple):
+    """A field of a message.
 
-    The value of a varint is a whole number of 0 or more: the encoding adds 2**64 to a
-    negative one. The value of any other field is its bytes.
+    Attributes:
+        number: The field number.
+        value: The value of a varint, a whole number of 0 or more: the encoding adds 2**64
+            to a negative one. None for other fields.
+        begin: Where the bytes of the value begin in the message.
+        end: Where they end.
+    """
+
+    number: int
+    value: int | None
+    begin: int
+    end: int
+
+
+def find_fields(message: bytes, begin: int, end: int) -> Iterator[Field]:
+    """Yields the fields of a message that is a part of some bytes.
 
     Raises:
-        ValueError: If the bytes are no message.
+        ValueError: If the part is no message.
     """
-    at, end = 0, len(message)
+    at = begin
     while at < end:
         key = message[at]
         if key < 0x80:  # nearly always; a call would cost more
             at += 1
         else:
-            key, at = _read_varint(message, at)
+            key, at = read_varint(message, at, end)
         wire_type = key & 7
         if wire_type == _VARINT:
-            number, at = _read_varint(message, at)
-            yield key >> 3, number
+            begin = at
+            number, at = read_varint(message, at, end)
+            yield Field(key >> 3, number, begin, at)
             continue
         if wire_type == _BYTES:
             size = message[at] if at < end else 0x80
             if size < 0x80:
                 at += 1
             else:
-                size, at = _read_varint(message, at)
+                size, at = read_varint(message, at, end)
         elif wire_type in _FIXED_SIZES:
             size = _FIXED_SIZES[wire_type]
         else:
             raise ValueError(f"no message: there is no wire type {wire_type}")
         if size > end - at:
             raise ValueError("no message: it ends within a field")
-        yield key >> 3, message[at : at + size]
+        yield Field(key >> 3, None, at, at + size)
         at += size
+
+
+def read_fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """Yields field number and value of each field of a message.
+
+    The value of a varint is a whole number, as in `Field`; that of any other field is its
+    bytes.
+
+    Raises:
+        ValueError: If the bytes are no message.
+    """
+    for number, value, begin, end in find_fields(message, 0, len(message)):
+        yield number, message[begin:end] if value is None else value
 
 
 def to_text(value: int | bytes) -> str:
@@ -72,10 +100,10 @@ def to_bytes(value: int | bytes) -> bytes:
     return value
 
 
-def _read_varint(message: bytes, at: int) -> tuple[int, int]:
+def read_varint(message: bytes, at: int, end: int) -> tuple[int, int]:
     """Returns a number, seven bits a byte with the lowest first, and its end."""
     number = shift = 0
-    while at < len(message) and shift < _VARINT_BITS:
+    while at < end and shift < _VARINT_BITS:
         byte = message[at]
         at += 1
         number |= (byte & 0x7F) << shift

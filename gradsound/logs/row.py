@@ -1,7 +1,8 @@
-"""Row: one entry of another tool's log, the form into which every log reader converts."""
+"""Row: one entry of another tool's log; and numbers as logs write them."""
 
 from __future__ import annotations
 
+import re
 from math import inf, nan
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,15 +14,8 @@ if TYPE_CHECKING:
 
 ENTRY_MAX = 1 << 22  # bytes of a line, an entry or a record; no metrics are longer
 
-_NONFINITE = {
-    "nan": nan,
-    "inf": inf,
-    "+inf": inf,
-    "-inf": -inf,
-    "infinity": inf,
-    "+infinity": inf,
-    "-infinity": -inf,
-}
+# As C printed NaN and infinities on Windows: 1.#INF, -1.#IND, 1.#QNAN0.
+_WINDOWS_NONFINITE = re.compile(r"\s*([+-]?)1\.#(INF|IND|QNAN|SNAN)0*\s*", re.IGNORECASE)
 
 
 class Row(NamedTuple):
@@ -40,14 +34,30 @@ class Row(NamedTuple):
 
 
 def parse_number(value: object) -> float | None:
-    """Returns a JSON value as a number, or None if it is no number.
+    """Returns a value of JSON or a cell of a table as a number, or None if it is none.
 
-    A text may be NaN or an infinity.
-
-    Args:
-        value: A value from a ``JSONDecoder(parse_int=float)``. Such a decoder reads a whole
-            number of any length, which the int of Python refuses from 4,300 digits on.
+    A text is a number if all of it is: "0.5", "1e-3", "NaN", "-Infinity", "1.#INF". A
+    boolean is no number.
     """
     if isinstance(value, float):
         return value
-    return _NONFINITE.get(value.lower()) if isinstance(value, str) else None
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return _parse_windows(value) if "#" in value else None
+    if type(value) is int:  # not isinstance: a bool is an int
+        try:
+            return float(value)
+        except OverflowError:
+            return inf if value > 0 else -inf
+    return None
+
+
+def _parse_windows(text: str) -> float | None:
+    match = _WINDOWS_NONFINITE.fullmatch(text)
+    if match is None:
+        return None
+    if match[2].upper() != "INF":
+        return nan
+    return -inf if match[1] == "-" else inf

@@ -1,45 +1,41 @@
-"""Sorts the rows of a log by step in a temporary file, so that memory stays bounded.
+"""Sorts the entries of a log by step, in memory that the length of the log does not change.
 
-Rows go to the file in the order of the log. SQLite sorts them there if they are out of
-order, and returns them one by one. The file has no name, so a crash leaves nothing behind.
+Entries come in the order of the log. Each 32,768 of them become a sorted piece in a
+temporary file. Pieces whose steps overlap are merged, one range of steps after the other.
 """
 
 from __future__ import annotations
 
-import sqlite3
-import struct
-import weakref
-from contextlib import contextmanager
-from math import isfinite
-from threading import Lock
+from itertools import pairwise
+from math import inf
 from typing import TYPE_CHECKING
 
-from gradsound.errors import RunFormatError
-from gradsound.logs.odd_norms import is_odd
+import numpy as np
+
+from gradsound.logs.checked_entries import STEP_MAX, Entries, EntryChecker
+from gradsound.logs.log_steps import LogSteps, merge, sort_entries
+from gradsound.logs.odd_norms import are_odd
+from gradsound.logs.step_file import StepFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from gradsound.logs.row import Row
+    from gradsound.logs.scalars import Scalars
 
-_STEP_MAX = 2**53  # as in run files
-_TIME_MAX = 1e12  # seconds, 30,000 years; no clock shows more
-_NAMES_MAX = 100_000  # names; no model has more layers
-_NAME_MAX = 1000  # characters; a longer one is damage
-_BATCH_BYTES = 1 << 20  # bytes of rows in memory; SQLite writes many rows at once faster
-_ROW_OVERHEAD = 100  # bytes, of a row's tuple in memory
-_CACHE_KIB = 16_384  # KiB of SQLite's memory, which sorting uses
-_ROWS_PER_READ = 16  # rows per query under the lock; a row may have thousands of values
+_PIECE_ENTRIES = 1 << 15  # entries of a piece; they take 2 MB while they are sorted
+_RANGE_SAMPLES = 128  # of the pieces, so that a range has about as many entries as a piece
 
 
 class SortedSteps:
-    """Takes rows in any order, and yields steps in order, repeatably.
+    """Takes the entries of a log, and yields its steps in order, repeatably.
 
     Several threads may read at once.
 
     Attributes:
-        rejected: How many rows had no valid step.
-        odd_names: Indices of the names that had a number which no norm can be.
+        first: Number of the first step.
+        last: Number of the last step; lower than the first if there is none.
+        count: How many entries had a valid step.
+        odd_places: Indices of the names that had a number which no norm can be.
 
     Raises:
         OSError: From every method, if the temporary file cannot be written or read.
@@ -47,136 +43,104 @@ class SortedSteps:
     """
 
     def __init__(self) -> None:
-        self._lock, self._name_indices = Lock(), dict[str, int]()
-        self.rejected, self.odd_names = 0, set[int]()
-        self._table, self._in_order = "unsorted", True
-        # The row in progress: rows of one step that follow each other are merged.
-        self._step = -1
-        self._time: float | None = None
-        self._values: dict[int, float] = {}
-        self._last_step = -1  # of the previous row
-        self._step_changes, self._overwritten = 0, False
-        self._batch: list[tuple[int, float | None, bytes]] = []
-        self._batch_bytes = 0
-        with _sqlite_errors_as_os_errors():
-            self._database = sqlite3.connect("", check_same_thread=False)
-            weakref.finalize(self, self._database.close)
-            for setting in ("journal_mode = OFF", f"cache_size = -{_CACHE_KIB}"):
-                self._database.execute(f"PRAGMA {setting}")
-            self._database.execute("CREATE TABLE unsorted (step INTEGER, time REAL, data)")
+        self.odd_places: set[int] = set()
+        self._checker = EntryChecker()
+        self._file = StepFile()
+        self._waiting: list[Entries] = []  # for the next piece
+        self._waiting_count, self.count = 0, 0  # entries
+        self.first, self.last = STEP_MAX, 0  # of all numbers of steps
 
     @property
     def names(self) -> list[str]:
-        """Names of all values, in the order in which the log first has them."""
-        return [*self._name_indices]
+        """The names of all entries, in the order in which the log first has them."""
+        return self._checker.names
+
+    @property
+    def rejected(self) -> int:
+        """How many entries had no valid step."""
+        return self._checker.rejected
 
     @property
     def overwritten_step(self) -> int | None:
         """The only step, if a value was logged there more than once; else None."""
-        return self._last_step if self._step_changes == 1 and self._overwritten else None
+        if self.first == self.last and self.count > len(self.names):
+            return self.first
+        return None
 
-    def add(self, row: Row) -> None:
-        """Adds a row; consecutive rows of one step are merged."""
-        step = row.step
-        if step is None or not 0 <= step <= _STEP_MAX or step != int(step):
-            self.rejected += 1
+    def add(self, scalars: Scalars) -> None:
+        """Adds entries, in the order of the log."""
+        if scalars.discards:
+            self._discard(scalars.discards)
+        entries = self._checker.check(scalars)
+        if not len(entries.numbers):
             return
-        if step != self._step:
-            self._end_row()
-            self._step, self._time = int(step), None
-        time = row.time
-        if time is not None and isfinite(time) and abs(time) <= _TIME_MAX:
-            self._time = time
-        for name, value in row.values.items():
-            index = self._name_indices.get(name)
-            if index is None:
-                if len(name) > _NAME_MAX:
-                    continue
-                index = self._name_indices[name] = len(self._name_indices)
-                if index >= _NAMES_MAX:
-                    raise RunFormatError(f"more than {_NAMES_MAX:,} different names")
-            self._overwritten |= index in self._values
-            self._values[index] = value
-            if is_odd(value):
-                self.odd_names.add(index)
+        numbers, _, places, values = entries
+        odd = are_odd(values)
+        if odd.any():
+            self.odd_places.update(np.unique(places[odd]).tolist())
+        self.first = min(self.first, int(numbers.min()))
+        self.last = max(self.last, int(numbers.max()))
+        self.count += len(numbers)
+        self._waiting.append(entries)
+        self._waiting_count += len(numbers)
+        if self._waiting_count >= _PIECE_ENTRIES:
+            self._end_piece()
 
     def sort(self) -> None:
-        """Sorts the rows by step; no row may be added afterwards."""
-        self._end_row()
-        with _sqlite_errors_as_os_errors():
-            self._write_batch()
-            if not self._in_order:
-                # Rows of one step stay in the order of the log.
-                self._database.execute(
-                    "CREATE TABLE sorted AS SELECT * FROM unsorted ORDER BY step, rowid"
-                )
-                self._database.execute("DROP TABLE unsorted")
-                self._table = "sorted"
+        """Sorts the steps; no entry may be added afterwards."""
+        self._end_piece()
+        pieces = self._file.pieces
+        if any(after.first < before.end - 1 for before, after in pairwise(pieces)):
+            merged = StepFile()
+            for steps in self._merge_pieces():
+                merged.append(steps)
+            self._file = merged
 
-    def steps(self) -> Iterator[tuple[int, float | None, dict[int, float]]]:
-        """Yields number, time (None if unknown) and values by name index of each step.
+    def read(self) -> Iterator[LogSteps]:
+        """Yields all steps in parts of bounded size; no step is in two of them."""
+        pieces, held = self._file.pieces, None
+        for k, piece in enumerate(pieces):
+            steps = self._file.read(piece)
+            if held is not None:
+                steps = merge([held, steps])
+            count, held = len(steps), None
+            if k + 1 < len(pieces) and count and pieces[k + 1].first == steps.numbers[-1]:
+                count, held = count - 1, steps.take(count - 1, count)
+            if count:
+                yield steps.take(0, count)
 
-        If a value was logged twice at one step, the later one counts.
-        """
-        step, time, values = -1, None, dict[int, float]()
-        for row_step, row_time, data in self._read_rows():
-            if row_step != step and step >= 0:
-                yield step, time, values
-                time, values = None, {}
-            step, time = row_step, time if row_time is None else row_time
-            values.update(_unpack(data))
-        if step >= 0:
-            yield step, time, values
+    def drain(self) -> Iterator[LogSteps]:
+        """Sorts and yields all steps as `read` does, and keeps their names only."""
+        self.sort()
+        yield from self.read()
+        self._file = StepFile()
 
-    def _read_rows(self) -> Iterator[tuple[int, float | None, bytes]]:
-        with _sqlite_errors_as_os_errors(), self._lock:
-            cursor = self._database.execute(
-                f"SELECT step, time, data FROM {self._table} ORDER BY rowid"  # noqa: S608
-            )
-        while True:
-            with _sqlite_errors_as_os_errors(), self._lock:
-                rows = cursor.fetchmany(_ROWS_PER_READ)
-            if not rows:
-                return
-            yield from rows
+    def _discard(self, discards: Mapping[str, int]) -> None:
+        """Discards entries with some names, from a step on."""
+        self._end_piece()
+        cuts = np.full(len(self.names), STEP_MAX + 1)
+        for name, step in discards.items():
+            if (place := self._checker.find_place(name)) is not None:
+                cuts[place] = step
+        self._file.discard(cuts)
 
-    def _end_row(self) -> None:
-        """Adds the row in progress to the batch."""
-        if not self._values:
-            return
-        self._step_changes += self._step != self._last_step
-        data = _pack(self._values)
-        self._batch.append((self._step, self._time, data))
-        self._in_order &= self._step >= self._last_step
-        self._last_step, self._values = self._step, {}
-        self._batch_bytes += len(data) + _ROW_OVERHEAD
-        if self._batch_bytes > _BATCH_BYTES:
-            with _sqlite_errors_as_os_errors():
-                self._write_batch()
+    def _end_piece(self) -> None:
+        """Sorts the waiting entries, and adds them as a piece."""
+        if self._waiting:
+            numbers, times, places, values = map(np.concatenate, zip(*self._waiting))
+            self._waiting, self._waiting_count = [], 0
+            self._file.append(sort_entries(numbers, times, places, values))
 
-    def _write_batch(self) -> None:
-        self._database.executemany("INSERT INTO unsorted VALUES (?, ?, ?)", self._batch)
-        self._database.commit()
-        self._batch.clear()
-        self._batch_bytes = 0
-
-
-def _pack(values: dict[int, float]) -> bytes:
-    """Encodes the indices as uint32, and then the values as float64."""
-    count = len(values)
-    return struct.pack(f"<{count}I{count}d", *values, *values.values())
-
-
-def _unpack(data: bytes) -> Iterator[tuple[int, float]]:
-    count = len(data) // (4 + 8)
-    items = struct.unpack(f"<{count}I{count}d", data)
-    return zip(items[:count], items[count:])
-
-
-@contextmanager
-def _sqlite_errors_as_os_errors() -> Iterator[None]:
-    """Converts errors of SQLite, which here concern the temporary file."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise OSError(f"the temporary file for a log cannot be used: {error}") from error
+    def _merge_pieces(self) -> Iterator[LogSteps]:
+        """Yields the steps of all pieces in order, each step once."""
+        pieces = self._file.pieces
+        samples = np.sort(np.concatenate([piece.samples for piece in pieces]))
+        bounds = np.unique(samples[::_RANGE_SAMPLES]).tolist()
+        for low, high in pairwise([*bounds, inf]):
+            parts = [
+                self._file.read(piece, low, high)
+                for piece in pieces
+                if piece.first < high and low < piece.end
+            ]
+            if parts := [part for part in parts if len(part)]:
+                yield merge(parts)

@@ -1,173 +1,158 @@
-"""Reads the scalars in event files of TensorBoard, record by record.
+"""Reads the scalars in event files of TensorBoard: one file, or those in a folder.
 
-A file is a sequence of TFRecords (length, its checksum, data, its checksum). Each holds an
-Event as a protocol buffer (tensorflow/core/util/event.proto, framework/summary.proto). The
-reader skips everything but scalars, and does not even load long records.
+A name of a file begins with the time when the file was made. So the file of a resumed
+training comes last, and its scalars count. As TensorBoard does, the reader takes back what
+older files have of a name from the step on at which a newer file has it first, and
+everything from a step on at which a training starts again (`purge_step`).
 """
 
 from __future__ import annotations
 
-import os
-import struct
 from typing import TYPE_CHECKING
 
-from gradsound.logs.protobuf import read_fields, to_bytes, to_text
-from gradsound.logs.row import Row
+import numpy as np
+
+from gradsound.logs.event_decoder import EventDecoder
+from gradsound.logs.scalars import Scalars
+from gradsound.logs.tfrecords import RecordFile, is_record_file
 
 if TYPE_CHECKING:
-    import io
     from collections.abc import Iterator
     from pathlib import Path
 
+    from gradsound.logs.event_decoder import EventScalars
     from gradsound.logs.row import OnDamage
+    from gradsound.logs.scalars import WaitForMore
 
+TOOL = "TensorBoard"
 FILE_PATTERN = "*tfevents*"
-
-_RECORD_HEAD, _CHECKSUM = struct.Struct("<QI"), struct.Struct("<I")
-_LENGTH_BYTES = 8  # of the record's head, which their checksum follows
-_FLOAT, _DOUBLE = struct.Struct("<f"), struct.Struct("<d")
-_RECORD_MAX = 1 << 20  # bytes; scalars are shorter, a longer record is an image
-
-# Field numbers.
-_WALL_TIME, _STEP, _SUMMARY = 1, 2, 5  # of Event
-_VALUE = 1  # of Summary
-_TAG, _SIMPLE, _TENSOR = 1, 2, 8  # of Summary.Value
-_DTYPE, _CONTENT, _FLOATS, _DOUBLES = 1, 4, 5, 6  # of TensorProto
-_DTYPES = {1: _FLOAT, 2: _DOUBLE}
 
 
 def is_event_file(head: bytes) -> bool:
-    """Returns whether a file with this beginning has a first length with its checksum."""
-    if len(head) < _RECORD_HEAD.size:
-        return False
-    length, checksum = _RECORD_HEAD.unpack_from(head)
-    return (
-        0 < int(length) <= _RECORD_MAX and masked_crc32c(head[:_LENGTH_BYTES]) == checksum
-    )
+    """Returns whether a file with this beginning is an event file."""
+    return is_record_file(head)
 
 
-def read_rows(path: Path, on_damage: OnDamage) -> Iterator[Row]:
+def read(
+    path: Path, on_damage: OnDamage, wait_for_more: WaitForMore = lambda: False
+) -> Iterator[Scalars | None]:
     """Yields the scalars of one file, or of the files in a folder in the order of names.
-
-    A name begins with the time when the file was made. So the file of a resumed training
-    comes last, and its scalars count.
 
     Raises:
         OSError: If a file cannot be read.
     """
-    for file in sorted(path.glob(FILE_PATTERN)) if path.is_dir() else [path]:
-        with file.open("rb") as opened:
-            yield from _read_file(opened, file.name, on_damage)
-    for file in sorted(path.glob(f"*/{FILE_PATTERN}")) if path.is_dir() else []:
-        with file.open("rb") as opened:
-            rows = _read_file(opened, file.name, on_damage)
-            yield from _rename_added_scalars(rows, file.parent.name)
+    run = _Run(on_damage)
+    files: dict[Path, _RunFile | _AddedFile] = {}
+    while True:
+        for file in _find_files(path, FILE_PATTERN) if path.is_dir() else [path]:
+            yield from files.setdefault(file, _RunFile(file, run)).read()
+        for file in _find_files(path, f"*/{FILE_PATTERN}"):
+            yield from files.setdefault(file, _AddedFile(file, on_damage)).read()
+        yield None
+        if not wait_for_more():
+            break
+    for known in files.values():
+        known.end()
 
 
-def _rename_added_scalars(rows: Iterator[Row], folder: str) -> Iterator[Row]:
-    """Yields scalars of `SummaryWriter.add_scalars`, which makes a folder TAG_NAME a name.
+def _find_files(folder: Path, pattern: str) -> list[Path]:
+    """Returns the files in a folder in the order of their names; none if it is a file."""
+    return sorted(file for file in folder.glob(pattern) if file.is_file())
 
-    Yields nothing of any other folder, which may be another run.
+
+class _Run:
+    """What the files in a folder have in common."""
+
+    def __init__(self, on_damage: OnDamage) -> None:
+        self.on_damage = on_damage
+        self.decoder = EventDecoder(on_damage)
+        self.latest = np.empty(0)  # step by the index of a name; -1 if there is none
+
+
+class _RunFile:
+    """An event file of a run."""
+
+    def __init__(self, path: Path, run: _Run) -> None:
+        self._name, self._run = path.name, run
+        self._begun = np.empty(0, bool)  # which names it has had, by index
+        self._records = RecordFile(path, run.on_damage)
+
+    def read(self) -> Iterator[Scalars]:
+        """Yields the scalars that are there, and were not read before."""
+        for piece in self._records.read():
+            for scalars in self._run.decoder.decode(self._name, piece):
+                discards = self._find_discards(scalars)
+                yield _make_scalars(self._run.decoder.names, scalars, discards)
+
+    def end(self) -> None:
+        """Reports a last record that was not written whole."""
+        self._records.end()
+
+    def _find_discards(self, scalars: EventScalars) -> dict[str, int]:
+        """Returns by name the step from which on these scalars replace what was before."""
+        names, run = self._run.decoder.names, self._run
+        new = len(names) - len(run.latest)
+        latest = np.append(run.latest, np.full(new, -1.0))
+        begun = np.append(self._begun, np.zeros(len(names) - len(self._begun), bool))
+        # Of each name, the step of the first entry here.
+        first = np.full(len(names), np.inf)
+        first[scalars.places[::-1]] = scalars.steps[::-1]  # numpy keeps the last
+        here = np.isfinite(first)
+        discards = np.where(here & ~begun & (first <= latest), first, np.inf)
+        if scalars.restart is not None:
+            discards = np.minimum(discards, scalars.restart)
+        discards[discards > latest] = np.inf
+        np.maximum.at(latest, scalars.places, scalars.steps)
+        run.latest, self._begun = latest, begun | here
+        found = np.flatnonzero(np.isfinite(discards)).tolist()
+        return {names[place]: int(discards[place]) for place in found}
+
+
+def _make_scalars(
+    names: list[str], scalars: EventScalars, discards: dict[str, int]
+) -> Scalars:
+    """Returns scalars with their names in the order of the log."""
+    places, count = scalars.places, len(scalars.places)
+    first = np.full(len(names), count)  # entry of each name
+    first[places[::-1]] = np.arange(count)[::-1]  # numpy keeps the last
+    order = np.argsort(first)[: np.count_nonzero(first < count)]
+    new_places = np.empty(len(names), np.intp)
+    new_places[order] = np.arange(len(order))
+    columns = (new_places[places], scalars.steps, scalars.times, scalars.values)
+    return Scalars([names[place] for place in order.tolist()], *columns, discards)
+
+
+class _AddedFile:
+    """A file of `SummaryWriter.add_scalars`, which makes a folder TAG_NAME for each name.
+
+    Any other folder may be another run, and yields nothing.
     """
-    for row in rows:
-        ((tag, scalar),) = row.values.items() if len(row.values) == 1 else (("", 0.0),)
+
+    def __init__(self, path: Path, on_damage: OnDamage) -> None:
+        self._path, self._decoder = path, EventDecoder(on_damage)
+        self._is_other = False
+        self._records = RecordFile(path, on_damage)
+
+    def read(self) -> Iterator[Scalars]:
+        """Yields the scalars that are there, and were not read before."""
+        if self._is_other:
+            return
+        for piece in self._records.read():
+            for scalars in self._decoder.decode(self._path.name, piece):
+                names = [*map(self._rename, self._decoder.names)]
+                if None in names:
+                    self._is_other = True
+                    return
+                columns = (scalars.places, scalars.steps, scalars.times, scalars.values)
+                yield Scalars([name or "" for name in names], *columns)
+
+    def end(self) -> None:
+        """Reports a last record that was not written whole, if the file is of the run."""
+        if not self._is_other:
+            self._records.end()
+
+    def _rename(self, tag: str) -> str | None:
+        """Returns the name of a scalar in this folder; None if it is of another run."""
+        folder = self._path.parent.name
         name = folder.removeprefix(tag.replace("/", "_") + "_")
-        if not tag or name == folder:
-            return
-        yield row._replace(values={f"{tag}/{name}": scalar})
-
-
-def _read_file(file: io.BufferedReader, name: str, on_damage: OnDamage) -> Iterator[Row]:
-    at, size = 0, os.fstat(file.fileno()).st_size
-    while head := file.read(_RECORD_HEAD.size):
-        length, checksum = _RECORD_HEAD.unpack(head.ljust(_RECORD_HEAD.size, b"\0"))
-        record_size = _RECORD_HEAD.size + length + _CHECKSUM.size
-        if (
-            len(head) < _RECORD_HEAD.size
-            or masked_crc32c(head[:_LENGTH_BYTES]) != checksum
-            or at + record_size > size
-        ):
-            on_damage(f"{name} ends or is damaged at byte {at:,} of {size:,}")
-            return
-        if length > _RECORD_MAX:
-            file.seek(length + _CHECKSUM.size, os.SEEK_CUR)
-        else:
-            record = file.read(length + _CHECKSUM.size)
-            try:
-                row = _parse_event(record[:length])
-                if row is not None:
-                    # Only now, because the checksum takes longer than the rest.
-                    if _CHECKSUM.unpack_from(record, length)[0] != masked_crc32c(
-                        record[:length]
-                    ):
-                        raise ValueError("wrong checksum")
-                    yield row
-            except (ValueError, struct.error):
-                on_damage(f"{name} has a damaged record at byte {at:,}, left out")
-        at += record_size
-
-
-def _parse_event(event: bytes) -> Row | None:
-    """Returns the scalars of an Event; None if it has none."""
-    time, step, values = None, 0, {}
-    for field, value in read_fields(event):
-        if field == _SUMMARY:
-            for inner_field, inner_value in read_fields(to_bytes(value)):
-                if inner_field == _VALUE:
-                    tag, scalar = _parse_summary_value(to_bytes(inner_value))
-                    if scalar is not None:
-                        values[tag] = scalar
-        elif field == _STEP and isinstance(value, int):
-            step = value
-        elif field == _WALL_TIME:
-            time = _DOUBLE.unpack(to_bytes(value))[0]
-    return Row(step, time, values) if values else None
-
-
-def _parse_summary_value(message: bytes) -> tuple[str, float | None]:
-    """Returns tag and scalar of a Summary.Value; None for another kind of value."""
-    tag, scalar = "", None
-    for field, value in read_fields(message):
-        if field == _TAG:
-            tag = to_text(value)
-        elif field == _SIMPLE:
-            scalar = _FLOAT.unpack(to_bytes(value))[0]
-        elif field == _TENSOR:
-            scalar = _parse_tensor(to_bytes(value))
-    return tag, scalar
-
-
-def _parse_tensor(message: bytes) -> float | None:
-    """Returns a tensor of one number, TensorFlow 2's form of a scalar; None for others."""
-    dtype, content = None, b""
-    for field, value in read_fields(message):
-        if field == _DTYPE and isinstance(value, int):
-            dtype = _DTYPES.get(value)
-        elif field in (_CONTENT, _FLOATS, _DOUBLES):
-            content += to_bytes(value)
-    if dtype is None or len(content) != dtype.size:
-        return None
-    number: float = dtype.unpack(content)[0]
-    return number
-
-
-def _make_crc_table() -> list[int]:
-    table = []
-    for byte in range(256):
-        crc = byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
-        table.append(crc)
-    return table
-
-
-_CRC_TABLE = _make_crc_table()
-
-
-def masked_crc32c(data: bytes) -> int:
-    """Returns the checksum of TFRecord: CRC-32C, rotated by 15 bits, plus a constant."""
-    crc, table = 0xFFFFFFFF, _CRC_TABLE
-    for byte in data:
-        crc = table[(crc ^ byte) & 0xFF] ^ crc >> 8
-    crc ^= 0xFFFFFFFF
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+        return f"{tag}/{name}" if tag and name != folder else None

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 from gradsound.errors import RunFormatError, warn
 from gradsound.name_matching import list_some
-from gradsound.ranks.aligned_ranks import AlignedRanks
 from gradsound.runs.compressed_file import without_compression
 from gradsound.runs.file_names import RUN_SUFFIX
 from gradsound.runs.layer_differences import describe_difference
 from gradsound.runs.model import Header, Run, find_begin
 from gradsound.runs.rank_files import split_rank
 from gradsound.runs.rank_layers import RANK_MIN, rank_name
-from gradsound.runs.reader import read_run_file, refuse_norms
+from gradsound.runs.reader import read_run_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -34,24 +33,24 @@ def are_rank_files(paths: Sequence[Path]) -> bool:
     return len(ranks) >= RANK_MIN and None not in ranks
 
 
-def open_ranks(paths: Iterable[str | Path], norms: object = None) -> Run:
+def open_ranks(paths: Iterable[str | Path]) -> Run:
     """Opens the run files of the ranks of one training as one run.
 
     Args:
         paths: The files, which `gradsound.attach` wrote with ``ranks="each"``, in any
             order: run.rank0.jsonl, run.rank1.jsonl and so on.
-        norms: Globs over norms, which run files do not take; None for none.
 
     Raises:
         OSError: If a file cannot be read.
         RunFormatError: If a file is no run file.
         ValueError: If they are not the files of several ranks of one training.
     """
-    refuse_norms("ranks", norms)
     files = _by_rank([Path(path) for path in paths])
     headers = {path: _read_header(path) for path in files.values()}
     _check_trainings(headers)
     _warn_missing([*files])
+    from gradsound.ranks.aligned_ranks import AlignedRanks  # few runs have ranks
+
     first, *_ = headers.values()
     ordered = tuple(files.values())
     header = Header(

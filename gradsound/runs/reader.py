@@ -29,22 +29,6 @@ Decoded = TypeVar("Decoded")
 _END_BYTES = 64  # bytes; the line with the number of all steps is shorter
 
 
-def refuse_norms(source: str, norms: object) -> None:
-    """Refuses globs over norms for a run file, because its header names the norms.
-
-    Args:
-        source: The name of the run file in the message.
-        norms: The globs; None if the user gave none.
-
-    Raises:
-        ValueError: If the user gave globs.
-    """
-    if norms is not None:
-        raise ValueError(
-            f"{source}: a run file says itself what its norms are; leave out norms"
-        )
-
-
 def read_run_file(path: Path, name: str) -> Run:
     """Opens a run file and reads its header; each iteration of the steps reads them anew.
 

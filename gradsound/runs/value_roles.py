@@ -45,11 +45,16 @@ def find_usual(usual: str, names: Iterable[str]) -> str | None:
         names: The names of a run's values, such as "train_loss" or "Train/Loss".
     """
     names = [*names]
-    plain = {name.lower().replace(" ", "_").replace("-", "_"): name for name in names}
+    plain = {re.sub("[ -]", "_", name.lower().replace(".", "/")): name for name in names}
     found = next((plain[name] for name in _USUAL_NAMES[usual] if name in plain), None)
     if found is None and usual == "lr":
         found = next((name for name in names if _LR_MONITOR.fullmatch(name)), None)
     return found
+
+
+def _normalize(name: str) -> str:
+    """Returns a name in lower case, with slashes for the points of W&B's nested names."""
+    return name.lower().replace(" ", "_").replace("-", "_").replace(".", "/")
 
 
 def is_evaluation_loss(name: str) -> bool:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gradsound.music.presets import Preset
     from gradsound.run_folder import RunFolder
     from gradsound.runs.listed_run import ListedRun
+    from gradsound.runs.log_choice import LogChoice
     from gradsound.web.listener import Listener
     from gradsound.web.run_page import RunPage
 
@@ -39,7 +40,7 @@ class FolderSite:
         folder: The folder.
         preset: How steps sound.
         layers: Globs over layers; None plays all.
-        norms: Globs over the names in other tools' logs, for `gradsound.read_run`.
+        choice: What to read of other tools' logs.
 
     Attributes:
         files: The page with the list, as the first page.
@@ -50,12 +51,12 @@ class FolderSite:
         folder: RunFolder,
         preset: Preset,
         layers: Sequence[str] | None,
-        norms: Sequence[str] | None,
+        choice: LogChoice,
     ) -> None:
         self._folder, self._preset = folder, preset
         self._name = folder.path.resolve().name
         self.files = {"index.html": _PAGE.read_text()}
-        self._layers, self._norms = layers, norms
+        self._layers, self._choice = layers, choice
         self._runs: dict[str, ListedRun] = {}
         self._alarms: dict[str, tuple[int, ListedAlarms | str]] = {}  # size of the run
         self._pages: dict[str, RunPage] = {}
@@ -110,7 +111,7 @@ class FolderSite:
         if identifier not in self._runs:
             raise ValueError("the folder has no such run; the list has those that it has")
         run = self._runs[identifier]
-        page = await open_run_page(run, self._preset, self._layers, self._norms)
+        page = await open_run_page(run, self._preset, self._layers, self._choice)
         if (other := self._pages.get(identifier)) is not None and not other.over:
             page.close()  # another request has opened it meanwhile
             return other
@@ -174,7 +175,9 @@ class FolderSite:
             if not grown or run.size > _ALARM_BYTES_MAX:
                 continue
             try:
-                alarms: ListedAlarms | str = await asyncio.to_thread(find_alarms, run)
+                alarms: ListedAlarms | str = await asyncio.to_thread(
+                    find_alarms, run, self._choice
+                )
             except (OSError, ValueError) as error:
                 alarms = str(error)
             self._alarms[identifier] = run.size, alarms

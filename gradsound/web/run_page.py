@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from gradsound.listed_alarms import open_listed
 from gradsound.live.run_source import RunSource
 from gradsound.runs.growth import is_growing, is_network
+from gradsound.runs.log_choice import NO_CHOICE, LogChoice
 from gradsound.synth.kernels.javascript import to_javascript
 from gradsound.web.live_stream import LiveStream
 from gradsound.web.on_demand_stream import OnDemandStream
@@ -102,7 +103,7 @@ async def open_run_page(
     run: ListedRun,
     preset: Preset,
     layers: Sequence[str] | None,
-    norms: Sequence[str] | None,
+    choice: LogChoice,
 ) -> RunPage:
     """Opens the page of a run.
 
@@ -110,19 +111,19 @@ async def open_run_page(
         run: The run. Several ranks that grow are played up to their present end.
         preset: How steps sound.
         layers: Globs over layers; None plays all.
-        norms: As for `gradsound.read_run`.
+        choice: What to read of another tool's log.
 
     Raises:
         OSError, RunFormatError: If the run cannot be read.
         ValueError: If a glob matches no layer, or a run that does not grow has no steps.
     """
     if run.state != "growing" or run.ranks > 1:
-        finished = await asyncio.to_thread(open_listed, run, norms)
+        finished = await asyncio.to_thread(open_listed, run, choice)
         finished = finished if layers is None else finished.select(layers)
         if not run.tool and await asyncio.to_thread(_is_empty, finished):
             raise ValueError(f"{run.name}: has no steps, so there is nothing to hear")
         return RunPage(run, OnDemandStream(finished, preset), None)
-    source = RunSource(run.paths[0])
+    source = RunSource(run.paths[0], choice if run.tool else NO_CHOICE)
     try:
         growing = await asyncio.to_thread(source.run, growing=True)
         growing = growing if layers is None else growing.select(layers)

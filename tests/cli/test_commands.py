@@ -89,7 +89,7 @@ WRONG = {
     "render missing -o x.wav": "missing: No such file or directory",
     "render empty -o x.wav": "empty: empty, expected a run",
     "render folder -o x.wav": "folder: Is a directory",
-    "render text -o x.wav": "text, line 1: expected a run, which begins",
+    "render text -o x.wav": "text: is a text in which no line has a step",
     "render newer -o x.wav": "newer, line 1: written in run format 2.1; this gradsound",
     "render bad -o x.wav": 'bad, line 3: expected "step": a whole number above 0, got -1',
     "render odd.wav -o odd.wav": "odd.wav: is the run itself; write its sound to another",

@@ -83,8 +83,8 @@ def test_sounds_and_pictures_of_standard_input(tmp_path: Path, save) -> None:
     ("arguments", "data", "message"),
     [
         ("info -", b"", "standard input: empty, expected a run"),
-        ("info -", b"hello\n", "standard input, line 1: expected a run, which begins"),
-        ("plot - -o x.png", b'{"format"', "standard input, line 1: expected a run"),
+        ("info -", b"hello\n", "standard input: is a text in which no line has a step"),
+        ("plot - -o x.png", b'{"format"', "standard input: is a text in which no line has a step"),
         ("info - --norms x", b"", "standard input: a run file says itself what"),
         (
             "info -",

@@ -20,7 +20,7 @@ import gradsound
 from gradsound.cli.main import main
 
 COMMAND = [sys.executable, "-m", "gradsound"]
-STEPS = 900_000  # reading them takes several seconds
+STEPS = 2_500_000  # reading them takes several seconds
 FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="no /dev/full")
 

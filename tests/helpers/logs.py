@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import struct
 import subprocess
 import sys
-import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from helpers.records import field, leveldb_file
+
+from gradsound.logs.log import Log
+from gradsound.logs.scalars import group_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from gradsound.logs.row import OnDamage, Row
+    from gradsound.logs.scalars import Scalars, WaitForMore
 
 # In the form of published files: float16 overflows, and Trainer logs a NaN loss as 0.
 PUBLISHED = """{
@@ -48,7 +53,6 @@ PUBLISHED = """{
     },
     {
       "epoch": 1.0,
-      "grad_norm": null,
       "loss": 0.0,
       "step": 3
     },
@@ -71,6 +75,17 @@ PUBLISHED = """{
   "trial_name": null
 }
 """
+
+
+def log_of(rows: Iterable[Row]) -> Log:
+    """Returns a log that has these rows."""
+
+    def read(_: OnDamage, wait_for_more: WaitForMore) -> Iterator[Scalars | None]:
+        yield from group_rows(rows)
+        yield None
+        wait_for_more()
+
+    return Log(Path("made"), read, "made", Path("made"))
 
 
 def write_events(folder: Path, steps: range, factor: float = 1.0) -> None:
@@ -131,45 +146,15 @@ def mlflow_run(folder: Path) -> Path:
     return run
 
 
-def _varint(number: int) -> bytes:
-    """Encodes a number of a protocol buffer."""
-    parts = bytearray()
-    while number > 0x7F:
-        parts.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*parts, number])
-
-
-def _field(number: int, data: bytes) -> bytes:
-    """Encodes a field of bytes of a protocol buffer."""
-    return _varint(number << 3 | 2) + _varint(len(data)) + data
-
-
 def wandb_entry(items: Mapping[str, str], step: int) -> bytes:
     """Encodes a record of W&B's history, with JSON texts by name."""
     encoded = b"".join(
-        _field(1, _field(2, name.encode()) + _field(16, text.encode()))
+        field(1, field(2, name.encode()) + field(16, text.encode()))
         for name, text in items.items()
     )
-    return _field(2, encoded + _field(2, b"\x08" + _varint(step)))
+    return field(2, encoded + field(2, field(1, step)))
 
 
 def wandb_file(records: Iterable[bytes]) -> bytes:
-    """Returns a run file of W&B: blocks of 32 KiB, in which records are cut into pieces."""
-    block, head = 1 << 15, 7  # bytes
-    data = bytearray(b":W&B\xe1\xbe\0")
-    for record in records:
-        rest, kind = record, 1  # 1 is a whole record; 2, 3, 4 its first, middle, last piece
-        while rest:
-            remaining = block - len(data) % block
-            if remaining < head:
-                data += bytes(remaining)
-                continue
-            piece, rest = rest[: remaining - head], rest[remaining - head :]
-            if rest:
-                kind = 2 if kind == 1 else 3
-            elif kind != 1:
-                kind = 4
-            check = zlib.crc32(piece, zlib.crc32(bytes([kind])))
-            data += struct.pack("<IHB", check, len(piece), kind) + piece
-    return bytes(data)
+    """Returns a run file of W&B."""
+    return leveldb_file(b":W&B\xe1\xbe\0", records)

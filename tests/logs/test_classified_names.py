@@ -3,7 +3,7 @@
 import pytest
 
 from gradsound.errors import RunFormatError
-from gradsound.logs.norm_names import classify_names
+from gradsound.logs.classified_names import classify_names
 
 TOTALS = (
     "grad_norm",  # Trainer of Hugging Face, torchtitan, TRL
@@ -13,6 +13,9 @@ TOTALS = (
     "grad_2.0_norm_total",
     "grad_inf_norm_total",
     "gradient_norm",
+    "pre_clip_grad_norm",
+    "grad_norm (pre-clip)",
+    "train/grad_norm_clipped",
     "grad-norm",  # Megatron-LM
     "gnorm",  # fairseq
     "train_inner/gnorm",
@@ -37,16 +40,14 @@ LAYERS = {
     "l2_norm/grad/model.layers.1.attn.v": "model.layers.1.attn.v",  # Composer
     "grad_norm_fc1": "fc1",
     "grad_norms/model.norm.weight": "model.norm.weight",
+    "grad_norm/blocks.0.norm.scale": "blocks.0.norm.scale",
+    "grad_norm_clipped/conv1": "conv1",
+    "grad_norm/clip_head.proj": "clip_head.proj",
 }
 NEITHER = (
     *("loss", "train/loss", "lr", "norm", "weight_norm", "param_norm/fc", "gradient"),
-    *(
-        "max_grad_norm",
-        "grad_norm_max",
-        "grad_norm/mean",
-        "mean_grad_norm",
-        "grad_norm_std",
-    ),
+    *("max_grad_norm", "grad_norm_max", "grad_norm_std", "grad_norm_clip", "grad_norm/p99"),
+    *("grad_norm_clipped_frac", "grad_norm_zscore"),
     *("clip_grad_norm", "grad_norm_threshold", "l2_norm/param/fc", "l2_norm/moment/fc"),
     *("gradients/fc1.weight", "grad_scale", "gradient_accumulation_steps", "step_norm"),
     *("layer_norm", "graduation_norm", "grad-norm vs samples", "log_grad_norm"),
@@ -152,6 +153,8 @@ def test_globs_respect_upper_and_lower_case() -> None:
     [
         ("train/loss", "loss"),
         ("lm loss", "loss"),
+        ("train.loss", "loss"),  # W&B's nested dicts
+        ("Train.Learning Rate", "lr"),
         ("train_loss_step", "loss"),
         ("learning_rate", "lr"),
         ("train/learning_rate", "lr"),
@@ -175,3 +178,66 @@ def test_the_most_usual_name_wins() -> None:
 
     assert names.values == {1: "train_loss", 2: "loss"}
     assert rates.values == {1: "lr-AdamW", 2: "lr"}
+
+
+@pytest.mark.parametrize(
+    ("raw", "applied", "layer"),
+    [
+        ("train/grad_norm", "train/grad_norm_clipped", "train/grad_norm"),
+        ("grad_norm_before_clip", "grad_norm_after_clip", "grad_norm"),
+        ("pre_clip_grad_norm", "grad_norm", "grad_norm"),
+        ("optim/unclipped_grad_norm", "optim/grad_norm", "optim/grad_norm"),
+        ("grad_norm (pre-clip)", "grad_norm (post-clip)", "grad_norm"),
+        ("grad_norm_raw", "grad_norm", "grad_norm"),
+        ("grad_norm/preclip", "grad_norm/postclip", "grad_norm"),
+        ("grad_norm/conv1", "grad_norm_clipped/conv1", "conv1"),
+        ("Gradient Norm Before Clipping", "Gradient Norm After Clipping", "Gradient Norm"),
+    ],
+)
+@pytest.mark.parametrize("globs", [None, ["*norm*", "*Norm*"]])
+def test_a_norm_before_and_after_clipping_is_one_layer(
+    raw: str, applied: str, layer: str, globs: list[str] | None
+) -> None:
+    """Two names of one norm are its raw and its applied values, in any order."""
+    for order in ([raw, "loss", applied], [applied, "loss", raw]):
+        names = classify_names(order, globs and [g for g in globs if g.strip("*") in raw])
+        indices = {order.index(applied): order.index(raw)}
+
+        assert names.layers == {order.index(applied): layer}
+        assert (names.raw, names.values) == (indices, {1: "loss"})
+
+
+def test_the_clipped_norm_is_applied_where_a_log_has_three() -> None:
+    """Of three stages, the first is raw, the last is applied, and the other is none."""
+    names = ["grad_norm", "grad_norm_clipped", "grad_norm_unclipped"]
+    classified = classify_names(names, None)
+
+    assert (classified.layers, classified.raw) == ({1: "grad_norm"}, {1: 2})
+    assert classified.values == {0: "grad_norm"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("avg_grad_norm", "grad_norm_avg", "mean_grad_norm", "grad_norm/mean"),
+        *("train/grad_norm_ema", "running_grad_norm", "norm", "train/norm"),
+    ],
+)
+def test_a_doubtful_name_is_a_norm_if_there_is_no_better_one(name: str) -> None:
+    """An average, or a norm beside a loss, is taken with a word, or else a value."""
+    loss = "train/loss" if name.startswith("train") else "loss"
+    alone = classify_names([name, loss], None)
+    beside = classify_names([name, loss, "grad_norm"], None)
+
+    assert alone.layers == {0: name}
+    assert alone.doubt == (
+        f"takes {name} as the norm; if it is none, say which is with --norms GLOB"
+    )
+    assert (beside.layers, beside.doubt) == ({2: "grad_norm"}, "")
+    assert beside.values[0] == name
+
+
+def test_a_norm_without_a_loss_is_none() -> None:
+    """A value named norm may be that of the weights."""
+    with pytest.raises(RunFormatError, match="there are: norm, val/loss; say which"):
+        classify_names(["norm", "val/loss"], None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gradsound.logs.clock import Clock
@@ -35,7 +36,7 @@ def test_a_column_of_times_or_durations_is_a_clock(
     clock = Clock(["step", "loss", name])
 
     assert clock.column == 2
-    assert [clock.seconds(cell) for cell in cells] == pytest.approx(seconds)
+    assert clock.read_cells(cells).tolist() == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(
@@ -57,9 +58,10 @@ def test_a_time_since_the_start_wins_over_durations() -> None:
 def test_a_cell_without_a_time_is_unknown(cell: str) -> None:
     """The next duration continues the sum."""
     clock = Clock(["step_time_s"])
-    times = [clock.seconds("2"), clock.seconds(cell), clock.seconds("3")]
+    times = clock.read_cells(["2", cell, "3"])
 
-    assert times == [2, None, 5]
+    np.testing.assert_array_equal(times, [2, np.nan, 5])
+    assert clock.read_cells(["1"]).tolist() == [6]
 
 
 def test_the_clock_of_a_table_is_the_time_of_its_steps(tmp_path: Path) -> None:

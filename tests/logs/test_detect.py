@@ -1,5 +1,6 @@
 """Detection: which tool wrote a file, and which logs a folder has."""
 
+import io
 from pathlib import Path
 
 import pytest
@@ -7,9 +8,10 @@ from helpers.logs import PUBLISHED, wandb_entry, wandb_file
 
 from gradsound import read_run
 from gradsound.errors import GradsoundWarning, RunFormatError
-from gradsound.logs import csv, huggingface, tensorboard, wandb
-from gradsound.logs.detect import find_log
-from gradsound.logs.encoding import open_text, to_utf_8
+from gradsound.logs import huggingface, tensorboard
+from gradsound.logs.crc32c import masked_crc32c
+from gradsound.logs.encoding import TextDecoder, to_utf_8
+from gradsound.logs.log_folders import find_log
 
 TABLE = "step,grad_norm\n0,1\n"
 
@@ -47,9 +49,9 @@ def test_an_event_file_is_detected() -> None:
 
     def head(length: int) -> bytes:
         data = length.to_bytes(8, "little")
-        return data + tensorboard.masked_crc32c(data).to_bytes(4, "little")
+        return data + masked_crc32c(data).to_bytes(4, "little")
 
-    assert tensorboard.masked_crc32c(b"123456789") == 0xC78AB0E5  # CRC-32C is 0xE3069283
+    assert masked_crc32c(b"123456789") == 0xC78AB0E5  # CRC-32C is 0xE3069283
     assert tensorboard.is_event_file(head(1))
     assert tensorboard.is_event_file(head(1 << 20))
     for other in (head(0), head((1 << 20) + 1), head(1)[:11], b"\1" + head(1)[1:4] * 4):
@@ -57,30 +59,30 @@ def test_an_event_file_is_detected() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "reader"),
+    ("name", "content", "tool"),
     [
-        ("x", PUBLISHED.encode(), huggingface.read_rows),
-        ("x", wandb_file([wandb_entry({"a": "1"}, step=0)]), wandb.read_rows),
-        ("x", TABLE.encode(), csv.read_rows),
-        ("x", TABLE.encode("utf-16"), csv.read_rows),
-        ("trainer_state.json", b"damaged", huggingface.read_rows),
-        ("a.wandb", b"damaged", wandb.read_rows),
-        ("a.tfevents.b", b"damaged", tensorboard.read_rows),
-        ("a.csv", b"damaged", csv.read_rows),
-        ("a.tsv", b"damaged", csv.read_rows),
-        ("metrics.csv", wandb_file([]), wandb.read_rows),
+        ("x", PUBLISHED.encode(), "Hugging Face"),
+        ("x", wandb_file([wandb_entry({"a": "1"}, step=0)]), "W&B"),
+        ("x", TABLE.encode(), "CSV"),
+        ("x", TABLE.encode("utf-16"), "CSV"),
+        ("trainer_state.json", b"damaged", "Hugging Face"),
+        ("a.wandb", b"damaged", "W&B"),
+        ("a.tfevents.b", b"damaged", "TensorBoard"),
+        ("a.csv", b"damaged", "CSV"),
+        ("a.tsv", b"damaged", "CSV"),
+        ("metrics.csv", wandb_file([]), "W&B"),
         ("a.txt", b"damaged", None),
         ("a.txt", b"", None),
     ],
 )
 def test_content_counts_before_the_name(
-    tmp_path: Path, name: str, content: bytes, reader: object
+    tmp_path: Path, name: str, content: bytes, tool: str | None
 ) -> None:
     """A file is detected by its content; a damaged one by its name."""
     (tmp_path / name).write_bytes(content)
     log = find_log(tmp_path / name)
 
-    assert (log and log.read_rows) == reader
+    assert (log and log.tool) == tool
     assert find_log(tmp_path / "missing") is None
 
 
@@ -131,7 +133,7 @@ def test_a_log_hides_the_folders_below_it(tmp_path: Path) -> None:
     assert log.path == outer
 
 
-def test_utf_16_becomes_utf_8(tmp_path: Path) -> None:
+def test_utf_16_becomes_utf_8() -> None:
     """Text with a byte order mark is decoded; anything else stays as it is."""
     for encoding in ("utf-16-le", "utf-16-be"):
         data = "\ufeffgröße".encode(encoding)
@@ -139,9 +141,10 @@ def test_utf_16_becomes_utf_8(tmp_path: Path) -> None:
         assert to_utf_8(data + b"\0") == "größe\ufffd".encode()
     for data in (b"", b"\xff", "\ufeffgröße".encode(), b"\0\xff\xfe"):
         assert to_utf_8(data) == data
-    (tmp_path / "x").write_bytes(b"\xef\xbb\xbfa\rb\xff\r\nc")
-    with open_text(tmp_path / "x") as file:
-        assert file.readlines() == ["a\n", "b\ufffd\n", "c"]
+    text = TextDecoder(io.BytesIO(b"\xef\xbb\xbfa\rb\xff\r\nc\xc3").read)
+    assert text.read(100) == "a\nb\ufffd\nc"
+    assert text.read(100) == ""
+    assert text.finish() == "\ufffd"
 
 
 def test_the_oldest_lines_of_mlflow_have_no_step(tmp_path: Path) -> None:

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.logs import wandb_entry, wandb_file
+from helpers.logs import log_of, wandb_entry, wandb_file
 
 from gradsound import read_run
 from gradsound.errors import GradsoundWarning, RunFormatError
+from gradsound.logs.log_run import build_run
 from gradsound.logs.row import Row, parse_number
-from gradsound.logs.rows_to_run import build_run
+from gradsound.logs.scalars import make_scalars
 from gradsound.logs.sorted_steps import SortedSteps
 
 
@@ -32,8 +33,17 @@ from gradsound.logs.sorted_steps import SortedSteps
         ("inf", inf),
         ("+inf", inf),
         ("-inf", -inf),
-        ("1.5", None),
+        ("1.5", 1.5),
+        (" 1e-3 ", 0.001),
+        ("1.#INF", inf),
+        ("-1.#IND", nan),
+        (7, 7.0),
+        (10**400, inf),
+        (-(10**400), -inf),
         ("", None),
+        ("1/2", None),
+        ("1.5 s", None),
+        ("#", None),
         (True, None),
         (False, None),
         (None, None),
@@ -42,14 +52,21 @@ from gradsound.logs.sorted_steps import SortedSteps
     ],
 )
 def test_which_json_values_are_numbers(value: object, number: float | None) -> None:
-    """Floats and the texts of NaN and infinities are; booleans and other texts are not."""
+    """Numbers and texts that are numbers as a whole; booleans and other texts are not."""
     np.testing.assert_equal(parse_number(value), number)
 
 
 ENTRY = f"""{{"step": 3, "grad_norm": 0.5, "true": true, "false": false, "none": null,
- "text": "7", "list": [1], "object": {{"a": 1}}, "whole": 7, "nan": "NaN",
- "huge": {"9" * 5000}, "negative": -{"9" * 5000}, "more": 1e999}}"""
-VALUES = {"whole": 7.0, "nan": nan, "huge": inf, "negative": -inf, "more": inf}
+ "text": "seven", "figure": "7.5", "list": [1], "object": {{"a": 1}}, "whole": 7,
+ "nan": "NaN", "huge": {"9" * 5000}, "negative": -{"9" * 5000}, "more": 1e999}}"""
+VALUES = {
+    "figure": 7.5,
+    "whole": 7.0,
+    "nan": nan,
+    "huge": inf,
+    "negative": -inf,
+    "more": inf,
+}
 
 
 def test_numbers_of_a_trainer_state(tmp_path: Path) -> None:
@@ -68,7 +85,8 @@ def test_numbers_of_wandb(tmp_path: Path) -> None:
         "true": "true",
         "false": "false",
         "none": "null",
-        "text": '"7"',
+        "text": '"seven"',
+        "figure": '"7.5"',
         "list": "[1",
         "object": '{"a"',
         "whole": "7",
@@ -124,7 +142,7 @@ def test_a_state_without_history(tmp_path: Path) -> None:
 
 def run_steps(*rows: Row) -> list[int]:
     """Returns the step numbers of the run of some rows."""
-    run = build_run("made", lambda _: rows, ["norm"])
+    run = build_run("made", log_of(rows), ["norm"])
     return [step.number for step in run.steps]
 
 
@@ -170,7 +188,7 @@ def test_repeated_values_cause_no_warning_in_a_log_with_steps() -> None:
 def test_a_start_is_a_date_since_2001(time: float, start: str) -> None:
     """Other clocks do not count from 1970, so they have no date."""
     rows = [Row(k, time + 2 * k, {"norm": 1.0}) for k in range(2)]
-    run = build_run("made", lambda _: rows, ["norm"])
+    run = build_run("made", log_of(rows), ["norm"])
 
     assert run.header.start == start
     assert [step.time for step in run.steps] == [0.0, 2.0 if abs(time + 2) <= 1e12 else 0.0]
@@ -180,7 +198,7 @@ def test_an_epoch_that_is_not_finite_is_kept() -> None:
     """Whole epochs count; NaN and infinity have no whole part."""
     epochs = (0.999, -0.5, nan, inf)
     rows = [Row(k, None, {"norm": 1.0, "epoch": epoch}) for k, epoch in enumerate(epochs)]
-    run = build_run("made", lambda _: rows, ["norm"])
+    run = build_run("made", log_of(rows), ["norm"])
 
     np.testing.assert_equal([s.values["epoch"] for s in run.steps], [0.0, -1.0, nan, inf])
 
@@ -188,7 +206,7 @@ def test_an_epoch_that_is_not_finite_is_kept() -> None:
 def test_norms_below_0_are_nan() -> None:
     """No norm is negative, so -infinity is NaN, too."""
     with pytest.warns(GradsoundWarning, match="made: norm is -inf at step 0, read as NaN"):
-        run = build_run("made", lambda _: [Row(0, None, {"norm": -inf})], ["norm"])
+        run = build_run("made", log_of([Row(0, None, {"norm": -inf})]), ["norm"])
     (step,) = run.steps
 
     assert np.isnan(step.norms).all()
@@ -198,27 +216,30 @@ def test_norms_below_0_are_nan() -> None:
 def test_the_length_of_names_is_bounded() -> None:
     """Values with a name of more than 1,000 characters are left out."""
     log_steps = SortedSteps()
-    log_steps.add(Row(0, None, {"x" * 1000: 1.0, "y" * 1001: 2.0, "z": 3.0}))
+    row = Row(0, None, {"x" * 1000: 1.0, "y" * 1001: 2.0, "z": 3.0})
+    log_steps.add(make_scalars([row]))
     log_steps.sort()
+    (steps,) = log_steps.read()
 
     assert log_steps.names == ["x" * 1000, "z"]
-    assert [*log_steps.steps()] == [(0, None, {0: 1.0, 1: 3.0})]
+    assert (steps.places.tolist(), steps.values.tolist()) == ([0, 1], [1.0, 3.0])
 
 
 def test_100_000_names_are_allowed() -> None:
     """A log may have as many names as the bound says."""
     log_steps = SortedSteps()
-    log_steps.add(Row(0, None, dict.fromkeys(map(str, range(100_000)), 0.0)))
+    row = Row(0, None, dict.fromkeys(map(str, range(100_000)), 0.0))
+    log_steps.add(make_scalars([row]))
     log_steps.sort()
 
     assert len(log_steps.names) == 100_000
 
 
 def test_a_full_disk_is_an_os_error() -> None:
-    """The error of SQLite becomes an OSError that names the temporary file."""
+    """The error names the temporary file."""
 
     def rows() -> Iterator[Row]:
-        for step in range(4000):  # 48 MB, of which SQLite keeps 16 MiB in memory
+        for step in range(400):  # 5 MB, of which one piece stays in memory
             yield Row(step, None, {f"norm{k}": 1 / 3 for k in range(1000)})
 
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -227,6 +248,6 @@ def test_a_full_disk_is_an_os_error() -> None:
         with pytest.raises(
             OSError, match=r"^the temporary file for a log cannot be used: "
         ):
-            build_run("made", lambda _: rows(), ["norm*"])
+            build_run("made", log_of(rows()), ["norm*"])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

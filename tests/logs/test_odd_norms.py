@@ -8,10 +8,11 @@ from math import inf, nan
 
 import numpy as np
 import pytest
+from helpers.logs import log_of
 
 from gradsound.errors import GradsoundWarning
+from gradsound.logs.log_run import build_run
 from gradsound.logs.row import Row
-from gradsound.logs.rows_to_run import build_run
 
 DEEPSPEED = "NaN, because DeepSpeed logs -1 for NaN and infinity"
 NEGATIVE = "NaN, because no norm is below 0"
@@ -22,7 +23,7 @@ def warnings_of(rows: Sequence[Row], globs: list[str] | None = None) -> list[str
     """Returns the warnings when a log is read, and its steps twice."""
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always", GradsoundWarning)
-        run = build_run("log.csv", lambda _: rows, globs)
+        run = build_run("log.csv", log_of(rows), globs)
         for _ in range(2):
             list(run.steps)
     return [str(warning.message) for warning in warned]

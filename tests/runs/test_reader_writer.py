@@ -82,8 +82,14 @@ def test_errors_name_file_and_line(save) -> None:
     ("content", "message"),
     [
         (b"", "empty, expected a run"),
-        (b"hello\n", "line 1: expected a run"),
-        (b"{", "line 1"),
+        (b"hello\n", "x: is a text in which no line has a step"),
+        (b"{", "x: is a text in which no line has a step"),
+        (b"\x89PNG\r\n\x1a\n", r"x: is a picture \(PNG\); docs/logs.md lists the logs"),
+        (b"PK\x05\x06", "x: is a ZIP file without content"),
+        (bytes(range(256)), "x: is a binary file of an unknown format"),
+        (b'[{"a": 1}]', "x: is a list of JSON objects without a step; their keys are: a"),
+        (b'{"a": 1}', "x: is JSON without steps that have numbers"),
+        (b'{"format": "gradsound-run"', "line 1"),
     ],
 )
 def test_other_files_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
@@ -97,6 +103,7 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes, message: str) -
 def test_a_file_without_lines_is_refused_in_bounded_memory(tmp_path: Path) -> None:
     """The reader stops at 64 MiB without a newline, in a file of 1 GiB."""
     with (tmp_path / "x").open("wb") as file:
+        file.write(b'{"format": "gradsound-run", ')
         file.truncate(1 << 30)  # sparse
     with pytest.raises(RunFormatError, match="line 1: expected a run"):
         read_run(tmp_path / "x")

@@ -6,7 +6,6 @@ import json
 from typing import TYPE_CHECKING
 
 from gradsound.cli.choices import TOP
-from gradsound.cli.comparison_table import to_table
 from gradsound.cli.info_data import to_data
 from gradsound.cli.info_lines import to_lines
 from gradsound.cli.opened_runs import find_kind, get_paths, open_run_of, open_selection
@@ -43,6 +42,8 @@ def _compare(options: argparse.Namespace) -> None:
     """Prints the runs that can be read, then raises the error of one that cannot."""
     if options.all or options.top != TOP:
         raise ValueError("--all and --top are for the layers and alarms of a single run")
+    from gradsound.cli.comparison_table import to_table  # a single run has no table
+
     with Progress() as progress:
         results = [_read(paths, options, progress) for paths in get_paths(options)]
     found = [result for result in results if isinstance(result, tuple)]

@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> None:
 def _refuse_run_options(options: argparse.Namespace) -> None:
     names = [name for name in RUN_OPTIONS if getattr(options, name) not in (None, False)]
     if names:
-        flags = ", ".join(f"--{name}" for name in names)
+        flags = ", ".join(f"--{name}".replace("_", "-") for name in names)
         raise ValueError(
             f"{options.runs[0]}: a sound is already rendered; leave out {flags}"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gradsound.cli.opened_runs import get_parts
+from gradsound.cli.opened_runs import get_choice, get_parts
 from gradsound.cli.option_values import get_preset
 from gradsound.cli.play import play
 from gradsound.workers.sinks import DeviceSink
@@ -19,7 +19,7 @@ def run(options: argparse.Namespace) -> None:
         options.runs[0],
         parts=get_parts(options),
         layers=options.layers,
-        norms=options.norms,
+        choice=get_choice(options),
         preset=get_preset(options),
         speed=options.speed,
         follow=options.follow,

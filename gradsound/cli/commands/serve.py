@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradsound.chosen_run import find_folder
-from gradsound.cli.opened_runs import get_paths
+from gradsound.cli.opened_runs import get_choice, get_paths
 from gradsound.cli.option_values import get_preset
 from gradsound.web.port import check_port
 
@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> None:
         serve_folder(
             folder,
             layers=options.layers,
-            norms=options.norms,
+            choice=get_choice(options),
             preset=get_preset(options),
             speed=options.speed,
             port=options.port,
@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> None:
         path,
         parts=parts,
         layers=options.layers,
-        norms=options.norms,
+        choice=get_choice(options),
         preset=get_preset(options),
         speed=options.speed,
         follow=options.follow,
