@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from gradsound.logs.crc32c import masked_crc32c
+from gradsound.logs.tensorboard.crc32c import masked_crc32c
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

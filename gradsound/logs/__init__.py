@@ -1,1 +1,1 @@
-"""Logs of other tools read as runs: TensorBoard, W&B, MLflow, Hugging Face, CSV."""
+"""Logs of other tools read as runs, a package for each kind of log."""

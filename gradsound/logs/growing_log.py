@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradsound.errors import RunFormatError, warn
-from gradsound.logs.classified_names import classify_names
-from gradsound.logs.log_blocks import LogBlocks
 from gradsound.logs.log_run import REPORT_WIDTH, find_start
-from gradsound.logs.log_steps import merge
-from gradsound.logs.sorted_steps import SortedSteps
+from gradsound.logs.names.classified_names import classify_names
+from gradsound.logs.steps.log_blocks import LogBlocks
+from gradsound.logs.steps.log_steps import merge
+from gradsound.logs.steps.sorted_steps import SortedSteps
 from gradsound.name_matching import list_some, printable
 from gradsound.runs.model import Header, Run
 from gradsound.runs.step_stream import StepStream
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from gradsound.logs.classified_names import ClassifiedNames
     from gradsound.logs.log import Log
-    from gradsound.logs.log_steps import LogSteps
+    from gradsound.logs.names.classified_names import ClassifiedNames
     from gradsound.logs.scalars import WaitForMore
+    from gradsound.logs.steps.log_steps import LogSteps
     from gradsound.runs.step_block import StepBlock
 
 _QUIET_SECONDS = 0.3  # tools log the values of one step one after another, in less

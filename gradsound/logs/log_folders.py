@@ -11,20 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from gradsound.errors import RunFormatError
-from gradsound.logs import (
-    clearml,
-    comet,
-    csv,
-    huggingface,
-    metric_tables,
-    mlflow,
-    swanlab,
-    tensorboard,
-    wandb,
-)
-from gradsound.logs.detect import detect_file, detect_in_database, list_database
 from gradsound.logs.file_heads import is_sqlite
+from gradsound.logs.huggingface import trainer_state
 from gradsound.logs.log import Log
+from gradsound.logs.log_files import detect_file, detect_in_database, list_database
+from gradsound.logs.tables import csv, metric_tables
+from gradsound.logs.tensorboard import event_files
+from gradsound.logs.trackers import clearml, comet, mlflow_files, swanlab
+from gradsound.logs.wandb import wandb_log
 from gradsound.name_matching import list_some
 from gradsound.runs.log_choice import NO_CHOICE
 
@@ -88,21 +82,21 @@ def find_in_folder(
     def find(pattern: str) -> list[str]:
         return sorted(fnmatch_filter(names, pattern))
 
-    has_states = huggingface.FILE_NAME in names or find("checkpoint-*")
-    if has_states and (state := huggingface.find_state(path)) is not None:
+    has_states = trainer_state.FILE_NAME in names or find("checkpoint-*")
+    if has_states and (state := trainer_state.find_state(path)) is not None:
         log = detect_file(state, choice)
         return [] if log is None else [log]
-    if runs := find(wandb.FILE_PATTERN):
-        return [_log_of(wandb, path / run) for run in runs]
+    if runs := find(wandb_log.FILE_PATTERN):
+        return [_log_of(wandb_log, path / run) for run in runs]
     if runs := find(swanlab.FILE_PATTERN):
         return [_log_of(swanlab, path / run) for run in runs]
     for form in (clearml, comet):
         if form.is_offline_run(names):
             return [_log_of(form, path)]
-    if mlflow.META in names and mlflow.is_run_folder(path):
-        return [_log_of(mlflow, path)]
-    if find(tensorboard.FILE_PATTERN):
-        return [_log_of(tensorboard, path)]
+    if mlflow_files.META in names and mlflow_files.is_run_folder(path):
+        return [_log_of(mlflow_files, path)]
+    if find(event_files.FILE_PATTERN):
+        return [_log_of(event_files, path)]
     if metric_tables.is_run_folder(path, names):
         return [_log_of(metric_tables, path)]
     for name in (*csv.FILE_NAMES, *_TEXT_NAMES):

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradsound.errors import RunFormatError, warn
-from gradsound.logs.classified_names import classify_names
-from gradsound.logs.log_blocks import LogBlocks
 from gradsound.logs.log_folders import find_log
-from gradsound.logs.odd_norms import describe_odd_norms
-from gradsound.logs.sorted_steps import SortedSteps
+from gradsound.logs.names.classified_names import classify_names
+from gradsound.logs.steps.log_blocks import LogBlocks
+from gradsound.logs.steps.odd_norms import describe_odd_norms
+from gradsound.logs.steps.sorted_steps import SortedSteps
 from gradsound.name_matching import printable
 from gradsound.runs.model import Header, Run
 from gradsound.runs.step_stream import StepSource
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from gradsound.logs.classified_names import ClassifiedNames
     from gradsound.logs.log import Log
+    from gradsound.logs.names.classified_names import ClassifiedNames
     from gradsound.runs.log_choice import LogChoice
     from gradsound.runs.step_block import StepBlock
 

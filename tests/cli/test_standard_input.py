@@ -84,7 +84,7 @@ def test_sounds_and_pictures_of_standard_input(tmp_path: Path, save) -> None:
     [
         ("info -", b"", "standard input: empty, expected a run"),
         ("info -", b"hello\n", "standard input: is a text in which no line has a step"),
-        ("plot - -o x.png", b'{"format"', "standard input: is a text in which no line has a step"),
+        ("plot - -o x.png", b'{"format"', "standard input: is a text in which no line"),
         ("info - --norms x", b"", "standard input: a run file says itself what"),
         (
             "info -",

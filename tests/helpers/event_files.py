@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from helpers.records import field, varint
 
-from gradsound.logs.crc32c import masked_crc32c
+from gradsound.logs.tensorboard.crc32c import masked_crc32c
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -17,7 +17,7 @@ from gradsound.errors import GradsoundWarning, RunFormatError
 from gradsound.logs.log_run import build_run
 from gradsound.logs.row import Row, parse_number
 from gradsound.logs.scalars import make_scalars
-from gradsound.logs.sorted_steps import SortedSteps
+from gradsound.logs.steps.sorted_steps import SortedSteps
 
 
 @pytest.mark.parametrize(

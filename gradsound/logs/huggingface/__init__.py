@@ -1,0 +1,1 @@
+"""States of Hugging Face's Trainer."""

@@ -1,0 +1,246 @@
+"""Detects by its content which tool wrote a file, and finds runs in databases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from functools import partial
+from typing import TYPE_CHECKING, BinaryIO
+
+from gradsound.errors import RunFormatError
+from gradsound.logs.encoding import to_utf_8
+from gradsound.logs.file_heads import is_sqlite, is_zip
+from gradsound.logs.huggingface import trainer_state
+from gradsound.logs.log import Log
+from gradsound.logs.tables import csv
+from gradsound.logs.tensorboard import event_files
+from gradsound.logs.texts import console, json_log
+from gradsound.logs.trackers import clearml, comet, swanlab
+from gradsound.logs.wandb import wandb_log
+from gradsound.name_matching import list_some
+from gradsound.runs.log_choice import NO_CHOICE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from gradsound.logs.databases.database_formats import DatabaseFormat
+    from gradsound.logs.row import OnDamage
+    from gradsound.logs.scalars import Scalars, WaitForMore
+    from gradsound.runs.log_choice import LogChoice
+
+_HEAD_BYTES = 1 << 16  # bytes; enough to tell every format but consoles
+_CONSOLE_BYTES = 1 << 20  # per look at a text, for its first line with a step
+_CONSOLE_MAX = 1 << 26  # bytes before that line; no training prints more before it begins
+_LISTED_MAX = 8  # runs that an error message lists; more are hard to read
+
+
+@dataclass(frozen=True, slots=True)
+class _Format:
+    """A format of one file.
+
+    Attributes:
+        tool: The tool, or the format, for people.
+        matches: Returns whether a file with a beginning in UTF-8 has the format.
+        read: The reader.
+        pattern: Glob over the names of such files; a damaged one is known by it.
+        takes: As for `Log`.
+    """
+
+    tool: str
+    matches: Callable[[bytes], bool]
+    read: Callable[[Path, OnDamage, WaitForMore], Iterator[Scalars | None]]
+    pattern: str = ""
+    takes: tuple[str, ...] = ()
+
+
+def detect_file(path: Path, choice: LogChoice = NO_CHOICE) -> Log | None:
+    """Returns the log in a file; None if the file is of no known format.
+
+    Raises:
+        OSError: If the file cannot be read.
+        RunFormatError: If it is an empty or damaged log, or a database of several runs.
+    """
+    with path.open("rb") as file:
+        start = file.read(_HEAD_BYTES)
+        if is_sqlite(start):
+            return _detect_database(path)
+        if is_zip(start):
+            return _detect_archive(path)
+        head = to_utf_8(start)
+        notes: list[str] = []
+        formats = _list_formats(choice, notes)
+        for known in formats:
+            if known.matches(head):
+                return _log_in(path, known, notes)
+        for known in formats:  # a damaged file; its reader reports it
+            if known.pattern and fnmatch(path.name, known.pattern):
+                if not head:
+                    raise RunFormatError(f"{path}: is empty, expected a log ({known.tool})")
+                return _log_in(path, known, notes)
+        if _is_console(file, head, choice.step):
+            return _log_in(path, formats[-1], notes)
+    return None
+
+
+def detect_in_database(path: Path) -> Log | None:
+    """Returns the run of a path that goes on inside a database, by its id or its name.
+
+    Returns:
+        The log; None if no beginning of the path is a database.
+
+    Raises:
+        OSError: If the database cannot be read.
+        RunFormatError: If the database has no such run, or several of that name.
+    """
+    file = next((parent for parent in path.parents if parent.is_file()), None)
+    if file is None:
+        return None
+    with file.open("rb") as opened:
+        if not is_sqlite(opened.read(_HEAD_BYTES)):
+            return None
+    form, wanted = _find_format(file), path.relative_to(file).as_posix()
+    runs = form.list_runs(file)
+    ids = [run for run, _ in runs if run == wanted]
+    ids = ids or [run for run, name in runs if name == wanted]
+    if len(ids) == 1:
+        return _log_of(form, file, path, ids[0])
+    if ids:
+        paths = [str(file / run) for run in ids]
+        raise RunFormatError(
+            f"{file}: has {len(ids)} runs named {wanted}, give one by its id: "
+            f"{list_some(paths, _LISTED_MAX)}"
+        )
+    raise RunFormatError(f"{file}: has no run {wanted}; it has {_list_runs(file, runs)}")
+
+
+def list_database(path: Path) -> list[Log]:
+    """Returns the runs of a database; none if it is that of another tool.
+
+    Raises:
+        OSError: If the database cannot be read.
+        RunFormatError: If it is damaged or locked.
+    """
+    form = _find_format(path)
+    return [
+        _log_of(form, path, run_path, run)
+        for run, run_path in _name_runs(path, form.list_runs(path)).items()
+    ]
+
+
+def _log_in(path: Path, known: _Format, notes: list[str]) -> Log:
+    read = partial(known.read, path)
+    return Log(path, read, known.tool, path, known.takes, notes)
+
+
+def _list_formats(choice: LogChoice, notes: list[str]) -> tuple[_Format, ...]:
+    """Returns the formats of single files; the first that matches counts."""
+    step, logging_steps = choice.step, choice.logging_steps or 1
+    return (
+        _Format(
+            trainer_state.TOOL,
+            trainer_state.is_trainer_state,
+            partial(trainer_state.read, step=step),
+            trainer_state.FILE_NAME,
+            ("step",),
+        ),
+        _Format(wandb_log.TOOL, wandb_log.is_wandb, wandb_log.read, wandb_log.FILE_PATTERN),
+        _Format(swanlab.TOOL, swanlab.is_swanlab, swanlab.read, swanlab.FILE_PATTERN),
+        _Format(
+            event_files.TOOL,
+            event_files.is_event_file,
+            event_files.read,
+            event_files.FILE_PATTERN,
+        ),
+        _Format(clearml.TOOL, clearml.is_metrics_file, clearml.read),
+        _Format(comet.TOOL, comet.is_messages_file, comet.read),
+        _Format(
+            json_log.TOOL,
+            partial(json_log.is_json_log, step=step),
+            partial(json_log.read, step=step),
+            takes=("step",),
+        ),
+        _Format(
+            csv.TOOL,
+            partial(csv.is_table, step=step),
+            partial(csv.read, step=step),
+            csv.FILE_PATTERN,
+            ("step",),
+        ),
+        _Format(
+            console.TOOL,
+            partial(console.is_console, step=step),
+            partial(
+                console.read, step=step, logging_steps=logging_steps, on_note=notes.append
+            ),
+            takes=("step", "logging_steps"),
+        ),
+    )
+
+
+def _is_console(file: BinaryIO, head: bytes, step: str | None) -> bool:
+    """Returns whether a text has a line with a step and a norm after its beginning.
+
+    Args:
+        file: The text, at the end of its beginning.
+        head: The end of what was read.
+        step: As for `console.is_console`.
+    """
+    while b"\0" not in head and file.tell() < _CONSOLE_MAX:
+        data = file.read(_CONSOLE_BYTES)
+        if not data:
+            break
+        _, _, rest = head.rpartition(b"\n")
+        head = rest[-_HEAD_BYTES:] + data
+        if console.is_console(head, step):
+            return True
+    return False
+
+
+def _detect_archive(path: Path) -> Log | None:
+    """Returns the offline run in a zip file; None for any other zip file."""
+    from gradsound.logs.trackers.zip_member import (
+        read_names,  # zipfile takes time to import
+    )
+
+    names = read_names(path)
+    for form in (clearml, comet):
+        if form.is_offline_run(names):
+            return Log(path, partial(form.read, path), form.TOOL, path)
+    return None
+
+
+def _detect_database(path: Path) -> Log:
+    """Returns the only run of a database."""
+    form = _find_format(path)
+    runs = form.list_runs(path)
+    if not runs:
+        raise RunFormatError(f"{path}: is a database of {form.TOOL} that has no run")
+    if len(runs) > 1:
+        listed = _list_runs(path, runs)
+        raise RunFormatError(f"{path}: has {len(runs):,} runs, give one: {listed}")
+    return _log_of(form, path, path, runs[0][0])
+
+
+def _find_format(path: Path) -> DatabaseFormat:
+    from gradsound.logs.databases.database_formats import (
+        find_format,  # sqlite3 takes time to import
+    )
+
+    return find_format(path)
+
+
+def _log_of(form: DatabaseFormat, file: Path, path: Path, run: str) -> Log:
+    return Log(path, partial(form.read, file, run), form.TOOL, file)
+
+
+def _name_runs(file: Path, runs: list[tuple[str, str]]) -> dict[str, Path]:
+    """Returns the path of each run by its id: with its name, if no other run has it."""
+    names = [name for _, name in runs]
+    return {
+        run: file / (name if name and names.count(name) == 1 else run) for run, name in runs
+    }
+
+
+def _list_runs(file: Path, runs: list[tuple[str, str]]) -> str:
+    return list_some([*map(str, _name_runs(file, runs).values())], _LISTED_MAX)

@@ -1,0 +1,1 @@
+"""Names in logs: norms, values, steps."""

@@ -1,0 +1,1 @@
+"""The steps of a log, sorted from its entries."""

@@ -1,0 +1,1 @@
+"""Texts, line by line: consoles and JSON lines."""

@@ -1,0 +1,70 @@
+"""Reads the offline experiment of Comet, `ID.zip`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gradsound.logs.entries import make_scalars
+from gradsound.logs.row import parse_number
+from gradsound.logs.trackers.offline_archive import read_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from pathlib import Path
+
+    from gradsound.logs.entries import Entry
+    from gradsound.logs.row import OnDamage
+    from gradsound.logs.scalars import Scalars, WaitForMore
+
+TOOL = "Comet"
+MESSAGES = "messages.json"
+
+_MILLISECOND = 1e-3  # seconds; Comet's unit of time
+
+
+def is_offline_run(names: Collection[str]) -> bool:
+    """Returns whether a folder or a zip file with these files is an experiment."""
+    return {MESSAGES, "experiment.json"} <= {*names}
+
+
+def is_messages_file(head: bytes) -> bool:
+    """Returns whether a file with this beginning is the `messages.json` of a run."""
+    return head.startswith(b'{"payload":') and b'"message_id":' in head[:4096]
+
+
+def read(
+    path: Path, on_damage: OnDamage, wait_for_more: WaitForMore = lambda: False
+) -> Iterator[Scalars | None]:
+    """Yields the scalars of an experiment; `scalars` says how.
+
+    Args:
+        path: The zip file, the folder with its content, or its `messages.json`.
+        on_damage: Called with the number of each line that is damaged.
+        wait_for_more: Called after each None. It returns whether to read on.
+
+    Raises:
+        OSError: If the log cannot be read.
+    """
+    for messages in read_lines(path, MESSAGES, on_damage, wait_for_more):
+        if messages is None:
+            yield None
+            continue
+        entries = [
+            entry for message in messages if (entry := _parse_message(message)) is not None
+        ]
+        if entries:
+            yield make_scalars(entries)
+
+
+def _parse_message(message: Any) -> Entry | None:
+    """Returns the number in a message; None for a parameter, a file or a text."""
+    payload = message.get("payload") if isinstance(message, dict) else None
+    metric = payload.get("metric") if isinstance(payload, dict) else None
+    if not isinstance(payload, dict) or not isinstance(metric, dict):
+        return None
+    name, value = metric.get("metricName"), parse_number(metric.get("metricValue"))
+    if not isinstance(name, str) or value is None:
+        return None
+    time = parse_number(payload.get("local_timestamp"))
+    step = parse_number(metric.get("step"))
+    return name, step, None if time is None else time * _MILLISECOND, value

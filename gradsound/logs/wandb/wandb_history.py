@@ -1,0 +1,128 @@
+"""Decodes the numbers in records of W&B, many at once, as arrays.
+
+Shapes: R records, I items.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradsound.logs.row import parse_number
+from gradsound.logs.wandb.wandb_entry import decode_json, parse_record
+from gradsound.logs.wandb.wandb_heads import Heads
+from gradsound.logs.wandb.wandb_items import split_items
+
+try:
+    import orjson
+except ImportError:  # an extra
+    orjson = None  # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class History:
+    """The numbers in the histories of successive records.
+
+    Attributes:
+        names: Names of items, all different; a point joins those of nested objects.
+        rows: Of each item, the index of its record, ascending, shape (I,).
+        places: Of each item, the index of its name, shape (I,).
+        values: The numbers, shape (I,), float64.
+        steps: The field for the step of each record, shape (R,), float64; NaN without one.
+        damaged: Indices of records that are no messages, ascending.
+    """
+
+    names: list[str]
+    rows: NDArray[np.intp]
+    places: NDArray[np.intp]
+    values: NDArray[np.float64]
+    steps: NDArray[np.float64]
+    damaged: list[int]
+
+
+class HistoryDecoder:
+    """Decodes records; it learns the forms and the names of items as they come."""
+
+    def __init__(self) -> None:
+        self._heads = Heads()
+        self._indices = dict[str, int]()  # by name
+        self._head_places = np.zeros(0, np.intp)  # index of the name of each head
+
+    def decode(self, records: Sequence[bytes]) -> History:
+        """Returns the numbers in one or more records."""
+        items = split_items(records, self._heads)
+        unusual, steps, damaged = items.unusual.tolist(), items.steps, list[int]()
+        try:
+            values, known = _decode_numbers(items.texts)
+        except (ValueError, RecursionError):  # one of the texts is no JSON
+            unusual, values = [*range(len(records))], np.zeros(0)
+            known = np.zeros(len(items.texts), bool)
+        rows, places = items.rows[known], self._places(items.heads[known])
+        more: list[tuple[int, int, float]] = []
+        for row in unusual:
+            parsed = parse_record(records[row])
+            if parsed is None:
+                damaged.append(row)
+            else:
+                numbers, steps[row] = parsed
+                more += [(row, self._index(name), x) for name, x in numbers.items()]
+        values = values[known] if len(values) else values
+        if more:
+            rows = np.concatenate([rows, [row for row, _, _ in more]])
+            places = np.concatenate([places, [place for _, place, _ in more]])
+            values = np.concatenate([values, [number for _, _, number in more]])
+            order = np.argsort(rows, kind="stable")
+            rows, places, values = rows[order], places[order], values[order]
+        return History([*self._indices], rows, places, values, steps, damaged)
+
+    def _index(self, name: str) -> int:
+        return self._indices.setdefault(name, len(self._indices))
+
+    def _places(self, heads: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Returns the index of the name of each head."""
+        new = [self._index(name) for name in self._heads.names[len(self._head_places) :]]
+        self._head_places = np.append(self._head_places, np.array(new, np.intp))
+        return self._head_places[heads]
+
+
+def _decode_numbers(
+    texts: Sequence[bytes],
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Returns the numbers in JSON texts, and which texts have one.
+
+    Raises:
+        ValueError: If a text is no JSON.
+        RecursionError: If one is nested too deep.
+    """
+    numbers = _decode_values(texts)
+    if {*map(type, numbers)} <= {int, float}:  # nearly always
+        return np.array(numbers, np.float64), np.ones(len(numbers), bool)
+    numbers = [parse_number(number) for number in numbers]
+    known = np.array([number is not None for number in numbers], bool)
+    return np.array(numbers, np.float64), known
+
+
+def _decode_values(texts: Sequence[bytes]) -> list[Any]:
+    """Returns the values of JSON texts; None for an object or a list."""
+    joined = b",".join(texts)
+    # A text with a comma might complete the next one.
+    if joined.count(b",") == len(texts) - 1:
+        decode = _decode_text if orjson is None else orjson.loads
+        try:
+            values: list[Any] = decode(b"[" + joined + b"]")
+            if len(values) == len(texts):
+                return values
+        except ValueError:  # a NaN, or a number with thousands of digits
+            pass
+    return [None if text[:1] in (b"{", b"[") else _decode_text(text) for text in texts]
+
+
+def _decode_text(text: bytes) -> Any:
+    return decode_json(text.decode("utf-8", "replace"))
