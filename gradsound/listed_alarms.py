@@ -11,7 +11,7 @@ from gradsound.alarms.run_detector import RunDetector
 from gradsound.alarms.thresholds import OBSERVATIONS, Thresholds
 from gradsound.errors import without_warnings
 from gradsound.open_run import open_run
-from gradsound.ranks.rank_run import open_ranks
+from gradsound.ranks.opened_ranks import open_ranks
 from gradsound.runs.log_choice import NO_CHOICE, LogChoice
 
 if TYPE_CHECKING:

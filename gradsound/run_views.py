@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gradsound.open_run import open_run
-from gradsound.ranks.rank_run import open_ranks
+from gradsound.ranks.opened_ranks import open_ranks
 from gradsound.rendering import notebook
 from gradsound.runs import model
 from gradsound.runs.log_choice import make_choice

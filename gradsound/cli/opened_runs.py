@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from gradsound.cli.standard_input import NAME, is_stdin, save_stdin
 from gradsound.open_run import check_count, is_same_file, open_files, open_part
-from gradsound.ranks.rank_run import are_rank_files
+from gradsound.ranks.opened_ranks import are_rank_files
 from gradsound.runs.log_choice import make_choice
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from gradsound.logs.databases.sqlite_file import read_all, read_new_rows, read_tables
 from gradsound.logs.json_value import decode_json, read_numbers
+from gradsound.logs.names.step_names import TRAINER_STEPS
 from gradsound.logs.row import Row
 from gradsound.logs.scalars import make_scalars
 
@@ -33,8 +34,6 @@ _NEW_METRICS = """
 SELECT id, step, timestamp, CASE WHEN {id} = :run THEN metrics END
 FROM metrics WHERE id > :last ORDER BY id LIMIT :limit
 """
-# Trackio's own step counts calls of its log(), so the step of the trainer wins.
-_TRAINER_STEPS = ("train/global_step", "trainer/global_step", "global_step")
 
 
 def is_schema(tables: Mapping[str, set[str]]) -> bool:
@@ -80,7 +79,7 @@ def read(
             except (ValueError, AttributeError, TypeError):
                 on_damage(f"row {number:,} is no JSON, left out")
                 continue
-            for name in _TRAINER_STEPS:
+            for name in TRAINER_STEPS:
                 last = values.pop(name, last)
             own_step = step if isinstance(step, int) else None
             trainer_step = own_step if last is None else last

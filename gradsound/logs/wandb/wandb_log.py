@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradsound.logs.leveldb_log import read_records
+from gradsound.logs.names.step_names import TRAINER_STEPS
 from gradsound.logs.scalars import Scalars
 from gradsound.logs.wandb.wandb_history import HistoryDecoder
 
@@ -29,10 +30,6 @@ FILE_PATTERN = "*.wandb"
 
 _MAGIC = b":W&B\xe1\xbe"  # then one byte, the version
 _BATCH = 1 << 18  # bytes of records that are decoded at once; the cache holds them
-
-# W&B's own step counts calls of its log(), so the step of the trainer wins. A point is like
-# a slash: it joins the names of nested objects.
-_TRAINER_STEPS = ("train/global_step", "trainer/global_step", "global_step")
 
 
 def is_wandb(head: bytes) -> bool:
@@ -80,10 +77,10 @@ class _Entries:
         times = np.full(len(own_steps), np.nan)
         _put(times, history, plain, "_timestamp")
         trainer_steps = np.full(len(own_steps), np.nan)
-        for name in reversed(_TRAINER_STEPS):
+        for name in reversed(TRAINER_STEPS):
             _put(trainer_steps, history, plain, name)
         steps = self._carry(trainer_steps, own_steps)
-        no_values = {"_step", "_timestamp", "_runtime", *_TRAINER_STEPS}
+        no_values = {"_step", "_timestamp", "_runtime", *TRAINER_STEPS}
         # W&B writes the names in any order, so sorting loses nothing.
         used = np.bincount(history.places, minlength=len(plain)).tolist()
         kept = [k for k, name in enumerate(plain) if used[k] and name not in no_values]

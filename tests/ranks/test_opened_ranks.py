@@ -13,8 +13,8 @@ import pytest
 from helpers.rank_files import write_rank, write_ranks
 
 import gradsound
-from gradsound.ranks import aligned_ranks, rank_file
-from gradsound.ranks.rank_run import are_rank_files, open_ranks
+from gradsound.ranks import combined_ranks, rank_file
+from gradsound.ranks.opened_ranks import are_rank_files, open_ranks
 from gradsound.runs.restarts import encode_restart
 from gradsound.runs.step_block import concatenate
 
@@ -88,8 +88,8 @@ def test_the_size_of_pieces_changes_nothing(
     """Neither the steps of a block nor the bytes read at once change a number."""
     norms, waits = random_norms(100, 3), np.abs(random_norms(100, 3)) / 7
     paths = write_ranks(tmp_path, norms, waits=waits)
-    monkeypatch.setattr(aligned_ranks, "_STEPS_MIN", size)
-    monkeypatch.setattr(aligned_ranks, "_STEPS_MAX", size)
+    monkeypatch.setattr(combined_ranks, "_STEPS_MIN", size)
+    monkeypatch.setattr(combined_ranks, "_STEPS_MAX", size)
     monkeypatch.setattr(rank_file, "_LINES", 1)
     monkeypatch.setattr(rank_file, "_LINE_BYTES", (bytes_, 0))
     block = concatenate([*open_ranks(paths).blocks()])

@@ -49,7 +49,7 @@ def open_ranks(paths: Iterable[str | Path]) -> Run:
     headers = {path: _read_header(path) for path in files.values()}
     _check_trainings(headers)
     _warn_missing([*files])
-    from gradsound.ranks.aligned_ranks import AlignedRanks  # few runs have ranks
+    from gradsound.ranks.combined_ranks import AlignedRanks  # few runs have ranks
 
     first, *_ = headers.values()
     ordered = tuple(files.values())
