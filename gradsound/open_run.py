@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gradsound.chosen_run import choose_run
 from gradsound.errors import RunFormatError
-from gradsound.ranks.rank_run import are_rank_files, open_ranks
+from gradsound.ranks.opened_ranks import are_rank_files, open_ranks
 from gradsound.runs.compressed_file import is_compressed
 from gradsound.runs.file_names import is_run
 from gradsound.runs.joined_parts import join_parts
@@ -62,7 +62,12 @@ def open_part(path: Path, name: str, choice: LogChoice) -> Run:
         path, name = first, str(first)
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise RunFormatError(f"{name}: a pipe or device; save the run to a file first")
-    if not is_run(path) and not is_compressed(path):
+    if is_compressed(path):
+        from gradsound.logs.compressed_log import read_compressed_log
+
+        if (run := read_compressed_log(path, choice, name)) is not None:
+            return run
+    elif not is_run(path):
         # Readers of logs take time to import, and most paths are run files.
         from gradsound.logs.log_run import read_log
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import io
 import select
-import tempfile
-import threading
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradsound.chosen_run import choose_run
 from gradsound.errors import RunFormatError
+from gradsound.live.pipe_spool import PipeSpool
 from gradsound.open_run import open_run
 from gradsound.runs.compressed_file import is_compressed
 from gradsound.runs.file_names import is_run
@@ -23,6 +21,7 @@ from gradsound.runs.reader import find_restarts, parse_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from gradsound.logs.log import Log
     from gradsound.runs.model import Run
@@ -76,7 +75,7 @@ class RunSource(io.RawIOBase):
         self._closing = False
         self._file: io.FileIO | None = None
         self._ahead = b""  # of the pipe; read to find out what it has
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._spool: PipeSpool | None = None  # of a pipe with a log
         path, *others = (path,) if str(path) == "-" else choose_run(path)
         if others:
             raise ValueError(
@@ -102,7 +101,7 @@ class RunSource(io.RawIOBase):
             return count
         file = self._open()
         with suppress(ValueError):  # another thread has closed the file
-            if self._folder is None and not select.select([file], [], [], 0)[0]:
+            if self._spool is None and not select.select([file], [], [], 0)[0]:
                 self.on_idle()
             while not self._closing:
                 if select.select([file], [], [], _POLL_SECONDS)[0]:
@@ -114,8 +113,8 @@ class RunSource(io.RawIOBase):
         self._closing = True
         if self._file is not None:
             self._file.close()
-        if self._folder is not None:
-            self._folder.cleanup()
+        if self._spool is not None:
+            self._spool.close()
         super().close()
 
     def run(self, *, growing: bool) -> Run:
@@ -134,7 +133,11 @@ class RunSource(io.RawIOBase):
             head = self._look_ahead()
             if not head or FORMAT.encode() in head:
                 return self._read_run(growing=False)
-            return self._read_log(*self._spool())
+            self._spool = PipeSpool(self.read)
+            log = self._wait_for_log(self._spool.path, self._wait_for_pipe)
+            if log is None:
+                raise RunFormatError(f"{self.name}: a run file begins after other text")
+            return self._read_log(log, self._wait_for_pipe)
         if not growing:
             return open_run(self._path, choice=self._choice)
         log = self._wait_for_log(self._path, self._wait)
@@ -201,7 +204,11 @@ class RunSource(io.RawIOBase):
             except IsADirectoryError:
                 reason = f"waiting for a run or a log in {self.name}"
             except RunFormatError as error:
-                raise RunFormatError(str(error).replace(str(path), self.name)) from error
+                # A training may have made the file meanwhile, or empties it to write anew.
+                if ended or not path.is_file() or path.stat().st_size:
+                    raise RunFormatError(
+                        str(error).replace(str(path), self.name)
+                    ) from error
             if ended:
                 raise RunFormatError(f"{self.name}: has neither a run nor a log")
             if reason != said:
@@ -221,32 +228,9 @@ class RunSource(io.RawIOBase):
                 break
         return self._ahead
 
-    def _spool(self) -> tuple[Log, Callable[[], bool]]:
-        """Copies a pipe to a temporary file; returns its log, and waits for more of it.
-
-        So every reader of a log reads a pipe, too.
-        """
-        self._folder = tempfile.TemporaryDirectory(prefix="gradsound.")
-        path, complete, ended = Path(self._folder.name, "log"), threading.Event(), False
-
-        def copy() -> None:
-            with suppress(OSError, ValueError), path.open("wb", buffering=0) as file:
-                while data := self.read(_READ_BYTES):
-                    file.write(data)
-            complete.set()
-
-        def wait_for_more() -> bool:
-            nonlocal ended
-            self.on_idle()
-            # The pipe may have ended since the last read: one more read.
-            before, ended = ended, complete.wait(_POLL_SECONDS)
-            return not (before or self._closing)
-
-        threading.Thread(target=copy, daemon=True).start()
-        log = self._wait_for_log(path, wait_for_more)
-        if log is None:
-            raise RunFormatError(f"{self.name}: a run file begins after other text")
-        return log, wait_for_more
+    def _wait_for_pipe(self) -> bool:
+        self.on_idle()
+        return self._spool is not None and self._spool.wait_for_more() and not self._closing
 
     def _wait(self) -> bool:
         self.on_idle()

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
 ENTRY_MAX = 1 << 22  # bytes of a line, an entry or a record; no metrics are longer
 
-# As C printed NaN and infinities on Windows: 1.#INF, -1.#IND, 1.#QNAN0.
-_WINDOWS_NONFINITE = re.compile(r"\s*([+-]?)1\.#(INF|IND|QNAN|SNAN)0*\s*", re.IGNORECASE)
+# As C writes NaN and infinities on Windows: 1.#INF, -1.#IND, 1.#QNAN0, -nan(ind).
+_WINDOWS_NONFINITE = re.compile(
+    r"\s*([+-]?)(?:1\.#(INF|IND|QNAN|SNAN)0*|nan\((?:ind|snan)\))\s*", re.IGNORECASE
+)
 
 
 class Row(NamedTuple):
@@ -45,7 +47,7 @@ def parse_number(value: object) -> float | None:
         try:
             return float(value)
         except ValueError:
-            return _parse_windows(value) if "#" in value else None
+            return _parse_windows(value) if "#" in value or "(" in value else None
     if type(value) is int:  # not isinstance: a bool is an int
         try:
             return float(value)
@@ -58,6 +60,6 @@ def _parse_windows(text: str) -> float | None:
     match = _WINDOWS_NONFINITE.fullmatch(text)
     if match is None:
         return None
-    if match[2].upper() != "INF":
+    if (match[2] or "").upper() != "INF":
         return nan
     return -inf if match[1] == "-" else inf

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 from gradsound.logs.encoding import to_utf_8
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 _HEAD_BYTES = 1 << 16
 _REMEDY = "docs/logs.md lists the logs that gradsound reads"
+_CONTROL = re.compile(rb"[\0-\x06\x0e-\x1a\xff]")  # bytes that no text has
 # By the first bytes of a file.
 _KINDS = {
     b"\x89PNG": "a picture (PNG)",
@@ -46,7 +48,7 @@ def describe_unknown(path: Path) -> str:
         if head.startswith(begin):
             return f"is {kind}; {_REMEDY}"
     text = to_utf_8(head)
-    if b"\0" in text or b"\xff" in text:
+    if _CONTROL.search(text):
         return f"is a binary file of an unknown format; {_REMEDY}"
     if text.lstrip()[:1] in (b"{", b"[") and _is_json(text.decode("utf-8", "replace")):
         return f"is JSON without steps that have numbers; {_REMEDY}, --step names the step"

@@ -16,6 +16,7 @@ from helpers.tracker_logs import add_mlflow_run, log_mlflow, make_mlflow_databas
 
 from gradsound.errors import RunFormatError
 from gradsound.live.run_source import RunSource
+from gradsound.logs import log_folders
 from gradsound.runs.log_choice import NO_CHOICE, LogChoice
 from gradsound.runs.step import Step
 
@@ -189,6 +190,29 @@ def test_an_empty_log_is_waited_for(follow, tmp_path) -> None:
     follower.wait_for(lambda own: len(own.waits) > 0)
 
     assert follower.waits[0] == f"waiting for a run to begin in {path}"
+
+
+def test_a_log_that_is_empty_for_a_moment_is_waited_for(
+    follow, tmp_path, monkeypatch
+) -> None:
+    """A training may empty its log to write it anew, while gradsound looks at it."""
+    path, find_log = tmp_path / "metrics.csv", log_folders.find_log
+    log_csv(path, range(1, 3))
+    looks = []
+
+    def find_meanwhile(*arguments: object) -> object:
+        if not looks:
+            path.write_text("")
+        looks.append(arguments)
+        return find_log(*arguments)
+
+    monkeypatch.setattr(log_folders, "find_log", find_meanwhile)
+    follower = follow(path)
+    follower.wait_for(lambda own: bool(own.waits))
+    path.unlink()
+    log_csv(path, range(1, 4))
+
+    assert follower.wait_for_steps(3) == [0.125, 0.25, 0.375]
 
 
 def test_norms_are_chosen_in_a_log_that_grows(follow, tmp_path) -> None:

@@ -37,6 +37,7 @@ from gradsound.logs.steps.sorted_steps import SortedSteps
         (" 1e-3 ", 0.001),
         ("1.#INF", inf),
         ("-1.#IND", nan),
+        ("-nan(ind)", nan),
         (7, 7.0),
         (10**400, inf),
         (-(10**400), -inf),
@@ -75,7 +76,7 @@ def test_numbers_of_a_trainer_state(tmp_path: Path) -> None:
     (step,) = read_run(tmp_path / "x").steps
 
     assert (step.number, step.norms.tolist()) == (3, [0.5])
-    np.testing.assert_equal(dict(step.values), VALUES)
+    np.testing.assert_equal(dict(step.values), {**VALUES, "object/a": 1})
 
 
 def test_numbers_of_wandb(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_another_text_is_no_run(kind: str, tmp_path: Path) -> None:
     """The message is that of a plain file."""
     path = tmp_path / "notes.txt"
     path.write_bytes(COMPRESS[kind](b"notes"))
-    with pytest.raises(RunFormatError, match=r"notes\.txt, line 1: expected"):
+    with pytest.raises(RunFormatError, match=r"notes\.txt: is a text in which no line has"):
         open_run(path)
 
     path.write_bytes(COMPRESS[kind](b""))

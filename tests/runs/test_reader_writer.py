@@ -87,6 +87,7 @@ def test_errors_name_file_and_line(save) -> None:
         (b"\x89PNG\r\n\x1a\n", r"x: is a picture \(PNG\); docs/logs.md lists the logs"),
         (b"PK\x05\x06", "x: is a ZIP file without content"),
         (bytes(range(256)), "x: is a binary file of an unknown format"),
+        (b"\x83\xa4step\x01\xa4norm", "x: is a binary file of an unknown format"),
         (b'[{"a": 1}]', "x: is a list of JSON objects without a step; their keys are: a"),
         (b'{"a": 1}', "x: is JSON without steps that have numbers"),
         (b'{"format": "gradsound-run"', "line 1"),

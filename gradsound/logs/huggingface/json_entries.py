@@ -28,7 +28,7 @@ def convert_entries(
     Args:
         entries: The entries.
         step: The key of the step.
-        on_damage: Called for each norm that is null, which tells nothing about the norm.
+        on_damage: Called for each norm that is no number; null tells nothing about it.
     """
     indices: dict[str, int] = {step: 0}
     forms: dict[tuple[str, ...], NDArray[np.intp]] = {}  # most entries have the same keys
@@ -45,7 +45,7 @@ def convert_entries(
     if not {*map(type, logged)} <= {int, float}:
         logged = [*map(parse_number, logged)]
         known = np.array([number is not None for number in logged], bool)
-        _report_null_norms(entries, step, on_damage)
+        _report_unread_norms(entries, step, on_damage)
     values = np.array(logged, np.float64)
     steps = np.full(len(entries), np.nan)
     is_step = known & (places == 0)
@@ -56,11 +56,12 @@ def convert_entries(
     return Scalars([*indices][1:], places[kept] - 1, steps[rows], times, values[kept])
 
 
-def _report_null_norms(
+def _report_unread_norms(
     entries: Sequence[dict[str, Any]], step: str, on_damage: OnDamage
 ) -> None:
     for entry in entries:
         for name, value in entry.items():
-            if value is None and "norm" in name.lower():
+            if "norm" in name.lower() and parse_number(value) is None:
+                what = "null" if value is None else repr(value)[:_TEXT_WIDTH]
                 at = repr(entry.get(step))[:_TEXT_WIDTH]
-                on_damage(f"{name[:_TEXT_WIDTH]!r} is null at step {at}, left out")
+                on_damage(f"{name[:_TEXT_WIDTH]!r} is {what} at step {at}, left out")

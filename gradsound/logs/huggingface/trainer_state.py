@@ -15,6 +15,7 @@ from gradsound.logs.huggingface.json_entries import convert_entries
 from gradsound.logs.huggingface.json_scanner import JsonScanner
 from gradsound.logs.names.step_names import find_step_name
 from gradsound.logs.row import parse_number
+from gradsound.logs.texts.json_objects import flatten
 from gradsound.name_matching import list_some
 
 if TYPE_CHECKING:
@@ -51,7 +52,11 @@ def find_state(folder: Path) -> Path | None:
 def is_trainer_state(head: bytes) -> bool:
     """Returns whether a file with this beginning is a state, or its history alone."""
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
-    if b'"gradsound-run"' in text.split(b"\n", 1)[0]:  # a run file may have any layer names
+    first = text.split(b"\n", 1)[0]
+    if b'"gradsound-run"' in first:  # a run file may have any layer names
+        return False
+    # JSON lines may end with the history: those of ms-swift.
+    if first.rstrip().endswith(b"}") and _HISTORY.encode() not in first:
         return False
     if text[:1] == b"[":
         return text[1:].lstrip()[:1] == b"{"
@@ -129,6 +134,9 @@ class _History:
     def __init__(self, on_damage: OnDamage, step: str | None) -> None:
         self._on_damage, self._wanted = on_damage, step
         self._step: str | None = None  # as found in the entries
+        self._is_nested = (
+            False  # whether entries have nested objects; the Trainer's have none
+        )
         self._count, self._damage = 0, ""  # entries of the state in progress
         self._known, self._last = 0, ""  # entries that were yielded, and the last of them
         self._keys = dict[str, None]()  # of entries, while none has a step
@@ -183,6 +191,10 @@ class _History:
             self._damage = f"ends or is damaged{after}, at character {scanner.position:,}"
 
     def _convert(self, entries: list[dict[str, Any]]) -> Scalars:
+        if self._step is None:
+            self._is_nested |= any(dict in map(type, entry.values()) for entry in entries)
+        if self._is_nested:
+            entries = [flatten(entry) for entry in entries]
         if self._step is None:
             keys = dict.fromkeys(key for entry in entries for key in entry)
             if self._wanted is not None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _LISTED_MAX = 20  # names that an error message lists; more are hard to read
 _TAKEN_MAX = 3  # names that a warning lists
 _NAME_WIDTH = 80  # characters of each of them; a damaged log may have longer ones
+_PLAIN_NORM = re.compile(r"(|.*[/.])(?:(?:total|global|g)[ _-]?)?norm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +108,15 @@ def _find_norms(names: Sequence[str], parsed: dict[int, NormName]) -> tuple[list
 
 
 def _find_plain_norms(names: Sequence[str]) -> list[int]:
-    """Returns the indices of the values named norm that have a loss beside them."""
+    """Returns the indices of the values named norm that have a loss beside them.
+
+    clip_grad_norm_ of torch calls it total_norm, optax global_norm.
+    """
     present = {name.lower() for name in names}
     return [
         k
         for k, name in enumerate(names)
-        if re.fullmatch(r"(?:.*[/.])?norm", name.lower())
-        and name.lower().removesuffix("norm") + "loss" in present
+        if (match := _PLAIN_NORM.fullmatch(name.lower())) and f"{match[1]}loss" in present
     ]
 
 

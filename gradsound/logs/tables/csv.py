@@ -132,11 +132,7 @@ class _Table:
         """Yields the values in the last line, which has no newline; reports a torn one."""
         yield from self.read(text)
         last, header = self._rest, self._header
-        if (
-            header
-            and last.strip()
-            and len(split_line(last, header.delimiter)) < header.width
-        ):
+        if header and last.strip() and _is_torn(last, header):
             self._on_damage(f"line {self._number + 1:,} is torn, left out")
             return
         yield from self._read_lines([last])

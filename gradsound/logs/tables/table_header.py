@@ -59,6 +59,7 @@ def parse_header(line: str, step: str | None = None, only_value: str = "") -> He
     Returns:
         The header; None if the line has no column of steps, or no other one.
     """
+    line = line.removeprefix("#")  # of numpy's savetxt
     best: tuple[str, list[str], int] | None = None
     for delimiter in _DELIMITERS if "\0" not in line else ():
         names = [name.strip() for name in split_line(line, delimiter)]

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _STEP_MAX = 2.0**53  # larger numbers are no steps
-# 10, 1,000, 10/100, [10/100], '10/100', 10.0; not 0.5, 10%, 10ms and not a date.
+# 10, 1,000, 10/100, [10/100], '10/100', 10.0; not 0.5, 10%, 10ms, a date or [10, 20].
 _COUNT = (
-    r"[\"'\[(]{0,2}\s{0,20}(?P<step>\d{1,3}(?:,\d{3})+(?!,?\d)|\d+)(?:\.0+)?(?![\w.%-]|:\d)"
+    r"[\"'\[(]{0,2}\s{0,20}(?P<step>\d{1,3}(?:,\d{3})+(?!,?\d)|\d+)(?:\.0+)?(?![\w.%-]|:\d"
+    r"|,\s?\d+\s?[,\]])"
     r"(?:\s{0,20}/\s{0,20}(?P<total>\d+))?"
 )
 # Words before "step" by which it is a setting, a length or an evaluation.
@@ -32,7 +33,7 @@ _PLACES = (
     r"\b(?P<epoch>\d+)epoch:train:\d+-(?P<step>\d+)(?P<total>)batch",
     r"\bUp\. (?P<step>[\d,]+)(?P<total>)",
     r"\[\s*(?P<epoch>\d+)(?:/\d+)?\]\s*\[\s*(?P<step>\d+)/(?P<total>\d+)\]",
-    r"\[\s*(?P<step>\d+)/(?P<total>\d+)\]",
+    r"(?<!(?i:epoch) )\[\s*(?P<step>\d+)/(?P<total>\d+)\]",
     r"^\[(?:token|sample)=(?P<step>\d+)/(?P<total>\d+)\]",
     r"(?<![\d/.])(?P<step>\d+)/(?P<total>\d+) \[(?:\d+:)?\d+:\d\d",
     r"(?<![\d/.])(?P<step>\d+)(?P<total>)it \[(?:\d+:)?\d+:\d\d",
@@ -45,7 +46,7 @@ _EPOCH = re.compile(
     r"\bepochs?(?:\(train\))?[\s:=\[\"']{0,5}(\d{1,9})(?!\d|\.?\d{0,3}%)", re.IGNORECASE
 )
 _PRINTED_DICT = re.compile(r"\{'[^']+': ")
-_NORM = re.compile(r"norm|\bgrad\b", re.IGNORECASE)
+_NORM = re.compile(r"norm|\bgrad\b|\bgrdn\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from gradsound.logs.clock import Clock
 from gradsound.logs.names.step_names import EPOCH_NAMES, STEP_NAMES, normalize_name
 from gradsound.logs.row import Row, parse_number
 from gradsound.logs.scalars import make_scalars
+from gradsound.logs.texts.console_form import find_norms
 from gradsound.logs.texts.epoch_steps import EpochSteps
 from gradsound.logs.texts.json_objects import decode_line, decode_lines, flatten
 from gradsound.logs.texts.text_lines import read_text_lines
@@ -28,6 +29,7 @@ TOOL = "JSON lines"
 FILE_PATTERN = "*.jsonl"
 
 _LISTED_MAX = 20  # names that an error message lists
+_TEXT_WIDTH = 40  # characters of a name or a value in a report
 _STEP_MAX = 2.0**53  # larger numbers are no steps
 _PART_OF = re.compile(r"\s*(\d+)\s*/\s*(\d+)\s*")  # "10/60": ms-swift
 # JSON has no NaN. Encoders write null for it, but also for a value that is missing.
@@ -100,6 +102,7 @@ class _Entries:
     def __init__(self, on_damage: OnDamage, step: str | None) -> None:
         self._on_damage, self._wanted = on_damage, step
         self._step: str | None = None
+        self._is_settled = False  # whether an entry with a norm has the step
         self._names: dict[str, None] = {}  # of entries that came before the step
         self._clock, self._clock_name = Clock([]), ""
         self._epochs = EpochSteps()
@@ -107,8 +110,12 @@ class _Entries:
     def read(self, lines: TextLines) -> list[Row]:
         """Returns the rows of some lines."""
         entries = [flatten(entry) for entry in self._decode(lines)]
-        if self._step is None:
-            self._step = _choose_step(entries, self._wanted)
+        if not self._is_settled and entries:
+            # Settings, and a summary at the end, may have a step of another name.
+            with_norm = [entry for entry in entries if find_norms((*entry,))]
+            chosen = _choose_step(with_norm, self._wanted)
+            self._is_settled = chosen is not None
+            self._step = chosen or _choose_step(entries, self._wanted) or self._step
             if self._step is None:
                 self._names |= dict.fromkeys(name for entry in entries for name in entry)
                 return []
@@ -145,13 +152,25 @@ class _Entries:
         return found
 
     def _to_row(self, entry: dict[str, Any], time: float | None) -> Row:
-        step, total = _parse_step(entry.pop(self._step or "", None))
+        logged = entry.pop(self._step or "", None)
+        step, total = _parse_step(logged)
         numbers = _to_numbers(entry)
+        if len(numbers) < len(entry):
+            self._report_unread_norms(entry, numbers, logged)
         if step is not None and self._step not in EPOCH_NAMES:
             epoch = next((numbers[name] for name in EPOCH_NAMES if name in numbers), None)
             if epoch is not None and 0 <= epoch <= _STEP_MAX:
                 step = self._epochs.count(step, epoch, total)
         return Row(step, time, numbers)
+
+    def _report_unread_norms(
+        self, entry: Mapping[str, Any], numbers: Mapping[str, float], step: object
+    ) -> None:
+        """Reports the norms of an entry that are texts and no numbers."""
+        for name, value in entry.items():
+            if name not in numbers and isinstance(value, str) and find_norms((name,)):
+                what = f"{name[:_TEXT_WIDTH]!r} is {value[:_TEXT_WIDTH]!r}"
+                self._on_damage(f"{what} at step {step!r}, left out")
 
     def _take_times(self, entries: Sequence[dict[str, Any]]) -> list[float | None]:
         """Removes the times from entries; returns them in seconds, None if unknown."""

@@ -23,9 +23,10 @@ _TIME = re.compile(
     r"|(?<![\w.:])(?P<alone>\d\d:\d\d:\d\d)(?P<alone_fraction>[.,]\d{1,9})?(?![\d:<])"
 )
 # Brackets, times, levels and loggers before the text. A bracket with a number of a step,
-# such as [step=1/10] or [10/100], belongs to the text.
+# such as [step=1/10] or [10/100], or with a value, such as [loss 0.5], belongs to the text.
 _BEFORE_TEXT = re.compile(
-    r"(?:\s*(?:\[(?![^\]]*(?:(?<![\w|])[\w ]+=\s*\d|\d\s*/\s*\d+\s*\]))[^\[\]]*\]:?"
+    r"(?:\s*(?:\[(?![^\]]*(?:(?<![\w|])[\w ]+=\s*\d|\d\s*/\s*\d+\s*\]"
+    r"|(?i:loss|norm)\b))[^\[\]]*\]:?"
     r"|(?:TRACE|DEBUG|INFO|NOTICE|SUCCESS|WARNING|WARN|ERROR)\b:?|\|(?=\s)|-(?=\s)"
     r"|[\w.]+(?=(?: - | \| )(?:[\w.]+ (?:-|\|) )*(?:DEBUG|INFO|WARNING)\b)"
     r"|I?\d{2,4}[-/]?\d\d[-/]?\d{2,4}[T ,]{1,2}[\d:.,]+(?:Z|[+-]\d\d:?\d\d)?"

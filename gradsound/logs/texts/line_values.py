@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import re
 
+from gradsound.logs.row import parse_number
+
 _WORD = r"[\w./@%#()+&*-]*"  # the rest of a word in a name
 _NUMBER = (
     r"[+-]?(?:\d{1,3}(?:,\d{3})+(?:\.\d*)?(?![\d,])|\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+"
-    r"(?:[eE][+-]?\d+)?|nan|NaN|NAN|inf(?:inity)?|Inf(?:inity)?|INF)"
+    r"(?:[eE][+-]?\d+)?|(?:nan|NaN|NAN)(?:\((?:ind|snan)\))?|inf(?:inity)?|Inf(?:inity)?|INF"
+    r"|1\.#(?:INF|IND|QNAN|SNAN))"  # and as C writes them on Windows
 )
 # A number ends a word. Units of sizes and times follow at once: 3.3GiB, 12ms, 0:10.
 _END = r"(?=[\"'\])]*(?:[\s,;|}\])]|/\s{0,20}\d|:\s|$))"
 # A number may be in brackets or quotes, or printed by numpy 2 or torch: tensor(0.5).
 _OPENING = r"(?:[\"'\[(]|np\.float\d+\(|tensor\(\[?){0,2}"
 _VALUE = rf"{_OPENING}({_NUMBER})([kKMBGTP%]?){_END}"
-# The sign tells where a long name ends; without one, a name has up to three words.
+# The sign tells where a long name ends; without one, a name has up to three words, of
+# which none is the value before: loss nan grad_norm 2.
 _PAIRS = re.compile(
     rf"(?<![\w./@%#+-])(?:([A-Za-z_]{_WORD}(?:\s[A-Za-z_(]{_WORD}){{0,5}})[\"']?"
-    rf"\s{{0,20}}[:=]\s{{0,20}}|([A-Za-z_]{_WORD}(?:\s[A-Za-z_]{_WORD}){{0,2}})\s{{1,20}})"
+    rf"\s{{0,20}}[:=]\s{{0,20}}|([A-Za-z_]{_WORD}"
+    rf"(?:\s(?!(?i:nan|inf|infinity)\s)[A-Za-z_]{_WORD}){{0,2}})\s{{1,20}})"
     rf"{_VALUE}"
 )
 _FACTORS = {
@@ -30,8 +35,8 @@ _FACTORS = {
     "P": 1e15,
     "%": 1.0,
 }
-# A name of llm.c's main.log or of Lingua's console, which says too little.
-_ALIASES = {"trl": "loss", "tel": "val_loss", "grad": "grad_norm"}
+# Names of llm.c's main.log, of Lingua's and LeRobot's consoles, which say too little.
+_ALIASES = {"trl": "loss", "tel": "val_loss", "grad": "grad_norm", "grdn": "grad_norm"}
 _EPOCH = re.compile(r"(?:.*\s)?epoch(?:\(train\))?|Ep", re.IGNORECASE)
 # Places in code, levels, devices, times that are left, and prose: "the norm was 2".
 _NO_NAME = re.compile(
@@ -67,7 +72,10 @@ class LineValues:
                 name = self._clean(long, short)
             if not name:
                 continue
-            values[name] = float(number.replace(",", "") if "," in number else number)
+            parsed = parse_number(number.replace(",", "") if "," in number else number)
+            if parsed is None:
+                continue
+            values[name] = parsed
             if suffix:
                 values[name] *= _FACTORS[suffix]
         return values

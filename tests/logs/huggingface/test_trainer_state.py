@@ -148,6 +148,24 @@ def test_a_state_that_is_written_anew(tmp_path: Path) -> None:
     assert reports == []
 
 
+def test_entries_with_nested_objects(tmp_path: Path) -> None:
+    """Names of a list of another tool are joined by slashes."""
+    (tmp_path / "x").write_text(
+        '[{"iter": 1, "a": {"grad_norm": 2}, "x": [1]}, {"iter": 2}]'
+    )
+
+    assert read_all(tmp_path / "x") == [("a/grad_norm", 1, 2)]
+
+
+def test_json_lines_with_a_history_at_the_end_are_no_state() -> None:
+    """ms-swift ends its JSON lines with a summary, which has the history."""
+    line = b'{"loss": 1, "grad_norm": 2}\r\n'
+
+    assert not trainer_state.is_trainer_state(line + b'{"log_history": [{"loss": 1}]}\n')
+    assert trainer_state.is_trainer_state(b'{"log_history": [{"loss": 1}]}\n')
+    assert trainer_state.is_trainer_state(b'{"epoch": {},\n"log_history": []}\n')
+
+
 def test_a_norm_that_is_null_is_reported(tmp_path: Path) -> None:
     """Trainer writes NaN as NaN, so null says nothing about the norm."""
     entries = [{"step": 1, "grad_norm": None, "loss": 1.0}, {"step": 2, "grad_norm": 1.0}]

@@ -221,6 +221,7 @@ def test_the_clipped_norm_is_applied_where_a_log_has_three() -> None:
     [
         *("avg_grad_norm", "grad_norm_avg", "mean_grad_norm", "grad_norm/mean"),
         *("train/grad_norm_ema", "running_grad_norm", "norm", "train/norm"),
+        *("total_norm", "train/global_norm", "g_norm"),
     ],
 )
 def test_a_doubtful_name_is_a_norm_if_there_is_no_better_one(name: str) -> None:

@@ -35,6 +35,7 @@ def read_table(path: Path, text: str) -> list[tuple[int, float, float, dict[str,
         ("step,x;step;grad_norm;y", "9;1;2,5;3"),
         ("STEP,,grad_norm", "1,7,2.5"),
         (" global step ,grad_norm,step", "1,2.5,3"),
+        ("# step,grad_norm", "1,2.5"),
     ],
 )
 def test_the_delimiter_with_the_most_columns_counts(

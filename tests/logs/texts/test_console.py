@@ -529,6 +529,9 @@ def test_a_time_of_day_goes_on_over_midnight(tmp_path: Path) -> None:
         ("tensor([0.5])", 0.5),
         ("[0.5]", 0.5),
         ("9" * 400, inf),
+        ("1.#INF", inf),
+        ("-1.#IND", nan),
+        ("-nan(ind)", nan),
     ],
 )
 def test_numbers_are_read_as_they_are_printed(
@@ -647,9 +650,34 @@ def test_text_from_windows_is_read(tmp_path: Path) -> None:
         "step 1 loss 0.5\nstep 2 loss 0.25\n",
         "def norm(step=1, grad_norm=None):\n    return 1\n",
         "\0step 1 gnorm 2\n",
+        '{"step": [1, 2], "grad_norm": [0.5, 0.25]}\n',
         "",
     ],
 )
 def test_a_text_that_is_no_log_is_none(text: str) -> None:
     """A console has a line with a step and a norm, or a printed entry with a norm."""
     assert not console.is_console(text.encode())
+
+
+@pytest.mark.parametrize(
+    ("line", "step", "values"),
+    [
+        ("step 1 loss nan grad_norm inf", 1, {"loss": nan, "grad_norm": inf}),
+        ("[step 1] [loss 0.5] [grad_norm 2.5]", 1, {"loss": 0.5, "grad_norm": 2.5}),
+        ("step:1 smpl:8 loss:0.5 grdn:2.5", 1, {"smpl": 8, "loss": 0.5, "grad_norm": 2.5}),
+        (
+            "Train epoch [1/2]:  3%|3  | 3/100 [00:03<01:37, 1.0s/it, grad_norm=2.5]",
+            3,
+            {"grad_norm": 2.5, "epoch": 1},
+        ),
+    ],
+    ids=["values that are no numbers", "brackets", "LeRobot", "OpenRLHF"],
+)
+def test_words_and_brackets_between_values(
+    tmp_path: Path, line: str, step: int, values: dict[str, float]
+) -> None:
+    """A value ends a name, and a bracket with a value is no prefix."""
+    steps = read(tmp_path / "x.log", f"{line}\n")
+
+    assert [*steps] == [step]
+    assert steps[step] == pytest.approx(values, nan_ok=True)

@@ -211,3 +211,37 @@ def test_without_the_extra_the_same_is_read(
     monkeypatch.setattr(json_objects, "orjson", None)
 
     np.testing.assert_equal(read_text(json_log.read, tmp_path / "x.jsonl", text), fast)
+
+
+def test_the_step_is_that_of_entries_with_a_norm(tmp_path: Path) -> None:
+    """Settings before them, and a summary after them, may have another step."""
+    lines = [
+        '{"steps": 1000, "seed": 1}',
+        '{"global_step/max_steps": "1/2", "grad_norm": 0.5}',
+        '{"global_step/max_steps": "2/2", "grad_norm": 0.25}',
+        '{"global_step": 2, "memory": 14.5, "log_history": [{"step": 1}]}',
+    ]
+    for first in (0, 1):
+        steps = read_text(json_log.read, tmp_path / "x", "\n".join([*lines[first:], ""]))
+        assert steps == {1: {"grad_norm": 0.5}, 2: {"grad_norm": 0.25}}
+    path = tmp_path / "grows.jsonl"
+    pieces = [f"{line}\n".encode() for line in lines]
+    path.write_bytes(pieces.pop(0))
+    steps = to_steps(json_log.read(path, pytest.fail, grow(path, pieces)))
+    assert {step: values.get("grad_norm") for step, values in steps.items()} == {
+        1000: None,
+        1: 0.5,
+        2: 0.25,
+    }
+
+
+def test_a_norm_that_is_a_text_is_reported(tmp_path: Path) -> None:
+    """Its step is not dropped without a word; other texts are no figures."""
+    path, reports = tmp_path / "x.jsonl", list[str]()
+    path.write_text(
+        '{"step": 1, "grad_norm": 1, "x": "y"}\n{"step": 2, "grad_norm": "?"}\n'
+    )
+    steps = to_steps(json_log.read(path, reports.append))
+
+    assert steps == {1: {"grad_norm": 1}}
+    assert reports == ["'grad_norm' is '?' at step 2, left out"]

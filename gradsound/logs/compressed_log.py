@@ -1,0 +1,54 @@
+"""Reads logs that a user compressed by gzip or Zstandard."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gradsound.errors import RunFormatError
+from gradsound.logs.log_run import read_log
+from gradsound.logs.unknown_file import describe_unknown
+from gradsound.runs.compressed_file import open_file, without_compression
+from gradsound.runs.json_lines import FORMAT
+
+if TYPE_CHECKING:
+    from gradsound.runs.log_choice import LogChoice
+    from gradsound.runs.model import Run
+
+_HEAD_BYTES = 64  # the format is the first key of a run file
+
+
+def read_compressed_log(path: Path, choice: LogChoice, name: str) -> Run | None:
+    """Reads the log in a compressed file, from a decompressed copy in a temporary folder.
+
+    Args:
+        path: The compressed file.
+        choice: What to read of the log.
+        name: The name of the run in messages.
+
+    Returns:
+        The run; None if the file has a run, or nothing.
+
+    Raises:
+        OSError: If the file cannot be read, or the copy cannot be written.
+        RunFormatError: If the data are damaged or no log, or as for `read_log`.
+        MissingExtraError: If nothing is installed that reads Zstandard.
+    """
+    with open_file(path) as file:
+        head = file.read(_HEAD_BYTES)
+        if not head or FORMAT.encode() in head:
+            return None
+        with tempfile.TemporaryDirectory(prefix="gradsound.") as folder:
+            # Some formats are known by the name of the file.
+            copy = Path(folder, without_compression(path).name)
+            with copy.open("wb") as target:
+                target.write(head)
+                shutil.copyfileobj(file, target)
+            try:
+                if (run := read_log(copy, choice, name)) is not None:
+                    return run
+            except RunFormatError as error:
+                raise RunFormatError(str(error).replace(str(copy), name)) from error
+            raise RunFormatError(f"{name}: {describe_unknown(copy)}")
