@@ -73,10 +73,6 @@ def open_part(path: Path, name: str, choice: LogChoice) -> Run:
 
         if (run := read_log(path, choice, name)) is not None:
             return run
-        if path.is_file() and path.stat().st_size:
-            from gradsound.logs.unknown_file import describe_unknown
-
-            raise RunFormatError(f"{name}: {describe_unknown(path)}")
     choice.refuse(name)
     return read_run_file(path, name)
 

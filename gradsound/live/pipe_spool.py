@@ -1,4 +1,4 @@
-"""The spool of a pipe: a temporary file, so that every reader of a log reads a pipe."""
+"""The spool of a pipe: a temporary file, which several readers may read while it grows."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import io
     from collections.abc import Callable
 
 _POLL_SECONDS = 0.05  # between polls of the spool for more
@@ -30,22 +31,39 @@ class PipeSpool:
 
     def __init__(self, read: Callable[[int], bytes | None]) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="gradsound.")
-        self.path = Path(self._folder.name, "log")
-        self._complete, self._ended = threading.Event(), False
-        threading.Thread(target=self._copy, args=(read,), daemon=True).start()
+        self.path = Path(self._folder.name, "spool")
+        self._complete = threading.Event()
+        self._failure: OSError | None = None  # of the thread
+        file = self.path.open("wb", buffering=0)  # now, so that no reader misses it
+        threading.Thread(target=self._copy, args=(read, file), daemon=True).start()
 
-    def wait_for_more(self) -> bool:
-        """Waits a moment; returns whether to read the file again."""
-        # The pipe may have ended since the last read: one more read.
-        before, self._ended = self._ended, self._complete.wait(_POLL_SECONDS)
-        return not before
+    def make_wait(self) -> Callable[[], bool]:
+        """Returns a function for one reader, to call at the end of what is there.
+
+        It waits a moment, and returns whether to read the file again. It raises OSError if
+        the pipe cannot be read, or the file cannot be written.
+        """
+        ended = False
+
+        def wait_for_more() -> bool:
+            nonlocal ended
+            # The pipe may have ended since the last read: one more read.
+            before, ended = ended, self._complete.wait(_POLL_SECONDS)
+            if before and self._failure is not None:
+                raise self._failure
+            return not before
+
+        return wait_for_more
 
     def close(self) -> None:
         """Removes the file."""
         self._folder.cleanup()
 
-    def _copy(self, read: Callable[[int], bytes | None]) -> None:
-        with suppress(OSError, ValueError), self.path.open("wb", buffering=0) as file:
-            while data := read(_READ_BYTES):
-                file.write(data)
+    def _copy(self, read: Callable[[int], bytes | None], file: io.FileIO) -> None:
+        try:
+            with file, suppress(ValueError):  # another thread has closed the pipe
+                while data := read(_READ_BYTES):
+                    file.write(data)
+        except OSError as error:
+            self._failure = error
         self._complete.set()

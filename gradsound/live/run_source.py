@@ -13,8 +13,7 @@ from gradsound.errors import RunFormatError
 from gradsound.live.pipe_spool import PipeSpool
 from gradsound.open_run import open_run
 from gradsound.runs.compressed_file import is_compressed
-from gradsound.runs.file_names import is_run
-from gradsound.runs.json_lines import FORMAT
+from gradsound.runs.file_names import HEADER_BYTES, is_run, names_format
 from gradsound.runs.lines import read_lines
 from gradsound.runs.log_choice import NO_CHOICE, LogChoice
 from gradsound.runs.reader import find_restarts, parse_run
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 0.05  # between polls of a file or pipe that may have grown
 _DETECTION_SECONDS = 0.3  # between looks at a file that is no run yet
-_HEAD_BYTES = 256  # of a pipe; a run file says in fewer what it is
 _READ_BYTES = 1 << 16  # of a pipe at once, at most
 
 
@@ -131,13 +129,19 @@ class RunSource(io.RawIOBase):
         """
         if self.is_stdin or self._is_pipe():
             head = self._look_ahead()
-            if not head or FORMAT.encode() in head:
+            if not head or names_format(head):
                 return self._read_run(growing=False)
             self._spool = PipeSpool(self.read)
-            log = self._wait_for_log(self._spool.path, self._wait_for_pipe)
+            wait_for_pipe = self._spool.make_wait()
+
+            def wait_for_more() -> bool:
+                self.on_idle()
+                return wait_for_pipe() and not self._closing
+
+            log = self._wait_for_log(self._spool.path, wait_for_more)
             if log is None:
                 raise RunFormatError(f"{self.name}: a run file begins after other text")
-            return self._read_log(log, self._wait_for_pipe)
+            return self._read_log(log, wait_for_more)
         if not growing:
             return open_run(self._path, choice=self._choice)
         log = self._wait_for_log(self._path, self._wait)
@@ -219,8 +223,8 @@ class RunSource(io.RawIOBase):
                 ended = not wait_for_more()
 
     def _look_ahead(self) -> bytes:
-        """Returns the first bytes of a pipe, which tell what it has."""
-        while b"\n" not in self._ahead and len(self._ahead) < _HEAD_BYTES:
+        """Returns the first bytes of a pipe: a whole line, if it may be that of a run."""
+        while self._may_be_header():
             ahead, self._ahead = self._ahead, b""
             data = self.read(_READ_BYTES)
             self._ahead = ahead + (data or b"")
@@ -228,9 +232,11 @@ class RunSource(io.RawIOBase):
                 break
         return self._ahead
 
-    def _wait_for_pipe(self) -> bool:
-        self.on_idle()
-        return self._spool is not None and self._spool.wait_for_more() and not self._closing
+    def _may_be_header(self) -> bool:
+        """Returns whether what was read ahead is the beginning of a header."""
+        if b"\n" in self._ahead or len(self._ahead) >= HEADER_BYTES:
+            return False
+        return self._ahead.lstrip()[:1] in (b"", b"{")
 
     def _wait(self) -> bool:
         self.on_idle()

@@ -1,13 +1,12 @@
-"""The spool of standard input: a temporary file, so that every listener can reread it."""
+"""The spool of standard input, so that every listener can reread it."""
 
 from __future__ import annotations
 
-import tempfile
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gradsound.live.pipe_spool import PipeSpool
 from gradsound.live.run_source import RunSource
 from gradsound.runs.lines import read_lines
 from gradsound.runs.model import Run
@@ -21,9 +20,6 @@ if TYPE_CHECKING:
     from gradsound.runs.lines import LineGroup
     from gradsound.runs.step_block import StepBlock
 
-_POLL_SECONDS = 0.05  # between polls of the spool for more lines
-_READ_BYTES = 1 << 16  # of standard input at once, at most
-
 
 def spool_stdin(stack: ExitStack) -> Run:
     """Returns the run on standard input, spooled to a temporary file.
@@ -32,20 +28,13 @@ def spool_stdin(stack: ExitStack) -> Run:
         stack: Removes the file when it is closed.
 
     Raises:
+        OSError: If standard input cannot be read, or the file cannot be written.
         RunFormatError: If standard input holds no run.
     """
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gradsound.")))
-    source, path, complete = RunSource(Path("-")), folder / "run.jsonl", threading.Event()
-
-    def spool() -> None:
-        with source, path.open("wb", buffering=0) as file:
-            while data := source.read(_READ_BYTES):
-                file.write(data)
-        complete.set()
-
-    path.touch()
-    threading.Thread(target=spool, daemon=True).start()
-    steps = _SpooledSteps(path, complete)
+    source = stack.enter_context(RunSource(Path("-")))
+    spool = PipeSpool(source.read)
+    stack.callback(spool.close)
+    steps = _SpooledSteps(spool, source.name)
     return Run(parse_run(source.name, steps.lines()).header, steps, source.name)
 
 
@@ -53,22 +42,14 @@ def spool_stdin(stack: ExitStack) -> Run:
 class _SpooledSteps(StepSource):
     """The steps in a spool that may still grow; each iteration reads them anew."""
 
-    path: Path
-    complete: threading.Event
+    spool: PipeSpool
+    name: str
 
     def blocks(self) -> Iterator[StepBlock]:
         """Yields the steps in blocks."""
-        return parse_run("standard input", self.lines()).blocks()
+        return parse_run(self.name, self.lines()).blocks()
 
     def lines(self) -> Iterator[LineGroup]:
         """Yields groups of lines, and waits for more until the spool is complete."""
-        complete = False
-
-        def wait() -> bool:
-            nonlocal complete
-            # The spool may grow between the last read and its completion: one more read.
-            before, complete = complete, self.complete.wait(_POLL_SECONDS)
-            return not before
-
-        with self.path.open("rb") as file:
-            yield from read_lines(file, wait)
+        with self.spool.path.open("rb") as file:
+            yield from read_lines(file, self.spool.make_wait())

@@ -9,15 +9,12 @@ from typing import TYPE_CHECKING
 
 from gradsound.errors import RunFormatError
 from gradsound.logs.log_run import read_log
-from gradsound.logs.unknown_file import describe_unknown
 from gradsound.runs.compressed_file import open_file, without_compression
-from gradsound.runs.json_lines import FORMAT
+from gradsound.runs.file_names import HEADER_BYTES, names_format
 
 if TYPE_CHECKING:
     from gradsound.runs.log_choice import LogChoice
     from gradsound.runs.model import Run
-
-_HEAD_BYTES = 64  # the format is the first key of a run file
 
 
 def read_compressed_log(path: Path, choice: LogChoice, name: str) -> Run | None:
@@ -37,18 +34,16 @@ def read_compressed_log(path: Path, choice: LogChoice, name: str) -> Run | None:
         MissingExtraError: If nothing is installed that reads Zstandard.
     """
     with open_file(path) as file:
-        head = file.read(_HEAD_BYTES)
-        if not head or FORMAT.encode() in head:
+        first = file.readline(HEADER_BYTES)
+        if not first or names_format(first):
             return None
         with tempfile.TemporaryDirectory(prefix="gradsound.") as folder:
             # Some formats are known by the name of the file.
             copy = Path(folder, without_compression(path).name)
             with copy.open("wb") as target:
-                target.write(head)
+                target.write(first)
                 shutil.copyfileobj(file, target)
             try:
-                if (run := read_log(copy, choice, name)) is not None:
-                    return run
+                return read_log(copy, choice, name)
             except RunFormatError as error:
                 raise RunFormatError(str(error).replace(str(copy), name)) from error
-            raise RunFormatError(f"{name}: {describe_unknown(copy)}")

@@ -120,7 +120,7 @@ class GrowingLog:
     def _blocks(self, names: ClassifiedNames, *, grows: bool) -> Iterator[StepBlock]:
         """Yields the complete steps in blocks; waits for more while the log grows."""
         blocks, known = LogBlocks(names), len(self._steps.names)
-        norms = np.array([*names.layers, *names.raw.values()])
+        norms = np.array(names.norms)
         changed = -np.inf  # seconds; the first entries came before
         while True:
             for steps in self._take_complete():
@@ -198,7 +198,7 @@ class GrowingLog:
             known: How many names the log had until now.
         """
         now = classify_names(self._steps.names, self._globs)
-        present = {*names.layers, *names.raw, *names.raw.values()}
+        present = {*names.norms}
         late = [self._steps.names[k] for k in now.layers if k not in present and k >= known]
         if late:
             self._report(

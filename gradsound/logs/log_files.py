@@ -115,11 +115,11 @@ def detect_in_database(path: Path) -> Log | None:
 
 
 def list_database(path: Path) -> list[Log]:
-    """Returns the runs of a database; none if it is that of another tool.
+    """Returns the runs of a database.
 
     Raises:
         OSError: If the database cannot be read.
-        RunFormatError: If it is damaged or locked.
+        RunFormatError: If it is damaged or locked, or another tool wrote it.
     """
     form = _find_format(path)
     return [
@@ -199,9 +199,8 @@ def _is_console(file: BinaryIO, head: bytes, step: str | None) -> bool:
 
 def _detect_archive(path: Path) -> Log | None:
     """Returns the offline run in a zip file; None for any other zip file."""
-    from gradsound.logs.trackers.zip_member import (
-        read_names,  # zipfile takes time to import
-    )
+    # Here, not at the top: zipfile takes time to import.
+    from gradsound.logs.trackers.zip_member import read_names
 
     names = read_names(path)
     for form in (clearml, comet):
@@ -223,9 +222,8 @@ def _detect_database(path: Path) -> Log:
 
 
 def _find_format(path: Path) -> DatabaseFormat:
-    from gradsound.logs.databases.database_formats import (
-        find_format,  # sqlite3 takes time to import
-    )
+    # Here, not at the top: sqlite3 takes time to import.
+    from gradsound.logs.databases.database_formats import find_format
 
     return find_format(path)
 

@@ -14,6 +14,7 @@ from gradsound.logs.names.classified_names import classify_names
 from gradsound.logs.steps.log_blocks import LogBlocks
 from gradsound.logs.steps.odd_norms import describe_odd_norms
 from gradsound.logs.steps.sorted_steps import SortedSteps
+from gradsound.logs.unknown_file import describe_unknown
 from gradsound.name_matching import printable
 from gradsound.runs.model import Header, Run
 from gradsound.runs.step_stream import StepSource
@@ -33,7 +34,7 @@ _UNIX_TIMES = (1e9, 253_402_300_800.0)
 
 
 def read_log(path: Path, choice: LogChoice, name: str) -> Run | None:
-    """Reads the run in a log of another tool; returns None for any other file.
+    """Reads the run in a log of another tool; returns None without a file, or an empty one.
 
     Args:
         path: A log, a folder that contains one, or a run in a database.
@@ -43,10 +44,14 @@ def read_log(path: Path, choice: LogChoice, name: str) -> Run | None:
     Raises:
         OSError: If the log cannot be read.
         RunFormatError: If the log has no values or no norms, or the folder or the database
-            has several runs.
+            has several runs, or the file is no log.
     """
     log = find_log(path, choice)
-    return None if log is None else build_run(name, log, choice.norms)
+    if log is not None:
+        return build_run(name, log, choice.norms)
+    if path.is_file() and path.stat().st_size:
+        raise RunFormatError(f"{name}: {describe_unknown(path)}")
+    return None
 
 
 def build_run(name: str, log: Log, globs: Sequence[str] | None) -> Run:
@@ -79,7 +84,7 @@ def build_run(name: str, log: Log, globs: Sequence[str] | None) -> Run:
         raise RunFormatError(f"{name}: {error}") from error
     if (step := log_steps.overwritten_step) is not None:
         damage.add(f"all was logged at step {step}, where the last counts; log a step, too")
-    norms = {*names.layers, *names.raw.values()}
+    norms = {*names.norms}
     # Of the sorted steps, because a later entry of the same step counts.
     odd = {k: log_steps.names[k] for k in log_steps.odd_places if k in norms}
     odd_norms = describe_odd_norms(log_steps.read(), odd) if odd else ""
@@ -124,7 +129,7 @@ class _LogSource(StepSource):
             yield from blocks.make(steps)
 
 
-def format_start(time: float) -> str:
+def _format_start(time: float) -> str:
     """Returns a time of a log as date, ISO 8601; empty if it is unknown, or has no date."""
     if not _UNIX_TIMES[0] <= time < _UNIX_TIMES[1]:
         return ""
@@ -134,8 +139,8 @@ def format_start(time: float) -> str:
 def find_start(log_steps: SortedSteps, names: ClassifiedNames) -> str:
     """Returns when the first step with a norm was logged, ISO 8601; empty if unknown."""
     for steps in log_steps.read():
-        norms = np.flatnonzero(np.isin(steps.places, [*names.layers, *names.raw.values()]))
+        norms = np.flatnonzero(np.isin(steps.places, names.norms))
         if len(norms):
             row = np.searchsorted(steps.begins, norms[0], "right") - 1
-            return format_start(float(steps.times[row]))
+            return _format_start(float(steps.times[row]))
     return ""

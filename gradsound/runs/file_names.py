@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RUN_SUFFIX = ".jsonl"
-_HEAD_BYTES = 64  # bytes; the format is the first key of a run file
+HEADER_BYTES = 1 << 20  # of a first line, in which the format may be the last key
+_FORMAT = f'"{FORMAT}"'.encode()
 
 
 def numbered(path: Path, number: int) -> Path:
@@ -201,6 +202,11 @@ def _with_suffixes(path: Path, suffixes: Sequence[str]) -> list[Path]:
     return [path.with_suffix(suffix) for suffix in suffixes]
 
 
+def names_format(head: bytes) -> bool:
+    """Returns whether a file with this beginning names the run format in its first line."""
+    return _FORMAT in head.split(b"\n", 1)[0]
+
+
 def is_run(path: Path) -> bool:
     """Returns whether a file begins as a run file.
 
@@ -210,4 +216,4 @@ def is_run(path: Path) -> bool:
     if not path.is_file():  # to open a pipe would wait
         return False
     with path.open("rb") as file:
-        return FORMAT.encode() in file.read(_HEAD_BYTES)
+        return names_format(file.readline(HEADER_BYTES))

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -269,6 +270,36 @@ def test_a_pipe_is_followed_until_it_ends(tool: str, tmp_path) -> None:
     writer.join()
 
     assert seen == [*range(1, 40)]
+
+
+@pytest.mark.parametrize("keys_first", [True, False])
+def test_a_pipe_with_a_run_is_told_by_its_first_line(keys_first, tmp_path) -> None:
+    """A run may come in pieces; a console that mentions the format is no run."""
+    header = {"layers": [f"b{k}" for k in range(100)], "parameters": [1] * 100}
+    named = {"format": "gradsound-run", "version": "1.2"}
+    header = {**named, **header} if keys_first else {**header, **named}
+    run = f"{json.dumps(header)}\n" + json.dumps(
+        {"step": 7, "time": 0.5, "norms": [2.0] * 100}
+    )
+    console = 'step 7 grad_norm 2.0\nwrites "gradsound-run" to a file\n'
+    for text in (f"{run}\n", console):
+        pipe = tmp_path / f"pipe{len(text)}"
+        os.mkfifo(pipe)
+
+        def write(path: Path = pipe, data: bytes = text.encode()) -> None:
+            with path.open("wb", buffering=0) as file:
+                for begin in range(0, len(data), 300):
+                    file.write(data[begin : begin + 300])
+                    time.sleep(0.01)
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        with warnings.catch_warnings(), RunSource(pipe) as source:
+            warnings.simplefilter("ignore")  # that it is read as a console
+            steps = [*source.run(growing=False).steps]
+        writer.join()
+
+        assert [(step.number, float(step.norms[0])) for step in steps] == [(7, 2.0)]
 
 
 def test_standard_input_without_a_log_is_refused() -> None:

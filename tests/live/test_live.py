@@ -613,7 +613,7 @@ def test_bad_input_ends_with_one_line(save, monkeypatch) -> None:
     cases = {
         ("nowhere.jsonl",): "nowhere.jsonl: No such file or directory",
         (".",): "gradsound: .: has 2 runs, give one: ",
-        ("bad.jsonl",): "bad.jsonl, line 1: expected a run",
+        ("bad.jsonl",): "bad.jsonl: is a text in which no line has a step and the norm",
         (str(empty),): f"{empty}: has no steps, so there is nothing to hear",
         (str(run), "--device", "tuba"): "no output device is called 'tuba'; there are: ",
         (str(run), "--latency", "no"): "latency must be 'safe' or 'low', got 'no'",

@@ -1,5 +1,7 @@
 """Run files: reading, writing, torn ends, kills, growth, and older files."""
 
+import gzip
+import json
 import os
 import signal
 import subprocess
@@ -99,6 +101,21 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes, message: str) -
 
     with pytest.raises(RunFormatError, match=message):
         read_run(tmp_path / "x")
+
+
+def test_the_format_may_be_the_last_key_of_the_header(tmp_path: Path) -> None:
+    """A header is an object of JSON, whose keys have no order."""
+    header = {"version": "1.2", "layers": [f"layer{k}" for k in range(99)]}
+    header |= {"parameters": [1] * 99, "format": "gradsound-run"}
+    step = {"step": 0, "time": 0.5, "norms": [1.0] * 99}
+    path = tmp_path / "run.jsonl"
+    path.write_text(f"{json.dumps(header)}\n{json.dumps(step)}\n")
+    with gzip.open(tmp_path / "packed.jsonl.gz", "wt") as file:
+        file.write(path.read_text())
+
+    for name in ("run.jsonl", "packed.jsonl.gz"):
+        run = read_run(tmp_path / name)
+        assert (len(run.header.layers), [step.number for step in run.steps]) == (99, [0])
 
 
 def test_a_file_without_lines_is_refused_in_bounded_memory(tmp_path: Path) -> None:

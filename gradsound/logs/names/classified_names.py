@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from gradsound.errors import RunFormatError
 from gradsound.logs.names.norm_names import parse_norm_name
-from gradsound.name_matching import list_some, printable
+from gradsound.name_matching import list_some, match_names, printable
 from gradsound.runs.value_roles import USUAL_VALUES, find_usual
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from gradsound.logs.names.norm_names import NormName
 
@@ -40,6 +40,11 @@ class ClassifiedNames:
     raw: dict[int, int]
     values: dict[int, str]
     doubt: str = ""
+
+    @property
+    def norms(self) -> list[int]:
+        """Indices of the names of all norms: after clipping, and then before it."""
+        return [*self.layers, *self.raw.values()]
 
 
 def classify_names(names: Sequence[str], globs: Sequence[str] | None) -> ClassifiedNames:
@@ -76,7 +81,7 @@ def _match_globs(names: Sequence[str], globs: Sequence[str]) -> list[int]:
     for glob in globs:
         if not any(fnmatchcase(name, glob) for name in names):
             raise RunFormatError(f"nothing matches --norms {glob!r}; {_list_names(names)}")
-    return [k for k, name in enumerate(names) if any(fnmatchcase(name, g) for g in globs)]
+    return [*match_names(names, globs)]
 
 
 def _find_norms(names: Sequence[str], parsed: dict[int, NormName]) -> tuple[list[int], str]:
@@ -121,13 +126,12 @@ def _find_plain_norms(names: Sequence[str]) -> list[int]:
 
 
 def _pair_stages(
-    norms: Iterable[int], parsed: dict[int, NormName]
+    norms: Sequence[int], parsed: dict[int, NormName]
 ) -> tuple[list[int], dict[int, int]]:
     """Returns the norms that were applied, and of each its norm before clipping.
 
     Of a norm that the log has at one stage only, nothing else is known.
     """
-    norms = [*norms]
     stages: dict[str, dict[str, int]] = {}  # index by stage, by plain name
     for k in norms:
         if k in parsed:
