@@ -15,7 +15,6 @@ environment with TensorBoard, W&B, pandas and ijson; a reader that it lacks is s
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
@@ -24,7 +23,7 @@ from pathlib import Path
 from log_files import WRITERS
 from log_readers import MISSING
 from machine import check_choices, machine
-from pairs import measure_pairs
+from pairs import measure_pairs, surroundings
 
 PEERS = {
     "tfevents": ("loader", "accumulator"),
@@ -100,15 +99,9 @@ def measure_reader(command: list[str], folder: Path) -> tuple[float, float]:
     read = subprocess.run(
         command,
         stdout=subprocess.PIPE,
-        cwd=tempfile.gettempdir(),  # not the checkout, which would shadow the package
-        env={
-            **os.environ,
-            "OMP_NUM_THREADS": "1",
-            "PYTHONDONTWRITEBYTECODE": "",
-            "PYTHONPYCACHEPREFIX": str(folder / "modules"),
-        },
         text=True,
         check=True,
+        **surroundings(folder / "modules"),
     )
     if read.stdout.strip() == MISSING:
         raise ModuleNotFoundError(command[2])

@@ -6,13 +6,31 @@ much the machine changes by itself.
 
 from __future__ import annotations
 
+import os
 import statistics
 import sys
+import tempfile
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
+
+
+def surroundings(modules: Path) -> dict[str, Any]:
+    """Returns the keywords of `subprocess` for a process that is measured.
+
+    Args:
+        modules: A folder for compiled modules, which Python may have been told not to keep.
+    """
+    environment = {
+        "OMP_NUM_THREADS": "1",
+        "PYTHONDONTWRITEBYTECODE": "",
+        "PYTHONPYCACHEPREFIX": str(modules),
+    }
+    # Not in the checkout, which would shadow the package.
+    return {"cwd": tempfile.gettempdir(), "env": {**os.environ, **environment}}
 
 
 @dataclass(frozen=True)

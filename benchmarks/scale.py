@@ -15,7 +15,6 @@ compiled its modules.
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import signal
 import subprocess
@@ -26,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from machine import machine, threads
-from pairs import measure_pairs
+from pairs import measure_pairs, surroundings
 from runs import write_run
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
@@ -133,14 +132,8 @@ def measure(command: list[str], modules: Path) -> tuple[float, float]:
             [sys.executable, "-S", "-E", "-c", _LAUNCHER, usage.name, *command],
             stdout=subprocess.PIPE if serves else subprocess.DEVNULL,
             stderr=subprocess.STDOUT if serves else None,
-            cwd=tempfile.gettempdir(),  # not the checkout, which would shadow the package
-            env={
-                **os.environ,
-                "OMP_NUM_THREADS": "1",
-                "PYTHONDONTWRITEBYTECODE": "",
-                "PYTHONPYCACHEPREFIX": str(modules),
-            },
             text=True,
+            **surroundings(modules),
         )
         if serves:
             wait_for_picture(process)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from gradsound.cli.status_line import StatusLine
 from gradsound.runs.compressed_file import open_file
+from gradsound.runs.json_lines import FORMAT
+from gradsound.runs.lines import LINE_MAX
 from gradsound.runs.step_stream import StepSource
 
 if TYPE_CHECKING:
@@ -86,13 +88,11 @@ class _StepCounter(StepSource):
     @cached_property
     def total(self) -> int:
         """Number of steps in a run file, by its line ends; 0 for another tool's log."""
-        from gradsound.logs.log_folders import find_log
-
         try:
-            if find_log(self._path) is not None:
-                return 0
             with open_file(self._path) as file:
+                if FORMAT.encode() not in file.readline(LINE_MAX):
+                    return 0
                 blocks = iter(partial(file.read, _BLOCK_BYTES), b"")
-                return sum(block.count(b"\n") for block in blocks) - 1
+                return sum(block.count(b"\n") for block in blocks)
         except (OSError, ValueError):
             return 0

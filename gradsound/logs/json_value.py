@@ -17,6 +17,8 @@ except ImportError:  # an extra
 
 _DEPTH_MAX = 20  # levels of objects; names are not longer
 
+_decode_text = json.JSONDecoder(parse_int=float).decode  # int refuses 4,300 digits
+
 
 def decode_json(text: bytes | str) -> Any:
     """Returns the value of a JSON text; the names NaN, Infinity and -Infinity are numbers.
@@ -30,7 +32,9 @@ def decode_json(text: bytes | str) -> Any:
         except ValueError:
             pass  # it may have a NaN
     try:
-        return json.loads(text)
+        if isinstance(text, str):
+            return _decode_text(text)  # `loads` would make a decoder each time
+        return json.loads(text, parse_int=float)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -49,31 +49,13 @@ class Scalars:
     discards: Mapping[str, int] = field(default_factory=dict)
 
 
-_ENTRIES = 1 << 14  # of rows that become one piece; a dict of each takes about 100 bytes
-
-
-def group_rows(rows: Iterable[Row]) -> Iterator[Scalars]:
-    """Yields the scalars of rows, in pieces of bounded size."""
-    group: list[Row] = []
-    entries = 0
-    for row in rows:
-        group.append(row)
-        entries += 1 + len(row.values)
-        if entries >= _ENTRIES:
-            yield make_scalars(group)
-            group, entries = [], 0
-    if group:
-        yield make_scalars(group)
-
-
 def make_scalars(rows: Sequence[Row]) -> Scalars:
     """Returns the scalars of some rows."""
     indices: dict[str, int] = {}
     places = [indices.setdefault(name, len(indices)) for row in rows for name in row.values]
     counts = [len(row.values) for row in rows]
-    nan = float("nan")
-    steps = np.array([nan if row.step is None else row.step for row in rows], np.float64)
-    times = np.array([nan if row.time is None else row.time for row in rows], np.float64)
+    steps = np.array([row.step for row in rows], np.float64)  # None becomes NaN
+    times = np.array([row.time for row in rows], np.float64)
     return Scalars(
         [*indices],
         np.array(places, np.intp),

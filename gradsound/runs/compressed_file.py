@@ -1,4 +1,4 @@
-"""Run files that a user compressed by gzip or Zstandard, read as if they were not."""
+"""Files that a user compressed by gzip or Zstandard, read as if they were not."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _READ_BYTES = 1 << 14  # of the compressed file at a time; a thousand times more
 
 
 def without_compression(path: Path) -> Path:
-    """Returns the path of a run file before a user compressed it: without .gz or .zst."""
+    """Returns the path of a file before a user compressed it: without .gz or .zst."""
     return path.with_suffix("") if path.suffix in COMPRESSED_SUFFIXES else path
 
 

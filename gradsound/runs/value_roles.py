@@ -45,7 +45,7 @@ def find_usual(usual: str, names: Iterable[str]) -> str | None:
         names: The names of a run's values, such as "train_loss" or "Train/Loss".
     """
     names = [*names]
-    plain = {re.sub("[ -]", "_", name.lower().replace(".", "/")): name for name in names}
+    plain = {_normalize(name): name for name in names}
     found = next((plain[name] for name in _USUAL_NAMES[usual] if name in plain), None)
     if found is None and usual == "lr":
         found = next((name for name in names if _LR_MONITOR.fullmatch(name)), None)

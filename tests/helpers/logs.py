@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import pytest
 from helpers.records import field, leveldb_file
 
 from gradsound.logs.log import Log
-from gradsound.logs.scalars import group_rows
+from gradsound.logs.scalars import make_scalars
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -81,7 +82,9 @@ def log_of(rows: Iterable[Row]) -> Log:
     """Returns a log that has these rows."""
 
     def read(_: OnDamage, wait_for_more: WaitForMore) -> Iterator[Scalars | None]:
-        yield from group_rows(rows)
+        remaining = iter(rows)
+        while piece := [*islice(remaining, 16)]:
+            yield make_scalars(piece)
         yield None
         wait_for_more()
 

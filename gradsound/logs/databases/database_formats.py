@@ -21,14 +21,15 @@ _NAME_WIDTH = 60  # characters of each of them
 
 
 class DatabaseFormat(Protocol):
-    """The database of a tool: a module with these functions."""
+    """The database of a tool: a module with these names."""
 
     @property
     def TOOL(self) -> str:  # noqa: N802 (a constant of a module)
         """The tool, for people."""
 
-    def is_schema(self, tables: Mapping[str, set[str]]) -> bool:
-        """Returns whether a database with these tables and columns is one of the tool."""
+    @property
+    def TABLES(self) -> Mapping[str, set[str]]:  # noqa: N802 (a constant of a module)
+        """The columns that the tables of each database of the tool have, by table."""
 
     def list_runs(self, path: Path) -> list[tuple[str, str]]:
         """Returns id and name of each run, the oldest first."""
@@ -55,7 +56,7 @@ def find_format(path: Path) -> DatabaseFormat:
     """
     tables = read_tables(path)
     for candidate in _FORMATS:
-        if candidate.is_schema(tables):
+        if has_tables(tables, candidate.TABLES):
             return candidate
     names = [printable(name, _NAME_WIDTH) for name in tables]
     listed = f"the tables {list_some(names, _LISTED_MAX)}" if names else "no tables"
@@ -64,3 +65,8 @@ def find_format(path: Path) -> DatabaseFormat:
         f"{path}: is an SQLite database with {listed}; of databases, gradsound reads those "
         f"of {', '.join(tools)} and {last}"
     )
+
+
+def has_tables(tables: Mapping[str, set[str]], needed: Mapping[str, set[str]]) -> bool:
+    """Returns whether a database with these tables and columns has the needed ones."""
+    return all(name in tables and needed[name] <= tables[name] for name in needed)

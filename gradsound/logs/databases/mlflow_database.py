@@ -10,20 +10,20 @@ from gradsound.logs.databases.sqlite_file import read_all, read_new_rows
 from gradsound.logs.entries import make_scalars
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from gradsound.logs.row import OnDamage
     from gradsound.logs.scalars import Scalars, WaitForMore
 
 TOOL = "MLflow"
-
-_TABLES = {
+TABLES = {
     "metrics": {"run_uuid", "key", "value", "timestamp", "step", "is_nan"},
     "runs": {"run_uuid", "name", "lifecycle_stage", "experiment_id", "start_time"},
     "experiments": {"experiment_id", "lifecycle_stage"},
     "tags": {"run_uuid", "key", "value"},
 }
+
 # Older releases kept the name of a run in a tag alone.
 _RUNS = """
 SELECT runs.run_uuid, coalesce(nullif(runs.name, ''), tags.value, runs.run_uuid) FROM runs
@@ -38,11 +38,6 @@ SELECT rowid, key, step, timestamp / 1000.0, CASE WHEN is_nan THEN NULL ELSE val
 FROM metrics WHERE run_uuid = :run AND rowid > :last ORDER BY rowid LIMIT :limit
 """
 _INFINITY = np.finfo(np.float64).max  # MLflow stores infinity as the largest number
-
-
-def is_schema(tables: Mapping[str, set[str]]) -> bool:
-    """Returns whether a database with these tables and columns is one of MLflow."""
-    return all(columns <= tables.get(name, set()) for name, columns in _TABLES.items())
 
 
 def list_runs(path: Path) -> list[tuple[str, str]]:

@@ -14,18 +14,18 @@ from gradsound.logs.row import Row
 from gradsound.logs.scalars import make_scalars
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from gradsound.logs.row import OnDamage
     from gradsound.logs.scalars import Scalars, WaitForMore
 
 TOOL = "Neptune"
-
-_TABLES = {
+TABLES = {
     "run_operations": {"sequence_id", "operation_type", "operation"},
     "metadata": {"project", "run_id"},
 }
+
 _RUN = "SELECT run_id FROM metadata LIMIT 1"
 _CREATION = "SELECT operation FROM run_operations WHERE operation_type = 1 LIMIT 1"
 _NEW_OPERATIONS = """
@@ -40,11 +40,6 @@ _SECONDS, _NANOSECONDS = 1, 2  # of Timestamp
 _KEY, _VALUE = 1, 2  # of an entry of a map
 _FLOAT = 1  # of Value
 _DOUBLE = struct.Struct("<d")
-
-
-def is_schema(tables: Mapping[str, set[str]]) -> bool:
-    """Returns whether a database with these tables and columns is one of Neptune."""
-    return all(columns <= tables.get(name, set()) for name, columns in _TABLES.items())
 
 
 def list_runs(path: Path) -> list[tuple[str, str]]:

@@ -13,15 +13,18 @@ from gradsound.logs.row import Row
 from gradsound.logs.scalars import make_scalars
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from gradsound.logs.row import OnDamage
     from gradsound.logs.scalars import Scalars, WaitForMore
 
 TOOL = "Trackio"
+TABLES: dict[str, set[str]] = {
+    "metrics": {"id", "timestamp", "run_name", "step", "metrics"},
+    "configs": set(),  # of any columns
+}
 
-_COLUMNS = {"id", "timestamp", "run_name", "step", "metrics"}
 _RUN_ID = "run_id"  # a column; before release 0.24 the name of a run is its id
 # A run that was renamed has its newest name.
 _RUNS = """
@@ -34,11 +37,6 @@ _NEW_METRICS = """
 SELECT id, step, timestamp, CASE WHEN {id} = :run THEN metrics END
 FROM metrics WHERE id > :last ORDER BY id LIMIT :limit
 """
-
-
-def is_schema(tables: Mapping[str, set[str]]) -> bool:
-    """Returns whether a database with these tables and columns is one of Trackio."""
-    return tables.get("metrics", set()) >= _COLUMNS and "configs" in tables
 
 
 def list_runs(path: Path) -> list[tuple[str, str]]:

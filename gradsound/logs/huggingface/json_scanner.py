@@ -6,12 +6,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from gradsound.logs.json_value import decode_json
 from gradsound.logs.row import ENTRY_MAX
-
-try:
-    import orjson
-except ImportError:  # an extra
-    orjson = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,16 +123,8 @@ def _decode_items(text: str) -> list[Any] | None:
 
     If the text ends within a value or a string, it is no JSON.
     """
-    text = f"[{text}]"
-    if orjson is not None:
-        try:
-            items: list[Any] = orjson.loads(text)
-        except ValueError:  # it may have a NaN
-            pass
-        else:
-            return items
     try:
-        items = _DECODER.decode(text)
-    except (ValueError, RecursionError):
+        items: list[Any] = decode_json(f"[{text}]")
+    except ValueError:
         return None
     return items

@@ -17,6 +17,7 @@ from gradsound.logs.names.step_names import find_step_name
 from gradsound.logs.row import parse_number
 from gradsound.logs.texts.json_objects import flatten
 from gradsound.name_matching import list_some
+from gradsound.runs.file_names import names_format
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from gradsound.logs.scalars import Scalars, WaitForMore
 
 TOOL = "Hugging Face"
-FILE_NAME = FILE_PATTERN = "trainer_state.json"
+FILE_NAME = "trainer_state.json"
 
 _HISTORY = "log_history"
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
@@ -53,7 +54,7 @@ def is_trainer_state(head: bytes) -> bool:
     """Returns whether a file with this beginning is a state, or its history alone."""
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     first = text.split(b"\n", 1)[0]
-    if b'"gradsound-run"' in first:  # a run file may have any layer names
+    if names_format(first):  # a run file may have any layer names
         return False
     # JSON lines may end with the history: those of ms-swift.
     if first.rstrip().endswith(b"}") and _HISTORY.encode() not in first:
@@ -134,9 +135,7 @@ class _History:
     def __init__(self, on_damage: OnDamage, step: str | None) -> None:
         self._on_damage, self._wanted = on_damage, step
         self._step: str | None = None  # as found in the entries
-        self._is_nested = (
-            False  # whether entries have nested objects; the Trainer's have none
-        )
+        self._is_nested = False  # whether entries have nested objects; Trainer's have none
         self._count, self._damage = 0, ""  # entries of the state in progress
         self._known, self._last = 0, ""  # entries that were yielded, and the last of them
         self._keys = dict[str, None]()  # of entries, while none has a step

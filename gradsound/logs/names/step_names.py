@@ -37,7 +37,17 @@ def normalize_name(name: str) -> str:
     return name.strip().lower().replace(" ", "_").replace("-", "_")
 
 
-def find_step_name(names: Iterable[str]) -> str | None:
-    """Returns the name of the step among the names of a log; None if there is none."""
-    by_normalized = {normalize_name(name): name for name in reversed([*names])}
-    return next((by_normalized[n] for n in STEP_NAMES if n in by_normalized), None)
+def find_step_name(names: Iterable[str], wanted: str | None = None) -> str | None:
+    """Returns the name of the step among the names of a log; None if there is none.
+
+    Args:
+        names: The names.
+        wanted: The name that a user gave, as the log spells it or in another spelling that
+            `normalize_name` makes the same. None finds the step by its usual names.
+    """
+    names = [*names]
+    if wanted in names:
+        return wanted
+    by_normalized = {normalize_name(name): name for name in reversed(names)}
+    candidates = STEP_NAMES if wanted is None else (normalize_name(wanted),)
+    return next((by_normalized[n] for n in candidates if n in by_normalized), None)

@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gradsound.errors import RunFormatError
+from gradsound.runs.json_lines import STEP_MAX, TIME_MAX
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gradsound.logs.scalars import Scalars
 
-STEP_MAX = 2**53  # as in run files
-
-_TIME_MAX = 1e12  # seconds, 30,000 years; no clock shows more
 _NAMES_MAX = 100_000  # names; no model has more layers
 _NAME_MAX = 1000  # characters; a longer one is damage
 
@@ -66,7 +64,7 @@ class EntryChecker:
         if not valid.all():
             steps, times, values = steps[valid], times[valid], values[valid]
             places = places[valid]
-        known = np.abs(times) <= _TIME_MAX
+        known = np.abs(times) <= TIME_MAX
         times = times if known.all() else np.where(known, times, np.nan)
         return Entries(steps.astype(np.int64), times, places, values)
 

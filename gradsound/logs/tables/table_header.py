@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from gradsound.errors import RunFormatError
 from gradsound.logs.clock import Clock
-from gradsound.logs.names.step_names import STEP_NAMES, normalize_name
+from gradsound.logs.names.step_names import find_step_name, normalize_name
 from gradsound.name_matching import list_some
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _DELIMITERS = (",", ";", "\t")
 _LISTED_MAX = 20  # columns that an error message lists; more are hard to read
@@ -63,11 +59,11 @@ def parse_header(line: str, step: str | None = None, only_value: str = "") -> He
     best: tuple[str, list[str], int] | None = None
     for delimiter in _DELIMITERS if "\0" not in line else ():
         names = [name.strip() for name in split_line(line, delimiter)]
-        column = _find_step(names, step)
-        if column is None or len(names) == 1:
+        found = find_step_name(names, step)
+        if found is None or len(names) == 1:
             continue
         if best is None or len(names) > len(best[1]):
-            best = delimiter, names, column
+            best = delimiter, names, names.index(found)
     return _make_header(*best, only_value) if best else None
 
 
@@ -108,15 +104,6 @@ def _most_names(line: str) -> list[str]:
     names = max((split_line(line, delimiter) for delimiter in _DELIMITERS), key=len)
     names = [name.strip() for name in names if name.strip().isprintable()]
     return names if len(names) > 1 else []
-
-
-def _find_step(names: Sequence[str], step: str | None) -> int | None:
-    plain = [*map(normalize_name, names)]
-    if step is None:
-        return next((plain.index(name) for name in STEP_NAMES if name in plain), None)
-    if step in names:
-        return names.index(step)
-    return plain.index(normalize_name(step)) if normalize_name(step) in plain else None
 
 
 def _make_header(delimiter: str, names: list[str], step: int, only_value: str) -> Header:

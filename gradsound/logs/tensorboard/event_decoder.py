@@ -162,9 +162,11 @@ class _Entries:
     """Entries of a piece of a file, with the records that they come from."""
 
     def __init__(self) -> None:
-        # Records, places, steps, times and values.
-        none = np.empty(0, np.intp), np.empty(0)
-        self._parts: list[tuple[NDArray[Any], ...]] = [(*none[:1] * 2, *none[1:] * 3)]
+        indices, numbers = np.empty(0, np.intp), np.empty(0)
+        # Records, places, steps, times and values; one part for `split` at least.
+        self._parts: list[tuple[NDArray[Any], ...]] = [
+            (indices, indices, numbers, numbers, numbers)
+        ]
         self._single: list[tuple[int, int, float, float, float]] = []
 
     def add(self, row: int, place: int, event: Event, value: float) -> None:

@@ -12,6 +12,7 @@ from gradsound.logs.scalars import make_scalars
 from gradsound.logs.texts.console_form import may_have_norm
 from gradsound.logs.texts.console_rows import ConsoleRows
 from gradsound.logs.texts.text_lines import TextLines, read_text_lines
+from gradsound.runs.file_names import names_format
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from gradsound.logs.scalars import Scalars, WaitForMore
 
 TOOL = "console"
-FILE_PATTERN = "*.log"
 
 
 def is_console(head: bytes, step: str | None = None) -> bool:
@@ -31,7 +31,7 @@ def is_console(head: bytes, step: str | None = None) -> bool:
         head: The beginning of a file, in UTF-8.
         step: The word before the step. None finds it by the usual words.
     """
-    if b"\0" in head or b'"gradsound-run"' in head.split(b"\n", 1)[0]:
+    if b"\0" in head or names_format(head):
         return False
     text = head.decode("utf-8", "replace")
     if not may_have_norm(text):

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from gradsound.errors import RunFormatError
 from gradsound.logs.names.classified_names import classify_names
 from gradsound.logs.names.step_names import EPOCH_NAMES, STEP_NAMES, normalize_name
+from gradsound.runs.json_lines import STEP_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_STEP_MAX = 2.0**53  # larger numbers are no steps
 # 10, 1,000, 10/100, [10/100], '10/100', 10.0; not 0.5, 10%, 10ms, a date or [10, 20].
 _COUNT = (
     r"[\"'\[(]{0,2}\s{0,20}(?P<step>\d{1,3}(?:,\d{3})+(?!,?\d)|\d+)(?:\.0+)?(?![\w.%-]|:\d"
@@ -110,7 +110,7 @@ def find_form(text: str, wanted: str | None) -> ConsoleForm | None:
 def parse_count(text: str) -> float | None:
     """Returns a step such as 10 or 1,000; None if it is too large."""
     number = float(text.replace(",", ""))
-    return number if number <= _STEP_MAX else None
+    return number if number <= STEP_MAX else None
 
 
 def find_epoch(text: str) -> float | None:

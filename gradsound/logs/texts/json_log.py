@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from gradsound.errors import RunFormatError
 from gradsound.logs.clock import Clock
-from gradsound.logs.names.step_names import EPOCH_NAMES, STEP_NAMES, normalize_name
+from gradsound.logs.names.step_names import (
+    EPOCH_NAMES,
+    STEP_NAMES,
+    find_step_name,
+    normalize_name,
+)
 from gradsound.logs.row import Row, parse_number
 from gradsound.logs.scalars import make_scalars
 from gradsound.logs.texts.console_form import find_norms
@@ -16,6 +21,8 @@ from gradsound.logs.texts.epoch_steps import EpochSteps
 from gradsound.logs.texts.json_objects import decode_line, decode_lines, flatten
 from gradsound.logs.texts.text_lines import read_text_lines
 from gradsound.name_matching import list_some
+from gradsound.runs.file_names import names_format
+from gradsound.runs.json_lines import STEP_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,11 +33,9 @@ if TYPE_CHECKING:
     from gradsound.logs.texts.text_lines import TextLines
 
 TOOL = "JSON lines"
-FILE_PATTERN = "*.jsonl"
 
 _LISTED_MAX = 20  # names that an error message lists
 _TEXT_WIDTH = 40  # characters of a name or a value in a report
-_STEP_MAX = 2.0**53  # larger numbers are no steps
 _PART_OF = re.compile(r"\s*(\d+)\s*/\s*(\d+)\s*")  # "10/60": ms-swift
 # JSON has no NaN. Encoders write null for it, but also for a value that is missing.
 _NAN_AS_NULL = re.compile(
@@ -46,7 +51,7 @@ def is_json_log(head: bytes, step: str | None = None) -> bool:
         step: The name of the step. None finds it by its usual names.
     """
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if not text.startswith(b"{") or b'"gradsound-run"' in text.split(b"\n", 1)[0]:
+    if not text.startswith(b"{") or names_format(text):
         return False
     for line in text.decode("utf-8", "replace").splitlines():
         entry = decode_line(line) if line.startswith("{") else None
@@ -159,7 +164,7 @@ class _Entries:
             self._report_unread_norms(entry, numbers, logged)
         if step is not None and self._step not in EPOCH_NAMES:
             epoch = next((numbers[name] for name in EPOCH_NAMES if name in numbers), None)
-            if epoch is not None and 0 <= epoch <= _STEP_MAX:
+            if epoch is not None and 0 <= epoch <= STEP_MAX:
                 step = self._epochs.count(step, epoch, total)
         return Row(step, time, numbers)
 
@@ -187,29 +192,18 @@ class _Entries:
 
 def _choose_step(entries: Sequence[Mapping[str, Any]], wanted: str | None) -> str | None:
     """Returns the best name of a step in some entries; None if no entry has one."""
-    names: dict[str, str] = {}  # by normalized name
+    names: dict[str, None] = {}
     for entry in entries:
         for name, value in entry.items():
             if name not in names and _parse_step(value)[0] is not None:
-                names[name] = normalize_name(name)
-    if wanted is not None:
-        plain = normalize_name(wanted)
-        return (
-            wanted
-            if wanted in names
-            else next((n for n in names if names[n] == plain), None)
-        )
-    by_name = {plain: name for name, plain in reversed(names.items())}
-    by_last_part = {plain.rpartition("/")[2]: by_name[plain] for plain in by_name}
-    return next(
-        (
-            found[name]
-            for found in (by_name, by_last_part)
-            for name in STEP_NAMES
-            if name in found
-        ),
-        None,
-    )
+                names[name] = None
+    found = find_step_name(names, wanted)
+    if found is not None or wanted is not None:
+        return found
+    by_last_part = {
+        normalize_name(name).rpartition("/")[2]: name for name in reversed(names)
+    }
+    return next((by_last_part[n] for n in STEP_NAMES if n in by_last_part), None)
 
 
 def _parse_step(value: object) -> tuple[float | None, float | None]:
@@ -217,7 +211,7 @@ def _parse_step(value: object) -> tuple[float | None, float | None]:
     if isinstance(value, str) and (match := _PART_OF.fullmatch(value)):
         return float(match[1]), float(match[2])
     number = parse_number(value)
-    if number is None or not 0 <= number <= _STEP_MAX or not number.is_integer():
+    if number is None or not 0 <= number <= STEP_MAX or not number.is_integer():
         return None, None
     return number, None
 

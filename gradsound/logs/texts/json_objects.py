@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
-try:
-    import orjson
-except ImportError:  # an extra
-    orjson = None  # type: ignore[assignment]
+from gradsound.logs.json_value import decode_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _DEPTH_MAX = 8  # nested objects; metrics are not nested deeper
 
-_decode_json = json.JSONDecoder(parse_int=float).decode  # int refuses 4,300 digits
-
 
 def decode_lines(lines: Sequence[str]) -> list[dict[str, Any]] | None:
     """Decodes lines at once; returns None if one of them is not an object."""
     kept = [line for line in lines if line and not line.isspace()]
-    text = f"[{','.join(kept)}]"
     try:
-        decoded = _decode_json(text) if orjson is None else orjson.loads(text)
-    except (ValueError, RecursionError):
+        decoded = decode_json(f"[{','.join(kept)}]")
+    except ValueError:
         return None
     is_regular = len(decoded) == len(kept) and {*map(type, decoded)} <= {dict}
     return decoded if is_regular else None
@@ -33,8 +26,8 @@ def decode_lines(lines: Sequence[str]) -> list[dict[str, Any]] | None:
 def decode_line(line: str) -> dict[str, Any] | None:
     """Decodes a line; returns None if it is not an object."""
     try:
-        entry = _decode_json(line)  # Python's reads NaN and Infinity, too
-    except (ValueError, RecursionError):
+        entry = decode_json(line)
+    except ValueError:
         return None
     return entry if isinstance(entry, dict) else None
 

@@ -6,12 +6,10 @@ drawn anew after \r is one line each time.
 
 from __future__ import annotations
 
-import codecs
-import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gradsound.logs.encoding import UTF_16_MARKS
+from gradsound.logs.encoding import BytesDecoder
 from gradsound.logs.row import ENTRY_MAX
 
 if TYPE_CHECKING:
@@ -82,14 +80,13 @@ class _Splitter:
     """Splits the bytes of a log into lines."""
 
     def __init__(self) -> None:
-        self._decoder: io.IncrementalNewlineDecoder | None = None
-        self._undecoded = b""  # the first byte alone does not tell the encoding
+        self._decoder = BytesDecoder()
         self._rest, self._number = "", 1
         self._is_too_long = False  # whether the line in progress is; its text is gone
 
     def split(self, data: bytes) -> TextLines | None:
         """Returns the lines that end in the data; None without one."""
-        *lines, rest = (self._rest + self._decode(data)).split("\n")
+        *lines, rest = (self._rest + self._decoder.decode(data)).split("\n")
         if lines and self._is_too_long:
             lines[0], self._is_too_long = "", False
         if len(rest) > ENTRY_MAX:
@@ -103,20 +100,7 @@ class _Splitter:
 
     def take_rest(self) -> TextLines | None:
         """Returns the line that has no end; None without one."""
-        rest = self._rest + self._undecoded.decode("utf-8", "replace")
-        if self._decoder is not None:
-            rest += self._decoder.decode(b"", final=True)
+        rest = self._rest + self._decoder.finish()
         if not rest or self._is_too_long:
             return None
         return TextLines(self._number, [rest.removesuffix("\n")], not rest.endswith("\n"))
-
-    def _decode(self, data: bytes) -> str:
-        if self._decoder is None:
-            self._undecoded += data
-            if len(self._undecoded) < len(codecs.BOM_UTF16_LE):
-                return ""
-            data, self._undecoded = self._undecoded, b""
-            encoding = "utf-16" if data.startswith(UTF_16_MARKS) else "utf-8-sig"
-            decoder = codecs.getincrementaldecoder(encoding)("replace")
-            self._decoder = io.IncrementalNewlineDecoder(decoder, translate=True)
-        return self._decoder.decode(data)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gradsound.logs.entries import make_scalars
 from gradsound.logs.row import parse_number
-from gradsound.logs.trackers.offline_archive import read_lines
+from gradsound.logs.trackers.offline_archive import read_entries
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -49,18 +48,13 @@ def read(
     Raises:
         OSError: If the log cannot be read.
     """
-    for batches in read_lines(path, METRICS, on_damage, wait_for_more):
-        if batches is None:
-            yield None
-            continue
-        entries = []
-        for events in batches:
-            for event in events if isinstance(events, list) else ():
-                entry = _parse_event(event)
-                if entry is not None:
-                    entries.append(entry)
-        if entries:
-            yield make_scalars(entries)
+    return read_entries(path, METRICS, _parse_events, on_damage, wait_for_more)
+
+
+def _parse_events(events: Any) -> Iterator[Entry]:
+    for event in events if isinstance(events, list) else ():
+        if (entry := _parse_event(event)) is not None:
+            yield entry
 
 
 def _parse_event(event: Any) -> Entry | None:

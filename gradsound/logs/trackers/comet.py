@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gradsound.logs.entries import make_scalars
 from gradsound.logs.row import parse_number
-from gradsound.logs.trackers.offline_archive import read_lines
+from gradsound.logs.trackers.offline_archive import read_entries
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -45,26 +44,18 @@ def read(
     Raises:
         OSError: If the log cannot be read.
     """
-    for messages in read_lines(path, MESSAGES, on_damage, wait_for_more):
-        if messages is None:
-            yield None
-            continue
-        entries = [
-            entry for message in messages if (entry := _parse_message(message)) is not None
-        ]
-        if entries:
-            yield make_scalars(entries)
+    return read_entries(path, MESSAGES, _parse_message, on_damage, wait_for_more)
 
 
-def _parse_message(message: Any) -> Entry | None:
-    """Returns the number in a message; None for a parameter, a file or a text."""
+def _parse_message(message: Any) -> Iterator[Entry]:
+    """Yields the number in a message; a parameter, a file or a text has none."""
     payload = message.get("payload") if isinstance(message, dict) else None
     metric = payload.get("metric") if isinstance(payload, dict) else None
     if not isinstance(payload, dict) or not isinstance(metric, dict):
-        return None
+        return
     name, value = metric.get("metricName"), parse_number(metric.get("metricValue"))
     if not isinstance(name, str) or value is None:
-        return None
+        return
     time = parse_number(payload.get("local_timestamp"))
     step = parse_number(metric.get("step"))
-    return name, step, None if time is None else time * _MILLISECOND, value
+    yield name, step, None if time is None else time * _MILLISECOND, value

@@ -5,19 +5,44 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gradsound.errors import RunFormatError
+from gradsound.logs.entries import make_scalars
 from gradsound.logs.file_heads import is_zip
 from gradsound.logs.json_value import decode_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
+    from gradsound.logs.entries import Entry
     from gradsound.logs.row import OnDamage
-    from gradsound.logs.scalars import WaitForMore
+    from gradsound.logs.scalars import Scalars, WaitForMore
 
 _READ_BYTES = 1 << 20
 _HEAD_BYTES = 4  # that tell a zip file
 _LINE_MAX = 1 << 24  # bytes; a line may hold hundreds of events, plots among them
+
+
+def read_entries(
+    path: Path,
+    member: str,
+    parse: Callable[[Any], Iterable[Entry]],
+    on_damage: OnDamage,
+    wait_for_more: WaitForMore,
+) -> Iterator[Scalars | None]:
+    """Yields the scalars in JSON lines; `scalars` says how.
+
+    Args:
+        path: As for `read_lines`, and so are the other arguments and the errors.
+        member: The name of the file of lines.
+        parse: Returns the entries in the value of a line.
+        on_damage: Called with the number of each line that is damaged.
+        wait_for_more: Called after each None. It returns whether to read on.
+    """
+    for values in read_lines(path, member, on_damage, wait_for_more):
+        if values is None:
+            yield None
+        elif entries := [entry for value in values for entry in parse(value)]:
+            yield make_scalars(entries)
 
 
 def read_lines(

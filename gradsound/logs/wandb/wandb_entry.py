@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from math import nan
 
+from gradsound.logs.json_value import decode_json
 from gradsound.logs.protobuf import read_fields, to_bytes, to_text
 from gradsound.logs.row import parse_number
 
@@ -12,8 +12,6 @@ HISTORY = 2  # field number of Record
 ITEM, STEP = 1, 2  # of HistoryRecord
 KEY, NESTED, JSON = 1, 2, 16  # of HistoryItem
 _NUM = 1  # of HistoryStep
-
-decode_json = json.JSONDecoder(parse_int=float).decode  # int refuses 4,300 digits
 
 
 def parse_record(record: bytes) -> tuple[dict[str, float], float] | None:
@@ -24,7 +22,7 @@ def parse_record(record: bytes) -> tuple[dict[str, float], float] | None:
     """
     try:
         return _parse_record(record)
-    except (ValueError, RecursionError):  # JSON may be nested too deep
+    except ValueError:
         return None
 
 

@@ -10,15 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradsound.logs.json_value import decode_json
 from gradsound.logs.row import parse_number
-from gradsound.logs.wandb.wandb_entry import decode_json, parse_record
+from gradsound.logs.wandb.wandb_entry import parse_record
 from gradsound.logs.wandb.wandb_heads import Heads
 from gradsound.logs.wandb.wandb_items import split_items
-
-try:
-    import orjson
-except ImportError:  # an extra
-    orjson = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +57,7 @@ class HistoryDecoder:
         unusual, steps, damaged = items.unusual.tolist(), items.steps, list[int]()
         try:
             values, known = _decode_numbers(items.texts)
-        except (ValueError, RecursionError):  # one of the texts is no JSON
+        except ValueError:  # one of the texts is no JSON
             unusual, values = [*range(len(records))], np.zeros(0)
             known = np.zeros(len(items.texts), bool)
         rows, places = items.rows[known], self._places(items.heads[known])
@@ -99,7 +95,6 @@ def _decode_numbers(
 
     Raises:
         ValueError: If a text is no JSON.
-        RecursionError: If one is nested too deep.
     """
     numbers = _decode_values(texts)
     if {*map(type, numbers)} <= {int, float}:  # nearly always
@@ -114,12 +109,11 @@ def _decode_values(texts: Sequence[bytes]) -> list[Any]:
     joined = b",".join(texts)
     # A text with a comma might complete the next one.
     if joined.count(b",") == len(texts) - 1:
-        decode = _decode_text if orjson is None else orjson.loads
         try:
-            values: list[Any] = decode(b"[" + joined + b"]")
+            values: list[Any] = decode_json(b"[" + joined + b"]")
             if len(values) == len(texts):
                 return values
-        except ValueError:  # a NaN, or a number with thousands of digits
+        except ValueError:  # bytes that are no UTF-8, or an object nested too deeply
             pass
     return [None if text[:1] in (b"{", b"[") else _decode_text(text) for text in texts]
 

@@ -19,6 +19,7 @@ from helpers.tracker_logs import (
 )
 
 from gradsound.logs.databases import mlflow_database
+from gradsound.logs.databases.database_formats import has_tables
 from gradsound.logs.databases.sqlite_file import read_tables
 
 RUNS = {"aa": "first", "bb": "second"}
@@ -101,8 +102,10 @@ def test_long_runs_come_in_pieces(path) -> None:
 def test_other_databases_are_not_of_mlflow(path) -> None:
     """The tables and columns of a database tell its tool."""
     tables = read_tables(path)
-    assert mlflow_database.is_schema(tables)
+    assert has_tables(tables, mlflow_database.TABLES)
     for table in ("metrics", "runs", "experiments"):
         others = {name: columns for name, columns in tables.items() if name != table}
-        assert not mlflow_database.is_schema(others)
-    assert not mlflow_database.is_schema({**tables, "metrics": {"run_uuid", "key"}})
+        assert not has_tables(others, mlflow_database.TABLES)
+    assert not has_tables(
+        {**tables, "metrics": {"run_uuid", "key"}}, mlflow_database.TABLES
+    )

@@ -17,6 +17,7 @@ from helpers.tracker_logs import (
 )
 
 from gradsound.logs.databases import neptune
+from gradsound.logs.databases.database_formats import has_tables
 from gradsound.logs.databases.sqlite_file import read_tables
 
 
@@ -89,5 +90,5 @@ def test_only_new_rows_are_read_while_a_run_grows(path) -> None:
 def test_other_databases_are_not_of_neptune(path) -> None:
     """The tables and columns of a database tell its tool."""
     tables = read_tables(path)
-    assert neptune.is_schema(tables)
-    assert not neptune.is_schema({"metadata": tables["metadata"]})
+    assert has_tables(tables, neptune.TABLES)
+    assert not has_tables({"metadata": tables["metadata"]}, neptune.TABLES)

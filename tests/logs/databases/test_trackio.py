@@ -12,6 +12,7 @@ import pytest
 from helpers.tracker_logs import entries_of, log_trackio, make_trackio_database
 
 from gradsound.logs.databases import trackio
+from gradsound.logs.databases.database_formats import has_tables
 from gradsound.logs.databases.sqlite_file import read_tables
 
 
@@ -91,7 +92,7 @@ def test_older_databases_have_names_alone(tmp_path) -> None:
     """Before release 0.24 the name of a run is its id."""
     path = tmp_path / "old.db"
     make_trackio_database(path, has_ids=False)
-    assert trackio.is_schema(read_tables(path))
+    assert has_tables(read_tables(path), trackio.TABLES)
     log_trackio(path, None, "first", {0: {"grad_norm": 1.0}})
     log_trackio(path, None, "second", {0: {"grad_norm": 2.0}})
     assert trackio.list_runs(path) == [("first", "first"), ("second", "second")]
@@ -131,6 +132,6 @@ def test_only_new_rows_are_read_while_a_run_grows(path) -> None:
 def test_other_databases_are_not_of_trackio(path) -> None:
     """The tables and columns of a database tell its tool."""
     tables = read_tables(path)
-    assert trackio.is_schema(tables)
-    assert not trackio.is_schema({"metrics": tables["metrics"]})
-    assert not trackio.is_schema({**tables, "metrics": {"id", "step", "value"}})
+    assert has_tables(tables, trackio.TABLES)
+    assert not has_tables({"metrics": tables["metrics"]}, trackio.TABLES)
+    assert not has_tables({**tables, "metrics": {"id", "step", "value"}}, trackio.TABLES)

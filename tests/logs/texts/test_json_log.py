@@ -9,7 +9,8 @@ import pytest
 from helpers.text_logs import grow, read_text, times, to_steps
 
 from gradsound.errors import RunFormatError
-from gradsound.logs.texts import json_log, json_objects
+from gradsound.logs import json_value
+from gradsound.logs.texts import json_log
 
 VERL = (
     '{"step": 1, "data": {"actor/grad_norm": 0.3333333333333333, "timing_s": {"gen": 2}}}\n'
@@ -208,7 +209,7 @@ def test_without_the_extra_the_same_is_read(
         for k in range(3, 40)
     )
     fast = read_text(json_log.read, tmp_path / "x.jsonl", text)
-    monkeypatch.setattr(json_objects, "orjson", None)
+    monkeypatch.setattr(json_value, "orjson", None)
 
     np.testing.assert_equal(read_text(json_log.read, tmp_path / "x.jsonl", text), fast)
 
