@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Tool: clearml 2.1.12, 2026-11-30.
 #
-# Guess: an offline run of ClearML keeps a norm that is NaN or infinity, as JSON of Python
-# does (NaN, Infinity), or as a text. So a reader can tell it from a norm of 0.
+# Guess: ClearML writes a norm that is NaN or infinity to an offline run as Python's JSON does
+# (NaN, Infinity), or as a text. So a reader can tell it from a norm of 0.
 #
-# What happens: ClearML writes 0.0 for NaN and for both infinities. It says so once, on the
-# console. An exploded gradient looks like a dead layer in the file.
+# What happens: ClearML writes 0.0 for NaN and for both infinities, and prints a warning. In
+# the file, an exploded gradient looks like a dead layer.
 set -euo pipefail
 
 folder=$(mktemp -d)

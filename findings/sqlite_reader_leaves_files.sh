@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Tool: SQLite 3.40.1 (Python 3.11), 2026-11-30.
 #
-# Guess: who opens a database with "mode=ro" leaves no trace. So a reader cannot disturb the
-# process that writes.
+# Guess: a process that opens a database with "mode=ro" leaves no trace. So it cannot disturb
+# the process that writes.
 #
 # What happens: if the database has a write-ahead log (as those of Trackio and Neptune) and
-# nobody has it open, a read-only connection makes the files -wal and -shm beside it, and
-# leaves them there. They belong to the reader. If that is another user, the process that
-# writes cannot write them. With "immutable=1" there are no such files.
+# no process has it open, SQLite makes the files -wal and -shm beside it for a read-only
+# connection, and leaves them there. They belong to the user who reads. If another user
+# trains, the training cannot write them. With "immutable=1" SQLite makes no such files.
 set -euo pipefail
 
 folder=$(mktemp -d)
