@@ -50,7 +50,7 @@ def read_log(path: Path, choice: LogChoice, name: str) -> Run | None:
     if log is not None:
         return build_run(name, log, choice.norms)
     if path.is_file() and path.stat().st_size:
-        raise RunFormatError(f"{name}: {describe_unknown(path)}")
+        raise RunFormatError(f"{name}: {describe_unknown(path, choice.step)}")
     return None
 
 

@@ -36,8 +36,12 @@ _KINDS = {
 }
 
 
-def describe_unknown(path: Path) -> str:
+def describe_unknown(path: Path, step: str | None) -> str:
     """Returns what a file is that no reader knows, and what gradsound reads instead.
+
+    Args:
+        path: The file.
+        step: The name of the step, if the user named it.
 
     Raises:
         OSError: If the file cannot be read.
@@ -52,8 +56,9 @@ def describe_unknown(path: Path) -> str:
         return f"is a binary file of an unknown format; {_REMEDY}"
     if text.lstrip()[:1] in (b"{", b"[") and _is_json(text.decode("utf-8", "replace")):
         return f"is JSON without steps that have numbers; {_REMEDY}, --step names the step"
+    named = "a step" if step is None else f"the step {step!r}"
     return (
-        "is a text in which no line has a step and the norm of a gradient; "
+        f"is a text in which no line has {named} and the norm of a gradient; "
         f"{_REMEDY}, --step names the step"
     )
 

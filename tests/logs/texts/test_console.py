@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from helpers.text_logs import Steps, grow, read_text, times, to_steps
 
+from gradsound import read_run
+from gradsound.errors import RunFormatError
 from gradsound.logs.texts import console
 
 # Of each tool: lines as its source prints them, the first step, and its values.
@@ -681,3 +683,12 @@ def test_words_and_brackets_between_values(
 
     assert [*steps] == [step]
     assert steps[step] == pytest.approx(values, nan_ok=True)
+
+
+def test_a_step_that_no_line_has_is_named(tmp_path: Path) -> None:
+    """The message has the word that the user gave."""
+    path = tmp_path / "train.log"
+    path.write_text("step 1 grad_norm 0.5\nstep 2 grad_norm 0.25\n")
+
+    with pytest.raises(RunFormatError, match="no line has the step 'foo' and the norm of"):
+        read_run(path, step="foo")
