@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from gradsound.workers.sinks import check_volume
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Never
 
     from torch import nn
     from torch.optim import Optimizer
 
-    from gradsound.measure.hooks.base import GradientMonitor
+    from gradsound.measure.hooks.install import Monitor
     from gradsound.measure.hooks.successor import SuccessorWatch
     from gradsound.recorder import Recorder
 
@@ -44,7 +44,7 @@ class Attachment:
         self,
         model: nn.Module,
         optimizers: Sequence[Optimizer],
-        monitor: GradientMonitor | None,
+        monitor: Monitor | None,
         recorder: Recorder | None,
     ) -> None:
         self._monitor, self._recorder = monitor, recorder
@@ -166,6 +166,29 @@ class Attachment:
 _attachments: weakref.WeakKeyDictionary[nn.Module, list[Attachment]] = (
     weakref.WeakKeyDictionary()
 )
+_listeners: list[Callable[[nn.Module, Sequence[Optimizer]], None]] = []
+
+
+def listen_to_attaching(
+    listener: Callable[[nn.Module, Sequence[Optimizer]], None],
+) -> None:
+    """Calls a listener before anything attaches to a model, for good.
+
+    Args:
+        listener: Gets the model and the given optimizers, and may close attachments.
+    """
+    _listeners.append(listener)
+
+
+def is_attached(optimizer: Optimizer) -> bool:
+    """Returns whether an attachment records the steps of an optimizer."""
+    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    return any(
+        attachment._measures((optimizer,))
+        and (attachment._optimizers or any(id(p) in held for p in model.parameters()))
+        for model, attachments in [*_attachments.items()]
+        for attachment in [*attachments]
+    )
 
 
 def refuse_second_attachment(model: nn.Module, optimizers: Sequence[Optimizer]) -> None:
@@ -174,6 +197,8 @@ def refuse_second_attachment(model: nn.Module, optimizers: Sequence[Optimizer]) 
     Raises:
         ValueError: If there is such an attachment.
     """
+    for listener in _listeners:
+        listener(model, optimizers)
     attachments = _attachments.get(model, [])
     for attachment in chain.from_iterable(_attachments.values()):
         if not attachment._finish.alive:
@@ -186,7 +211,7 @@ def refuse_second_attachment(model: nn.Module, optimizers: Sequence[Optimizer]) 
     attachments[:] = [one for one in attachments if one._finish.alive]
 
 
-def _finish(monitor: GradientMonitor | None, recorder: Recorder | None) -> None:
+def _finish(monitor: Monitor | None, recorder: Recorder | None) -> None:
     if monitor is not None:
         monitor.close()
     if recorder is not None:

@@ -12,9 +12,16 @@ exit status:
 
 _LINES = {
     "": """\
+  gradsound run train.py
   gradsound render run.jsonl -o run.wav
-  gradsound info run.jsonl
   gradsound render --help""",
+    "run": """\
+  gradsound run --web train.py --epochs 3
+  gradsound run --wav train.wav -m package.train
+  torchrun --nproc-per-node 2 -m gradsound run train.py""",
+    "demo": """\
+  gradsound demo -o demo.wav
+  gradsound demo --web""",
     "render": """\
   gradsound render run.jsonl -o run.wav
   gradsound render run.jsonl -o minute.flac --duration 1:00 --preset chord

@@ -9,7 +9,7 @@ import signal
 import sys
 from contextlib import suppress
 from importlib import import_module
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from gradsound.cli.output import drop_buffer, error_text, flush, print_error
 from gradsound.errors import NoDeviceError, print_warnings_plainly
@@ -19,15 +19,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
-def main(arguments: Sequence[str] | None = None) -> NoReturn:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command and exits: 0 success, 2 bad input, 130 Ctrl-C, 143 SIGTERM.
+
+    A script of ``run`` ends the process as it would under Python.
 
     Args:
         arguments: The words after ``gradsound``; None takes those of the process.
 
     Raises:
-        SystemExit: Always; its code is the exit status.
+        SystemExit: Always, except for a script; its code is the exit status.
     """
+    words = sys.argv[1:] if arguments is None else arguments
+    if words[:1] == ["run"]:
+        _prepare_script(words[1:])()
+        return
     try:
         sys.exit(_run(arguments))
     except BrokenPipeError:  # the reader of our output, such as head, closed the pipe
@@ -59,6 +65,27 @@ def _run(arguments: Sequence[str] | None) -> int:
         print_error(error_text(error))
         return 2
     return 0
+
+
+def _prepare_script(words: Sequence[str]) -> Callable[[], None]:
+    """Returns what runs the script of ``run``; exits with 2 if the words are wrong.
+
+    The script has the process to itself: its streams, signals and warnings.
+    """
+    from gradsound.cli.parser import build_parser
+    from gradsound.cli.script_words import split_words
+
+    try:
+        parser = build_parser()
+        own, script = split_words(parser, "run", words)
+        options = parser.parse_args(["run", *own])
+        options.script = script
+        prepare = import_module("gradsound.cli.commands.run").prepare
+        start: Callable[[], None] = prepare(options)
+        return start
+    except (OSError, ValueError, ImportError, NoDeviceError) as error:
+        print_error(error_text(error))
+        sys.exit(2)
 
 
 def _load(command: str) -> Callable[[argparse.Namespace], None]:

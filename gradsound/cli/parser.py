@@ -19,6 +19,7 @@ from gradsound.cli.shared_options import (
     add_sound,
     add_speed,
 )
+from gradsound.cli.training_options import add_demo, add_script
 from gradsound.cli.usage_errors import Parser
 from gradsound.output.formats import FORMATS
 from gradsound.synth.sample_rate import SAMPLE_RATE, SAMPLE_RATES
@@ -45,6 +46,10 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(
         dest="command", required=True, metavar="COMMAND", title="commands"
     )
+    purpose = "run a training script, and record or play its training"
+    add_script(_add_command(commands, "run", purpose))
+    purpose = "train a small network for seconds, and play its training"
+    add_demo(_add_command(commands, "demo", purpose))
     _add_render(commands)
     _add_play(commands)
     _add_serve(commands)

@@ -52,6 +52,7 @@ class ParameterTracker:
         parameters: Weak references to the parameters, layer by layer, length P; a layer
             without parameters has a reference to None.
         first: Index of each layer's first parameter, shape (L,).
+        optimizers: Weak references to the given optimizers, and to those that joined them.
         sharded: Whether some parameters are divided among ranks.
         stepped: Optimizers that made a step, if none was given.
         warned: Names of layers with a warning.
@@ -65,7 +66,7 @@ class ParameterTracker:
         patterns: Iterable[str] | None,
     ) -> None:
         self._model = weakref.ref(model)
-        self._optimizers = [weakref.ref(optimizer) for optimizer in optimizers]
+        self.optimizers = [weakref.ref(optimizer) for optimizer in optimizers]
         self._patterns = patterns
         self._names = [layer.name for layer in layers]
         self._known_names = {*self._names}
@@ -107,7 +108,7 @@ class ParameterTracker:
         self._optimizer_ids = parameter_ids(self._current_optimizers())
 
     def _current_optimizers(self) -> list[Optimizer]:
-        alive = [reference() for reference in self._optimizers]
+        alive = [reference() for reference in self.optimizers]
         return [optimizer for optimizer in alive if optimizer is not None]
 
     def alive_parameters(self) -> list[nn.Parameter | None]:
@@ -204,7 +205,7 @@ class ParameterTracker:
             elif not current:
                 changed["removed"].append(name)
             elif name not in self._untrained:
-                if len(optimizers) == len(self._optimizers):  # else one is gone
+                if len(optimizers) == len(self.optimizers):  # else one is gone
                     changed["orphaned"].append(name)
             elif any(p.requires_grad for p in current):
                 changed["not given"].append(name)

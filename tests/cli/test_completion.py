@@ -21,8 +21,8 @@ BIN = Path(sys.executable).parent
 LINES = {
     "gradsound ren": ["render"],
     "gradsound ": [
-        *("completion", "devices", "info", "legend", "list", "locate"),
-        *("play", "plot", "render", "serve", "voices"),
+        *("completion", "demo", "devices", "info", "legend", "list", "locate"),
+        *("play", "plot", "render", "run", "serve", "voices"),
     ],
     "gradsound render --diff": ["--difference"],
     "gradsound render run.jsonl --preset ": [*PRESETS],
@@ -40,6 +40,9 @@ LINES = {
     "gradsound plot run.jsonl run.jsonl --preset per": ["perone2019"],
     "gradsound render run.jsonl -o fol": ["folder/"],
     "gradsound list fol": ["folder/"],
+    "gradsound run --lay": ["--layers"],
+    "gradsound run --web zet": ["zeta.jsonl"],
+    "gradsound demo -o fol": ["folder/"],
     "gradsound completion ": ["bash", "zsh", "fish"],
 }
 LOADS = {

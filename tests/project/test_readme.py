@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from helpers.models import small, train
+from helpers.scripts import LOOP, execute
 
 from gradsound import PRESETS
 from gradsound.alarms.thresholds import KINDS
@@ -110,13 +111,17 @@ def test_shell_snippets_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sav
     Path("results.csv").write_text("step,a/gradient\n0,0.5\n1,0.25\n")
     log_history = [{"step": 10, "loss": 0.5, "grad_norm": 1 / 3}]
     Path("trainer_state.json").write_text(json.dumps({"log_history": log_history}))
+    Path("train.py").write_text(LOOP)
     makefile = (ROOT / "Makefile").read_text()
     extras = (ROOT / "setup.cfg").read_text()
     commands = []
     for line in "".join(snippets(README, "sh")).splitlines():
         command, *words = shlex.split(line, comments=True)
         commands.append(command)
-        if command == "gradsound":
+        if words[0] == "run":  # its script has a process to itself
+            process = execute(["-m", "gradsound", *words], tmp_path)
+            assert process.returncode == 0, process.stderr
+        elif command == "gradsound":
             with pytest.raises(SystemExit) as exit_info:
                 main(words)
             assert exit_info.value.code == 0, line

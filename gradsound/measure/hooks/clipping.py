@@ -14,7 +14,7 @@ import torch
 from torch.nn import utils
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from gradsound.measure.hooks.base import GradientMonitor
 
@@ -24,6 +24,24 @@ _FUNCTIONS = (
     (utils, "clip_grads_with_norm_"),
 )
 _monitors: weakref.WeakSet[GradientMonitor] = weakref.WeakSet()  # open ones
+_listeners: list[Callable[[Sequence[torch.Tensor]], None]] = []
+
+
+def listen_to_clipping(listener: Callable[[Sequence[torch.Tensor]], None]) -> None:
+    """Calls a listener before every clipping, and before all monitors, for good.
+
+    Args:
+        listener: Gets the parameters that are about to be clipped; it may make a monitor.
+    """
+    _listeners.append(listener)
+    _replace_functions()
+
+
+def _replace_functions() -> None:
+    for module, name in _FUNCTIONS:
+        function = getattr(module, name)
+        if not hasattr(function, "gradsound_original"):
+            setattr(module, name, _measured(function))
 
 
 class ClipHandle:
@@ -39,15 +57,12 @@ class ClipHandle:
     def __init__(self, monitor: GradientMonitor) -> None:
         self._monitor = monitor
         _monitors.add(monitor)
-        for module, name in _FUNCTIONS:
-            function = getattr(module, name)
-            if not hasattr(function, "gradsound_original"):
-                setattr(module, name, _measured(function))
+        _replace_functions()
 
     def remove(self) -> None:
         """Removes the monitor; with the last one, restores torch's functions."""
         _monitors.discard(self._monitor)
-        if _monitors:
+        if _monitors or _listeners:
             return
         for module, name in _FUNCTIONS:
             original = getattr(getattr(module, name), "gradsound_original", None)
@@ -65,6 +80,8 @@ def _measured(function: Callable[..., Any]) -> Callable[..., Any]:
         if not isinstance(parameters, torch.Tensor):
             parameters = list(parameters)
         given = [parameters] if isinstance(parameters, torch.Tensor) else parameters
+        for listener in _listeners:
+            listener(given)
         monitors = [*_monitors]
         for monitor in monitors:
             monitor.before_clip(given)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import weakref
+from typing import TYPE_CHECKING, TypeAlias
 
 from gradsound.measure.distributed.local_gradients import LocalGradients
 from gradsound.measure.distributed.reduction_wait import ReductionWait
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
     from torch.amp import GradScaler
     from torch.optim import Optimizer
 
-    from gradsound.measure.hooks.base import GradientMonitor
     from gradsound.measure.layers import Layer
     from gradsound.measure.step_queue import Emit
+
+Monitor: TypeAlias = OptimizerMonitor | ModelMonitor
 
 
 def install_monitor(
@@ -38,7 +40,7 @@ def install_monitor(
     budget: float | None = None,
     local: bool = False,
     parts: MonitorParts = DEFAULT_PARTS,
-) -> GradientMonitor:
+) -> Monitor:
     """Installs a monitor on the optimizers if there are any, else on the model.
 
     Args:
@@ -58,7 +60,7 @@ def install_monitor(
     """
     tracker = ParameterTracker(model, layers, optimizers, patterns)
     _check_options(tracker, budget, local)
-    monitor: GradientMonitor
+    monitor: Monitor
     if len(optimizers) == 1:
         monitor = OptimizerMonitor(tracker, optimizers[0], emit, budget, parts)
     else:
@@ -77,6 +79,26 @@ def install_monitor(
     if scaler is not None:
         monitor.handles.append(GradScalerHandle(scaler, monitor, optimizers))
     return monitor
+
+
+def join_optimizer(
+    monitor: Monitor, optimizer: Optimizer, scaler: GradScaler | None
+) -> None:
+    """Has a monitor measure the steps of another optimizer of its layers too.
+
+    Args:
+        monitor: The monitor.
+        optimizer: An optimizer that takes turns with the others, or takes their place.
+        scaler: Its GradScaler, with mixed precision.
+    """
+    references = monitor.tracker.optimizers
+    gone = [reference for reference in references if reference() is None]
+    alive = [reference for reference in references if reference() is not None]
+    # One that is gone is enough for the tracker to know that there was one.
+    monitor.tracker.optimizers = [*gone[:1], *alive, weakref.ref(optimizer)]
+    monitor.join(optimizer)
+    if scaler is not None:
+        monitor.handles.append(GradScalerHandle(scaler, monitor, [optimizer]))
 
 
 def _check_options(tracker: ParameterTracker, budget: float | None, local: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -57,12 +56,27 @@ class ModelMonitor(GradientMonitor):
         self._collector = NormCollector()  # of the backward pass in progress
         self._backward = -1  # number of that backward pass
         self._foreign_steps = 0
-        self._optimizers = weakref.WeakSet(optimizers) if optimizers else None
         super().__init__(tracker, emit, budget, parts)
+        for optimizer in optimizers:
+            self.join(optimizer)
+        if not optimizers:
+            self.handles += [
+                register_optimizer_step_pre_hook(uncompiled(self._before_step)),
+                register_optimizer_step_post_hook(uncompiled(self._after_step)),
+            ]
+
+    def join(self, optimizer: Optimizer) -> None:
+        """Measures the fresh gradients at each step of an optimizer."""
         self.handles += [
-            register_optimizer_step_pre_hook(uncompiled(self._before_step)),
-            register_optimizer_step_post_hook(uncompiled(self._after_step)),
+            optimizer.register_step_pre_hook(uncompiled(self._before_step)),
+            optimizer.register_step_post_hook(uncompiled(self._after_step)),
         ]
+
+    def mark_present(self) -> None:
+        """Takes the gradients that exist for fresh ones: no hook saw how they were made."""
+        for parameter in self.tracker.alive_parameters():
+            if parameter is not None and parameter.grad is not None:
+                self._fresh.add(id(parameter))
 
     def update_parameters(self) -> None:
         """Moves to the tracker's current parameters, and the hooks on parameters too."""
@@ -104,8 +118,6 @@ class ModelMonitor(GradientMonitor):
     def _measure_fresh(
         self, optimizer: Optimizer, scaler: GradScaler | None = None
     ) -> None:
-        if self._optimizers is not None and optimizer not in self._optimizers:
-            return
         backward = torch._C._current_graph_task_id()
         if backward >= 0:
             self._collect_in_backward(optimizer, backward)

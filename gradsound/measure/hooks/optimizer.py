@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class OptimizerMonitor(GradientMonitor):
-    """Measures each step of one optimizer.
+    """Measures each step of one optimizer, and of those that join it.
 
     Args:
         tracker: As for `GradientMonitor`.
@@ -38,12 +38,34 @@ class OptimizerMonitor(GradientMonitor):
         parts: MonitorParts = DEFAULT_PARTS,
     ) -> None:
         super().__init__(tracker, emit, budget, parts)
+        _StepHooks(self, optimizer, only_own=False)
+
+    def join(self, optimizer: Optimizer) -> None:
+        """Measures the steps of another optimizer too, and of it only its parameters."""
+        _StepHooks(self, optimizer, only_own=True)
+
+
+class _StepHooks:
+    """The hooks on one optimizer.
+
+    Args:
+        monitor: Measures the steps.
+        optimizer: The optimizer.
+        only_own: Whether gradients of other optimizers' parameters do not count.
+    """
+
+    def __init__(
+        self, monitor: OptimizerMonitor, optimizer: Optimizer, *, only_own: bool
+    ) -> None:
+        self._monitor, self._only_own = monitor, only_own
         classes_with_step = sum("step" in vars(kind) for kind in type(optimizer).__mro__)
         # A subclass of a subclass of Optimizer may call super().step().
         self._may_nest = classes_with_step > 2
         self._outer_step: FrameType | None = None  # of the step in progress, if it may nest
         self._has_post_hook = False
-        self.handles.append(optimizer.register_step_pre_hook(uncompiled(self._before_step)))
+        monitor.handles.append(
+            optimizer.register_step_pre_hook(uncompiled(self._before_step))
+        )
 
     def _before_step(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -57,10 +79,10 @@ class OptimizerMonitor(GradientMonitor):
         if (closure or self._may_nest) and not self._has_post_hook:
             self._has_post_hook = True  # registered only if needed: each hook costs time
             hook = uncompiled(self._after_step)
-            self.handles.append(optimizer.register_step_post_hook(hook))
+            self._monitor.handles.append(optimizer.register_step_post_hook(hook))
         if not closure:
-            self.measure(optimizer)
-        self.in_closure = closure
+            self._measure(optimizer)
+        self._monitor.in_closure = closure
 
     def _after_step(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -69,8 +91,14 @@ class OptimizerMonitor(GradientMonitor):
             return
         self._outer_step = None
         if has_closure(args, kwargs):  # the closure made the gradients during the step
-            self.measure(optimizer)
-            self.in_closure = False
+            self._measure(optimizer)
+            self._monitor.in_closure = False
+
+    def _measure(self, optimizer: Optimizer) -> None:
+        own = None
+        if self._only_own:
+            own = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        self._monitor.measure(optimizer, own)
 
 
 def _frame_of_step() -> FrameType | None:

@@ -1,0 +1,96 @@
+"""Options of the commands that train: ``run`` and ``demo``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gradsound.cli.argument_types import file_path, step_number
+from gradsound.cli.choices import LATENCIES
+from gradsound.cli.shared_options import add_sound
+from gradsound.output.formats import FORMATS
+
+if TYPE_CHECKING:
+    from gradsound.cli.usage_errors import Parser
+
+_ENDINGS = ", ".join(FORMATS)
+
+
+def add_script(command: Parser) -> None:
+    """Adds the options of ``run``, and the script."""
+    command.usage = "%(prog)s [options] (SCRIPT | -m MODULE | -c CODE) [arguments]"
+    command.add_argument(
+        "script",
+        nargs=argparse.REMAINDER,
+        type=file_path,
+        metavar="SCRIPT",
+        help="a Python script, and its own arguments after it",
+    )
+    command.add_argument("-m", metavar="MODULE", help="run a module, as python -m does")
+    command.add_argument("-c", metavar="CODE", help="run a code, as python -c does")
+    _add_live(command)
+    command.add_argument(
+        "--wav", type=file_path, metavar="FILE", help=f"sound file, ending in {_ENDINGS}"
+    )
+    command.add_argument(
+        "--log",
+        type=file_path,
+        default=Path("run.jsonl"),
+        metavar="FILE",
+        help="run file (run.jsonl); an existing one gets a number",
+    )
+    command.add_argument(
+        "--layers",
+        action="append",
+        metavar="GLOB",
+        help="only the layers whose names match, such as 'encoder.*'; repeatable",
+    )
+    command.add_argument("--comment", default="", help="free text for the run file")
+    command.add_argument(
+        "--budget",
+        type=float,
+        metavar="SHARE",
+        help="largest share of the training time for measuring, such as 0.01 (all steps)",
+    )
+    command.add_argument(
+        "--resume", action="store_true", help="go on in the run file, if there is one"
+    )
+    command.add_argument(
+        "--start-step",
+        type=step_number,
+        metavar="N",
+        help="number of the first step (0; with --resume, after the last)",
+    )
+    add_sound(command)
+
+
+def add_demo(command: Parser) -> None:
+    """Adds where ``demo`` plays."""
+    command.add_argument(
+        "-o",
+        "--output",
+        type=file_path,
+        metavar="FILE",
+        help=f"write a sound file, ending in {_ENDINGS}, instead of playing",
+    )
+    _add_web(command, "play in a browser instead of on the sound device")
+
+
+def _add_web(command: Parser, purpose: str) -> None:
+    command.add_argument("--web", action="store_true", help=purpose)
+    command.add_argument(
+        "--port", type=int, metavar="N", help="of the page (8421, or the next free one)"
+    )
+
+
+def _add_live(command: Parser) -> None:
+    _add_web(command, "play live in a browser")
+    command.add_argument("--live", action="store_true", help="play live on a sound device")
+    command.add_argument(
+        "--device", metavar="NAME", help="index or part of a name, from 'devices'"
+    )
+    command.add_argument(
+        "--latency", metavar="NAME", help=f"{' or '.join(LATENCIES)} (safe)"
+    )
+    command.add_argument("--volume", type=float, metavar="GAIN", help="0 to 1 (1)")

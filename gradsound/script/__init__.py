@@ -1,0 +1,1 @@
+"""A script run as Python would, whose trainings are found and recorded."""
