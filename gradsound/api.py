@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from gradsound.attach_options import check_options
+from gradsound.attach_options import check_options, check_ranks, check_types
 from gradsound.attachment import Attachment, refuse_second_attachment
 from gradsound.errors import MissingExtraError, refuse_old_keywords
 from gradsound.music.presets import find_preset
@@ -115,9 +115,10 @@ def attach(
     """
     try:
         from gradsound.measure.distributed import ranks as group
+        from gradsound.measure.distributed import rendezvous
         from gradsound.measure.hooks import install
         from gradsound.measure.hooks.optimizer_wrappers import unwrap_optimizers
-        from gradsound.measure.layers import check_types, find_layers
+        from gradsound.measure.layers import find_layers
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
@@ -142,15 +143,14 @@ def attach(
         training=group.training_name() if each_rank else "",
     )
     sharded = any(layer.sharded for layer in measured_layers)
-    recorder, monitor = None, None
+    check_ranks(budget, each_rank=each_rank, sharded=sharded)
+    recorder = monitor = None
     if rank == 0 or each_rank:
         if each_rank:
             log = None if log is None else rank_path(Path(log), rank)
             wav = None if wav is None else rank_path(Path(wav), rank)
             if resume and start_step is None and log is not None:
-                from gradsound.measure.distributed.rendezvous import find_common_step
-
-                start_step = find_common_step(log, header)
+                start_step = rendezvous.find_common_step(log, header)
         recorder = Recorder(
             header,
             log,
@@ -162,9 +162,7 @@ def attach(
         )
     try:
         if sharded:
-            from gradsound.measure.distributed.rendezvous import wait_for_ranks
-
-            wait_for_ranks("attach()", ", ".join(header.layers))
+            rendezvous.wait_for_ranks("attach()", ", ".join(header.layers))
         if sharded or recorder:
             monitor = install.install_monitor(
                 model,

@@ -1,6 +1,16 @@
-"""Checks of the options of attach() that no other module checks."""
+"""Checks of the arguments of attach() that no other module checks."""
 
 from __future__ import annotations
+
+from types import NoneType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import nn
+    from torch.amp import GradScaler
+    from torch.optim import Optimizer
 
 _STEP_MAX = 2**53  # the largest whole number that every JSON reader keeps exact
 
@@ -27,4 +37,69 @@ def check_options(
     if type(start_step) is not int or not 0 <= start_step <= _STEP_MAX:
         raise ValueError(
             f"start_step must be a whole number of 0 or more, got {start_step!r}"
+        )
+
+
+def check_types(
+    model: nn.Module,
+    optimizer: Optimizer | Sequence[Optimizer] | None,
+    scaler: GradScaler | None,
+) -> None:
+    """Checks the types of a user's arguments, for example two in the wrong order.
+
+    Raises:
+        TypeError: If an argument has another type; the message has its name and type.
+        ValueError: If the list of optimizers is empty.
+    """
+    from torch import nn  # here, because `gradsound run` leaves this import to the script
+    from torch.amp import GradScaler
+    from torch.optim import Optimizer
+
+    _check_type("model", model, nn.Module, "a torch Module")
+    _check_type("scaler", scaler, (GradScaler, NoneType), "a torch GradScaler or None")
+    if isinstance(optimizer, list | tuple):
+        if not optimizer:
+            raise ValueError(
+                "optimizer must have at least one optimizer, got an empty list: leave it "
+                "out to measure the steps of any optimizer"
+            )
+        for index, one in enumerate(optimizer):
+            _check_type(f"optimizer[{index}]", one, Optimizer, "a torch Optimizer")
+        return
+    expected = "a torch Optimizer, a list of several, or None"
+    _check_type("optimizer", optimizer, (Optimizer, NoneType), expected)
+
+
+def _check_type(
+    name: str, value: object, types: type | tuple[type, ...], expected: str
+) -> None:
+    if not isinstance(value, types):
+        raise TypeError(f"{name} must be {expected}, got {type(value).__name__}")
+
+
+def check_ranks(budget: float | None, *, each_rank: bool, sharded: bool) -> None:
+    """Checks options that several ranks or a sharded model exclude.
+
+    Args:
+        budget: As for `gradsound.attach`.
+        each_rank: Whether each of several ranks measures its own gradients.
+        sharded: Whether the parameters of the model are divided among ranks.
+
+    Raises:
+        ValueError: If there is a budget and one of the others, or both others.
+    """
+    if each_rank and budget is not None:
+        raise ValueError(
+            f"budget must be None with ranks='each', got {budget}: a rank measures its own "
+            "gradients in the backward pass, before it knows whether the step is left out"
+        )
+    if sharded and budget is not None:
+        raise ValueError(
+            f"budget must be None for a sharded model, got {budget}: all ranks must "
+            "measure the same steps, but each rank has its own clock"
+        )
+    if sharded and each_rank:
+        raise ValueError(
+            "ranks must be 'first' for a sharded model, got 'each': no rank has gradients "
+            "of its own, only a part of every gradient"
         )

@@ -1,20 +1,15 @@
-"""Recorder of a training: writes the run file, starts the workers that make its sound."""
+"""Recorder of a training: supervises its run file and the workers that make its sound."""
 
 from __future__ import annotations
 
 import os
-import secrets
-import tempfile
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradsound.errors import warn
-from gradsound.output.formats import FORMATS, check_path
-from gradsound.output.webvtt import VTT_SUFFIX
-from gradsound.runs.compressed_file import COMPRESSED_SUFFIXES
-from gradsound.runs.writer import RunWriter
+from gradsound.output.formats import check_path
+from gradsound.run_file import RunFile
 from gradsound.workers.render_file import start_renderer
 
 if TYPE_CHECKING:
@@ -62,58 +57,43 @@ class Recorder:
         start_step: int | None = None,
         resume: bool = False,
     ) -> None:
-        if wav is not None:
-            check_path(Path(wav))
-        if log is None and wav is None and sink is None:
+        sound = None if wav is None else Path(wav)
+        if sound is not None:
+            check_path(sound)
+        if log is None and sound is None and sink is None:
             raise ValueError("log and wav are both None, so nothing is kept: give one")
-        if log is None and resume:
-            raise ValueError("log is None, so there is no run file to resume: give one")
-        if log is not None and Path(log).suffix in COMPRESSED_SUFFIXES:
-            raise ValueError(
-                f"log={str(log)!r}: a run file grows by plain lines, of which a kill loses "
-                "none; compress it after the training, gradsound reads it then, too"
-            )
-        self._keeps_log, self._wav = log is not None, wav
-        self._log = _temporary_log(wav) if log is None else Path(log)
-        if wav is not None:
-            outputs = (Path(wav).absolute(), Path(wav).with_suffix(VTT_SUFFIX).absolute())
-            if self._log.absolute() in outputs:
-                raise ValueError(f"log must not be {wav} or its captions, got {log}")
-        reader_count = (wav is not None) + (sink is not None)
-        self._writer: RunWriter | None = RunWriter(
-            self._log,
-            header,
-            reader_count,
-            sound=None if wav is None else Path(wav),
-            sound_suffixes=(*FORMATS, VTT_SUFFIX),
-            start_step=start_step,
-            resume=resume,
+        readers = (sound is not None) + (sink is not None)
+        self._file = RunFile(
+            log, header, sound, readers, start_step=start_step, resume=resume
         )
-        self.start_step = self._writer.start_step
-        descriptors = [reading.fileno() for reading in self._writer.reader_files]
-        self._renderer: WorkerProcess | None = None
+        self.start_step, self._wav = self._file.start_step, sound
         self.player: Player | None = None
+        self._renderer: WorkerProcess | None = None
         self._pid, self._step_count = os.getpid(), 0
         self._budget, self._last_poll = header.budget, 0.0
-        self._log_error = ""  # the first error of the run file; each recorder warns once
         try:
-            if sink is not None:
-                first_step = self.start_step if self._writer.resumed else 0
-                self.player = sink.start(self._log, descriptors.pop(), preset, first_step)
-            if wav is not None:
-                self._renderer = start_renderer(
-                    self._log,
-                    descriptors.pop(),
-                    Path(wav),
-                    preset,
-                    discard_run=not self._keeps_log,
-                    resumed=self._writer.resumed,
-                )
-            elif not self._keeps_log:
-                self._log.unlink()  # the player has it open
+            self._start_workers(preset, sink)
         except BaseException:
-            self._writer.discard()
+            self._file.discard()
             raise
+
+    def _start_workers(self, preset: Preset, sink: DeviceSink | PageSink | None) -> None:
+        """Starts the processes that play and render the run file."""
+        file = self._file
+        if sink is not None:
+            first_step = file.start_step if file.resumed else 0
+            self.player = sink.start(file.path, file.descriptors.pop(), preset, first_step)
+        if self._wav is not None:
+            self._renderer = start_renderer(
+                file.path,
+                file.descriptors.pop(),
+                self._wav,
+                preset,
+                discard_run=not file.kept,
+                resumed=file.resumed,
+            )
+        elif not file.kept:
+            file.path.unlink()  # the player has it open
 
     @property
     def log_file(self) -> tuple[Path, int] | None:
@@ -121,9 +101,7 @@ class Recorder:
 
         The inode number finds the file after a later run has taken its name.
         """
-        if not self._keeps_log or self._writer is None:
-            return None
-        return self._log.absolute(), self._writer.inode
+        return self._file.place
 
     def record(self, steps: Sequence[Step]) -> None:
         """Writes steps and wakes the player.
@@ -133,14 +111,9 @@ class Recorder:
         if os.getpid() != self._pid:  # a forked process has copies of the last steps
             return
         self._step_count += len(steps)
-        if self._writer is None:
+        if not self._file.open:
             return
-        try:
-            self._writer.write(steps)
-        except OSError as error:
-            self._warn_log_error(
-                error, f"steps from {self._writer.unwritten[0]} on wait until there is room"
-            )
+        self._file.write(steps)
         if self.player is not None:
             self.player.wake()
         now = time.monotonic()
@@ -150,7 +123,7 @@ class Recorder:
 
     def poll(self) -> None:
         """Restores a removed run file and reports what the worker processes report."""
-        self._restore_log()
+        self._file.restore()
         if self.player is not None and (errors := self.player.poll_messages()):
             self._warn_no_sound(errors)
             if self.player.ended:
@@ -159,50 +132,23 @@ class Recorder:
         if self._renderer is not None and self._renderer.exit_status() is not None:
             self._close_renderer()
 
-    def _restore_log(self) -> None:
-        if self._writer is None or not self._keeps_log:
-            return
-        try:
-            if self._writer.restore_if_removed():
-                warn(f"{self._log} was removed while it was written; it is there again")
-        except OSError as error:
-            self._warn_log_error(error, "it was removed; it returns when that works")
-
-    def _warn_log_error(self, error: OSError, consequence: str) -> None:
-        """Warns of the first error of the run file."""
-        if not self._log_error:
-            self._log_error = error.strerror or str(error)
-            warn(f"{self._log}: {self._log_error}; {consequence}, training goes on")
-
-    def _close_log(self, writer: RunWriter, next_step: int) -> None:
-        """Closes the run file and warns of the steps that it lacks."""
-        self._restore_log()
-        with suppress(OSError):  # record() warned of it
-            writer.close(0 if self._budget is None else next_step)
-        if writer.unwritten:
-            missing = f"steps from {writer.unwritten[0]} on"
-        elif writer.dropped:
-            missing = f"{writer.dropped} steps that neither disk nor memory had room for"
-        else:
-            return
-        warn(f"{self._log}: {self._log_error}; {missing} are lost")
-
     def _close_renderer(self) -> None:
         """Waits until the sound file is ready; warns if it failed."""
         renderer, self._renderer = self._renderer, None
         error = "" if renderer is None else renderer.close()
         if error and self._step_count:
+            log = self._file.path
             warn(
-                f"{self._wav}: {error}; the steps are in {self._log}; to make the sound "
-                f"again: gradsound render {self._log} -o {self._wav}"
+                f"{self._wav}: {error}; the steps are in {log}; to make the sound again: "
+                f"gradsound render {log} -o {self._wav}"
             )
 
     def _warn_no_sound(self, reason: str) -> None:
-        log = f" and so does {self._log}" if self._keeps_log else ""
+        log = f" and so does {self._file.path}" if self._file.kept else ""
         remedy = ""
-        if self._keeps_log and self.player is not None and self.player.ended:
+        if self._file.kept and self.player is not None and self.player.ended:
             command = "play" if self.player.url is None else "serve"
-            remedy = f"; to hear it again: gradsound {command} --follow {self._log}"
+            remedy = f"; to hear it again: gradsound {command} --follow {self._file.path}"
         warn(f"no live sound: {reason}; training goes on{log}{remedy}")
 
     def discard(self) -> None:
@@ -210,8 +156,7 @@ class Recorder:
         for process in (self.player, self._renderer):
             if process is not None:
                 process.close()
-        if self._writer is not None:
-            self._writer.discard()
+        self._file.discard()
 
     def close(self, next_step: int = 0) -> None:
         """Finishes the files.
@@ -222,9 +167,7 @@ class Recorder:
         """
         if os.getpid() != self._pid:  # a forked process ends; its parent owns the files
             return
-        if self._writer is not None:
-            self._close_log(self._writer, next_step)
-            self._writer = None
+        self._file.close(next_step)
         if self.player is not None:
             if errors := self.player.close():
                 self._warn_no_sound(errors)
@@ -236,15 +179,6 @@ class Recorder:
                 reason = f"none of {step_count} steps was measured"
                 if self._budget is not None:
                     reason += f" within the budget of {self._budget:g}"
-            warn(f"{self._log}: {reason}, so there is nothing to hear")
-            if not self._keeps_log:
-                self._log.unlink(missing_ok=True)
-
-
-def _temporary_log(wav: str | Path | None) -> Path:
-    """Returns a path for a temporary run file, next to the sound file if there is one."""
-    name = f"{secrets.token_hex(8)}.jsonl"
-    if wav is None:
-        return Path(tempfile.gettempdir(), f"gradsound.{name}")
-    wav = Path(wav).absolute()  # still valid after a chdir
-    return wav.with_name(f"{wav.name}.{name}")
+            warn(f"{self._file.path}: {reason}, so there is nothing to hear")
+            if not self._file.kept:
+                self._file.path.unlink(missing_ok=True)

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import NoneType
 from typing import TYPE_CHECKING
 
-from torch import nn
-from torch.amp import GradScaler
 from torch.nn.parameter import is_lazy
-from torch.optim import Optimizer
 
 from gradsound.measure.frozen_layers import find_frozen_layers, without_adapted
 from gradsound.measure.layer_names import parameters_by_module
@@ -17,6 +13,9 @@ from gradsound.name_matching import choose
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from torch import nn
+    from torch.optim import Optimizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,39 +45,6 @@ class Layer:
     def sharded(self) -> bool:
         """Whether some parameters may be divided among ranks."""
         return any(is_sharded(p) for p in self.parameters)
-
-
-def check_types(
-    model: nn.Module,
-    optimizer: Optimizer | Sequence[Optimizer] | None,
-    scaler: GradScaler | None,
-) -> None:
-    """Checks the types of a user's arguments, for example two in the wrong order.
-
-    Raises:
-        TypeError: If an argument has another type; the message has its name and type.
-        ValueError: If the list of optimizers is empty.
-    """
-    _check_type("model", model, nn.Module, "a torch Module")
-    _check_type("scaler", scaler, (GradScaler, NoneType), "a torch GradScaler or None")
-    if isinstance(optimizer, list | tuple):
-        if not optimizer:
-            raise ValueError(
-                "optimizer must have at least one optimizer, got an empty list: leave it "
-                "out to measure the steps of any optimizer"
-            )
-        for index, one in enumerate(optimizer):
-            _check_type(f"optimizer[{index}]", one, Optimizer, "a torch Optimizer")
-        return
-    expected = "a torch Optimizer, a list of several, or None"
-    _check_type("optimizer", optimizer, (Optimizer, NoneType), expected)
-
-
-def _check_type(
-    name: str, value: object, types: type | tuple[type, ...], expected: str
-) -> None:
-    if not isinstance(value, types):
-        raise TypeError(f"{name} must be {expected}, got {type(value).__name__}")
 
 
 def find_layers(

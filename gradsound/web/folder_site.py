@@ -9,13 +9,12 @@ from hashlib import blake2s
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradsound.listed_alarms import find_alarms
+from gradsound.web.alarm_search import AlarmSearch
 from gradsound.web.run_page import open_run_page
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gradsound.listed_alarms import ListedAlarms
     from gradsound.music.presets import Preset
     from gradsound.run_folder import RunFolder
     from gradsound.runs.listed_run import ListedRun
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 _PAGE = Path(__file__).with_name("page") / "runs.html"
 _POLL_SECONDS = 2.0  # between two listings while a page shows the list
 _UNUSED_SECONDS = 60.0  # after which a page without listeners is closed
-_ALARM_BYTES_MAX = 1 << 26  # of a run whose alarms the list finds; a minute for 1 GB
-_GROWTH = 1.5  # of a run since its alarms were found, after which they are found again
 
 
 class FolderSite:
@@ -58,7 +55,7 @@ class FolderSite:
         self.files = {"index.html": _PAGE.read_text()}
         self._layers, self._choice = layers, choice
         self._runs: dict[str, ListedRun] = {}
-        self._alarms: dict[str, tuple[int, ListedAlarms | str]] = {}  # size of the run
+        self._alarms = AlarmSearch(choice)
         self._pages: dict[str, RunPage] = {}
         self._listing = asyncio.Lock()
         self._sent: dict[Listener, dict[str, dict[str, Any]]] = {}
@@ -72,7 +69,8 @@ class FolderSite:
                     await self._list()
                     self._send()
                     if self._search is None or self._search.done():
-                        self._search = asyncio.create_task(self._find_alarms())
+                        search = self._alarms.search(self._runs, self._may_search)
+                        self._search = asyncio.create_task(search)
                 await asyncio.sleep(_POLL_SECONDS)
         finally:
             for page in self._pages.values():
@@ -148,8 +146,14 @@ class FolderSite:
                 listener.send(json.dumps({"folder": self._name, **message}))
             self._sent[listener] = rows
 
+    async def _may_search(self) -> bool:
+        """Waits while a page plays a run; returns whether a page still shows the list."""
+        while any(page.listeners for page in self._pages.values()):
+            await asyncio.sleep(_POLL_SECONDS)  # the sound comes first
+        return bool(self._sent)
+
     def _describe(self, identifier: str, run: ListedRun) -> dict[str, Any]:
-        _, alarms = self._alarms.get(identifier, (0, None))
+        alarms = self._alarms.found(identifier)
         return {
             "id": identifier,
             "run": run.name,
@@ -162,25 +166,6 @@ class FolderSite:
             "alarms": None if alarms is None else str(alarms),
             "warns": not isinstance(alarms, str | None) and alarms.last is not None,
         }
-
-    async def _find_alarms(self) -> None:
-        """Finds the alarms of runs that have changed much, the newest first."""
-        for identifier, run in [*self._runs.items()]:
-            while any(page.listeners for page in self._pages.values()):
-                await asyncio.sleep(_POLL_SECONDS)  # the sound comes first
-            if not self._sent:
-                return
-            size, _ = self._alarms.get(identifier, (0, None))
-            grown = run.size > (_GROWTH * size if run.state == "growing" else size)
-            if not grown or run.size > _ALARM_BYTES_MAX:
-                continue
-            try:
-                alarms: ListedAlarms | str = await asyncio.to_thread(
-                    find_alarms, run, self._choice
-                )
-            except (OSError, ValueError) as error:
-                alarms = str(error)
-            self._alarms[identifier] = run.size, alarms
 
 
 def identify(run: ListedRun) -> str:

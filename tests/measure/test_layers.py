@@ -5,7 +5,8 @@ import torch
 from helpers.models import Tied, sgd, small
 from torch import nn
 
-from gradsound.measure.layers import check_types, find_layers
+from gradsound.attach_options import check_types
+from gradsound.measure.layers import find_layers
 
 
 def layer_names(model: nn.Module, patterns: object = None) -> list[str]:

@@ -53,13 +53,8 @@ def install_monitor(
         budget: As for `gradsound.attach`.
         local: Whether to measure this rank's gradients before they are reduced.
         parts: Constructors of the monitor's parts.
-
-    Raises:
-        ValueError: If there is a budget for a sharded model or for local gradients, or
-            local gradients of a sharded model are asked for.
     """
     tracker = ParameterTracker(model, layers, optimizers, patterns)
-    _check_options(tracker, budget, local)
     monitor: Monitor
     if len(optimizers) == 1:
         monitor = OptimizerMonitor(tracker, optimizers[0], emit, budget, parts)
@@ -99,21 +94,3 @@ def join_optimizer(
     monitor.join(optimizer)
     if scaler is not None:
         monitor.handles.append(GradScalerHandle(scaler, monitor, [optimizer]))
-
-
-def _check_options(tracker: ParameterTracker, budget: float | None, local: bool) -> None:
-    if tracker.sharded and budget is not None and not local:
-        raise ValueError(
-            f"budget must be None for a sharded model, got {budget}: all ranks must "
-            "measure the same steps, but each rank has its own clock"
-        )
-    if local and budget is not None:
-        raise ValueError(
-            f"budget must be None with ranks='each', got {budget}: a rank measures its own "
-            "gradients in the backward pass, before it knows whether the step is left out"
-        )
-    if tracker.sharded and local:
-        raise ValueError(
-            "ranks must be 'first' for a sharded model, got 'each': no rank has gradients "
-            "of its own, only a part of every gradient"
-        )

@@ -10,7 +10,7 @@ import { COLUMNS, EVENTS, messageType, parseColumns, parseSteps } from "./messag
 import { Picture } from "./picture.js";
 import { state } from "./page_state.js";
 import * as readout from "./readout.js";
-import { RowTree } from "./row_tree.js";
+import { RowNames } from "./row_names.js";
 import { areGroups, heldPicture, readRows, readLines } from "./rows.js";
 import { Sound } from "./sound.js";
 
@@ -33,7 +33,7 @@ const handlers = {
   onClosed: () => setLink("closed"),
 };
 const connection = new Connection(handlers, () => heldPicture(picture));
-const tree = new RowTree(element("rows"), (path) => connection.send({ kind: "open", path }));
+const tree = new RowNames(element("rows"), (path) => connection.send({ kind: "open", path }));
 
 setUpLegend(element("patterns"), element("pattern-help"), element("mark-help"));
 setUpControls({

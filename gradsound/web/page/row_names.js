@@ -5,7 +5,7 @@
 import { formatNumber } from "./format.js";
 import { rowTop } from "./layout.js";
 
-export class RowTree {
+export class RowNames {
   #container;
   #onOpen;
   #rows = []; // from top to bottom
