@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
+from types import NoneType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradsound.logs.names.unread_norms import report_unread
+from gradsound.logs.row import parse_number
 from gradsound.logs.scalars import Scalars
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from typing import TypeAlias
 
-    # Name, step, seconds on any clock, value; None is unknown.
-    Entry: TypeAlias = tuple[str, float | None, float | None, float | None]
+    from gradsound.logs.row import OnDamage
+
+    # Name, step, seconds on any clock, value; a step or a time of None is unknown.
+    Entry: TypeAlias = tuple[str, float | None, float | None, object]
+
+_NUMBERS = {int, float}
 
 
-def make_scalars(entries: Sequence[Entry]) -> Scalars:
-    """Returns the scalars of one or more entries; a value of None is NaN.
+def make_scalars(entries: Sequence[Entry], on_damage: OnDamage) -> Scalars:
+    """Returns the scalars of entries; reports norms that are no numbers.
 
-    Entries whose parts have other types are left out.
+    Entries whose name is no text, as in a damaged database, are left out.
     """
-    try:
-        return _make_scalars(entries)
-    except (TypeError, ValueError):  # of a damaged database
-        return _make_scalars([entry for entry in entries if _is_entry(entry)])
-
-
-def _make_scalars(entries: Sequence[Entry]) -> Scalars:
+    if not _are_usual(entries):
+        entries = [*_read_unusual(entries, on_damage)]
     names, steps, times, values = zip(*entries) if entries else ((),) * 4
     indices: dict[str, int] = {}
     places = [indices.setdefault(name, len(indices)) for name in names]
@@ -40,8 +42,19 @@ def _make_scalars(entries: Sequence[Entry]) -> Scalars:
     )
 
 
-def _is_entry(entry: Entry) -> bool:
-    name, *numbers = entry
-    return isinstance(name, str) and all(
-        number is None or isinstance(number, (int, float)) for number in numbers
-    )
+def _are_usual(entries: Sequence[Entry]) -> bool:
+    """Returns whether all names are texts and all values are numbers."""
+    names, steps, times, values = ({*map(type, column)} for column in zip(*entries))
+    unknown = _NUMBERS | {NoneType}
+    return names == {str} and steps | times <= unknown and values <= _NUMBERS
+
+
+def _read_unusual(entries: Sequence[Entry], on_damage: OnDamage) -> Iterator[Entry]:
+    for name, step, time, value in entries:
+        if not isinstance(name, str):
+            continue
+        number = parse_number(value)
+        if number is None:
+            report_unread(on_damage, name, value, step)
+        else:
+            yield name, parse_number(step), parse_number(time), number

@@ -39,14 +39,26 @@ def decode_json(text: bytes | str) -> Any:
         raise ValueError("nested too deeply") from error
 
 
-def read_numbers(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    """Yields the numbers in an object; a slash joins the names of nested objects.
+def split_numbers(value: dict[str, Any]) -> tuple[dict[str, float], dict[str, Any]]:
+    """Returns the numbers in an object by name, and its other values.
 
-    Leaves out texts, lists, and objects that have a `_type`, such as histograms.
+    A slash joins the names of nested objects. Objects that have a `_type`, such as
+    histograms, are left out.
     """
+    numbers, others = {}, {}
+    for name, item in _read_values(value):
+        number = parse_number(item)
+        if number is None:
+            others[name] = item
+        else:
+            numbers[name] = number
+    return numbers, others
+
+
+def _read_values(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, item in value.items():
         if isinstance(item, dict):
             if "_type" not in item and prefix.count("/") < _DEPTH_MAX:
-                yield from read_numbers(item, f"{prefix}{name}/")
-        elif (number := parse_number(item)) is not None:
-            yield f"{prefix}{name}", number
+                yield from _read_values(item, f"{prefix}{name}/")
+        else:
+            yield f"{prefix}{name}", item

@@ -2,56 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from gradsound.errors import RunFormatError
 from gradsound.logs.encoding import to_utf_8
+from gradsound.logs.file_formats import list_formats
 from gradsound.logs.file_heads import is_sqlite, is_zip
-from gradsound.logs.huggingface import trainer_state
 from gradsound.logs.log import Log
-from gradsound.logs.tables import csv
-from gradsound.logs.tensorboard import event_files
-from gradsound.logs.texts import console, json_log
-from gradsound.logs.trackers import clearml, comet, swanlab
-from gradsound.logs.wandb import wandb_log
+from gradsound.logs.trackers import clearml, comet
 from gradsound.name_matching import list_some
 from gradsound.runs.log_choice import NO_CHOICE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Sequence
     from pathlib import Path
 
     from gradsound.logs.databases.database_formats import DatabaseFormat
-    from gradsound.logs.row import OnDamage
-    from gradsound.logs.scalars import Scalars, WaitForMore
+    from gradsound.logs.file_formats import FileFormat
     from gradsound.runs.log_choice import LogChoice
 
-_HEAD_BYTES = 1 << 16  # bytes; enough to tell every format but consoles
-_CONSOLE_BYTES = 1 << 20  # per look at a text, for its first line with a step
-_CONSOLE_MAX = 1 << 26  # bytes before that line; no training prints more before it begins
+_HEAD_BYTES = 1 << 16  # bytes; enough to tell formats that do not begin late
+_LATE_BYTES = 1 << 20  # per look at a text, for its first line with a norm
+_LATE_MAX = 1 << 26  # bytes before that line; no training prints more before it begins
 _LISTED_MAX = 8  # runs that an error message lists; more are hard to read
-
-
-@dataclass(frozen=True, slots=True)
-class _Format:
-    """A format of one file.
-
-    Attributes:
-        tool: The tool, or the format, for people.
-        matches: Returns whether a file with a beginning in UTF-8 has the format.
-        read: The reader.
-        pattern: Glob over the names of such files; a damaged one is known by it.
-        takes: As for `Log`.
-    """
-
-    tool: str
-    matches: Callable[[bytes], bool]
-    read: Callable[[Path, OnDamage, WaitForMore], Iterator[Scalars | None]]
-    pattern: str = ""
-    takes: tuple[str, ...] = ()
 
 
 def detect_file(path: Path, choice: LogChoice = NO_CHOICE) -> Log | None:
@@ -69,7 +44,7 @@ def detect_file(path: Path, choice: LogChoice = NO_CHOICE) -> Log | None:
             return _detect_archive(path)
         head = to_utf_8(start)
         notes: list[str] = []
-        formats = _list_formats(choice, notes)
+        formats = list_formats(choice, notes)
         for known in formats:
             if known.matches(head):
                 return _log_in(path, known, notes)
@@ -78,8 +53,9 @@ def detect_file(path: Path, choice: LogChoice = NO_CHOICE) -> Log | None:
                 if not head:
                     raise RunFormatError(f"{path}: is empty, expected a log ({known.tool})")
                 return _log_in(path, known, notes)
-        if _is_console(file, head, choice.step):
-            return _log_in(path, formats[-1], notes)
+        late = [known for known in formats if known.begins_late]
+        if found := _find_late(file, head, late):
+            return _log_in(path, found, notes)
     return None
 
 
@@ -128,73 +104,31 @@ def list_database(path: Path) -> list[Log]:
     ]
 
 
-def _log_in(path: Path, known: _Format, notes: list[str]) -> Log:
+def _log_in(path: Path, known: FileFormat, notes: list[str]) -> Log:
     read = partial(known.read, path)
     return Log(path, read, known.tool, path, known.takes, notes)
 
 
-def _list_formats(choice: LogChoice, notes: list[str]) -> tuple[_Format, ...]:
-    """Returns the formats of single files; the first that matches counts."""
-    step, logging_steps = choice.step, choice.logging_steps or 1
-    return (
-        _Format(
-            trainer_state.TOOL,
-            trainer_state.is_trainer_state,
-            partial(trainer_state.read, step=step),
-            trainer_state.FILE_NAME,
-            ("step",),
-        ),
-        _Format(wandb_log.TOOL, wandb_log.is_wandb, wandb_log.read, wandb_log.FILE_PATTERN),
-        _Format(swanlab.TOOL, swanlab.is_swanlab, swanlab.read, swanlab.FILE_PATTERN),
-        _Format(
-            event_files.TOOL,
-            event_files.is_event_file,
-            event_files.read,
-            event_files.FILE_PATTERN,
-        ),
-        _Format(clearml.TOOL, clearml.is_metrics_file, clearml.read),
-        _Format(comet.TOOL, comet.is_messages_file, comet.read),
-        _Format(
-            json_log.TOOL,
-            partial(json_log.is_json_log, step=step),
-            partial(json_log.read, step=step),
-            takes=("step",),
-        ),
-        _Format(
-            csv.TOOL,
-            partial(csv.is_table, step=step),
-            partial(csv.read, step=step),
-            csv.FILE_PATTERN,
-            ("step",),
-        ),
-        _Format(
-            console.TOOL,
-            partial(console.is_console, step=step),
-            partial(
-                console.read, step=step, logging_steps=logging_steps, on_note=notes.append
-            ),
-            takes=("step", "logging_steps"),
-        ),
-    )
-
-
-def _is_console(file: BinaryIO, head: bytes, step: str | None) -> bool:
-    """Returns whether a text has a line with a step and a norm after its beginning.
+def _find_late(
+    file: BinaryIO, head: bytes, formats: Sequence[FileFormat]
+) -> FileFormat | None:
+    """Returns the format of a text whose first line with a norm is not in its beginning.
 
     Args:
         file: The text, at the end of its beginning.
         head: The end of what was read.
-        step: As for `console.is_console`.
+        formats: The formats of texts that begin with other lines.
     """
-    while b"\0" not in head and file.tell() < _CONSOLE_MAX:
-        data = file.read(_CONSOLE_BYTES)
+    while b"\0" not in head and file.tell() < _LATE_MAX:
+        data = file.read(_LATE_BYTES)
         if not data:
             break
         _, _, rest = head.rpartition(b"\n")
         head = rest[-_HEAD_BYTES:] + data
-        if console.is_console(head, step):
-            return True
-    return False
+        for known in formats:
+            if known.matches(head):
+                return known
+    return None
 
 
 def _detect_archive(path: Path) -> Log | None:

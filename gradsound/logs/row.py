@@ -18,6 +18,8 @@ ENTRY_MAX = 1 << 22  # bytes of a line, an entry or a record; no metrics are lon
 _WINDOWS_NONFINITE = re.compile(
     r"\s*([+-]?)(?:1\.#(INF|IND|QNAN|SNAN)0*|nan\((?:ind|snan)\))\s*", re.IGNORECASE
 )
+# 1,000 or 1,234.5, not 1,5 or 0,123.
+_THOUSANDS = re.compile(r"\s*[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?\s*")
 
 
 class Row(NamedTuple):
@@ -38,8 +40,8 @@ class Row(NamedTuple):
 def parse_number(value: object) -> float | None:
     """Returns a value of JSON or a cell of a table as a number, or None if it is none.
 
-    A text is a number if all of it is: "0.5", "1e-3", "NaN", "-Infinity", "1.#INF". A
-    boolean is no number.
+    A text is a number if all of it is: "0.5", "1e-3", "1,000", "NaN", "-Infinity",
+    "1.#INF". A boolean is no number.
     """
     if isinstance(value, float):
         return value
@@ -47,7 +49,7 @@ def parse_number(value: object) -> float | None:
         try:
             return float(value)
         except ValueError:
-            return _parse_windows(value) if "#" in value or "(" in value else None
+            return _parse_rare(value)
     if type(value) is int:  # not isinstance: a bool is an int
         try:
             return float(value)
@@ -56,7 +58,11 @@ def parse_number(value: object) -> float | None:
     return None
 
 
-def _parse_windows(text: str) -> float | None:
+def _parse_rare(text: str) -> float | None:
+    if "," in text:
+        return float(text.replace(",", "")) if _THOUSANDS.fullmatch(text) else None
+    if "#" not in text and "(" not in text:
+        return None
     match = _WINDOWS_NONFINITE.fullmatch(text)
     if match is None:
         return None

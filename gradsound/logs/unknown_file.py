@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from gradsound.logs.encoding import to_utf_8
+from gradsound.logs.texts.code_examples import blank_examples
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,8 +58,10 @@ def describe_unknown(path: Path, step: str | None) -> str:
     if text.lstrip()[:1] in (b"{", b"[") and _is_json(text.decode("utf-8", "replace")):
         return f"is JSON without steps that have numbers; {_REMEDY}, --step names the step"
     named = "a step" if step is None else f"the step {step!r}"
+    lines = text.decode("utf-8", "replace").splitlines()
+    outside = "" if blank_examples(lines) == lines else " outside of code examples"
     return (
-        f"is a text in which no line has {named} and the norm of a gradient; "
+        f"is a text in which no line{outside} has {named} and the norm of a gradient; "
         f"{_REMEDY}, --step names the step"
     )
 

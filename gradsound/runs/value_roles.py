@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+EPOCH_NAMES = ("epoch", "train/epoch", "trainer/epoch", "_epoch", "epochs")
 # Names by gradsound's own name. The first that a log has wins.
 _USUAL_NAMES = {
     "loss": (
@@ -23,7 +24,7 @@ _USUAL_NAMES = {
         *("lr", "learning_rate", "train/learning_rate", "train/lr", "lr/train"),
         *("optim/learning_rate", "optim/lr", "learning_rate/group0"),
     ),
-    "epoch": ("epoch", "train/epoch", "trainer/epoch", "_epoch", "epochs"),
+    "epoch": EPOCH_NAMES,
 }
 USUAL_VALUES = (*_USUAL_NAMES,)  # in the order in which captions show them
 _LR_MONITOR = re.compile(r"lr-[A-Za-z]\w*(?:/pg1)?")  # Lightning's LearningRateMonitor

@@ -32,9 +32,9 @@ LEFT JOIN tags ON tags.run_uuid = runs.run_uuid AND tags.key = 'mlflow.runName'
 WHERE runs.lifecycle_stage = 'active' AND experiments.lifecycle_stage = 'active'
 ORDER BY runs.start_time, runs.rowid
 """
-# MLflow's unit of time is the millisecond. It stores NaN as 0 with a mark.
+# MLflow's unit of time is the millisecond. It stores NaN as 0 with a mark; SQLite has none.
 _NEW_METRICS = """
-SELECT rowid, key, step, timestamp / 1000.0, CASE WHEN is_nan THEN NULL ELSE value END
+SELECT rowid, key, step, timestamp / 1000.0, CASE WHEN is_nan THEN 'nan' ELSE value END
 FROM metrics WHERE run_uuid = :run AND rowid > :last ORDER BY rowid LIMIT :limit
 """
 _INFINITY = np.finfo(np.float64).max  # MLflow stores infinity as the largest number
@@ -67,7 +67,7 @@ def read(
         if rows is None:
             yield None
             continue
-        scalars = make_scalars([row[1:] for row in rows])
+        scalars = make_scalars([row[1:] for row in rows], on_damage)
         infinite = np.abs(scalars.values) == _INFINITY
         scalars.values[infinite] *= np.inf
         yield scalars

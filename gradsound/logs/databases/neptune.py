@@ -9,6 +9,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from gradsound.logs.databases.sqlite_file import read_all, read_new_rows
+from gradsound.logs.names.unread_norms import report_unread
 from gradsound.logs.protobuf import read_fields, to_bytes, to_text
 from gradsound.logs.row import Row
 from gradsound.logs.scalars import make_scalars
@@ -72,7 +73,7 @@ def read(
             continue
         entries = []
         for number, operation in rows:
-            if (entry := _parse_snapshot(operation)) is not None:
+            if (entry := _parse_snapshot(operation, on_damage)) is not None:
                 entries.append(entry)
             else:
                 on_damage(f"row {number:,} is damaged, left out")
@@ -88,14 +89,14 @@ def _read_name(operation: bytes) -> str:
         return ""
 
 
-def _parse_snapshot(operation: bytes) -> Row | None:
+def _parse_snapshot(operation: bytes, on_damage: OnDamage) -> Row | None:
     """Parses an UpdateRunSnapshot, which may have no values; None if it is damaged."""
     step = time = None
-    values: dict[str, float] = {}
+    values: dict[str, float | None] = {}
     try:
         for field, value in read_fields(operation):
             if field == _APPEND:
-                values.update(_parse_values(to_bytes(value)))
+                values |= _parse_value(to_bytes(value))
             elif field == _STEP:
                 step = _read_sum(to_bytes(value), _WHOLE, _MICRO, 1e-6)
             elif field == _TIME:
@@ -103,17 +104,21 @@ def _parse_snapshot(operation: bytes) -> Row | None:
     except (ValueError, TypeError, struct.error):
         return None
     # Neptune writes the names in any order, so sorting loses nothing.
-    return Row(step, time, {name: values[name] for name in sorted(values)})
+    numbers = {}
+    for name, number in sorted(values.items()):
+        if number is None:
+            report_unread(on_damage, name, "text", step)
+        else:
+            numbers[name] = number
+    return Row(step, time, numbers)
 
 
-def _parse_values(message: bytes) -> dict[str, float]:
-    """Returns the number in an entry of a map by its name; none of another type."""
+def _parse_value(message: bytes) -> dict[str, float | None]:
+    """Returns the number in an entry of a map by its name; None for another type."""
     entry = dict(read_fields(message))
-    return {
-        to_text(entry.get(_KEY, b"")): _DOUBLE.unpack(to_bytes(number))[0]
-        for kind, number in read_fields(to_bytes(entry.get(_VALUE, b"")))
-        if kind == _FLOAT
-    }
+    number = dict(read_fields(to_bytes(entry.get(_VALUE, b"")))).get(_FLOAT)
+    name = to_text(entry.get(_KEY, b""))
+    return {name: None if number is None else _DOUBLE.unpack(to_bytes(number))[0]}
 
 
 def _read_sum(message: bytes, whole: int, part: int, unit: float) -> float:

@@ -7,8 +7,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from gradsound.logs.databases.sqlite_file import read_all, read_new_rows, read_tables
-from gradsound.logs.json_value import decode_json, read_numbers
+from gradsound.logs.json_value import decode_json, split_numbers
 from gradsound.logs.names.step_names import TRAINER_STEPS
+from gradsound.logs.names.unread_norms import report_unread
 from gradsound.logs.row import Row
 from gradsound.logs.scalars import make_scalars
 
@@ -73,7 +74,7 @@ def read(
             if metrics is None:
                 continue
             try:
-                values = dict(read_numbers(decode_json(metrics)))
+                values, others = split_numbers(decode_json(metrics))
             except (ValueError, AttributeError, TypeError):
                 on_damage(f"row {number:,} is no JSON, left out")
                 continue
@@ -81,6 +82,8 @@ def read(
                 last = values.pop(name, last)
             own_step = step if isinstance(step, int) else None
             trainer_step = own_step if last is None else last
+            for name, value in others.items():
+                report_unread(on_damage, name, value, trainer_step)
             entries.append(Row(trainer_step, _parse_time(time), values))
         if entries:
             yield make_scalars(entries)

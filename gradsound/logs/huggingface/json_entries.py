@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradsound.logs.names.unread_norms import report_unread
 from gradsound.logs.row import parse_number
 from gradsound.logs.scalars import Scalars
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gradsound.logs.row import OnDamage
-
-_TEXT_WIDTH = 40  # characters of a name or a step in a report
 
 
 def convert_entries(
@@ -61,7 +60,5 @@ def _report_unread_norms(
 ) -> None:
     for entry in entries:
         for name, value in entry.items():
-            if "norm" in name.lower() and parse_number(value) is None:
-                what = "null" if value is None else repr(value)[:_TEXT_WIDTH]
-                at = repr(entry.get(step))[:_TEXT_WIDTH]
-                on_damage(f"{name[:_TEXT_WIDTH]!r} is {what} at step {at}, left out")
+            if parse_number(value) is None:
+                report_unread(on_damage, name, value, entry.get(step))

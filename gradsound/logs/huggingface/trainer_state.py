@@ -15,7 +15,7 @@ from gradsound.logs.huggingface.json_entries import convert_entries
 from gradsound.logs.huggingface.json_scanner import JsonScanner
 from gradsound.logs.names.step_names import find_step_name
 from gradsound.logs.row import parse_number
-from gradsound.logs.texts.json_objects import flatten
+from gradsound.logs.texts.json_objects import find_key, flatten, name_value
 from gradsound.name_matching import list_some
 from gradsound.runs.file_names import names_format
 
@@ -135,7 +135,8 @@ class _History:
     def __init__(self, on_damage: OnDamage, step: str | None) -> None:
         self._on_damage, self._wanted = on_damage, step
         self._step: str | None = None  # as found in the entries
-        self._is_nested = False  # whether entries have nested objects; Trainer's have none
+        # Whether entries have nested objects, or a name and a value; Trainer's do not.
+        self._is_nested = self._is_long = False
         self._count, self._damage = 0, ""  # entries of the state in progress
         self._known, self._last = 0, ""  # entries that were yielded, and the last of them
         self._keys = dict[str, None]()  # of entries, while none has a step
@@ -192,8 +193,11 @@ class _History:
     def _convert(self, entries: list[dict[str, Any]]) -> Scalars:
         if self._step is None:
             self._is_nested |= any(dict in map(type, entry.values()) for entry in entries)
+            self._is_long |= any(map(find_key, entries))
         if self._is_nested:
             entries = [flatten(entry) for entry in entries]
+        if self._is_long:
+            entries = [name_value(entry) for entry in entries]
         if self._step is None:
             keys = dict.fromkeys(key for entry in entries for key in entry)
             if self._wanted is not None:

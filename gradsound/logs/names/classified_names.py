@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _LISTED_MAX = 20  # names that an error message lists; more are hard to read
 _TAKEN_MAX = 3  # names that a warning lists
 _NAME_WIDTH = 80  # characters of each of them; a damaged log may have longer ones
-_PLAIN_NORM = re.compile(r"(|.*[/.])(?:(?:total|global|g)[ _-]?)?norm")
+PLAIN_NORM = re.compile(r"(|.*[/.])(?:(?:total|global|g)[ _-]?)?norm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def _find_plain_norms(names: Sequence[str]) -> list[int]:
     return [
         k
         for k, name in enumerate(names)
-        if (match := _PLAIN_NORM.fullmatch(name.lower())) and f"{match[1]}loss" in present
+        if (match := PLAIN_NORM.fullmatch(name.lower())) and f"{match[1]}loss" in present
     ]
 
 

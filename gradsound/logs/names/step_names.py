@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gradsound.runs.value_roles import EPOCH_NAMES
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# Spelled as `normalize_name` returns them. The first of these names that a log has wins. An
-# epoch is the step of a log only where nothing finer is in it.
-EPOCH_NAMES = ("epoch", "train/epoch", "trainer/epoch", "_epoch", "epochs")
 # Of a tracker that counts the calls of its log(), so the step of the trainer wins.
 TRAINER_STEPS = ("train/global_step", "trainer/global_step", "global_step")
+# Spelled as `normalize_name` returns them. The first of these names that a log has wins. An
+# epoch is the step of a log only where nothing finer is in it.
 STEP_NAMES = (
     *("global_step", "train/global_step", "trainer/global_step"),
     *("training/global_step", "global_step/max_steps", "global_steps"),

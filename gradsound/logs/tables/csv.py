@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradsound.logs.encoding import TextDecoder
+from gradsound.logs.names.unread_norms import report_unread_cell
 from gradsound.logs.row import ENTRY_MAX
 from gradsound.logs.tables.growing_file import GrowingFile
 from gradsound.logs.tables.known_rows import KnownRows
@@ -31,7 +32,6 @@ FILE_PATTERN = "*.[ct]sv"
 FILE_NAMES = ("metrics.csv", "progress.csv", "results.csv", "summary.csv", "progress.txt")
 
 _PREAMBLE_MAX = 10  # lines before the header: blank, a comment, sep=;
-_TEXT_WIDTH = 40  # characters of a cell or a name in a report
 _CHUNK = 1 << 18  # bytes per read; lines of them have up to 65,536 numbers, rarely more
 
 
@@ -187,9 +187,8 @@ class _Table:
                 break
             self._on_damage(f"line {numbers[row]:,} has no step, left out")
         for name, (row, cell) in rows.unreadable.items():
-            if "norm" in name.lower() and row < end and rows.has_step[row]:
-                what = f"{cell[:_TEXT_WIDTH]!r} for {name[:_TEXT_WIDTH]!r}"
-                self._on_damage(f"line {numbers[row]:,} has {what}, left out")
+            if row < end and rows.has_step[row]:
+                report_unread_cell(self._on_damage, name, cell, numbers[row])
         rows = rows.take(slice(0, end))
         if header.key is None:
             yield self._known.take_new(rows).scalars()
@@ -197,5 +196,11 @@ class _Table:
             columns = split_columns(lines[:end], header)
             if header.run is not None:
                 check_runs(self._runs, columns[header.run])
-            yield name_values(rows, columns[header.key])
+            names, cells = columns[header.key], columns[header.values[0][0]]
+            for row in np.flatnonzero(rows.has_step & ~rows.present[:, 0]).tolist():
+                if cells[row].strip():
+                    report_unread_cell(
+                        self._on_damage, names[row].strip(), cells[row], numbers[row]
+                    )
+            yield name_values(rows, names)
         return end + 1

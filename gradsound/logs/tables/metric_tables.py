@@ -17,9 +17,13 @@ from gradsound.logs.tables.table_header import parse_header
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+    from typing import TypeAlias
 
     from gradsound.logs.row import OnDamage
     from gradsound.logs.scalars import Scalars, WaitForMore
+
+    # By table: what changes when it does, and the name of its value, None if it has none.
+    _Heads: TypeAlias = dict[Path, tuple[tuple[int, int, int], str | None]]
 
 TOOL = "DVCLive, DeepSpeed"
 
@@ -37,7 +41,7 @@ def is_run_folder(folder: Path, names: Sequence[str]) -> bool:
     """
     if not any(name.endswith(_SUFFIXES) or name in ("plots", "scalars") for name in names):
         return False
-    return bool(_name_tables(folder))
+    return bool(_name_tables(folder, {}))
 
 
 def read(
@@ -49,6 +53,7 @@ def read(
         OSError: If a table cannot be read.
     """
     tables: dict[Path, tuple[str, Iterator[Scalars | None]]] = {}
+    heads: _Heads = {}
     is_growing = True
 
     def wait_for_all() -> bool:
@@ -56,7 +61,7 @@ def read(
         return is_growing
 
     while True:
-        for table, name in _name_tables(path).items():
+        for table, name in _name_tables(path, heads).items():
             if table not in tables and is_growing:
                 report = partial(_report, on_damage, table)
                 tables[table] = name, csv.read(table, report, wait_for_all)
@@ -75,8 +80,10 @@ def _report(on_damage: OnDamage, table: Path, text: str) -> None:
     on_damage(f"{table.name}: {text}")
 
 
-def _name_tables(folder: Path) -> dict[Path, str]:
+def _name_tables(folder: Path, heads: _Heads) -> dict[Path, str]:
     """Returns the tables of one value in a folder, or in DVCLive's folder in it.
+
+    It opens only tables that changed since the last call with the same heads.
 
     The name of a table in DVCLive's folder is its path there, with slashes. DeepSpeed puts
     underscores for the slashes of a name in the name of the file, and heads the table with
@@ -86,8 +93,13 @@ def _name_tables(folder: Path) -> dict[Path, str]:
     paths = sorted(folder.iterdir() if root is None else root.rglob("*"))
     tables = {}
     for path in paths:
-        if path.suffix in _SUFFIXES and path.is_file() and (name := _read_name(path)):
-            tables[path] = name
+        if path.suffix in _SUFFIXES and path.is_file():
+            status = path.stat()
+            stamp = status.st_ino, status.st_size, status.st_mtime_ns
+            if path not in heads or heads[path][0] != stamp:
+                heads[path] = stamp, _read_name(path)
+            if name := heads[path][1]:
+                tables[path] = name
     if root is not None:
         return {path: path.relative_to(root).with_suffix("").as_posix() for path in tables}
     names = [*tables.values()]

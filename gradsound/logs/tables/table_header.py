@@ -13,10 +13,10 @@ from gradsound.name_matching import list_some
 _DELIMITERS = (",", ";", "\t")
 _LISTED_MAX = 20  # columns that an error message lists; more are hard to read
 _NAME_WIDTH = 80  # characters of each of them
-# Columns of a table with one value a row, as MLflow's page and databases export it.
-_KEYS = ("key", "metric", "metric_name", "metric_key", "tag", "name", "variable")
-_VALUES = ("value", "metric_value")
-_RUNS = ("run_id", "run_uuid", "run", "run_name", "experiment", "experiment_id")
+# Columns or keys of a log with one value a row, as MLflow's page and databases export it.
+KEYS = ("key", "metric", "metric_name", "metric_key", "tag", "name", "variable")
+VALUES = ("value", "metric_value")
+RUNS = ("run_id", "run_uuid", "run", "run_name", "experiment", "experiment_id")
 _TENSORBOARD = ["wall_time", "step", "value"]  # of a table that its page exports
 
 
@@ -109,10 +109,10 @@ def _most_names(line: str) -> list[str]:
 def _make_header(delimiter: str, names: list[str], step: int, only_value: str) -> Header:
     plain = [*map(normalize_name, names)]
     clock = Clock(plain)
-    key = next((plain.index(name) for name in _KEYS if name in plain), None)
-    value = next((plain.index(name) for name in _VALUES if name in plain), None)
+    key = next((plain.index(name) for name in KEYS if name in plain), None)
+    value = next((plain.index(name) for name in VALUES if name in plain), None)
     if key is not None and value is not None and key != step:
-        run = next((plain.index(name) for name in _RUNS if name in plain), None)
+        run = next((plain.index(name) for name in RUNS if name in plain), None)
         if run == key:
             run = None
         return Header(delimiter, len(names), step, clock, [(value, "")], key, run)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gradsound.logs.names.unread_norms import report_unread_cell
 from gradsound.logs.scalars import make_scalars
+from gradsound.logs.texts.code_examples import blank_examples
 from gradsound.logs.texts.console_form import may_have_norm
 from gradsound.logs.texts.console_rows import ConsoleRows
 from gradsound.logs.texts.text_lines import TextLines, read_text_lines
@@ -27,6 +29,8 @@ TOOL = "console"
 def is_console(head: bytes, step: str | None = None) -> bool:
     """Returns whether a file with this beginning has a line with a step and a norm.
 
+    Lines in code examples do not count: they are those of a README or a page.
+
     Args:
         head: The beginning of a file, in UTF-8.
         step: The word before the step. None finds it by the usual words.
@@ -38,7 +42,8 @@ def is_console(head: bytes, step: str | None = None) -> bool:
         return False
     console = ConsoleRows(step, 1, None)
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    return bool(console.read(TextLines(1, lines)) or console.finish_block())
+    group = TextLines(1, blank_examples(lines))
+    return bool(console.read(group) or console.finish_block())
 
 
 def read(
@@ -68,6 +73,8 @@ def read(
     console = ConsoleRows(step, logging_steps, on_note)
     for lines in read_text_lines(path, wait_for_more):
         rows = console.finish_block() if lines is None else console.read(lines)
+        for number, name, word in console.unread if lines is not None else ():
+            report_unread_cell(on_damage, name, word, number)
         if rows:
             yield make_scalars(rows)
         if lines is None:

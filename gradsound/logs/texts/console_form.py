@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from gradsound.errors import RunFormatError
 from gradsound.logs.names.classified_names import classify_names
-from gradsound.logs.names.step_names import EPOCH_NAMES, STEP_NAMES, normalize_name
+from gradsound.logs.names.step_names import STEP_NAMES, normalize_name
+from gradsound.name_matching import list_some
 from gradsound.runs.json_lines import STEP_MAX
+from gradsound.runs.value_roles import EPOCH_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,6 +48,7 @@ _EPOCH = re.compile(
     r"\bepochs?(?:\(train\))?[\s:=\[\"']{0,5}(\d{1,9})(?!\d|\.?\d{0,3}%)", re.IGNORECASE
 )
 _PRINTED_DICT = re.compile(r"\{'[^']+': ")
+_LISTED_MAX = 3  # norms in the sentence that says what is read
 _NORM = re.compile(r"norm|\bgrad\b|\bgrdn\b", re.IGNORECASE)
 
 
@@ -105,6 +108,28 @@ def find_form(text: str, wanted: str | None) -> ConsoleForm | None:
     places = [("", pattern) for pattern in _place_patterns()]
     epochs = [(name, _after_word(name)) for name in words if name in EPOCH_NAMES]
     return _first_match(text, [*places, *epochs])
+
+
+def describe_form(
+    form: ConsoleForm, norms: Sequence[str], step: str, number: int, logging_steps: int
+) -> str:
+    """Returns a sentence that says what is taken for what.
+
+    Args:
+        form: The form of a line.
+        norms: The names of its norms.
+        step: Its step, as the line has it.
+        number: The number of the line, from 1.
+        logging_steps: Steps from one entry without a step to the next.
+    """
+    listed = list_some([*norms], _LISTED_MAX)
+    taken = f"{step!r} is the step and {listed} the norm"
+    if form.step is None:
+        taken = (
+            f"entries have no step, so they count as steps {logging_steps:,}, "
+            f"{2 * logging_steps:,} ... (logging_steps); the norm is {listed}"
+        )
+    return f"is read as a console: in line {number:,}, {taken}"
 
 
 def parse_count(text: str) -> float | None:

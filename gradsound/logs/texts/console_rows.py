@@ -6,9 +6,9 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gradsound.logs.names.step_names import EPOCH_NAMES
 from gradsound.logs.row import Row
 from gradsound.logs.texts.console_form import (
+    describe_form,
     find_epoch,
     find_form,
     find_norms,
@@ -19,7 +19,7 @@ from gradsound.logs.texts.epoch_steps import EpochSteps
 from gradsound.logs.texts.line_prefix import COLOURS, LinePrefix, text_start
 from gradsound.logs.texts.line_values import LineValues
 from gradsound.logs.texts.lowest_rank import LowestRank
-from gradsound.name_matching import list_some
+from gradsound.runs.value_roles import EPOCH_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 _LINE_MAX = 1 << 16  # characters; a longer line has no metrics
 _BLOCK_MAX = 10_000  # lines of a block; a model of 10,000 layers may print one for each
-_LISTED_MAX = 3  # norms in the sentence that says what is read
 _INDENTED = re.compile(r"\s+(?:Train )?(?=\S)")
 _EPOCH_LINE = re.compile(r"epoch:? (\d{1,9})(?:/\d+)?:?\s*$", re.IGNORECASE)
 # Of the entries that Hugging Face's Trainer prints, those of steps; others are evaluations.
@@ -46,6 +45,7 @@ class ConsoleRows:
 
     Attributes:
         lost: The name of the value that the last line has in part; "" without one.
+        unread: Of the last lines, number, name and word of each norm that is no number.
     """
 
     def __init__(
@@ -65,19 +65,21 @@ class ConsoleRows:
         self._block: tuple[int, Row] | None = None  # the rank and row of that in progress
         self._candidate: list[str] = []  # a line and the indented ones after it
         self.lost = ""
+        self.unread: list[tuple[int, str, str]] = []
+        self._number = 0  # of the line in progress
 
     def read(self, lines: TextLines) -> list[Row]:
         """Returns the rows of some lines."""
         rows: list[tuple[int, Row]] = []
-        self.lost = ""
-        for number, printed in enumerate(lines.lines, lines.first):
+        self.lost, self.unread = "", []
+        for self._number, printed in enumerate(lines.lines, lines.first):
             if not printed or len(printed) > _LINE_MAX:
                 continue
             line = COLOURS.sub("", printed) if "\x1b" in printed else printed
             if line[:5].lower() == "epoch" and (match := _EPOCH_LINE.match(line)):
                 self._epoch = parse_count(match[1])
             if self._form is None:
-                self._find_form(line, number)
+                self._find_form(line, self._number)
                 self._count += self._form is None and "{'loss': " in line
             if (form := self._form) is None:
                 continue
@@ -113,6 +115,8 @@ class ConsoleRows:
             return
         norms = find_norms((*self._read_values(text),))
         if not norms:
+            if find_form(text, self._wanted):
+                self._note_unread(text)
             return
         if form := find_form(text, self._wanted):
             match = form.step and form.step.search(text)
@@ -143,17 +147,8 @@ class ConsoleRows:
         self._form = form
         if form.word:
             self._values.leave_out_step(form.word)
-        if self._on_note is None:
-            return
-        taken = f"{step!r} is the step and"
-        if form.step is None:
-            taken = (
-                f"entries have no step, so they count as steps {self._logging_steps:,}, "
-                f"{2 * self._logging_steps:,} ... (logging_steps); the norm is"
-            )
-        listed = list_some([*norms], _LISTED_MAX)
-        end = "" if form.step is None else " the norm"
-        self._on_note(f"is read as a console: in line {number:,}, {taken} {listed}{end}")
+        if self._on_note is not None:
+            self._on_note(describe_form(form, norms, step, number, self._logging_steps))
 
     def _read_line(
         self, form: ConsoleForm, line: str, is_torn: bool
@@ -164,6 +159,7 @@ class ConsoleRows:
             return None
         rank, text = self._prefix.split_rank(line)
         values = self._read_values(text)
+        self._note_unread(text)
         if is_torn:
             self._lose_last(values)
         if not values:
@@ -196,6 +192,7 @@ class ConsoleRows:
             return
         begin = step.start() if step else indented.end() if indented else 0
         values = self._read_values(text[begin:])
+        self._note_unread(text)
         if is_torn:
             self._lose_last(values)
         if step:
@@ -233,6 +230,11 @@ class ConsoleRows:
     def _read_values(self, text: str) -> dict[str, float]:
         """Returns the values of a line, without its step."""
         return self._values.read(text[text_start(text) :])
+
+    def _note_unread(self, text: str) -> None:
+        if may_have_norm(text):
+            unread = self._values.find_unread(text[text_start(text) :])
+            self.unread += [(self._number, *item) for item in unread.items()]
 
     def _lose_last(self, values: dict[str, float]) -> None:
         """Removes the last value: a number without an end may lack digits."""

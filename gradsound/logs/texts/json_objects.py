@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gradsound.logs.json_value import decode_json
+from gradsound.logs.tables.table_header import KEYS, VALUES
+from gradsound.logs.texts.console_form import find_norms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,3 +44,26 @@ def flatten(entry: Mapping[str, Any], prefix: str = "", depth: int = 0) -> dict[
         else:
             flat[prefix + name] = value
     return flat
+
+
+def name_value(entry: dict[str, Any]) -> dict[str, Any]:
+    """Returns an entry with its value under its name, if it has these two.
+
+    So {"name": "loss", "value": 0.5, "step": 1} becomes {"step": 1, "loss": 0.5}.
+
+    Args:
+        entry: An entry without nested objects.
+    """
+    key = find_key(entry)
+    if key is None:
+        return entry
+    value = next(name for name in VALUES if name in entry)
+    rest = {name: one for name, one in entry.items() if name not in (key, value)}
+    return {**rest, entry[key]: entry[value]}
+
+
+def find_key(entry: Mapping[str, Any]) -> str | None:
+    """Returns what has the name of the only value of an entry; None in most logs."""
+    if not any(name in entry for name in VALUES) or find_norms((*entry,)):
+        return None
+    return next((name for name in KEYS if isinstance(entry.get(name), str)), None)

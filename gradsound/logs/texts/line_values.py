@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from gradsound.logs.names.unread_norms import may_be_norm
 from gradsound.logs.row import parse_number
 
 _WORD = r"[\w./@%#()+&*-]*"  # the rest of a word in a name
@@ -17,13 +18,22 @@ _END = r"(?=[\"'\])]*(?:[\s,;|}\])]|/\s{0,20}\d|:\s|$))"
 # A number may be in brackets or quotes, or printed by numpy 2 or torch: tensor(0.5).
 _OPENING = r"(?:[\"'\[(]|np\.float\d+\(|tensor\(\[?){0,2}"
 _VALUE = rf"{_OPENING}({_NUMBER})([kKMBGTP%]?){_END}"
+_NO_WORD = r"(?!(?:[Nn]a[Nn]|NAN|[Ii]nf(?:inity)?|INF|None|null)\s)"  # the value before
 # The sign tells where a long name ends; without one, a name has up to three words, of
 # which none is the value before: loss nan grad_norm 2.
 _PAIRS = re.compile(
-    rf"(?<![\w./@%#+-])(?:([A-Za-z_]{_WORD}(?:\s[A-Za-z_(]{_WORD}){{0,5}})[\"']?"
+    rf"(?<![\w./@%#+-]){_NO_WORD}(?:([A-Za-z_]{_WORD}(?:\s[A-Za-z_(]{_WORD}){{0,5}})[\"']?"
     rf"\s{{0,20}}[:=]\s{{0,20}}|([A-Za-z_]{_WORD}"
-    rf"(?:\s(?!(?i:nan|inf|infinity)\s)[A-Za-z_]{_WORD}){{0,2}})\s{{1,20}})"
+    rf"(?:\s{_NO_WORD}[A-Za-z_]{_WORD}){{0,2}})\s{{1,20}})"
     rf"{_VALUE}"
+)
+# A value that is no number: any word after a sign, else one that says that there is none.
+_ABSENT = r"(?:None|null|[Nn]/[Aa]|undefined|<NA>|---?|\?)(?=[\s,;|}\])\"']|$)"
+_UNREAD = re.compile(
+    rf"(?<![\w./@%#+-])(?:(?P<signed>[A-Za-z_]{_WORD}(?:\s[A-Za-z_(]{_WORD}){{0,5}})[\"']?"
+    rf"\s{{0,20}}[:=]\s{{0,20}}(?!{_VALUE})[\"']?(?P<word>[^\s,;|(){{}}\[\]\"']+)"
+    rf"|(?P<plain>[A-Za-z_]{_WORD}(?:\s(?!{_ABSENT})[A-Za-z_]{_WORD}){{0,2}})"
+    rf"\s{{1,20}}(?P<absent>{_ABSENT}))"
 )
 _FACTORS = {
     "k": 1e3,
@@ -79,6 +89,15 @@ class LineValues:
             if suffix:
                 values[name] *= _FACTORS[suffix]
         return values
+
+    def find_unread(self, text: str) -> dict[str, str]:
+        """Returns the words in a text that stand for numbers of norms, by name."""
+        unread = {}
+        for match in _UNREAD.finditer(text):
+            name = self._clean(match["signed"] or "", match["plain"] or "")
+            if may_be_norm(name):
+                unread[name] = match["word"] or match["absent"]
+        return unread
 
     def _clean(self, long: str, short: str) -> str:
         """Returns a name as a log of numbers would have it; "" for what is no name."""

@@ -58,13 +58,12 @@ def _parse_events(events: Any) -> Iterator[Entry]:
 
 
 def _parse_event(event: Any) -> Entry | None:
-    """Returns the number in an event; None for a plot or the summary of a run."""
+    """Returns the value in an event; None for a plot or the summary of a run."""
     if not isinstance(event, dict) or event.get("type") != "training_stats_scalar":
         return None
     title, series = event.get("metric"), event.get("variant")
     step, time = parse_number(event.get("iter")), parse_number(event.get("timestamp"))
-    value = parse_number(event.get("value"))
-    if value is None or not (isinstance(title, str) and isinstance(series, str)):
+    if not (isinstance(title, str) and isinstance(series, str)):
         return None
     if step is None or step < 0:  # ClearML gives -2**31 to the summary
         return None
@@ -72,4 +71,4 @@ def _parse_event(event: Any) -> Entry | None:
         name = title
     else:
         name = f"{series}/{title}" if series in _PARTS else f"{title}/{series}"
-    return name, step, None if time is None else time * _MILLISECOND, value
+    return name, step, None if time is None else time * _MILLISECOND, event.get("value")

@@ -48,13 +48,13 @@ def read(
 
 
 def _parse_message(message: Any) -> Iterator[Entry]:
-    """Yields the number in a message; a parameter, a file or a text has none."""
+    """Yields the value in a message; a parameter or a file has none."""
     payload = message.get("payload") if isinstance(message, dict) else None
     metric = payload.get("metric") if isinstance(payload, dict) else None
     if not isinstance(payload, dict) or not isinstance(metric, dict):
         return
-    name, value = metric.get("metricName"), parse_number(metric.get("metricValue"))
-    if not isinstance(name, str) or value is None:
+    name, value = metric.get("metricName"), metric.get("metricValue")
+    if not isinstance(name, str):
         return
     time = parse_number(payload.get("local_timestamp"))
     step = parse_number(metric.get("step"))

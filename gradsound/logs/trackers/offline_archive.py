@@ -42,7 +42,7 @@ def read_entries(
         if values is None:
             yield None
         elif entries := [entry for value in values for entry in parse(value)]:
-            yield make_scalars(entries)
+            yield make_scalars(entries, on_damage)
 
 
 def read_lines(

@@ -79,7 +79,7 @@ def read(
                 if entry is not None and not entry[0].startswith(_SYSTEM):
                     entries.append(entry)
             if entries and (found is None or len(entries) >= _ENTRIES):
-                yield make_scalars(entries)
+                yield make_scalars(entries, on_damage)
                 entries = []
             if found is None:
                 yield None
@@ -144,8 +144,5 @@ def _parse_line(line: bytes) -> Entry | None:
         return None
     data = record["data"]
     metric = data["metric"]
-    number = parse_number(metric["data"])
-    if number is None:
-        return None
     time = datetime.fromisoformat(metric["create_time"]).timestamp()
-    return str(data["key"]), parse_number(data["step"]), time, number
+    return str(data["key"]), parse_number(data["step"]), time, metric["data"]

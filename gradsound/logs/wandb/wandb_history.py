@@ -32,6 +32,8 @@ class History:
         places: Of each item, the index of its name, shape (I,).
         values: The numbers, shape (I,), float64.
         steps: The field for the step of each record, shape (R,), float64; NaN without one.
+        others: Index of the record, name and value of each item that is no number and no
+            object.
         damaged: Indices of records that are no messages, ascending.
     """
 
@@ -40,6 +42,7 @@ class History:
     places: NDArray[np.intp]
     values: NDArray[np.float64]
     steps: NDArray[np.float64]
+    others: list[tuple[int, str, Any]]
     damaged: list[int]
 
 
@@ -54,29 +57,42 @@ class HistoryDecoder:
     def decode(self, records: Sequence[bytes]) -> History:
         """Returns the numbers in one or more records."""
         items = split_items(records, self._heads)
-        unusual, steps, damaged = items.unusual.tolist(), items.steps, list[int]()
+        rows, heads, unusual = items.rows, items.heads, items.unusual.tolist()
         try:
-            values, known = _decode_numbers(items.texts)
+            logged = _decode_values(items.texts)
         except ValueError:  # one of the texts is no JSON
-            unusual, values = [*range(len(records))], np.zeros(0)
-            known = np.zeros(len(items.texts), bool)
-        rows, places = items.rows[known], self._places(items.heads[known])
+            rows, heads, unusual, logged = rows[:0], heads[:0], [*range(len(records))], []
+        places, steps = self._places(heads), items.steps
+        others, damaged = list[tuple[int, str, Any]](), list[int]()
+        if not {*map(type, logged)} <= {int, float}:  # rarely
+            numbers = [*map(parse_number, logged)]
+            known = np.array([number is not None for number in numbers], bool)
+            for item in np.flatnonzero(~known).tolist():
+                if not isinstance(logged[item], (dict, list)):
+                    name = self._heads.names[heads[item]]
+                    others.append((int(rows[item]), name, logged[item]))
+            rows, places = rows[known], places[known]
+            logged = [number for number in numbers if number is not None]
+        values = np.array(logged, np.float64)
         more: list[tuple[int, int, float]] = []
         for row in unusual:
             parsed = parse_record(records[row])
             if parsed is None:
                 damaged.append(row)
-            else:
-                numbers, steps[row] = parsed
-                more += [(row, self._index(name), x) for name, x in numbers.items()]
-        values = values[known] if len(values) else values
+                continue
+            named, steps[row] = parsed
+            for name, value in named:
+                if (number := parse_number(value)) is None:
+                    others.append((row, name, value))
+                else:
+                    more.append((row, self._index(name), number))
         if more:
             rows = np.concatenate([rows, [row for row, _, _ in more]])
             places = np.concatenate([places, [place for _, place, _ in more]])
             values = np.concatenate([values, [number for _, _, number in more]])
             order = np.argsort(rows, kind="stable")
             rows, places, values = rows[order], places[order], values[order]
-        return History([*self._indices], rows, places, values, steps, damaged)
+        return History([*self._indices], rows, places, values, steps, others, damaged)
 
     def _index(self, name: str) -> int:
         return self._indices.setdefault(name, len(self._indices))
@@ -88,24 +104,12 @@ class HistoryDecoder:
         return self._head_places[heads]
 
 
-def _decode_numbers(
-    texts: Sequence[bytes],
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Returns the numbers in JSON texts, and which texts have one.
+def _decode_values(texts: Sequence[bytes]) -> list[Any]:
+    """Returns the values of JSON texts, of which objects may be empty.
 
     Raises:
         ValueError: If a text is no JSON.
     """
-    numbers = _decode_values(texts)
-    if {*map(type, numbers)} <= {int, float}:  # nearly always
-        return np.array(numbers, np.float64), np.ones(len(numbers), bool)
-    numbers = [parse_number(number) for number in numbers]
-    known = np.array([number is not None for number in numbers], bool)
-    return np.array(numbers, np.float64), known
-
-
-def _decode_values(texts: Sequence[bytes]) -> list[Any]:
-    """Returns the values of JSON texts; None for an object or a list."""
     joined = b",".join(texts)
     # A text with a comma might complete the next one.
     if joined.count(b",") == len(texts) - 1:
@@ -115,7 +119,7 @@ def _decode_values(texts: Sequence[bytes]) -> list[Any]:
                 return values
         except ValueError:  # bytes that are no UTF-8, or an object nested too deeply
             pass
-    return [None if text[:1] in (b"{", b"[") else _decode_text(text) for text in texts]
+    return [{} if text[:1] in (b"{", b"[") else _decode_text(text) for text in texts]
 
 
 def _decode_text(text: bytes) -> Any:

@@ -12,6 +12,7 @@ import numpy as np
 
 from gradsound.logs.leveldb_log import read_records
 from gradsound.logs.names.step_names import TRAINER_STEPS
+from gradsound.logs.names.unread_norms import report_unread
 from gradsound.logs.scalars import Scalars
 from gradsound.logs.wandb.wandb_history import HistoryDecoder
 
@@ -45,7 +46,7 @@ def read(
     Raises:
         OSError: If the file cannot be read.
     """
-    decoder, entries = HistoryDecoder(), _Entries()
+    decoder, entries = HistoryDecoder(), _Entries(on_damage)
     waiting, places, size = list[bytes](), list[int](), 0
     with path.open("rb") as file:
         for record in read_records(file, on_damage, wait_for_more):
@@ -64,9 +65,14 @@ def read(
 
 
 class _Entries:
-    """Gives the entries of a history their steps and times."""
+    """Gives the entries of a history their steps and times.
 
-    def __init__(self) -> None:
+    Args:
+        on_damage: Called for norms that are no numbers.
+    """
+
+    def __init__(self, on_damage: OnDamage) -> None:
+        self._on_damage = on_damage
         self._last = np.nan  # step of the trainer, for entries that lack it
 
     def to_scalars(self, history: History) -> Scalars:
@@ -80,6 +86,8 @@ class _Entries:
         for name in reversed(TRAINER_STEPS):
             _put(trainer_steps, history, plain, name)
         steps = self._carry(trainer_steps, own_steps)
+        for row, name, value in history.others:
+            report_unread(self._on_damage, name, value, float(steps[row]))
         no_values = {"_step", "_timestamp", "_runtime", *TRAINER_STEPS}
         # W&B writes the names in any order, so sorting loses nothing.
         used = np.bincount(history.places, minlength=len(plain)).tolist()

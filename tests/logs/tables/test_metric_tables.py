@@ -147,3 +147,24 @@ def test_other_folders(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text)
 
     assert not metric_tables.is_run_folder(tmp_path, [name])
+
+
+def test_a_table_that_stays_is_opened_once(tmp_path: Path, monkeypatch) -> None:
+    """A look at a folder that grows opens only the tables that changed since the last."""
+    log, opened = partial(dvclive_log, tmp_path), list[str]()
+    log("grad_norm", 0, 1.0)
+    log("loss", 0, 2.0)
+    read_name = metric_tables._read_name
+
+    def note(table: Path) -> str | None:
+        opened.append(table.stem)
+        return read_name(table)
+
+    monkeypatch.setattr(metric_tables, "_read_name", note)
+    read_growing(
+        lambda wait: metric_tables.read(tmp_path, pytest.fail, wait),
+        lambda: None,
+        lambda: log("loss", 1, 3.0),
+        lambda: None,
+    )
+    assert sorted(opened) == ["grad_norm", "loss", "loss"]

@@ -265,3 +265,13 @@ def test_a_table_that_tensorboard_exported(tmp_path: Path) -> None:
 
     assert list_entries(part) == [("grad_norm_fc1", 0, 0.5), ("grad_norm_fc1", 1, 0.25)]
     assert part.times.tolist() == [1.7e9 + 0.5, 1.7e9 + 1.5]
+
+
+def test_thousands_in_quotes_are_numbers(tmp_path: Path) -> None:
+    """A comma in a quoted cell separates thousands, or the cell is no number."""
+    rows = ["step,grad_norm", '"1,000","1,234.5"', '"1,001","0,5"', '"1,002",0.5']
+    (tmp_path / "x.csv").write_text("\n".join(rows))
+    with pytest.warns(GradsoundWarning, match="line 3 has '0,5' for 'grad_norm', left out"):
+        run = read_run(tmp_path / "x.csv")
+    norms = {step.number: float(step.norms[0]) for step in run.steps}
+    assert norms == {1000: 1234.5, 1002: 0.5}

@@ -16,7 +16,7 @@ from helpers.text_logs import grow, to_steps
 
 from gradsound.errors import RunFormatError
 from gradsound.logs.encoding import to_utf_8
-from gradsound.logs.texts import console, json_log
+from gradsound.logs.texts import console, json_log, printed_tables
 
 MUTATIONS = int(os.environ.get("GRADSOUND_FUZZ", "300"))
 SECONDS_MAX = 5.0  # seconds of this process; the longest line or nest takes under two
@@ -56,6 +56,26 @@ TEXTS = {
         console,
         "".join(
             f"\rEpoch {k % 4}:  1%|█    | {k}/100 [00:10<01:30, 1.0it/s, grad_norm={1 / k}]"
+            for k in STEPS
+        ),
+    ),
+    "named": (
+        json_log,
+        "".join(f'{{"name": "grad_norm", "value": {1 / k}, "step": {k}}}\n' for k in STEPS),
+    ),
+    "bars of a table": (
+        printed_tables,
+        "\n| step | loss | grad_norm |\n|---|---|---|\n"
+        + "".join(f"| {k} | {k / 7} | {1 / k} |\n" for k in STEPS),
+    ),
+    "spaces": (
+        printed_tables,
+        "step  loss  grad_norm\n" + "".join(f"{k}  {k / 7}  {1 / k}\n" for k in STEPS),
+    ),
+    "boxes": (
+        printed_tables,
+        "".join(
+            f"| time/ | |\n|    total_timesteps | {k} |\n| grad_norm | {1 / k} |\n------\n"
             for k in STEPS
         ),
     ),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from helpers.text_logs import grow, read_text, times, to_steps
 
+from gradsound import read_run
 from gradsound.errors import RunFormatError
 from gradsound.logs import json_value
 from gradsound.logs.texts import json_log
@@ -246,3 +247,33 @@ def test_a_norm_that_is_a_text_is_reported(tmp_path: Path) -> None:
 
     assert steps == {1: {"grad_norm": 1}}
     assert reports == ["'grad_norm' is '?' at step 2, left out"]
+
+
+def test_a_value_a_line(tmp_path: Path) -> None:
+    """JSON lines with a name and a value are entries with that name."""
+    lines = [
+        {"name": "grad_norm", "value": 0.5, "step": 1, "run_id": "a"},
+        {"name": "loss", "value": 2.0, "step": 1, "run_id": "a"},
+        {"name": "grad_norm", "value": None, "step": 2, "run_id": "a"},
+    ]
+    path = tmp_path / "x.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    steps = [(s.number, str(s.norms[0]), dict(s.values)) for s in read_run(path).steps]
+    assert steps == [(1, "0.5", {"loss": 2.0}), (2, "nan", {})]
+
+    (tmp_path / "x.json").write_text(json.dumps(lines[:2]))
+    (step,) = read_run(tmp_path / "x.json").steps
+    assert step.values == {"loss": 2.0}
+
+    lines[1]["run_id"] = "b"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(RunFormatError, match=r"has rows of several runs \('a', 'b'\)"):
+        read_run(path)
+
+
+def test_a_log_with_a_norm_and_a_value_stays(tmp_path: Path) -> None:
+    """The value of a critic and the name of a run are none of a value a line."""
+    line = {"step": 1, "name": "run", "value": 0.25, "grad_norm": 0.5}
+    (tmp_path / "x.jsonl").write_text(json.dumps(line) + "\n")
+    (step,) = read_run(tmp_path / "x.jsonl").steps
+    assert step.values == {"value": 0.25}

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from gradsound import read_run
 from gradsound.logs import json_value
+from gradsound.logs.row import parse_number
 from gradsound.logs.wandb import wandb_history, wandb_log
 from gradsound.logs.wandb.wandb_entry import parse_record
 from gradsound.logs.wandb.wandb_history import HistoryDecoder
@@ -64,10 +65,15 @@ def records(draw: st.DrawFn, texts: st.SearchStrategy[str]) -> bytes:
     return bytes(whole)
 
 
-def decode_each(record: bytes) -> tuple[dict[str, float], float] | None:
-    """Returns what the parser of one record says."""
+def decode_each(record: bytes) -> tuple[object, ...] | None:
+    """Returns what the parser of one record says: numbers, other values, the step."""
     parsed = parse_record(record)
-    return parsed and ({name: parsed[0][name] for name in sorted(parsed[0])}, parsed[1])
+    if parsed is None:
+        return None
+    named, step = parsed
+    numbers = {name: n for name, x in named if (n := parse_number(x)) is not None}
+    others = [(name, x) for name, x in named if parse_number(x) is None]
+    return {name: numbers[name] for name in sorted(numbers)}, others, step
 
 
 def decode_all(decoder: HistoryDecoder, batch: Sequence[bytes]) -> list[object]:
@@ -77,10 +83,13 @@ def decode_all(decoder: HistoryDecoder, batch: Sequence[bytes]) -> list[object]:
     items = zip(history.rows.tolist(), history.places.tolist(), history.values.tolist())
     for row, place, value in items:
         numbers[row][history.names[place]] = value
+    others: list[list[tuple[str, object]]] = [[] for _ in batch]
+    for row, name, other in history.others:
+        others[row].append((name, other))
     return [
         None
         if row in history.damaged
-        else ({name: numbers[row][name] for name in sorted(numbers[row])}, step)
+        else ({k: numbers[row][k] for k in sorted(numbers[row])}, others[row], step)
         for row, step in enumerate(history.steps.tolist())
     ]
 
