@@ -39,7 +39,8 @@ class RankClocks:
         Args:
             times: Seconds by the clock of each rank, shape (S, R), NaN for no step.
         """
-        for row in times[: 1 if np.isnan(self._usual).any() else 0]:
+        begins = np.isnan(self._usual) & ~np.isnan(times)
+        for row in times[begins.any(axis=1)]:
             self._begin(row)
         delays = times - self._usual
         prompt = np.where(self._late, np.nan, delays)

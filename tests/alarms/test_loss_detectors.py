@@ -129,6 +129,17 @@ def test_the_rate_says_where_a_plateau_means_something() -> None:
     assert plateau_steps([k / 100 for k in range(20)] + [0.19] * 40) == [38]
 
 
+def test_a_loss_without_a_rate_may_begin_a_plateau() -> None:
+    """The rate of another step says nothing about it."""
+    detector, found = LossDetector(24), []
+    for step in range(0, 40, 2):
+        values = [{"loss": 5.5, "lr": 0.01 if step else 1.0}, {"loss": 5.5}]
+        alarms, _ = detector.detect(np.arange(step, step + 2), gather_values(values))
+        found += [(alarm.kind, alarm.step) for _, alarm in alarms]
+
+    assert found == [("plateau", 23)]
+
+
 def test_an_evaluation_loss_that_is_not_finite_does_not_count() -> None:
     """The next finite one is the first, which is no news."""
     steps = [{"loss": 5.5} for _ in range(24)]

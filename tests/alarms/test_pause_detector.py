@@ -121,6 +121,16 @@ def test_a_stall_is_told_with_its_duration_and_so_is_its_end() -> None:
     assert detector.detect_stall(6) is not None
 
 
+def test_a_stall_ends_with_the_next_step_whatever_the_interval() -> None:
+    """A reader that gets a step late tells a stall that the times of the steps lack."""
+    detector, _ = watch([0.125] * 20)
+    assert detector.detect_stall(3) is not None
+    end = [Alarm("recovery", 0, "steps again, after 0.1 s", resolves="stall")]
+
+    assert alarms_of(detector, with_intervals([2.625])) == end
+    assert not detector.stalled
+
+
 def test_a_user_may_ask_for_shorter_stalls() -> None:
     """Before the first stall, only the thresholds count."""
     detector = PauseDetector(replace(LIMITS, stall=4.0, stall_seconds=0.5))
@@ -129,6 +139,10 @@ def test_a_user_may_ask_for_shorter_stalls() -> None:
 
     assert detector.detect_stall(0.4375) is None
     assert detector.detect_stall(0.5) is not None
+
+    low = PauseDetector(replace(LIMITS, stall=1.5, stall_seconds=0.5))
+    steps = with_intervals([0, *[0.25] * 20, 0.5])
+    assert [(a.kind, a.step) for a in alarms_of(low, steps)] == [("stall", 21)]
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,39 @@ def test_a_deviation_from_the_first_step_on_has_its_whole_size(
     assert alarm.text == f"rank 1: norm 5 x {others}, in 5 steps"
 
 
+def test_a_rank_that_lacks_single_steps_is_judged_by_the_others() -> None:
+    """Three of five steps are enough for a deviation; two are not."""
+    norms = healthy_norms(8, 0.05)
+    norms[BEGIN:, 1] *= 3
+    absent = np.zeros(norms.shape, bool)
+    absent[::5, 1] = absent[2::5, 1] = True
+    (alarm,) = detect(make_block(norms, absent=absent))
+    assert (alarm.kind, alarm.layers) == ("rank", ("rank 1",))
+    assert BEGIN < alarm.step < BEGIN + 5
+    absent[4::5, 1] = True
+    assert detect(make_block(norms, absent=absent)) == []
+
+
+def test_bad_batches_of_the_first_steps_count_from_the_sixteenth_on() -> None:
+    """Where two batches had 10 x the norm, 25 x is usual; elsewhere it is not."""
+    norms = healthy_norms(8, 0.02)
+    norms[16, 6] *= 25
+    alarm, _ = detect(make_block(norms))
+    assert (alarm.step, alarm.layers) == (16, ("rank 6",))
+    norms[[2, 3], 5] *= 10
+    assert detect(make_block(norms)) == []
+
+
+def test_of_three_ranks_that_all_differ_none_is_named() -> None:
+    """No rank is far from two others that are far from each other; else it is."""
+    norms = healthy_norms(3, 0.02)
+    norms[BEGIN] *= [1 / 60, 1, 60]
+    assert detect(make_block(norms)) == []
+    norms[BEGIN, 0] *= 60
+    alarm, _ = detect(make_block(norms))
+    assert (alarm.step, alarm.layers) == (BEGIN, ("rank 2",))
+
+
 def test_a_small_deviation_counts_if_it_lasts() -> None:
     """A norm of 1.6 x is nothing in five steps, and is named within 48."""
     norms = healthy_norms(8, 0.1)
@@ -131,6 +164,18 @@ def test_a_small_deviation_counts_if_it_lasts() -> None:
     short = healthy_norms(8, 0.1)
     short[BEGIN : BEGIN + 8, 4] *= 1.6
     assert detect(make_block(short)) == []
+
+
+@pytest.mark.parametrize(("ratio", "is_alarm"), [(1.6, False), (2.7, True)])
+def test_a_deviation_that_lasts_is_larger_than_the_scatter(
+    ratio: float, is_alarm: bool
+) -> None:
+    """Ranks that scatter by two fifths have a limit of two deviations: 2.2 x."""
+    norms = healthy_norms(8, 0.4)
+    norms[BEGIN:, 4] *= ratio
+    found = detect(make_block(norms))
+    assert [(one.kind, one.layers) for one in found] == [("rank", ("rank 4",))] * is_alarm
+    assert all(BEGIN < one.step < BEGIN + 48 for one in found)
 
 
 def test_a_deviation_ends_when_the_rank_is_with_the_others_again() -> None:
@@ -261,6 +306,15 @@ def test_one_pause_of_a_rank_is_no_straggler() -> None:
     assert "straggler" not in kinds
 
 
+@pytest.mark.parametrize("cuts", [(), tuple(range(1, 200))])
+def test_steps_without_waits_stay_between_the_others(cuts: tuple[int, ...]) -> None:
+    """Two late steps before them and one after them are not three of five."""
+    waits = np.full((200, 4), 0.01)
+    waits[[96, 99, 120], 1:] += 0.2
+    waits[100:120] = np.nan
+    assert detect(make_block(healthy_norms(4, 0.1, 200), waits), cuts) == []
+
+
 @pytest.mark.parametrize("ranks", [2, 3, 8])
 @pytest.mark.parametrize("grows", [False, True])
 def test_without_waits_the_times_tell_a_straggler(ranks: int, grows: bool) -> None:
@@ -281,6 +335,17 @@ def test_clocks_that_differ_or_drift_make_no_straggler(ranks: int) -> None:
     times = np.arange(2000)[:, None] / 10 * drifts + 3600 * np.arange(ranks)
     times += 0.004 * np.random.default_rng(1).standard_normal(times.shape)
     assert detect(make_block(healthy_norms(ranks, 0.1, 2000), times=times)) == []
+
+
+def test_a_clock_that_drifts_hides_no_straggler() -> None:
+    """What the clocks differ by now is usual, so that 0.3 s remain 0.3 s."""
+    times = np.arange(2000)[:, None] / 10 + 3600.0 * np.arange(8)
+    times += 0.004 * np.random.default_rng(1).standard_normal(times.shape)
+    times[:, 1] += np.arange(2000) / 5000
+    times[1800:, 2] += 0.3
+    (alarm,) = detect(make_block(healthy_norms(8, 0.1, 2000), times=times))
+    assert 1800 <= alarm.step < 1805
+    assert alarm.text == "rank 2 is 0.3 s later than the others at each step"
 
 
 def test_ranks_that_run_freely_make_no_straggler() -> None:
@@ -307,8 +372,24 @@ def test_files_that_a_kill_ends_at_other_steps_are_no_stop() -> None:
     """A kill costs the steps of a tenth of a second, which may be a hundred steps."""
     absent = np.zeros((400, 4), bool)
     absent[300:, 2] = True
-    times = np.arange(400)[:, None] / 1000 + np.zeros((400, 4))
+    times = 100 + np.arange(400)[:, None] / 1000 + np.zeros((400, 4))
     assert detect(make_block(healthy_norms(4, 0.1), times=times, absent=absent)) == []
+
+
+@pytest.mark.parametrize("begin", [17, 50, 90])
+def test_a_rank_that_begins_late_may_come_in_any_blocks(begin: int) -> None:
+    """The usual difference of its clock is that of its first step."""
+    times = np.arange(200)[:, None] / 10 + np.arange(4) * 1000.0
+    times += 0.003 * np.random.default_rng(1).standard_normal(times.shape)
+    times[begin + 6 :, 1] += 0.4
+    absent = np.zeros(times.shape, bool)
+    absent[:begin, 1] = True
+    block = make_block(healthy_norms(4, 0.1, 200), times=times, absent=absent)
+    whole = detect(block)
+    assert [one.kind for one in whole] == ["dead", "recovery", "straggler"]
+    assert whole[-1].layers == ("rank 1",)
+    assert begin + 6 <= whole[-1].step <= begin + 15
+    assert detect(block, tuple(range(1, 200))) == whole
 
 
 @pytest.mark.parametrize("seed", range(5))

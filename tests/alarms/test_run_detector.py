@@ -14,6 +14,7 @@ from helpers.alarms import (
     healthy_norms,
     kinds,
     steps_of,
+    with_intervals,
     with_values,
 )
 from hypothesis import given, settings
@@ -222,6 +223,20 @@ def test_alarms_do_not_depend_on_the_steps_per_call(block: int, seed: int) -> No
     ]
 
     assert at_once.detect(make_block(steps)) == alarms
+
+
+def test_alarms_are_at_the_step_that_they_name() -> None:
+    """A step that is slow, is late, or has a spike or a high loss has its alarms itself."""
+    seconds = np.full(400, 40.0)
+    seconds[150:] = 80
+    seconds[100] = 4000
+    norms, losses = np.ones((400, 1)), np.full(400, 2.0)
+    norms[60:62], losses[250:255] = 3000, 200
+    steps = with_values(with_intervals(seconds, norms), loss=losses)
+    found = RunDetector(header_of("a"), LIMITS).detect(make_block(steps))
+
+    assert {"slow", "stall", "spike", "loss"} <= {a.kind for row in found for a in row}
+    assert all(a.step == row for row, alarms in enumerate(found) for a in alarms)
 
 
 @pytest.mark.parametrize("name", Thresholds.__slots__)

@@ -5,6 +5,7 @@ import pytest
 
 from gradsound.alarms.running_median import (
     RunningMedian,
+    find_extremes,
     median,
     median_bounds,
     robust_deviation,
@@ -66,6 +67,18 @@ def test_bounds_are_not_above_the_medians() -> None:
     assert np.isfinite(bounds[1, 133:]).all()
     assert (bounds[:, WINDOW_STEPS:] <= medians[:, WINDOW_STEPS:]).all()
     assert np.mean(medians[0, 32:] - bounds[0, 32:]) < 1.5
+
+
+@pytest.mark.parametrize("pick", [np.minimum, np.maximum])
+@pytest.mark.parametrize("count", [8, 9, 40])
+def test_extremes_are_those_of_all_windows(pick: np.ufunc, count: int) -> None:
+    """Of each column; also where only one window fits."""
+    numbers = np.random.default_rng(count).normal(size=(count, 3))
+    windows = np.lib.stride_tricks.sliding_window_view(numbers, 8, axis=0)
+
+    np.testing.assert_array_equal(
+        find_extremes(pick, numbers, 8), pick.reduce(windows, axis=-1)
+    )
 
 
 def test_a_slide_is_that_of_numpy() -> None:

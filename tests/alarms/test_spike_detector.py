@@ -6,9 +6,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers.alarms import LIMITS, detect, healthy_norms, kinds, steps_of, with_values
+from helpers.alarms import (
+    LIMITS,
+    detect,
+    header_of,
+    healthy_norms,
+    kinds,
+    steps_of,
+    with_values,
+)
 
+from gradsound.alarms.run_detector import RunDetector
 from gradsound.alarms.thresholds import Alarm, Thresholds
+from gradsound.runs.step_block import make_block
 
 NINE = [15.0, 9.8, 7.6, 92.1, 29.0, 5.2, 7.8, 7.8, 11140.0]
 
@@ -194,6 +204,14 @@ def test_the_observation_counts_spikes_of_ten_times_the_median(
     ]
 
 
+def test_the_observation_is_made_once_for_all_layers() -> None:
+    """It names the first of the layers that spike now and then."""
+    norms = np.ones((400, 3))
+    norms[50:200:10, 1:] = 15
+
+    assert [(a.kind, a.layers) for a in detect(steps_of(norms))] == [("often", ("layer1",))]
+
+
 @pytest.mark.parametrize(("step", "is_alarm"), [(1050, False), (1051, True)])
 def test_spikes_are_usual_for_a_thousand_steps(step: int, is_alarm: bool) -> None:
     """Then a spike of the same height is one of the first again."""
@@ -292,14 +310,34 @@ def test_a_leap_among_the_first_norms_is_that_of_its_layer() -> None:
     assert detect(steps_of(norms)) == [spike(4, "31")]
 
 
+@pytest.mark.parametrize("begin", [24, 40])
 @pytest.mark.parametrize(("steps", "recoveries"), [(10, 0), (11, 1), (128, 1), (129, 0)])
-def test_only_the_end_of_a_long_spike_is_told(steps: int, recoveries: int) -> None:
-    """That of up to ten steps is no news; after 128 steps, the height is usual."""
-    norms = ones(dict.fromkeys(range(40, 40 + steps), 100), 190)
-    text = f"after {steps} steps usual again: layer0"
-    recovery = Alarm("recovery", 40 + steps, text, ("layer0",), resolves="spike")
+def test_only_the_end_of_a_long_spike_is_told(
+    steps: int, recoveries: int, begin: int
+) -> None:
+    """That of up to ten steps is no news; after 128 steps, the height is usual.
 
-    assert detect(steps_of(norms)) == [spike(40, "100"), *[recovery] * recoveries]
+    So it is if the spike begins among the first norms, which have another limit.
+    """
+    norms = ones(dict.fromkeys(range(begin, begin + steps), 100), 190)
+    text = f"after {steps} steps usual again: layer0"
+    recovery = Alarm("recovery", begin + steps, text, ("layer0",), resolves="spike")
+
+    found = [a for a in detect(steps_of(norms)) if "spike" in (a.kind, a.resolves)]
+    assert found == [spike(begin, "100"), *[recovery] * recoveries]
+
+
+@pytest.mark.parametrize("size", [1, 100])
+def test_a_norm_at_the_ratio_is_no_spike(size: int) -> None:
+    """A norm of two steps must be above the ratio, however many steps come at a time."""
+    steps = steps_of(ones({20: 0.1, 50: 10, 51: 10}))
+    blocks = [make_block(steps[k : k + size]) for k in range(0, 100, size)]
+    found = []
+    for ratio in (10.0, 9.9):
+        detector = RunDetector(header_of("layer0"), replace(LIMITS, spike_ratio=ratio))
+        found.append([a for block in blocks for row in detector.detect(block) for a in row])
+
+    assert found == [[], [spike(51, "10")]]
 
 
 @pytest.mark.parametrize("scale", [0.01, 1.0, 100.0])

@@ -73,7 +73,6 @@ class StepRecorder:
             wait_for_ranks("close()")
         except (RuntimeError, ValueError) as error:  # ValueError: no process group any more
             self._left_alone = torch.distributed.is_initialized()
-            self.flush()
             self._stop()
             warn(f"{error}; this rank goes on adding up gradients with the others")
 

@@ -11,7 +11,11 @@ from helpers.ranks import torchrun
 
 import gradsound
 from gradsound.measure.distributed import reduction_wait
-from gradsound.measure.distributed.reduction_wait import ReductionWait
+from gradsound.measure.distributed.reduction_wait import (
+    ReductionWait,
+    WaitSeconds,
+    _Instant,
+)
 from gradsound.runs.rank_layers import WAIT
 
 if TYPE_CHECKING:
@@ -80,6 +84,64 @@ def test_a_backward_pass_that_fails_leaves_nothing_behind() -> None:
     handle.remove()
     model(x).sum().backward()
     assert pop_seconds(wait) < SECONDS
+
+
+class Queue:
+    """The queue of an accelerator, which runs when the host waits for it."""
+
+    def __init__(self) -> None:
+        self.milliseconds, self.has_run = 0.0, False
+
+    def current_stream(self, device: torch.device) -> str:
+        """Returns the stream, whose events the queue knows."""
+        return f"stream of {device}"
+
+    def Event(self, *, enable_timing: bool = False) -> QueueEvent:  # noqa: N802 (torch's)
+        """Returns an event that has no time yet."""
+        return QueueEvent(self, enable_timing)
+
+
+class QueueEvent:
+    """An event in such a queue."""
+
+    def __init__(self, queue: Queue, has_time: bool) -> None:
+        self.queue, self.has_time = queue, has_time
+
+    def record(self, stream: str) -> None:
+        """Takes the time at which the queue comes to this event."""
+        assert stream == "stream of cuda:0"
+        self.time = self.queue.milliseconds
+
+    def query(self) -> bool:
+        """Returns whether the queue has come to this event."""
+        return self.queue.has_run
+
+    def synchronize(self) -> None:
+        """Waits until the queue has come to this event."""
+        self.queue.has_run = True
+
+    def elapsed_time(self, end: QueueEvent) -> float:
+        """Returns milliseconds up to a later event that the queue has come to."""
+        assert self.queue.has_run
+        assert self.has_time
+        assert end.has_time
+        return end.time - self.time
+
+
+def test_on_an_accelerator_the_wait_is_that_of_its_queue(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The host goes on meanwhile; who asks for the seconds waits for them."""
+    queue, device = Queue(), torch.device("cuda:0")
+    monkeypatch.setattr(torch, "get_device_module", lambda _: queue)
+    instants = []
+    for queue.milliseconds in (10.0, 35.0, 40.0, 140.0):
+        instants.append(_Instant(device))
+    wait = WaitSeconds([(instants[0], instants[1]), (instants[2], instants[3])])
+
+    assert not wait.ready
+    assert float(wait.values()[0]) == pytest.approx(0.125)
+    assert wait.ready
 
 
 @pytest.mark.parametrize("call", [1, 2])

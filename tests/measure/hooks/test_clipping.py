@@ -12,6 +12,7 @@ from torch._dynamo.testing import CompileCounter
 from torch.nn.utils import clip_grad_norm_ as imported_before
 from torch.nn.utils import clip_grad_value_
 
+from gradsound.measure.hooks.clipping import listen_to_clipping
 from gradsound.measure.hooks.parts import MonitorParts
 
 
@@ -238,6 +239,29 @@ def test_a_later_replacement_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     assert nn.utils.clip_grad_value_ is replacement
     assert len(calls) == 1
     assert collector.steps == []
+
+
+@pytest.mark.parametrize("name", CLIP)
+def test_a_listener_hears_each_clipping_until_it_ends(name: str) -> None:
+    """It gets the parameters, before the clipping and before monitors, as a sequence."""
+    original = nn.utils.clip_grad_norm_
+    model, heard = small(), []
+    end = listen_to_clipping(lambda given: heard.append((given, norms_of(model))))
+    loss_of(model, torch.Generator()).backward()
+    raw = norms_of(model)
+    CLIP[name](model.parameters())
+    (parameters, before) = heard.pop()
+    assert all(a is b for a, b in zip(parameters, model.parameters(), strict=True))
+    assert before == raw != norms_of(model)
+    nn.utils.clip_grad_norm_(model[0].bias, 1.0)
+    assert heard.pop()[0][0] is model[0].bias
+
+    collector = StepCollector(model)
+    end()
+    CLIP[name](model.parameters())
+    assert heard == []
+    collector.monitor.close()
+    assert nn.utils.clip_grad_norm_ is original
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # in torch's own code

@@ -426,7 +426,10 @@ def test_gradients_changed_before_the_step(with_optimizer: bool) -> None:
 @BOTH
 @pytest.mark.parametrize("name", ["LBFGS", "SGD"])
 def test_a_closure_discards_nothing(with_optimizer: bool, name: str) -> None:
-    """A closure that clips is called several times a step; the optimizer uses each call."""
+    """A closure that clips is called several times a step; the optimizer uses each call.
+
+    What the training throws away after such steps is discarded, as ever.
+    """
     model = small()
     optimizer = getattr(torch.optim, name)(model.parameters(), lr=0.01)
     collector = collector_for(model, optimizer, with_optimizer)
@@ -442,9 +445,13 @@ def test_a_closure_discards_nothing(with_optimizer: bool, name: str) -> None:
 
     for _ in range(3):
         optimizer.step(closure)
-
     assert [step.discarded for step in collector.steps] == [False] * 3
     np.testing.assert_allclose(collector.steps[-1].raw, raw[-1], rtol=1e-5)
+
+    closure()
+    closure()
+    optimizer.step(lambda: torch.zeros(()))
+    assert [step.discarded for step in collector.steps] == [*[False] * 3, True, False]
 
 
 def test_two_optimizers_that_clip_before_their_steps() -> None:

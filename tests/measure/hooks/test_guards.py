@@ -2,11 +2,13 @@
 
 import copy
 import gc
+import sys
 import weakref
+from collections.abc import Callable
 
 import pytest
 import torch
-from helpers.models import sgd, small, train
+from helpers.models import loss_of, sgd, small, train
 from helpers.monitors import (
     BOTH,
     FailingNorms,
@@ -16,6 +18,7 @@ from helpers.monitors import (
 )
 
 from gradsound.errors import GradsoundWarning
+from gradsound.measure.hooks.guards import never_raises
 from gradsound.measure.hooks.parts import MonitorParts
 
 
@@ -46,6 +49,31 @@ def test_close_removes_every_hook(with_optimizer: bool) -> None:
 
     assert hooks() == before
     assert len(collector.norms) == 1
+
+
+def test_an_ordinary_optimizer_has_one_hook() -> None:
+    """Each hook costs time at each step, and only a closure needs a second one."""
+    model, optimizer, _collector = small_collector(with_optimizer=True)
+    train(model, optimizer, 1)
+
+    assert len(optimizer._optimizer_step_pre_hooks) == 1
+    assert len(optimizer._optimizer_step_post_hooks) == 0
+
+
+@BOTH
+@pytest.mark.parametrize("local", [False, True])
+def test_hooks_move_when_the_parameters_change(with_optimizer: bool, local: bool) -> None:
+    """No parameter has a hook twice, and none has one after close()."""
+
+    def hooks() -> list[int]:
+        return [len(p._post_accumulate_grad_hooks or ()) for p in model.parameters()]
+
+    model, _optimizer, collector = small_collector(with_optimizer, local=local)
+    assert hooks() == [local + (not with_optimizer)] * 4
+    collector.monitor.update_parameters()
+    assert hooks() == [local + (not with_optimizer)] * 4
+    collector.monitor.close()
+    assert hooks() == [0] * 4
 
 
 @BOTH
@@ -79,14 +107,85 @@ def test_copies_and_files_are_clean(with_optimizer: bool, tmp_path) -> None:
 
 @BOTH
 def test_an_error_in_a_hook_stays_there(with_optimizer: bool) -> None:
-    """An error ends the measuring with one warning with its traceback; training goes on."""
-    model, optimizer, _collector = small_collector(with_optimizer, emit=lambda *_: 1 / 0)
+    """An error ends the measuring with one warning with its traceback; training goes on.
+
+    It leaves no hook.
+    """
+    model, optimizer, collector = small_collector(with_optimizer, emit=lambda *_: 1 / 0)
     with pytest.warns(
         GradsoundWarning, match="(?s)training goes on.*ZeroDivisionError"
     ) as warned:
         train(model, optimizer, 3)
 
     assert len(warned) == 1
+    assert not collector.monitor.handles
+    assert not optimizer._optimizer_step_pre_hooks
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda monitor, optimizer: monitor.measure(optimizer, fresh=7),
+        lambda monitor, _: monitor.measure_collected(None, None),
+        lambda monitor, optimizer: monitor.measure_skipped(optimizer, None),
+        lambda monitor, _: monitor.before_clip(7),
+        lambda monitor, _: monitor.after_unscale(None, None),
+    ],
+)
+def test_each_method_that_hooks_call_is_guarded(call: Callable[..., None]) -> None:
+    """An argument of any kind ends the measuring, and raises nothing."""
+    model, optimizer, collector = small_collector(with_optimizer=True)
+    loss_of(model, torch.Generator()).backward()
+    with pytest.warns(GradsoundWarning, match="an error ended the measuring"):
+        call(collector.monitor, optimizer)
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_autograd_does_not_track_a_hook(enabled: bool) -> None:
+    """The training has its own mode again afterwards, also after an error."""
+
+    class Hooks:
+        stops = 0
+
+        @never_raises
+        def look(self) -> None:
+            assert not torch.is_grad_enabled()
+            raise OSError
+
+        def stop_after_error(self) -> None:
+            assert sys.exc_info()[0] is OSError
+            self.stops += 1
+
+    hooks = Hooks()
+    with torch.set_grad_enabled(enabled):
+        hooks.look()
+        assert torch.is_grad_enabled() == enabled
+    assert hooks.stops == 1
+
+
+def test_an_optimizer_without_parameter_groups_may_step() -> None:
+    """A monitor of a model sees optimizers of all kinds, and none fails because of it."""
+
+    class Empty(torch.optim.Optimizer):
+        def step(self) -> None:
+            pass
+
+    model, _optimizer, _collector = small_collector(with_optimizer=False)
+    other = Empty([torch.ones(3)], {})
+    other.param_groups = None
+    loss_of(model, torch.Generator()).backward()
+    with pytest.warns(GradsoundWarning, match="an error ended the measuring"):
+        other.step()
+
+
+def test_an_error_of_the_last_discarded_step_stays_there() -> None:
+    """close() notices that step, and raises nothing."""
+    model, optimizer, collector = small_collector(True, emit=lambda *_: 1 / 0)
+    loss_of(model, torch.Generator()).backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.zero_grad()
+    with pytest.warns(GradsoundWarning, match="(?s)training goes on.*ZeroDivisionError"):
+        collector.monitor.close()
 
 
 def test_an_error_loses_no_step_before_it() -> None:

@@ -237,6 +237,35 @@ def test_optimizers_in_the_backward_pass_are_one_step(first: str) -> None:
     np.testing.assert_allclose(collector.norms, other.norms, rtol=1e-6)
 
 
+@BOTH
+def test_a_rank_s_own_gradients_are_those_before_the_reduction(
+    with_optimizer: bool,
+) -> None:
+    """Code that changes gradients at the end of the backward pass does not change norms."""
+
+    def reduce(parameter: torch.Tensor) -> None:
+        parameter.grad /= 2
+
+    model, optimizer, collector = small_collector(with_optimizer, local=True)
+    for parameter in model.parameters():
+        parameter.register_post_accumulate_grad_hook(reduce)
+    loss_of(model, torch.Generator()).backward()
+    optimizer.step()
+
+    expected = [2 * true_norm(model[0]), 2 * true_norm(model[2])]
+    np.testing.assert_allclose(collector.norms, [expected], rtol=1e-6)
+
+
+def test_old_gradients_stay_old_when_the_parameters_change() -> None:
+    """Only a parameter that is new in the model may have a gradient that no step had."""
+    model, optimizer, collector = small_collector(with_optimizer=False)
+    train(model, optimizer, 1)
+    collector.monitor.update_parameters()
+    optimizer.step()
+
+    assert len(collector.steps) == 1
+
+
 def test_a_backward_pass_that_fails_is_no_step() -> None:
     """The norms of a failed backward pass are in no step, not even in the next one."""
     model = small()

@@ -70,8 +70,9 @@ def test_many_small_gradients_of_one_shape(load_jit, dtype: torch.dtype) -> None
     for absent in ((), (1, 7, 12), ()):
         gradients_or_none = [None if k in absent else g for k, g in enumerate(gradients)]
         expected = [0.0 if g is None else 3 * float(g[0, 0]) for g in gradients_or_none]
-        norms = batched.compute(gradients_or_none).host_norms()
-        np.testing.assert_allclose(norms, expected, rtol=1e-6)
+        snapshot = batched.compute(gradients_or_none)
+        np.testing.assert_allclose(snapshot.host_norms(), expected, rtol=1e-6)
+        assert np.flatnonzero(snapshot.without_gradient).tolist() == [*absent]
     before = [gradient.clone() for gradient in gradients]
     batched.compute(gradients)
     for gradient, was in zip(gradients, before):
@@ -121,6 +122,18 @@ def test_gradients_may_change_their_type(load_jit, other) -> None:
         np.testing.assert_allclose(norms, expected, rtol=1e-3)
 
 
+@LOADERS
+@pytest.mark.parametrize(
+    "other", [lambda g: g.to_sparse(), lambda g: torch.complex(g, g), lambda g: g.half()]
+)
+def test_many_gradients_of_one_shape_and_of_any_layout(load_jit, other) -> None:
+    """Torch cannot stack them all, so each of such gradients may be read alone."""
+    gradients = [other(torch.full((3, 3), size)) for size in (0.5, 1.0, 2.0, 4.0, 8.0)]
+    expected = [float(g.to_dense().abs().double().norm()) for g in gradients]
+
+    np.testing.assert_allclose(gradient_norms(gradients, load_jit), expected, rtol=1e-3)
+
+
 def test_llvm_is_loaded_for_small_gradients_alone() -> None:
     """Large gradients, and gradients on an accelerator, do not load LLVM."""
     loads = []
@@ -132,6 +145,15 @@ def test_llvm_is_loaded_for_small_gradients_alone() -> None:
     assert not loads
     gradient_norms([torch.ones(3)], load_jit)
     assert loads
+
+
+def test_plans_do_not_fill_the_memory() -> None:
+    """A training may leave other gradients out at each step, for ever."""
+    batched, gradients = BatchedNorms(), [torch.ones(3)] * 6
+    for pattern in range(2, 64):
+        given = [g if pattern >> k & 1 else None for k, g in enumerate(gradients)]
+        batched.compute(given)
+        assert len(batched._plans) < 10
 
 
 def test_no_parameters_have_no_norms() -> None:
