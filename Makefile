@@ -1,6 +1,7 @@
 # make demo: train five small models and write their sounds and pictures to out/.
 # make test: check everything (format, lint, types, imports, tests).
 # make stress: kill processes, fill disks, train for a day (an hour; some of it needs root).
+# make newest: test attaching, and the torch side, by Python 3.14 (needs root; 2 GB).
 # make docs: build the documentation into build/docs.   make dist: build what is published.
 # make pythons: run the tests by every supported Python that is installed; TOX_DISCOVER=path
 # names Pythons that are not on the PATH.
@@ -11,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 # folder called gradsound in the working directory, such as a checkout seen from above.
 EDITABLE := --config-settings editable_mode=compat --editable
 
-.PHONY: demo test stress docs dist pythons clean
+.PHONY: demo test newest stress docs dist pythons clean
 
 demo: .venv/demo
 	$(BIN)/python demos/five_runs.py
@@ -24,6 +25,9 @@ test: .venv/test
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest -m "not realtime" --numprocesses auto --dist worksteal
 	$(BIN)/python -m pytest -m realtime
+
+newest:
+	tests/newest/debian.sh $(TESTS)
 
 stress: .venv/test
 	$(BIN)/python tests/stress/faults.py

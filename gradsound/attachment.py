@@ -171,13 +171,21 @@ _listeners: list[Callable[[nn.Module, Sequence[Optimizer]], None]] = []
 
 def listen_to_attaching(
     listener: Callable[[nn.Module, Sequence[Optimizer]], None],
-) -> None:
-    """Calls a listener before anything attaches to a model, for good.
+) -> Callable[[], None]:
+    """Calls a listener before anything attaches to a model.
 
     Args:
         listener: Gets the model and the given optimizers, and may close attachments.
+
+    Returns:
+        The function that ends this.
     """
     _listeners.append(listener)
+
+    def end() -> None:
+        _listeners.remove(listener)
+
+    return end
 
 
 def is_attached(optimizer: Optimizer) -> bool:

@@ -22,6 +22,15 @@ def step_number(text: str) -> int:
         raise argparse.ArgumentTypeError(message) from None
 
 
+def process_number(text: str) -> int:
+    """Returns the number of a process, 1 or more."""
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(
+            f"must be the number of a process, got {text!r}; 'pgrep -af python' lists them"
+        )
+    return int(text)
+
+
 def row_count(text: str) -> int:
     """Returns a number of rows, 0 or more."""
     if not text.isdecimal():

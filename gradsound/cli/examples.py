@@ -19,6 +19,13 @@ _LINES = {
   gradsound run --web train.py --epochs 3
   gradsound run --wav train.wav -m package.train
   torchrun --nproc-per-node 2 -m gradsound run train.py""",
+    "attach": """\
+  gradsound attach $(pgrep -nf train.py)
+  gradsound attach --web 4242
+  gradsound attach --all $(pgrep -f torchrun)""",
+    "detach": """\
+  gradsound detach $(pgrep -nf train.py)
+  gradsound detach --all $(pgrep -f torchrun)""",
     "demo": """\
   gradsound demo -o demo.wav
   gradsound demo --web""",

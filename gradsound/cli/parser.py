@@ -19,7 +19,7 @@ from gradsound.cli.shared_options import (
     add_sound,
     add_speed,
 )
-from gradsound.cli.training_options import add_demo, add_script
+from gradsound.cli.training_options import add_attach, add_demo, add_detach, add_script
 from gradsound.cli.usage_errors import Parser
 from gradsound.output.formats import FORMATS
 from gradsound.synth.sample_rate import SAMPLE_RATE, SAMPLE_RATES
@@ -48,6 +48,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     purpose = "run a training script, and record or play its training"
     add_script(_add_command(commands, "run", purpose))
+    purpose = "record or play a training that runs already"
+    add_attach(_add_command(commands, "attach", purpose))
+    purpose = "end what attach began; the training goes on"
+    add_detach(_add_command(commands, "detach", purpose))
     purpose = "train a small network for seconds, and play its training"
     add_demo(_add_command(commands, "demo", purpose))
     _add_render(commands)

@@ -1,4 +1,4 @@
-"""Options of the commands that train: ``run`` and ``demo``."""
+"""Options of the commands that record trainings."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gradsound.cli.argument_types import file_path, step_number
+from gradsound.cli.argument_types import file_path, process_number, step_number
 from gradsound.cli.choices import LATENCIES
 from gradsound.cli.shared_options import add_sound
 from gradsound.output.formats import FORMATS
@@ -14,6 +14,7 @@ from gradsound.output.formats import FORMATS
 if TYPE_CHECKING:
     from gradsound.cli.usage_errors import Parser
 
+WAIT_SECONDS = 30.0
 _ENDINGS = ", ".join(FORMATS)
 
 
@@ -29,6 +30,39 @@ def add_script(command: Parser) -> None:
     )
     command.add_argument("-m", metavar="MODULE", help="run a module, as python -m does")
     command.add_argument("-c", metavar="CODE", help="run a code, as python -c does")
+    _add_recording(command)
+
+
+def add_attach(command: Parser) -> None:
+    """Adds the options of ``attach``, and the process."""
+    _add_process(command)
+    _add_recording(command)
+
+
+def add_detach(command: Parser) -> None:
+    """Adds the process of ``detach``."""
+    _add_process(command)
+
+
+def _add_process(command: Parser) -> None:
+    command.add_argument(
+        "pid", type=process_number, metavar="PID", help="number of the training's process"
+    )
+    command.add_argument(
+        "--all",
+        action="store_true",
+        help="all workers below the process, which is a launcher such as torchrun",
+    )
+    command.add_argument(
+        "--wait",
+        type=float,
+        default=WAIT_SECONDS,
+        metavar="SECONDS",
+        help=f"longest wait for a process that is not ready ({WAIT_SECONDS:g})",
+    )
+
+
+def _add_recording(command: Parser) -> None:
     _add_live(command)
     command.add_argument(
         "--wav", type=file_path, metavar="FILE", help=f"sound file, ending in {_ENDINGS}"

@@ -12,7 +12,7 @@ from gradsound.measure.hooks.model import ModelMonitor
 from gradsound.script.found_model import FoundModel, find_model
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from torch import Tensor
     from torch.amp import GradScaler
@@ -33,8 +33,10 @@ class FoundRun:
 
     Attributes:
         last_step: When an optimizer stepped last, in optimizers made so far.
+        file: The run file.
         name: The classes of the root modules.
         records: Whether this rank writes the run.
+        sharded: Whether each rank has a part of the gradients.
 
     Raises:
         ValueError, OSError, ImportError: As `gradsound.attach`.
@@ -56,7 +58,8 @@ class FoundRun:
         frozen: list[Tensor] = [p for p in model.parameters() if not p.requires_grad]
         self._trained = [weakref.ref(parameter) for parameter in trained]
         self._frozen = [weakref.ref(parameter) for parameter in frozen]
-        self.last_step = 0
+        self.sharded = self._monitor is not None and self._monitor.tracker.sharded
+        self.last_step, self.file = 0, options["log"]
         self.name = model.label if isinstance(model, FoundModel) else type(model).__name__
         self.records = self._recorder is not None
         self.layer_count = 0 if self._monitor is None else len(self._monitor.tracker.first)
@@ -114,9 +117,24 @@ class FoundRun:
             values["loss"] = mean
         self._monitor.logged_values.add(values)
 
-    def end(self, error: BaseException | None = None) -> None:
-        """Finishes the files; the page then shows the exception, if there is one."""
-        self._attachment.__exit__(None, error)
+    def end(self) -> None:
+        """Finishes the files."""
+        self._attachment.close()
+
+    def leave(self) -> Callable[[], None]:
+        """Removes the hooks; returns what finishes the files, in any thread."""
+        self._attachment._end_watch()
+        # After this, nothing else finishes them.
+        mine = self._attachment._finish.detach() is not None
+        if mine and self._monitor is not None:
+            self._monitor.leave()
+            self._monitor.close()
+
+        def finish() -> None:
+            if mine and self._recorder is not None:
+                self._recorder.close(0 if self._monitor is None else self._monitor.steps)
+
+        return finish
 
     def show_error(self, error: BaseException) -> None:
         """Has the page show, at the end of the run, how the training ended."""

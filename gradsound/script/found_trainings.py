@@ -5,18 +5,23 @@ from __future__ import annotations
 import sys
 import threading
 import traceback
-import weakref
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from gradsound.attachment import is_attached
+from gradsound.script.first_cycle import FirstCycle
+from gradsound.script.found_group import (
+    describe_group,
+    find_group,
+    optimizers_in_a_step,
+)
 from gradsound.script.found_run import FoundRun, parameters_of
 from gradsound.script.noted_loss import NotedLoss
 from gradsound.script.wrapped_torch import WrappedTorch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
-    from types import FrameType
 
     from torch import Tensor, nn
     from torch.amp import GradScaler
@@ -27,6 +32,19 @@ if TYPE_CHECKING:
 _RUNS_MAX = 1000  # a training that makes an optimizer for each batch would fill the disk
 
 
+def _print(_: str, text: str) -> None:
+    sys.stderr.write(f"gradsound: {text}\n")
+    sys.stderr.flush()
+
+
+_active: list[FoundTrainings] = []
+
+
+def active_trainings() -> FoundTrainings | None:
+    """Returns what looks for trainings in this process, if something does."""
+    return _active[-1] if _active else None
+
+
 class FoundTrainings:
     """The runs of a script: it records each optimizer from its first step on.
 
@@ -35,29 +53,45 @@ class FoundTrainings:
 
     Args:
         options: Where the runs go.
+        existing: The optimizers of a training that runs already.
+        tell: Gets texts for the user, and their kinds: "records" at the begin of a run,
+            "page" for its address, "error". It prints them by default.
 
     Attributes:
+        runs: The runs that are open, and some that are closed.
         runs_begun: How many runs have begun.
+        before: Called before each step, if not None; it returns whether the step counts.
         given: Whether the script attaches to some of its trainings itself.
     """
 
-    def __init__(self, options: RunOptions) -> None:
+    def __init__(
+        self,
+        options: RunOptions,
+        existing: Sequence[Optimizer] = (),
+        tell: Callable[[str, str], None] = _print,
+    ) -> None:
         self.runs_begun, self.given = 0, False
-        self._options = options
+        self.before: Callable[[], bool] | None = None
+        self._options, self._tell = options, tell
         self._loss = NotedLoss()
         self._made = 0  # optimizers so far
-        self._births: weakref.WeakKeyDictionary[Optimizer, int] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._births: WeakKeyDictionary[Optimizer, int] = WeakKeyDictionary()
         # None for an optimizer that is not recorded: another records its steps.
-        self._run_of: weakref.WeakKeyDictionary[Optimizer, FoundRun | None] = (
-            weakref.WeakKeyDictionary()
-        )
-        self._runs: list[FoundRun] = []
+        self._run_of: WeakKeyDictionary[Optimizer, FoundRun | None] = WeakKeyDictionary()
+        self.runs: list[FoundRun] = []
         self._files: set[Path] = set()
         self._lock = threading.RLock()  # threads may train a model each
         self._begins = False
-        WrappedTorch(self, self._loss)
+        for optimizer in existing:
+            self.add(optimizer)
+        self._cycle = FirstCycle(existing)
+        self._torch = WrappedTorch(self, self._loss)
+        _active.append(self)
+
+    def end(self) -> None:
+        """Looks for trainings no more, and leaves torch as it was; the runs stay open."""
+        self._torch.remove()
+        _active.remove(self)
 
     def add(self, optimizer: Optimizer) -> None:
         """Notes a new optimizer, which may never step."""
@@ -78,9 +112,14 @@ class FoundTrainings:
             scaler: The GradScaler that makes the step, if one does.
             closure: Whether the step will compute the loss itself.
         """
+        if self.before is not None and (scaler is not None or not self.before()):
+            return
         run = self._run_of.get(optimizer)
         if run is None or run.closed:
             if run is None and optimizer in self._run_of:
+                return
+            if self._cycle.goes_on(optimizer, self._loss.passes, steps=scaler is None):
+                self._loss.pop()
                 return
             with self._lock:
                 run = self._find_run(optimizer, scaler)
@@ -95,6 +134,8 @@ class FoundTrainings:
 
         If the training then throws the gradients away, the loss is that of this step.
         """
+        if self.before is not None:
+            return
         clipped = {id(parameter) for parameter in parameters}
         for optimizer in [*self._births]:
             own = parameters_of(optimizer)
@@ -103,7 +144,11 @@ class FoundTrainings:
             run = self._run_of.get(optimizer)
             if run is not None:
                 run.log_values(optimizer, self._loss)
-            elif optimizer not in self._run_of and not self._runs_with(own):
+            elif (
+                optimizer not in self._run_of
+                and not self._cycle.goes_on(optimizer, self._loss.passes, steps=False)
+                and not self._runs_with(own)
+            ):
                 self.before_step(optimizer)
 
     def after_closure(self, optimizer: Optimizer) -> None:
@@ -114,7 +159,7 @@ class FoundTrainings:
     def _runs_with(self, parameters: Sequence[Tensor]) -> list[FoundRun]:
         """Returns the open runs that train some of these parameters."""
         return [
-            run for run in self._runs if not run.closed and run.trains_some_of(parameters)
+            run for run in self.runs if not run.closed and run.trains_some_of(parameters)
         ]
 
     def before_attach(self, model: nn.Module, optimizers: Sequence[Optimizer]) -> None:
@@ -129,15 +174,16 @@ class FoundTrainings:
 
     def show_error(self, error: BaseException) -> None:
         """Has the page tell how the script ended."""
-        for run in self._runs:
+        for run in self.runs:
             if not run.closed:
                 run.show_error(error)
 
     def stop_after_error(self) -> None:
         """Ends the finding because of the exception in progress, with one warning."""
-        _tell(
+        self._tell(
+            "error",
             "an error ended the search for trainings; the script goes on, what was "
-            f"recorded so far is kept:\n{traceback.format_exc()}"
+            f"recorded so far is kept:\n{traceback.format_exc()}",
         )
 
     def _find_run(self, optimizer: Optimizer, scaler: GradScaler | None) -> FoundRun | None:
@@ -152,48 +198,44 @@ class FoundTrainings:
             return None
         scaler = scaler or self._loss.scaler
         for run in self._runs_with(parameters):
-            if run.has_any(_optimizers_in_a_step()):
+            if run.has_any(optimizers_in_a_step()):
                 return None  # its step calls this optimizer, as that of SAM does
             if run.has_layers_of(parameters):
                 run.join(optimizer, scaler)
                 return run
             run.end()  # the training goes on with other layers
-        for run in self._runs:
-            if (
-                run.last_step < self._births[optimizer]
-            ):  # a sweep, whose last model this was
-                run.end()
+        for run in self.runs:
+            if run.last_step < self._births[optimizer]:
+                run.end()  # a sweep, whose last model this was
         return self._begin(optimizer, scaler)
 
     def _begin(self, optimizer: Optimizer, scaler: GradScaler | None) -> FoundRun | None:
         """Begins a run of an optimizer, and of those that share its backward pass."""
-        self._runs = [run for run in self._runs if not run.closed]
+        self.runs = [run for run in self.runs if not run.closed]
         waiting = [one for one in self._births if one not in self._run_of]
-        group = [optimizer]
-        for one in sorted(waiting, key=lambda one: self._births[one]):
-            own = parameters_of(one)
-            held = {id(p) for member in group for p in parameters_of(member)}
-            if not any(id(p) in held for p in own) and any(p.grad is not None for p in own):
-                group.append(one)
-        held = {id(p) for member in group for p in parameters_of(member)}
-        others = [
-            one
-            for one in waiting
-            if any(p.requires_grad and id(p) not in held for p in parameters_of(one))
-        ]
+        waiting.sort(key=lambda one: self._births[one])
+        group, alone = find_group(optimizer, waiting, self._cycle)
         self.runs_begun += 1
         if self.runs_begun > _RUNS_MAX:
-            _tell(f"{_RUNS_MAX:,} runs have begun; later trainings are not recorded")
+            self._tell(
+                "error", f"{_RUNS_MAX:,} runs have begun; later trainings are not recorded"
+            )
             return None
-        index = len(self._runs) if self._runs or others else None
+        index = None if alone and not self.runs else len(self.runs)
         file = self._options.file_of(index)
         first, self._begins = file not in self._files, True
         try:
-            options = self._options.of_run(index, live=not self._runs, resume=first)
+            options = self._options.of_run(
+                index,
+                lambda address: self._tell("page", address),
+                live=not self.runs,
+                resume=first,
+            )
             run = FoundRun(group, scaler, options)
         except (OSError, ValueError, TypeError, ImportError, RuntimeError) as error:
-            _tell(
-                f"{type(optimizer).__name__} is not recorded, the script goes on: {error}"
+            self._tell(
+                "error",
+                f"{type(optimizer).__name__} is not recorded, the script goes on: {error}",
             )
             return None
         finally:
@@ -201,35 +243,8 @@ class FoundTrainings:
         self._files.add(file)
         for one in group:
             self._run_of[one] = run
-        self._runs.append(run)
+        self.runs.append(run)
         if run.records:
-            _tell(self._describe(run, group, index))
+            text = describe_group(run, group, file.name, several=index is not None)
+            self._tell("records", text)
         return run
-
-    def _describe(
-        self, run: FoundRun, group: Sequence[Optimizer], index: int | None
-    ) -> str:
-        """Returns a sentence about which model is recorded, and where."""
-        names = " and ".join(type(one).__name__ for one in group)
-        if len(group) > 1:
-            names += " after one backward pass"
-        layers = f"{run.layer_count} layer{'' if run.layer_count == 1 else 's'}"
-        file = self._options.file_of(index).name
-        more = "; each optimizer has a run of its own" if index is not None else ""
-        return f"records {run.name} ({layers}, {names}) in {file}{more}"
-
-
-def _tell(text: str) -> None:
-    sys.stderr.write(f"gradsound: {text}\n")
-    sys.stderr.flush()
-
-
-def _optimizers_in_a_step() -> list[object]:
-    """Returns the optimizers whose steps are in progress, outside the innermost one."""
-    found: list[object] = []
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        if frame.f_code.co_filename.endswith("optimizer.py"):
-            found.append(frame.f_locals.get("self"))
-        frame = frame.f_back
-    return found

@@ -17,10 +17,12 @@ class NotedLoss(threading.local):
     """The losses of the batches since the last step; each thread has its own.
 
     Attributes:
+        passes: How many backward passes have begun.
         scaler: The GradScaler that scaled a loss last, if any.
     """
 
     def __init__(self) -> None:
+        self.passes = 0
         self._losses: list[float | Tensor] = []
         self._divided_by: set[float] = set()  # all but the first of them
         self._scaled: tuple[weakref.ref[Tensor], Tensor] | None = None
@@ -48,6 +50,7 @@ class NotedLoss(threading.local):
         Args:
             tensors: What the pass begins with.
         """
+        self.passes += 1
         try:
             if isinstance(tensors, (list, tuple)) and len(tensors) == 1:
                 tensors = tensors[0]

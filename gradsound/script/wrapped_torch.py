@@ -53,7 +53,7 @@ class Observer(Protocol):
 
 
 class WrappedTorch:
-    """Hooks and replacements in torch, until the process ends.
+    """Hooks and replacements in torch, until they are removed.
 
     A hook of all optimizers sees their steps. Replacements see what has no hook: new
     optimizers, backward passes, and the GradScaler, which may skip the first step.
@@ -69,22 +69,30 @@ class WrappedTorch:
     def __init__(self, observer: Observer, loss: NotedLoss) -> None:
         self._observer, self._loss, self.stopped = observer, loss, False
         self._with_closure: weakref.WeakSet[Optimizer] = weakref.WeakSet()
-        os.register_at_fork(after_in_child=self._stop)
-        register_optimizer_step_pre_hook(uncompiled(self._before_step))
-        listen_to_clipping(self._before_clip)
-        listen_to_attaching(self._before_attach)
-        _replace(Optimizer, "__init__", self._init)
-        _replace(torch.autograd, "backward", self._backward)
-        _replace(GradScaler, "scale", self._scale)
-        _replace(GradScaler, "step", self._scaler_step)
+        os.register_at_fork(after_in_child=_at_fork(weakref.ref(self)))
+        self._closure_hooks: list[Any] = []
+        self._undo: list[Callable[[], None]] = [
+            register_optimizer_step_pre_hook(uncompiled(self._before_step)).remove,
+            listen_to_clipping(self._before_clip),
+            listen_to_attaching(self._before_attach),
+            _replace(Optimizer, "__init__", self._init),
+            _replace(torch.autograd, "backward", self._backward),
+            _replace(GradScaler, "scale", self._scale),
+            _replace(GradScaler, "step", self._scaler_step),
+        ]
+
+    def remove(self) -> None:
+        """Restores torch as it was. A second call does nothing."""
+        self.stopped = True
+        while self._undo:
+            self._undo.pop()()
+        while self._closure_hooks:
+            self._closure_hooks.pop().remove()
 
     def stop_after_error(self) -> None:
         """Tells nothing more, because of the exception in progress."""
         self.stopped = True
         self._observer.stop_after_error()
-
-    def _stop(self) -> None:
-        self.stopped = True
 
     def _before_step(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -95,7 +103,8 @@ class WrappedTorch:
         if closure and optimizer not in self._with_closure:
             # Registered before the hooks of a run, so that these find the loss.
             self._with_closure.add(optimizer)
-            optimizer.register_step_post_hook(uncompiled(self._after_closure))
+            hook = optimizer.register_step_post_hook(uncompiled(self._after_closure))
+            self._closure_hooks.append(hook)
         self._tell(self._observer.before_step, optimizer, closure=closure)
 
     def _after_closure(self, optimizer: Optimizer, *_: object) -> None:
@@ -158,5 +167,26 @@ class WrappedTorch:
         return step
 
 
-def _replace(owner: Any, name: str, wrap: Callable[..., Callable[..., Any]]) -> None:
-    setattr(owner, name, wrap(getattr(owner, name)))
+def _at_fork(reference: weakref.ref[WrappedTorch]) -> Callable[[], None]:
+    """Returns what stops it in a forked process; such a function cannot be removed."""
+
+    def stop() -> None:
+        if (wrapped := reference()) is not None:
+            wrapped.stopped = True
+
+    return stop
+
+
+def _replace(
+    owner: Any, name: str, wrap: Callable[..., Callable[..., Any]]
+) -> Callable[[], None]:
+    """Replaces a function by a wrapped one; returns what restores it."""
+    function = getattr(owner, name)
+    replacement = wrap(function)
+    setattr(owner, name, replacement)
+
+    def restore() -> None:
+        if getattr(owner, name) is replacement:  # else other code replaced it since
+            setattr(owner, name, function)
+
+    return restore

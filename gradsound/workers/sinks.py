@@ -15,6 +15,7 @@ from gradsound.web.port import check_port
 from gradsound.workers.process import WorkerProcess
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from gradsound.music.presets import Preset
@@ -72,12 +73,17 @@ class DeviceSink:
         return Player(WorkerProcess("play_device", job, run_descriptor), self.volume)
 
 
+def _print(text: str) -> None:
+    sys.stderr.write(f"gradsound: {text}\n")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageSink:
     """Plays a run live on a page that this machine serves to browsers.
 
     Attributes:
         port: Port of the page, 0 to 65535; the first free port if None.
+        tell: Gets the page's address in two lines, and prints them by default.
 
     Raises:
         ValueError: If the port is out of range.
@@ -85,6 +91,7 @@ class PageSink:
     """
 
     port: int | None = None
+    tell: Callable[[str], None] = _print
 
     def __post_init__(self) -> None:
         check_port(self.port)
@@ -92,7 +99,7 @@ class PageSink:
     def start(
         self, run: Path, run_descriptor: int, preset: Preset, first_step: int = 0
     ) -> Player:
-        """Starts the server process and prints the page's address.
+        """Starts the server process and tells the page's address.
 
         Arguments and errors are those of `DeviceSink.start`.
         """
@@ -106,7 +113,7 @@ class PageSink:
                 "socket": listening.fileno(),
             }
             process = WorkerProcess("serve_page", job, run_descriptor, listening.fileno())
-        sys.stderr.write(f"gradsound: {address}\n")
+        self.tell(str(address))
         return Player(process, url=address.url)
 
 

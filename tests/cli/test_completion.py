@@ -21,7 +21,8 @@ BIN = Path(sys.executable).parent
 LINES = {
     "gradsound ren": ["render"],
     "gradsound ": [
-        *("completion", "demo", "devices", "info", "legend", "list", "locate"),
+        *("attach", "completion", "demo", "detach", "devices", "info", "legend", "list"),
+        "locate",
         *("play", "plot", "render", "run", "serve", "voices"),
     ],
     "gradsound render --diff": ["--difference"],
@@ -42,6 +43,7 @@ LINES = {
     "gradsound list fol": ["folder/"],
     "gradsound run --lay": ["--layers"],
     "gradsound run --web zet": ["zeta.jsonl"],
+    "gradsound attach --wa": ["--wait", "--wav"],
     "gradsound demo -o fol": ["folder/"],
     "gradsound completion ": ["bash", "zsh", "fish"],
 }

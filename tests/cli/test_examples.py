@@ -20,8 +20,9 @@ from gradsound.cli.main import main
 
 BIN = Path(sys.executable).parent
 COMMANDS = ("", "render", "play", "serve", "devices", "voices", "plot", "legend", "locate")
-COMMANDS += ("info", "list", "completion", "run", "demo")
-ENDLESS = ("play", "serve", "run", "demo")  # or nearly; they have tests of their own
+COMMANDS += ("info", "list", "completion", "run", "demo", "attach", "detach")
+# Or nearly; they have tests of their own, as those that need a process.
+ENDLESS = ("play", "serve", "run", "demo", "attach", "detach")
 TELLS = re.compile(r"gradsound: (records .*|no optimizer .*|the script .*)\n")
 SAMPLES = Path(__file__).parents[2] / "samples" / "runs"
 FIRST, SECOND = (

@@ -5,25 +5,18 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from gradsound.attach_options import check_options
-from gradsound.cli.choices import PRESETS
-from gradsound.cli.shared_options import DEFAULTS
-from gradsound.output.formats import check_path
+from gradsound.cli.training_values import get_run_options
+from gradsound.script.own_modules import import_ours
 from gradsound.script.program import Program
-from gradsound.script.run_options import RunOptions
 from gradsound.script.torch_import import TorchImport
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-    from gradsound.music.presets import Preset
     from gradsound.script.found_trainings import FoundTrainings
-    from gradsound.workers.sinks import DeviceSink, PageSink
-
-_DEVICE_OPTIONS = ("device", "latency", "volume")
 
 
 class ScriptRun:
@@ -38,22 +31,7 @@ class ScriptRun:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._program = _get_program(options.script)
-        check_options(options.comment, options.budget, "first", options.start_step)
-        attach: dict[str, Any] = {
-            "layers": options.layers,
-            "comment": options.comment,
-            "budget": options.budget,
-            "resume": options.resume,
-            "start_step": options.start_step,
-            "preset": _get_preset(options),
-        }
-        log, wav = options.log.absolute(), options.wav and options.wav.absolute()
-        if wav is not None:
-            check_path(wav)
-        for name, file in (("--log", log), ("--wav", wav)):
-            if file is not None and not file.parent.is_dir():
-                raise ValueError(f"{name} {file}: there is no folder {file.parent}")
-        self._options = RunOptions(log, wav, _get_sink(options), attach)
+        self._options = get_run_options(options)
         self._program.check()
         self._trainings: FoundTrainings | None = None
         self._process = os.getpid()
@@ -70,7 +48,8 @@ class ScriptRun:
 
     def _watch(self) -> None:
         """Begins to look for trainings: the script has imported torch."""
-        from gradsound.script.found_trainings import FoundTrainings
+        with import_ours():
+            from gradsound.script.found_trainings import FoundTrainings
 
         self._trainings = FoundTrainings(self._options)
 
@@ -118,56 +97,3 @@ def _get_program(words: list[str]) -> Program:
             name, *arguments = others if first == option else (first[2:], *others)
             return Program(kind, name, tuple(arguments))  # type: ignore[arg-type]
     return Program("script", first, tuple(others))
-
-
-def _get_preset(options: argparse.Namespace) -> str | Preset:
-    """Returns the preset, by its name alone if no other option changes it.
-
-    Then nothing loads numpy before the script does.
-    """
-    changes = (options.voice, options.scale, options.baseline, options.band)
-    known = options.preset in (*PRESETS, DEFAULTS["preset"])
-    if known and not options.invert and all(one is None for one in changes):
-        return str(options.preset)
-    from gradsound.cli.option_values import get_preset
-
-    path = [*sys.path]
-    try:
-        return get_preset(options)
-    finally:
-        sys.path[:] = path  # without the folder of a voice
-
-
-def _get_sink(
-    options: argparse.Namespace,
-) -> Callable[[], DeviceSink | PageSink] | None:
-    """Returns what makes the destination of live sound, after a check of its options."""
-    if options.web and options.live:
-        raise ValueError("--live and --web are two ways to listen: give one")
-    if options.port is not None and not options.web:
-        raise ValueError("--port is for a page: add --web")
-    given = {name: getattr(options, name) for name in _DEVICE_OPTIONS}
-    given = {name: value for name, value in given.items() if value is not None}
-    if given and not options.live:
-        raise ValueError(f"--{next(iter(given))} is for a sound device: add --live")
-    if options.web:
-        from gradsound.web.port import check_port
-
-        check_port(options.port)
-    elif options.live:
-        from gradsound.output.sound_device_process import check_installed
-
-        check_installed()
-        if given:
-            from gradsound.workers.sinks import DeviceSink
-
-            DeviceSink(**given)  # checks the values
-    else:
-        return None
-
-    def make_sink() -> DeviceSink | PageSink:
-        from gradsound.workers.sinks import DeviceSink, PageSink
-
-        return PageSink(port=options.port) if options.web else DeviceSink(**given)
-
-    return make_sink

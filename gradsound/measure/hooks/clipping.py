@@ -27,14 +27,25 @@ _monitors: weakref.WeakSet[GradientMonitor] = weakref.WeakSet()  # open ones
 _listeners: list[Callable[[Sequence[torch.Tensor]], None]] = []
 
 
-def listen_to_clipping(listener: Callable[[Sequence[torch.Tensor]], None]) -> None:
-    """Calls a listener before every clipping, and before all monitors, for good.
+def listen_to_clipping(
+    listener: Callable[[Sequence[torch.Tensor]], None],
+) -> Callable[[], None]:
+    """Calls a listener before every clipping, and before all monitors.
 
     Args:
         listener: Gets the parameters that are about to be clipped; it may make a monitor.
+
+    Returns:
+        The function that ends this.
     """
     _listeners.append(listener)
     _replace_functions()
+
+    def end() -> None:
+        _listeners.remove(listener)
+        _restore_functions()
+
+    return end
 
 
 def _replace_functions() -> None:
@@ -42,6 +53,16 @@ def _replace_functions() -> None:
         function = getattr(module, name)
         if not hasattr(function, "gradsound_original"):
             setattr(module, name, _measured(function))
+
+
+def _restore_functions() -> None:
+    """Restores torch's functions if nothing is called before them any more."""
+    if _monitors or _listeners:
+        return
+    for module, name in _FUNCTIONS:
+        original = getattr(getattr(module, name), "gradsound_original", None)
+        if original is not None:  # None if other code replaced it since
+            setattr(module, name, original)
 
 
 class ClipHandle:
@@ -62,12 +83,7 @@ class ClipHandle:
     def remove(self) -> None:
         """Removes the monitor; with the last one, restores torch's functions."""
         _monitors.discard(self._monitor)
-        if _monitors or _listeners:
-            return
-        for module, name in _FUNCTIONS:
-            original = getattr(getattr(module, name), "gradsound_original", None)
-            if original is not None:  # None if other code replaced it since
-                setattr(module, name, original)
+        _restore_functions()
 
 
 def _measured(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -80,7 +96,7 @@ def _measured(function: Callable[..., Any]) -> Callable[..., Any]:
         if not isinstance(parameters, torch.Tensor):
             parameters = list(parameters)
         given = [parameters] if isinstance(parameters, torch.Tensor) else parameters
-        for listener in _listeners:
+        for listener in [*_listeners]:
             listener(given)
         monitors = [*_monitors]
         for monitor in monitors:

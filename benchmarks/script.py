@@ -1,0 +1,118 @@
+"""Measures what `gradsound run` adds to a training step, compared with `gradsound.attach`.
+
+Two loops train the same model, one recorded by `attach`, one found and recorded as by
+`run` and `gradsound attach PID`. Both take turns of a few steps, recorded and bare, in
+random order. The program prints medians over all rounds of the difference to the bare turn
+of the same loop and round. The control is a second bare turn.
+
+    python benchmarks/script.py [--rounds 400] [model ...]
+
+Needs ``pip install '.[torch]'``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import statistics
+import tempfile
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from machine import check_choices, machine, threads
+from models import MODELS
+from timed_loop import Hooks, Loop
+
+import gradsound
+from gradsound.script.found_trainings import FoundTrainings
+from gradsound.script.run_options import RunOptions
+from gradsound.script.wrapped_torch import WrappedTorch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+CHOSEN = ("CNN, batch 10", "MLP, 100 layers")
+
+
+def attached(loop: Loop) -> Callable[[], AbstractContextManager[None]]:
+    """Returns what records the steps within its block, as `attach` does."""
+    gradsound.attach(loop.model, loop.optimizer, log="attached.jsonl")
+    hooks = Hooks(loop.optimizer)
+    hooks.set(on=False)
+
+    @contextmanager
+    def record() -> Iterator[None]:
+        hooks.set(on=True)
+        yield
+        hooks.set(on=False)
+
+    return record
+
+
+def found(loop: Loop) -> Callable[[], AbstractContextManager[None]]:
+    """Returns what records the steps within its block, as `run` does."""
+    trainings = FoundTrainings(RunOptions(Path("found.jsonl").absolute()))
+    loop.turn(lambda _: None, 5)
+    hooks = Hooks(loop.optimizer)
+    hooks.set(on=False)
+    trainings.end()
+
+    @contextmanager
+    def record() -> Iterator[None]:
+        hooks.set(on=True)
+        wrapped = WrappedTorch(trainings, trainings._loss)
+        yield
+        wrapped.remove()
+        hooks.set(on=False)
+
+    return record
+
+
+def compare(name: str, rounds: int) -> None:
+    """Prints what both ways add to a step of one model."""
+    cases = {}
+    for case, make in (("attach", attached), ("run", found)):
+        loop = Loop(MODELS[name])
+        cases[case] = loop, make(loop)
+    seconds: dict[tuple[str, str], list[float]] = {}
+    turns = [(case, turn) for case in cases for turn in ("bare", "control", "recorded")]
+    for _ in range(rounds):
+        for case, turn in random.sample(turns, len(turns)):
+            loop, record = cases[case]
+            if turn == "recorded":
+                with record():
+                    took = loop.turn(lambda _: None, loop.steps)
+            else:
+                took = loop.turn(lambda _: None, loop.steps)
+            seconds.setdefault((case, turn), []).append(took)
+    step = statistics.median(seconds["attach", "bare"])
+    print(f"\n{name}: {step * 1e3:.2f} ms a step, {rounds} rounds")
+    for case, turn in turns:
+        if turn != "bare":
+            pairs = zip(seconds[case, turn], seconds[case, "bare"])
+            added = statistics.median(one - other for one, other in pairs)
+            label = case if turn == "recorded" else f"bare again, beside {case} (control)"
+            print(f"  {label:36} {added * 1e3:+6.2f} ms", flush=True)
+
+
+def main() -> None:
+    """Prints a table for each model."""
+    parser = argparse.ArgumentParser(description="Cost of finding a training.")
+    parser.add_argument("models", nargs="*", default=[*CHOSEN], metavar="model")
+    parser.add_argument("--rounds", type=int, default=400)
+    arguments = parser.parse_args()
+    check_choices(parser, "model", arguments.models, MODELS)
+    torch.set_num_threads(1)
+    print(machine(threads()))
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        for model in arguments.models:
+            compare(model, arguments.rounds)
+        os.chdir("/")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Attaching to a training that runs already, in another process."""

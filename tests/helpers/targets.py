@@ -1,0 +1,76 @@
+"""Processes of running trainings, to which tests attach."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import gradsound
+
+PACKAGE = Path(gradsound.__file__).parents[1]
+
+
+@contextmanager
+def target(
+    code: str, folder: Path, *words: object, options: Sequence[str] = (), **environment: str
+) -> Iterator[subprocess.Popen[str]]:
+    """Runs a script, which knows no gradsound, and waits until it prints "ready".
+
+    Args:
+        code: The script.
+        folder: Its folder.
+        *words: Its arguments.
+        options: Options of Python, or a launcher.
+        **environment: Further environment variables.
+    """
+    (folder / "train.py").write_text(code)
+    variables = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | environment
+    with (
+        (folder / "errors").open("w") as errors,
+        subprocess.Popen(
+            [sys.executable, *options, "train.py", *map(str, words)],
+            cwd=folder,
+            env=variables,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        ) as process,
+    ):
+        try:
+            line = process.stdout.readline()
+            assert line == "ready\n", (line, (folder / "errors").read_text())
+            yield process
+        finally:
+            process.kill()
+
+
+def command(
+    name: str, *words: object, folder: Path, user: int | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Runs `gradsound attach` or `gradsound detach`, as another user if one is given."""
+    return subprocess.run(
+        [sys.executable, "-m", "gradsound", name, *map(str, words)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(PACKAGE)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        user=user,
+    )
+
+
+def refuse(*words: object, folder: Path, **more: int) -> str:
+    """Returns the one line with which `gradsound attach` refuses these words."""
+    process = command("attach", *words, folder=folder, **more)
+    assert (process.returncode, process.stdout) == (2, ""), process.stderr
+    *earlier, line = process.stderr.splitlines(keepends=True)
+    assert line.startswith("gradsound: ")
+    # A busy machine answers late, and the command says so.
+    assert all("is in a long call; gradsound attaches" in one for one in earlier)
+    return line
