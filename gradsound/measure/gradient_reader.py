@@ -81,10 +81,15 @@ class GradientReader:
 
     def read_layers(self, layers: NDArray[np.bool_]) -> NormsPerLayer:
         """Reads at least these layers, shape (L,)."""
-        wanted = None if layers.all() else self._tracker.parameters_of(layers)
+        return self.read_again(
+            None if layers.all() else self._tracker.parameters_of(layers)
+        )
+
+    def read_again(self, fresh: Container[int] | None) -> NormsPerLayer:
+        """Reads all layers without a check of the parameters; arguments as for `read`."""
         if self._sharded is None:
-            return self._norms_per_layer(self._snapshot(wanted), self._tracker.first)
-        return self._reduce(self._sharded, lambda: self._snapshot(wanted))
+            return self._norms_per_layer(self._snapshot(fresh), self._tracker.first)
+        return self._reduce(self._sharded, lambda: self._snapshot(fresh))
 
     def read_collected(self, collector: NormCollector) -> NormsPerLayer:
         """Returns all layers' norms from norms that hooks have collected."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from gradsound.errors import warn
 from gradsound.measure.discarded_steps import DiscardWatch
 from gradsound.measure.loss_scaling import LossScaling
 
@@ -86,13 +87,9 @@ class RawNorms:
         self.watch = DiscardWatch()
         self._watched_layers: NDArray[np.bool_] | None = None
         self._clipped: ClippedStep | None = None
+        self._warned = False  # that a clipping came too early
         # A scaler that unscaled gradients after they were clipped.
         self._late_scaler: weakref.ref[GradScaler] | None = None
-
-    @property
-    def pending(self) -> bool:
-        """Whether there are clipped gradients that no step has applied yet."""
-        return self.watch.parameter is not None
 
     def are_of(self, optimizer: Optimizer) -> bool:
         """Returns whether the pending clipped gradients are of this optimizer."""
@@ -155,18 +152,28 @@ class RawNorms:
             self.watch.start(parameter)
             self._watched_layers = layers
 
-    def after_unscale(self, scaler: GradScaler, optimizer: Optimizer) -> bool:
-        """Notes that a scaler unscaled gradients; returns whether they were clipped before.
+    def after_unscale(self, scaler: GradScaler, optimizer: Optimizer) -> None:
+        """Notes that a scaler unscaled gradients; warns if they were clipped before.
 
         Then the norms from before clipping contain the loss scale.
         """
         if not scaler.is_enabled() or not self.are_of(optimizer):
-            return False
+            return
         self._late_scaler = weakref.ref(scaler)
         for measurement in self._clipped.measurements if self._clipped else ():
             if measurement.loss_scaling is None:
                 measurement.loss_scaling = self._loss_scaling()
-        return True
+        self.warn_if_early()
+
+    def warn_if_early(self) -> None:
+        """Warns once if gradients were clipped that still contain the loss scale."""
+        if self.watch.parameter is not None and not self._warned:
+            self._warned = True
+            warn(
+                "clipping came too early: the gradients were still multiplied by the loss "
+                "scale, so it made them far too small; call scaler.unscale_(optimizer) "
+                "before it"
+            )
 
     def _loss_scaling(self) -> LossScaling | None:
         scaler = None if self._late_scaler is None else self._late_scaler()

@@ -14,7 +14,8 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from gradsound.attachment import listen_to_attaching
 from gradsound.measure.hooks.clipping import listen_to_clipping
-from gradsound.measure.hooks.guards import has_closure, never_raises, uncompiled
+from gradsound.measure.hooks.closure import has_closure
+from gradsound.measure.hooks.guards import never_raises, uncompiled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

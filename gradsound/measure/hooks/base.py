@@ -8,8 +8,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from gradsound.errors import warn
 from gradsound.measure.gradient_reader import GradientReader
+from gradsound.measure.hooks.closure import ClosureNorms
 from gradsound.measure.hooks.guards import never_raises
 from gradsound.measure.hooks.parts import DEFAULT_PARTS, MonitorParts
 from gradsound.measure.hooks.step_recorder import StepRecorder
@@ -35,8 +35,7 @@ if TYPE_CHECKING:
 class GradientMonitor(StepRecorder):
     """Measures the layers of a training at every step, until closed.
 
-    Only hooks refer to it, and they go with the optimizer or the model. It keeps no
-    parameter alive.
+    Only hooks refer to it. It keeps no parameter alive.
 
     Args:
         tracker: The layers to measure.
@@ -50,6 +49,7 @@ class GradientMonitor(StepRecorder):
         raw_norms: Norms from before clipping, for the next step.
         local_gradients: Measured in place of reduced gradients, if not None.
         steps: Number of steps so far, measured or left out.
+        closure_norms: Norms of the gradients that a closure made, for the step.
         in_closure: Whether a step is in progress that calls a closure. It may do so several
             times, and throws gradients away in between.
     """
@@ -68,9 +68,9 @@ class GradientMonitor(StepRecorder):
         self.steps = 0
         self.in_closure = False
         self.raw_norms = RawNorms(tracker, self.reader)
-        self._warned_early_clip = False
         parameters = len(tracker.parameters)
         self._budget = None if budget is None else parts.budget(budget, parameters)
+        self.closure_norms = ClosureNorms(self.reader, self._budget)
         self.handles.append(self.raw_norms)
         self.update_parameters()
 
@@ -80,6 +80,12 @@ class GradientMonitor(StepRecorder):
         self.raw_norms.update_parameters()
         if self.local_gradients is not None:
             self.local_gradients.register_hooks(self.tracker.alive_parameters())
+
+    @never_raises
+    def after_closure(self, fresh: Container[int] | None = None) -> None:
+        """Reads the gradients, ``fresh`` as for `measure`, that a closure has made."""
+        if self.in_closure and self.local_gradients is None:
+            self.closure_norms.read(self.steps, fresh)
 
     @never_raises
     def measure(
@@ -107,11 +113,12 @@ class GradientMonitor(StepRecorder):
                 self.update_parameters()
             return
         begin = time.perf_counter()
-        if self._count_step(begin):
-            norms = self.reader.read(self.steps - 1, fresh)
+        made = self.closure_norms.pop()
+        if self._count_step(made.time if made else begin):
+            norms = (made and made.norms) or self.reader.read(self.steps - 1, fresh)
             loss_scaling = LossScaling.of_optimizer(optimizer)
             if loss_scaling is not None and loss_scaling.scales:
-                self._warn_early_clip(self.raw_norms.pending)
+                self.raw_norms.warn_if_early()
             self._queue_step(begin, norms, loss_scaling, skipped_loss_scale)
 
     @never_raises
@@ -165,7 +172,7 @@ class GradientMonitor(StepRecorder):
     @never_raises
     def after_unscale(self, scaler: GradScaler, optimizer: Optimizer) -> None:
         """Notes that a scaler divided the gradients of an optimizer by the loss scale."""
-        self._warn_early_clip(self.raw_norms.after_unscale(scaler, optimizer))
+        self.raw_norms.after_unscale(scaler, optimizer)
 
     @never_raises
     def record_discarded(self) -> None:
@@ -229,15 +236,6 @@ class GradientMonitor(StepRecorder):
         self.queue.emit_if_due(begin)
         if self._budget is not None:
             self._budget.charge(begin)
-
-    def _warn_early_clip(self, early: bool) -> None:
-        if early and not self._warned_early_clip:
-            self._warned_early_clip = True
-            warn(
-                "clipping came too early: the gradients were still multiplied by the loss "
-                "scale, so it made them far too small; call scaler.unscale_(optimizer) "
-                "before it"
-            )
 
     def close(self) -> None:
         """Emits all steps and removes the hooks, as `StepRecorder.close`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
 
 import torch
 from torch.compiler import disable
@@ -18,6 +18,7 @@ class _Stoppable(Protocol):
 
 _Monitor = TypeVar("_Monitor", bound=_Stoppable)
 _Args = ParamSpec("_Args")
+_Result = TypeVar("_Result")
 
 
 def never_raises(
@@ -42,12 +43,7 @@ def never_raises(
     return guarded
 
 
-def has_closure(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Returns whether a call ``step(self, closure)`` with these arguments has a closure."""
-    return (args[1] if len(args) > 1 else kwargs.get("closure")) is not None
-
-
-def uncompiled(hook: Callable[..., None]) -> Callable[..., None]:
+def uncompiled(hook: Callable[_Args, _Result]) -> Callable[_Args, _Result]:
     """Returns a hook that torch.compile does not trace.
 
     A compiled step that calls it has as many graphs as without the hook.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,16 +12,20 @@ from torch.optim.optimizer import (
 )
 
 from gradsound.measure.hooks.base import GradientMonitor
-from gradsound.measure.hooks.guards import has_closure, never_raises, uncompiled
+from gradsound.measure.hooks.closure import has_closure, observe_closure
+from gradsound.measure.hooks.guards import never_raises, uncompiled
+from gradsound.measure.hooks.nested_steps import frame_of_step, is_within
 from gradsound.measure.hooks.parts import DEFAULT_PARTS, MonitorParts
 from gradsound.measure.norms.snapshot import NormCollector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from types import FrameType
 
     from torch.amp import GradScaler
     from torch.optim import Optimizer
 
+    from gradsound.measure.hooks.closure import Arguments
     from gradsound.measure.parameter_tracker import ParameterTracker
     from gradsound.measure.step_queue import Emit
 
@@ -56,6 +61,8 @@ class ModelMonitor(GradientMonitor):
         self._collector = NormCollector()  # of the backward pass in progress
         self._backward = -1  # number of that backward pass
         self._foreign_steps = 0
+        # The frame of a step that calls a closure, and the id of its optimizer.
+        self._closure_step: tuple[FrameType | None, int] = None, 0
         super().__init__(tracker, emit, budget, parts)
         for optimizer in optimizers:
             self.join(optimizer)
@@ -102,17 +109,25 @@ class ModelMonitor(GradientMonitor):
 
     def _before_step(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> None:
+    ) -> Arguments | None:
+        """Measures, or hands on an observed closure, which makes the gradients."""
+        outer, stepping = self._closure_step
+        if outer and stepping == id(optimizer) and is_within(frame_of_step(), outer):
+            return None  # super().step() applies what the closure made
         self.in_closure = has_closure(args, kwargs)
+        self.closure_norms.pop()
         if not self.in_closure:
             self._measure_fresh(optimizer)
+            return None
+        self._closure_step = frame_of_step(), id(optimizer)
+        return observe_closure(args, kwargs, partial(self.after_closure, self._fresh))
 
     def _after_step(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
-        if has_closure(args, kwargs):  # the closure made the gradients during the step
+        if has_closure(args, kwargs) and frame_of_step() is self._closure_step[0]:
             self._measure_fresh(optimizer)
-            self.in_closure = False
+            self.in_closure, self._closure_step = False, (None, 0)
 
     @never_raises
     def _measure_fresh(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gradsound.measure.hooks.base import GradientMonitor
-from gradsound.measure.hooks.guards import has_closure, uncompiled
+from gradsound.measure.hooks.closure import has_closure, observe_closure
+from gradsound.measure.hooks.guards import uncompiled
+from gradsound.measure.hooks.nested_steps import frame_of_step, is_within
 from gradsound.measure.hooks.parts import DEFAULT_PARTS, MonitorParts
 
 if TYPE_CHECKING:
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
     from torch.optim import Optimizer
 
+    from gradsound.measure.hooks.closure import Arguments
     from gradsound.measure.parameter_tracker import ParameterTracker
     from gradsound.measure.step_queue import Emit
 
@@ -69,47 +72,38 @@ class _StepHooks:
 
     def _before_step(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> None:
+    ) -> Arguments | None:
+        """Measures, or hands on an observed closure, which makes the gradients."""
         if self._may_nest:
-            step = _frame_of_step()
-            if self._outer_step is not None and _is_within(step, self._outer_step):
-                return  # super().step() fires the hooks a second time
+            step = frame_of_step()
+            if self._outer_step is not None and is_within(step, self._outer_step):
+                return None  # super().step() fires the hooks a second time
             self._outer_step = step
         closure = has_closure(args, kwargs)
         if (closure or self._may_nest) and not self._has_post_hook:
             self._has_post_hook = True  # registered only if needed: each hook costs time
             hook = uncompiled(self._after_step)
             self._monitor.handles.append(optimizer.register_step_post_hook(hook))
-        if not closure:
-            self._measure(optimizer)
         self._monitor.in_closure = closure
+        self._monitor.closure_norms.pop()
+        if not closure:
+            self._monitor.measure(optimizer, self._fresh(optimizer))
+            return None
+        after = partial(self._monitor.after_closure, self._fresh(optimizer))
+        return observe_closure(args, kwargs, after)
 
     def _after_step(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
-        if self._may_nest and _frame_of_step() is not self._outer_step:
+        if self._may_nest and frame_of_step() is not self._outer_step:
             return
         self._outer_step = None
-        if has_closure(args, kwargs):  # the closure made the gradients during the step
-            self._measure(optimizer)
+        if has_closure(args, kwargs):
+            self._monitor.measure(optimizer, self._fresh(optimizer))
             self._monitor.in_closure = False
 
-    def _measure(self, optimizer: Optimizer) -> None:
-        own = None
-        if self._only_own:
-            own = {id(p) for group in optimizer.param_groups for p in group["params"]}
-        self._monitor.measure(optimizer, own)
-
-
-def _frame_of_step() -> FrameType | None:
-    """Returns the frame of the ``step`` that called the hook that calls this function."""
-    frame: FrameType | None = sys._getframe(2)
-    while frame is not None and frame.f_code.co_filename.endswith("eval_frame.py"):
-        frame = frame.f_back  # the frame of torch.compiler.disable()
-    return frame
-
-
-def _is_within(frame: FrameType | None, outer: FrameType) -> bool:
-    while frame is not None and frame is not outer:
-        frame = frame.f_back
-    return frame is outer
+    def _fresh(self, optimizer: Optimizer) -> set[int] | None:
+        """Returns the ids of the parameters whose gradients count; None if all do."""
+        if not self._only_own:
+            return None
+        return {id(p) for group in optimizer.param_groups for p in group["params"]}
