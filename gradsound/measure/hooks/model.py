@@ -13,9 +13,9 @@ from torch.optim.optimizer import (
 
 from gradsound.measure.hooks.base import GradientMonitor
 from gradsound.measure.hooks.closure import has_closure, observe_closure
-from gradsound.measure.hooks.guards import never_raises, uncompiled
-from gradsound.measure.hooks.nested_steps import frame_of_step, is_within
+from gradsound.measure.hooks.guards import never_raises
 from gradsound.measure.hooks.parts import DEFAULT_PARTS, MonitorParts
+from gradsound.measure.hooks.step_hooks import StepHook, frame_of_step, is_within
 from gradsound.measure.norms.snapshot import NormCollector
 
 if TYPE_CHECKING:
@@ -68,15 +68,15 @@ class ModelMonitor(GradientMonitor):
             self.join(optimizer)
         if not optimizers:
             self.handles += [
-                register_optimizer_step_pre_hook(uncompiled(self._before_step)),
-                register_optimizer_step_post_hook(uncompiled(self._after_step)),
+                StepHook(register_optimizer_step_pre_hook, self._before_step),
+                StepHook(register_optimizer_step_post_hook, self._after_step),
             ]
 
     def join(self, optimizer: Optimizer) -> None:
         """Measures the fresh gradients at each step of an optimizer."""
         self.handles += [
-            optimizer.register_step_pre_hook(uncompiled(self._before_step)),
-            optimizer.register_step_post_hook(uncompiled(self._after_step)),
+            StepHook(optimizer.register_step_pre_hook, self._before_step),
+            StepHook(optimizer.register_step_post_hook, self._after_step),
         ]
 
     def mark_present(self) -> None:

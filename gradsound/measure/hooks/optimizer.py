@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from gradsound.measure.hooks.base import GradientMonitor
 from gradsound.measure.hooks.closure import has_closure, observe_closure
-from gradsound.measure.hooks.guards import uncompiled
-from gradsound.measure.hooks.nested_steps import frame_of_step, is_within
 from gradsound.measure.hooks.parts import DEFAULT_PARTS, MonitorParts
+from gradsound.measure.hooks.step_hooks import StepHook, frame_of_step, is_within
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -67,7 +66,7 @@ class _StepHooks:
         self._outer_step: FrameType | None = None  # of the step in progress, if it may nest
         self._has_post_hook = False
         monitor.handles.append(
-            optimizer.register_step_pre_hook(uncompiled(self._before_step))
+            StepHook(optimizer.register_step_pre_hook, self._before_step)
         )
 
     def _before_step(
@@ -82,8 +81,8 @@ class _StepHooks:
         closure = has_closure(args, kwargs)
         if (closure or self._may_nest) and not self._has_post_hook:
             self._has_post_hook = True  # registered only if needed: each hook costs time
-            hook = uncompiled(self._after_step)
-            self._monitor.handles.append(optimizer.register_step_post_hook(hook))
+            hook = StepHook(optimizer.register_step_post_hook, self._after_step)
+            self._monitor.handles.append(hook)
         self._monitor.in_closure = closure
         self._monitor.closure_norms.pop()
         if not closure:

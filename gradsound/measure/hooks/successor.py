@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import weakref
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from gradsound.errors import warn
-from gradsound.measure.hooks.guards import uncompiled
+from gradsound.measure.hooks.step_hooks import StepHook, is_any_in_step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,16 +35,17 @@ class SuccessorWatch:
         self._tracker = tracker
         self._others: weakref.WeakSet[Optimizer] = weakref.WeakSet()  # of other layers
         self._given = [weakref.ref(one, self._on_gone) for one in optimizers]
-        self._handle: Any = None
+        self._handle: StepHook | None = None
         self._removed = False
 
     def _on_gone(self, _: object) -> None:
         """Begins to look at the steps of all optimizers."""
         if self._handle is None and not self._removed:
             with suppress(Exception):  # at the end of the program, torch may be gone
-                self._handle = register_optimizer_step_pre_hook(
-                    uncompiled(self._before_step)
-                )
+                if not is_any_in_step():  # a hook that comes while torch calls hooks harms
+                    self._handle = StepHook(
+                        register_optimizer_step_pre_hook, self._before_step
+                    )
 
     def _before_step(self, optimizer: Optimizer, *_: object) -> None:
         """Warns if an optimizer has measured parameters; never raises."""

@@ -16,7 +16,12 @@ from helpers.monitors import (
     collector_for,
     small_collector,
 )
+from torch.optim.optimizer import (
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
 
+import gradsound
 from gradsound.errors import GradsoundWarning
 from gradsound.measure.hooks.guards import never_raises
 from gradsound.measure.hooks.parts import MonitorParts
@@ -211,3 +216,55 @@ def test_warnings_as_errors_do_not_reach_training(
     train(model, optimizer, 3)
 
     assert capsys.readouterr().err.count("ZeroDivisionError") == 1
+
+
+@BOTH
+def test_an_error_between_hooks_of_the_user(with_optimizer: bool) -> None:
+    """After an error in our hook, torch calls the later hooks of a step, and the step."""
+    model = small()
+    optimizer = sgd(model)
+    collector_for(model, optimizer, with_optimizer, emit=lambda *_: 1 / 0)
+    called: list[object] = []
+    handles = [
+        register(lambda *_: called.append(1))
+        for register in (
+            optimizer.register_step_pre_hook,
+            optimizer.register_step_post_hook,
+            register_optimizer_step_pre_hook,
+            register_optimizer_step_post_hook,
+        )
+    ]
+    with pytest.warns(GradsoundWarning, match="an error ended the measuring"):
+        train(model, optimizer, 3)
+    for handle in handles:
+        handle.remove()
+
+    assert len(called) == 12
+
+
+@BOTH
+@pytest.mark.usefixtures("own_folder")
+def test_a_model_goes_while_torch_calls_hooks(with_optimizer: bool) -> None:
+    """Another model's attachment may end in a hook, by the garbage collector."""
+    models = [small(), small()]
+    optimizers = [sgd(model) for model in models]
+
+    def collect(*_: object) -> None:
+        gc.collect()
+
+    for number, (model, optimizer) in enumerate(zip(models, optimizers)):
+        model.itself = [model]  # only the garbage collector frees it
+        optimizer.model = model
+        given = optimizer if with_optimizer else None
+        gradsound.attach(model, given, log=f"{number}.jsonl")
+        handle = register_optimizer_step_pre_hook(collect)
+        train(model, optimizer, 1)
+        handle.remove()
+    first = weakref.ref(models.pop(0))
+    del model, optimizer, optimizers[0]
+    handle = register_optimizer_step_pre_hook(collect)
+    train(models[0], optimizers[0], 2)
+    handle.remove()
+
+    assert first() is None
+    assert len([*gradsound.read_run("1.jsonl").steps]) == 3

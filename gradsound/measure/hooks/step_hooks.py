@@ -1,0 +1,72 @@
+"""Hooks on the steps of optimizers, which anything may remove at any moment."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from torch.optim import optimizer as torch_optimizer
+
+from gradsound.measure.hooks.guards import uncompiled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+
+class StepHook:
+    """A hook on the steps of one optimizer or of all.
+
+    If a hook goes while torch calls the hooks of a step, ``step()`` raises an error. A hook
+    may remove another, the garbage collector may run in a hook, and another thread may
+    remove one. In a step, a removed hook therefore stays, and does nothing.
+
+    Args:
+        register: Torch's function that registers the hook.
+        hook: The hook.
+    """
+
+    def __init__(
+        self, register: Callable[[Callable[..., Any]], Any], hook: Callable[..., Any]
+    ) -> None:
+        self._hook: Callable[..., Any] | None = hook
+        self._handle = register(uncompiled(self._call))
+
+    def _call(self, *args: Any) -> Any:
+        return None if self._hook is None else self._hook(*args)
+
+    def remove(self) -> None:
+        """Removes the hook. A second call does nothing."""
+        self._hook = None
+        if not is_any_in_step():
+            self._handle.remove()
+
+
+def is_any_in_step() -> bool:
+    """Returns whether an optimizer is making a step, in any thread."""
+    file = torch_optimizer.__file__
+    for top in sys._current_frames().values():
+        frame: FrameType | None = top
+        while frame is not None:
+            if frame.f_code.co_filename == file and frame.f_code.co_name == "wrapper":
+                return True
+            frame = frame.f_back
+    return False
+
+
+def frame_of_step() -> FrameType | None:
+    """Returns the frame of the ``step`` that called the hook that calls this function."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and (
+        frame.f_code.co_filename == __file__
+        or frame.f_code.co_filename.endswith("eval_frame.py")  # torch.compiler.disable()
+    ):
+        frame = frame.f_back
+    return frame
+
+
+def is_within(frame: FrameType | None, outer: FrameType) -> bool:
+    """Returns whether one frame is another, or is called from it."""
+    while frame is not None and frame is not outer:
+        frame = frame.f_back
+    return frame is outer
