@@ -128,7 +128,7 @@ def attach(
     sink = (
         live if isinstance(live, DeviceSink | PageSink) else DeviceSink() if live else None
     )
-    check_types(model, optimizer, scaler)
+    check_types(model, scaler)
     optimizers = unwrap_optimizers(optimizer)
     patterns = (layers,) if isinstance(layers, str) else layers and tuple(layers)
     measured_layers = find_layers(model, optimizers, patterns)

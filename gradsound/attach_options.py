@@ -6,11 +6,8 @@ from types import NoneType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from torch import nn
     from torch.amp import GradScaler
-    from torch.optim import Optimizer
 
 _STEP_MAX = 2**53  # the largest whole number that every JSON reader keeps exact
 
@@ -40,34 +37,17 @@ def check_options(
         )
 
 
-def check_types(
-    model: nn.Module,
-    optimizer: Optimizer | Sequence[Optimizer] | None,
-    scaler: GradScaler | None,
-) -> None:
-    """Checks the types of a user's arguments, for example two in the wrong order.
+def check_types(model: nn.Module, scaler: GradScaler | None) -> None:
+    """Checks types of a user's arguments, for example two in the wrong order.
 
     Raises:
         TypeError: If an argument has another type; the message has its name and type.
-        ValueError: If the list of optimizers is empty.
     """
     from torch import nn  # here, because `gradsound run` leaves this import to the script
     from torch.amp import GradScaler
-    from torch.optim import Optimizer
 
     _check_type("model", model, nn.Module, "a torch Module")
     _check_type("scaler", scaler, (GradScaler, NoneType), "a torch GradScaler or None")
-    if isinstance(optimizer, list | tuple):
-        if not optimizer:
-            raise ValueError(
-                "optimizer must have at least one optimizer, got an empty list: leave it "
-                "out to measure the steps of any optimizer"
-            )
-        for index, one in enumerate(optimizer):
-            _check_type(f"optimizer[{index}]", one, Optimizer, "a torch Optimizer")
-        return
-    expected = "a torch Optimizer, a list of several, or None"
-    _check_type("optimizer", optimizer, (Optimizer, NoneType), expected)
 
 
 def _check_type(

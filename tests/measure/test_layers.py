@@ -70,17 +70,9 @@ def test_models_without_layers_are_refused(model, optimizers, error, message) ->
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((sgd(small()), small(), None), "model must be a torch Module, got SGD"),
+        ((sgd(small()), None), "model must be a torch Module, got SGD"),
         (
-            (small(), small(), None),
-            "optimizer must be a torch Optimizer, a list of several, or None, got Seq",
-        ),
-        (
-            (small(), [sgd(small()), small()], None),
-            r"optimizer\[1\] must be a torch Optimi",
-        ),
-        (
-            (small(), None, sgd(small())),
+            (small(), sgd(small())),
             "scaler must be a torch GradScaler or None, got SGD",
         ),
     ],
@@ -98,12 +90,6 @@ def test_a_compiled_layer_keeps_its_name() -> None:
     assert layer_names(model) == ["0", "1"]
     assert layer_names(torch.compile(model, backend="eager")) == ["0", "1"]
     assert layer_names(torch.compile(nn.Linear(2, 2), backend="eager")) == ["Linear"]
-
-
-def test_an_empty_list_of_optimizers_is_refused() -> None:
-    """The message says how to measure without an optimizer."""
-    with pytest.raises(ValueError, match="empty list: leave it out to measure"):
-        check_types(small(), [], None)
 
 
 class LowRank(nn.Module):

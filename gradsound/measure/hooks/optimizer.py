@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradsound.measure.hooks.base import GradientMonitor
 from gradsound.measure.hooks.closure import has_closure, observe_closure
+from gradsound.measure.hooks.optimizer_wrappers import find_inner_optimizers
 from gradsound.measure.hooks.parts import DEFAULT_PARTS, MonitorParts
 from gradsound.measure.hooks.step_hooks import StepHook, frame_of_step, is_within
 
@@ -40,11 +41,14 @@ class OptimizerMonitor(GradientMonitor):
         parts: MonitorParts = DEFAULT_PARTS,
     ) -> None:
         super().__init__(tracker, emit, budget, parts)
-        _StepHooks(self, optimizer, only_own=False)
+        self.outer_step: FrameType | None = None  # the step in progress, if steps may nest
+        inner = find_inner_optimizers(optimizer)
+        for one in (optimizer, *inner):  # a wrapper may step, or its training the inner one
+            _StepHooks(self, one, only_own=False, may_nest=bool(inner))
 
     def join(self, optimizer: Optimizer) -> None:
         """Measures the steps of another optimizer too, and of it only its parameters."""
-        _StepHooks(self, optimizer, only_own=True)
+        _StepHooks(self, optimizer, only_own=True, may_nest=False)
 
 
 class _StepHooks:
@@ -54,16 +58,22 @@ class _StepHooks:
         monitor: Measures the steps.
         optimizer: The optimizer.
         only_own: Whether gradients of other optimizers' parameters do not count.
+        may_nest: Whether its step may call that of another measured optimizer, or be
+            called by it. Then the outer step counts.
     """
 
     def __init__(
-        self, monitor: OptimizerMonitor, optimizer: Optimizer, *, only_own: bool
+        self,
+        monitor: OptimizerMonitor,
+        optimizer: Optimizer,
+        *,
+        only_own: bool,
+        may_nest: bool,
     ) -> None:
         self._monitor, self._only_own = monitor, only_own
         classes_with_step = sum("step" in vars(kind) for kind in type(optimizer).__mro__)
         # A subclass of a subclass of Optimizer may call super().step().
-        self._may_nest = classes_with_step > 2
-        self._outer_step: FrameType | None = None  # of the step in progress, if it may nest
+        self._may_nest = may_nest or classes_with_step > 2
         self._has_post_hook = False
         monitor.handles.append(
             StepHook(optimizer.register_step_pre_hook, self._before_step)
@@ -75,9 +85,10 @@ class _StepHooks:
         """Measures, or hands on an observed closure, which makes the gradients."""
         if self._may_nest:
             step = frame_of_step()
-            if self._outer_step is not None and is_within(step, self._outer_step):
+            outer = self._monitor.outer_step
+            if outer is not None and is_within(step, outer):
                 return None  # super().step() fires the hooks a second time
-            self._outer_step = step
+            self._monitor.outer_step = step
         closure = has_closure(args, kwargs)
         if (closure or self._may_nest) and not self._has_post_hook:
             self._has_post_hook = True  # registered only if needed: each hook costs time
@@ -94,9 +105,9 @@ class _StepHooks:
     def _after_step(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
-        if self._may_nest and frame_of_step() is not self._outer_step:
+        if self._may_nest and frame_of_step() is not self._monitor.outer_step:
             return
-        self._outer_step = None
+        self._monitor.outer_step = None
         if has_closure(args, kwargs):
             self._monitor.measure(optimizer, self._fresh(optimizer))
             self._monitor.in_closure = False

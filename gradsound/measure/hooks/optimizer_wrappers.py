@@ -1,4 +1,4 @@
-"""Finds the optimizer inside a wrapper that has no hooks (Accelerate, an old Lookahead)."""
+"""Optimizers inside of wrappers (Accelerate, Lookahead, SAM, Opacus)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from torch.optim import Optimizer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+# Attributes by which published wrappers keep the optimizer inside.
+_ATTRIBUTES = ("optimizer", "base_optimizer", "original_optimizer", "optim", "opt", "base")
+
 
 def unwrap_optimizers(
     optimizer: Optimizer | Sequence[Optimizer] | None,
@@ -16,22 +19,75 @@ def unwrap_optimizers(
     """Returns the innermost optimizers, which have hooks: none, one or several.
 
     Raises:
-        ValueError: If a wrapper has no attribute ``optimizer`` with an optimizer.
+        TypeError: If something is neither an optimizer nor a wrapper of one.
+        ValueError: If a wrapper keeps its optimizer under an unknown name, or the list of
+            optimizers is empty.
     """
     if optimizer is None:
         return ()
-    given = [optimizer] if isinstance(optimizer, Optimizer) else optimizer
-    return tuple(dict.fromkeys(_unwrap(one) for one in given))
+    if not isinstance(optimizer, list | tuple):
+        expected = "a torch Optimizer, a list of several, or None"
+        return (_unwrap(optimizer, "optimizer", expected),)
+    if not optimizer:
+        raise ValueError(
+            "optimizer must have at least one optimizer, got an empty list: leave it out "
+            "to measure the steps of any optimizer"
+        )
+    unwrapped = [
+        _unwrap(one, f"optimizer[{index}]", "a torch Optimizer")
+        for index, one in enumerate(optimizer)
+    ]
+    return tuple(dict.fromkeys(unwrapped))
 
 
-def _unwrap(optimizer: Optimizer) -> Optimizer:
-    inner: Any = optimizer
-    while not hasattr(inner, "_optimizer_step_pre_hooks"):
-        wrapped = getattr(inner, "optimizer", None)
-        if not isinstance(wrapped, Optimizer):
+def find_inner_optimizers(optimizer: Optimizer) -> list[Optimizer]:
+    """Returns the optimizers inside one that has hooks itself, such as SAM's.
+
+    A training may call the step of either.
+    """
+    return [
+        inner
+        for inner in _objects_inside(optimizer)
+        if _has_hooks(inner) and _shares_parameters(inner, optimizer)
+    ]
+
+
+def _unwrap(optimizer: Any, name: str, expected: str) -> Optimizer:
+    for candidate in (optimizer, *_objects_inside(optimizer)):
+        if _has_hooks(candidate):
+            return candidate  # type: ignore[no-any-return]
+    kind = type(optimizer).__name__
+    for attribute, value in getattr(optimizer, "__dict__", {}).items():
+        if _has_hooks(value):
             raise ValueError(
-                f"optimizer {type(inner).__name__} does not call Optimizer.__init__, so it "
-                "has no hooks to measure its steps: give the optimizer inside it"
+                f"{name} is a {kind}, whose steps have no hooks: give the optimizer in it, "
+                f"{name}.{attribute}"
             )
-        inner = wrapped
-    return inner  # type: ignore[no-any-return]
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"{name} must be {expected}, got {kind}")
+    raise ValueError(
+        f"{name} {kind} does not call Optimizer.__init__, so it has no hooks to measure "
+        "its steps: give the optimizer inside it"
+    )
+
+
+def _has_hooks(value: Any) -> bool:
+    return isinstance(value, Optimizer) and hasattr(value, "_optimizer_step_pre_hooks")
+
+
+def _objects_inside(wrapper: Any) -> list[Any]:
+    """Returns the values of the known attributes, the outer ones first."""
+    found = [wrapper]
+    for outer in found:  # which grows
+        values = [getattr(outer, attribute, None) for attribute in _ATTRIBUTES]
+        found += [
+            value
+            for value in values
+            if hasattr(value, "step") and all(value is not one for one in found)
+        ]
+    return found[1:]
+
+
+def _shares_parameters(one: Optimizer, other: Optimizer) -> bool:
+    held = {id(p) for group in other.param_groups for p in group["params"]}
+    return any(id(p) in held for group in one.param_groups for p in group["params"])

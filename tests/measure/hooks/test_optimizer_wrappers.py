@@ -1,17 +1,21 @@
 """Wrapped trainings: Accelerate, and optimizers around optimizers."""
 
+from collections.abc import Callable
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import GradientAccumulationPlugin
-from helpers.models import small, true_norm
+from helpers.models import sgd, small, true_norm
+from helpers.oracle import assert_steps, true_norms
 from torch import nn
 from torch.utils.data import DataLoader
 
 import gradsound
-from gradsound.errors import GradsoundWarning
+from gradsound.measure.hooks.optimizer_wrappers import unwrap_optimizers
 
 pytestmark = pytest.mark.usefixtures("own_folder")
 
@@ -96,8 +100,22 @@ def test_an_optimizer_around_another_steps_once(
     np.testing.assert_allclose([step.norms for step in steps], expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "name", ["optimizer", "base_optimizer", "original_optimizer", "optim", "opt", "base"]
+)
+def test_a_wrapper_of_any_kind_is_unwrapped(name: str) -> None:
+    """Published wrappers keep the optimizer under several names, some in two layers."""
+    model = small()
+    inner = sgd(model)
+    wrapper = SimpleNamespace(step=inner.step, **{name: inner})
+    wrapper.optimizer = getattr(wrapper, "optimizer", wrapper)  # a circle does no harm
+    outer = SimpleNamespace(step=wrapper.step, optim=wrapper)
+
+    assert unwrap_optimizers(outer) == unwrap_optimizers([wrapper, inner]) == (inner,)
+
+
 def test_a_wrapper_that_hides_its_optimizer_raises() -> None:
-    """The message says to give the inner optimizer, which attach() accepts."""
+    """The message names the attribute with the inner optimizer, which attach() accepts."""
 
     class Hidden(Lookahead):
         def __init__(self, optimizer: torch.optim.Optimizer) -> None:
@@ -106,10 +124,98 @@ def test_a_wrapper_that_hides_its_optimizer_raises() -> None:
 
     model = small()
     hidden = Hidden(torch.optim.SGD(model.parameters(), lr=0.01))
+    with pytest.raises(ValueError, match=r"a Hidden, .* in it, optimizer\[1\]\.inside"):
+        gradsound.attach(model, [hidden.inside, hidden])
+    del hidden.__dict__["inside"]
     with pytest.raises(ValueError, match=r"Hidden does not call Optimizer.__init__, so"):
         gradsound.attach(model, hidden)
-    with pytest.warns(GradsoundWarning, match="no optimizer step was seen"):
-        gradsound.attach(model, hidden.inside).close()
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "error", "message"),
+    [
+        (small(), TypeError, "optimizer must be a torch Optimizer, a list of several, or"),
+        (
+            [sgd(small()), 3],
+            TypeError,
+            r"optimizer\[1\] must be a torch Optimizer, got int",
+        ),
+        ([], ValueError, "empty list: leave it out to measure"),
+    ],
+)
+def test_what_is_no_optimizer_is_refused(
+    optimizer: object, error: type[Exception], message: str
+) -> None:
+    """The message has the place, the expected type and the given type."""
+    with pytest.raises(error, match=message):
+        unwrap_optimizers(optimizer)
+
+
+class SAM(torch.optim.Optimizer):
+    """Sharpness-aware minimization, as most projects have it: a step in two halves."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__(model.parameters(), {"rho": 0.05})
+        self.base_optimizer = torch.optim.SGD(self.param_groups, lr=0.01)
+        self.param_groups = self.base_optimizer.param_groups
+        self.moves: list[torch.Tensor] = []
+
+    @torch.no_grad()
+    def first_step(self) -> None:
+        parameters = self.param_groups[0]["params"]
+        norm = torch.stack([p.grad.norm() for p in parameters]).norm()
+        self.moves = [p.grad * (0.05 / norm) for p in parameters]
+        for p, move in zip(parameters, self.moves):
+            p.add_(move)
+        self.zero_grad()
+
+    @torch.no_grad()
+    def second_step(self) -> None:
+        for p, move in zip(self.param_groups[0]["params"], self.moves):
+            p.sub_(move)
+        self.base_optimizer.step()
+        self.zero_grad()
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], torch.Tensor]) -> None:
+        closure = torch.enable_grad()(closure)
+        closure()
+        self.first_step()
+        closure()
+        self.second_step()
+
+
+@pytest.mark.parametrize("halves", [True, False])
+@pytest.mark.parametrize("attached_optimizer", ["outer", "inner", "none"])
+def test_a_step_in_two_halves(halves: bool, attached_optimizer: str) -> None:
+    """The run has one step for both, with the gradients that the second half applies."""
+    model = small()
+    optimizer = SAM(model)
+    chosen = {"outer": optimizer, "inner": optimizer.base_optimizer, "none": None}
+    data = torch.Generator().manual_seed(1)
+    truth = []
+
+    def closure() -> torch.Tensor:
+        loss = model(x).square().mean()
+        loss.backward()
+        evaluations.append(true_norms(model))
+        return loss
+
+    with gradsound.attach(model, chosen[attached_optimizer]):
+        for _ in range(4):
+            x, evaluations = torch.rand(8, 3, generator=data), []
+            if halves:
+                closure()
+                optimizer.first_step()
+                closure()
+                optimizer.second_step()
+            else:
+                optimizer.step(closure)
+            assert len(evaluations) == 2
+            truth.append(evaluations[1])
+
+    run = gradsound.read_run("run.jsonl")
+    assert_steps([*run.steps], run.header.layers, truth)
 
 
 def test_an_engine_that_keeps_gradients_warns_once() -> None:
