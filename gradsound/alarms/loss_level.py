@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradsound.alarms.rank_centers import median_of_five
 from gradsound.alarms.running_median import slide
 from gradsound.alarms.thresholds import LOSS_WINDOW, MAD_TO_STD, OUTLIER_LOSSES
 
@@ -124,8 +125,7 @@ class LossLevel:
             Of K + 1 levels.
         """
         known = np.concatenate([self._window, losses])
-        smooth = np.sort(slide(known, _SMOOTH_LOSSES), axis=-1)
-        lasts = smooth[-len(losses) :, (_SMOOTH_LOSSES - 1) // 2]
+        lasts = median_of_five(*slide(known, _SMOOTH_LOSSES)[-len(losses) :].T)
         best = np.minimum.accumulate(np.append(self.best, lasts))
         refreshed = np.arange(_REFRESH - self.count % _REFRESH, len(losses) + 1, _REFRESH)
         windows = slide(known, LOSS_WINDOW)[refreshed]

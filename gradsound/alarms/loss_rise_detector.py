@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradsound.alarms.few_numbers import median
 from gradsound.alarms.loss_level import LossLevel
 from gradsound.alarms.thresholds import (
     LOSS_GAIN,

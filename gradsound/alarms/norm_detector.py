@@ -74,18 +74,49 @@ class NormDetector:
             return
         reports = StepReports(steps.numbers, self._names)
         norms, absent = steps.unclipped, steps.absent  # (S, L), clipping hides spikes
-        with np.errstate(divide="ignore", invalid="ignore"):
-            decades = np.log10(np.where(absent | np.isinf(norms), np.nan, norms))
+        if np.isfinite(norms).all() and not absent.any():  # nearly always
+            known, largest = norms, norms.max(axis=1)
+            limits = self._thresholds.vanishing * largest
+            is_usual = not self._is_open and (norms.min(axis=1) > limits).all()
+        else:
+            known = np.where(absent | np.isinf(norms), np.nan, norms)
             largest = np.max(norms, axis=1, where=np.isfinite(norms), initial=0.0)
+            is_usual = False
+        if not is_usual:
+            self._detect_states(norms, absent, largest, reports)
+        self._step_count += len(steps)
+        with np.errstate(divide="ignore"):  # norms may be 0
+            decades = np.log10(known)
+        self._spikes.detect(decades, largest, losses, reports)
+        squares = np.square(np.where(absent, 0.0, norms), dtype=np.float64)
+        self._trend.detect(np.sqrt(squares.sum(axis=1)), reports)
+        yield from reports.alarms()
+
+    def _detect_states(
+        self,
+        norms: NDArray[np.float32],
+        absent: NDArray[np.bool_],
+        largest: NDArray[np.float32],
+        reports: StepReports,
+    ) -> None:
+        """Adds the alarms that last: layers that are not finite, vanishing or dead.
+
+        Args:
+            norms: Norms of the steps, shape (S, L).
+            absent: Which layers have no gradient, shape (S, L).
+            largest: The largest finite norm of each step, shape (S,).
+            reports: The reports of the steps.
+        """
+        with np.errstate(invalid="ignore"):
             small = (norms > 0) & (norms < self._thresholds.vanishing * largest[:, None])
         nonfinite = ~(np.isfinite(norms) | absent)
         dead = absent | (norms == 0)
-        unusual = [*np.flatnonzero((nonfinite | small | dead).any(axis=1)), len(steps)]
+        unusual = [*np.flatnonzero((nonfinite | small | dead).any(axis=1)), len(norms)]
         row, count = 0, self._step_count
-        while row < len(steps):
+        while row < len(norms):
             if not self._is_open:
                 row = unusual[bisect_left(unusual, row)]  # nearly all steps are usual
-            if row < len(steps):
+            if row < len(norms):
                 self._step_count = count + row + 1
                 report = reports[row]
                 self._detect_nonfinite(nonfinite[row], norms[row], absent[row], report)
@@ -95,11 +126,7 @@ class NormDetector:
                 states = self._nonfinite, self._vanished, *streaks
                 self._is_open = any(state.any() for state in states)
             row += 1
-        self._step_count = count + len(steps)
-        self._spikes.detect(decades, largest, losses, reports)
-        squares = np.square(np.where(absent, 0.0, norms), dtype=np.float64)
-        self._trend.detect(np.sqrt(squares.sum(axis=1)), reports)
-        yield from reports.alarms()
+        self._step_count = count
 
     def _detect_nonfinite(
         self,

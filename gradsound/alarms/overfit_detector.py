@@ -5,9 +5,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from math import inf
-from statistics import median
 from typing import TYPE_CHECKING
 
+from gradsound.alarms.few_numbers import median
 from gradsound.alarms.thresholds import (
     EVALUATION_FALL,
     OVERFIT_EVALUATIONS,

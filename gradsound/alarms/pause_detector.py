@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf
-from statistics import median_low
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.alarms.running_median import slide
+from gradsound.alarms.few_numbers import lower_median
+from gradsound.alarms.running_median import find_extremes, slide
 from gradsound.alarms.thresholds import (
     KNOWN_PAUSES,
     LONG_STALL,
@@ -175,7 +175,7 @@ class _Pauses:
     @property
     def usual(self) -> float:
         """Their lower median."""
-        return float(median_low(self.last.tolist()))
+        return lower_median(self.last.tolist())
 
     @property
     def longest(self) -> float:
@@ -199,10 +199,10 @@ def _find_long(known: NDArray[np.float64], history: int) -> NDArray[np.bool_]:
     if not len(now):
         return np.zeros(0, bool)
     padded = np.concatenate([np.full(WINDOW_STEPS, inf), known])[history:]
-    windows = slide(padded[:-1], WINDOW_STEPS)
     is_long = np.zeros(len(now), bool)
-    possible = np.flatnonzero(now > LONG_STALL * windows.min(axis=1))
-    ascending = np.sort(windows[possible], axis=1)
+    lowest = find_extremes(np.minimum, padded[:-1], WINDOW_STEPS)
+    possible = np.flatnonzero(now > LONG_STALL * lowest)
+    ascending = np.sort(slide(padded[:-1], WINDOW_STEPS)[possible], axis=1)
     counts = np.minimum(WINDOW_STEPS, history + possible)
     medians = ascending[np.arange(len(possible)), np.maximum(counts - 1, 0) // 2]
     is_long[possible] = now[possible] > LONG_STALL * medians

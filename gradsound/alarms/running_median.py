@@ -83,6 +83,24 @@ def slide(numbers: NDArray[Any], size: int) -> NDArray[Any]:
     return np.ndarray(shape, numbers.dtype, numbers, 0, strides)
 
 
+def find_extremes(pick: np.ufunc, numbers: NDArray[Any], size: int) -> NDArray[Any]:
+    """Returns the lowest or the highest number of all windows along the first axis.
+
+    The windows overlap, so each number is compared once for all windows that contain it.
+
+    Args:
+        pick: np.minimum or np.maximum.
+        numbers: Shape (K, ...).
+        size: Length of a window, a power of 2, at most K.
+
+    Returns:
+        Shape (K - size + 1, ...).
+    """
+    for distance in (1 << k for k in range(size.bit_length() - 1)):
+        numbers = pick(numbers[:-distance], numbers[distance:])
+    return numbers
+
+
 def split(count: int, size: int = _CHUNK_NORMS) -> Iterator[slice]:
     """Yields successive slices of a count, to bound the memory of sorted windows."""
     for begin in range(0, count, size):
@@ -103,12 +121,9 @@ def median_bounds(windows: NDArray[np.float32]) -> NDArray[np.float32]:
         Shape (L, S); minus infinity where a window is not full.
     """
     size = WINDOW_STEPS // _PARTS
-    # The windows overlap, so each part is computed once, for all windows that contain it.
     known = np.concatenate([windows[:, :, 0].T, windows[:, -1, 1:].T])
-    lowest, highest = known, known
-    for distance in (1 << k for k in range(size.bit_length() - 1)):
-        lowest = np.minimum(lowest[:-distance], lowest[distance:])
-        highest = np.maximum(highest[:-distance], highest[distance:])
+    lowest = find_extremes(np.minimum, known, size)
+    highest = find_extremes(np.maximum, known, size)
     steps = windows.shape[1]
     a, b, c, d = (lowest[k * size : k * size + steps] for k in range(_PARTS))
     first, second = np.minimum(a, b), np.minimum(c, d)

@@ -58,7 +58,8 @@ class SpikeDetector:
         self._leaps: dict[int, LeapMemory] = {}
         # Successive steps with a leap of many deviations, and the count of the last one.
         self._rare_steps, self._last_rare = 0, -1
-        self._spiking, self._begin, self._begin_step = np.zeros(layers, bool), 0, 0
+        self._spiking, self._is_spiking = np.zeros(layers, bool), False  # any of them
+        self._begin, self._begin_step = 0, 0
         self._medians = np.zeros(layers, np.float32)  # decades, before the spikes
         self._often = False
 
@@ -88,7 +89,7 @@ class SpikeDetector:
         leaps = {leap.row: leap for leap in found}
         rows = [*leaps, steps]
         while k < steps:
-            if not self._spiking.any():
+            if not self._is_spiking:
                 k = rows[bisect_left(rows, k)]  # nearly all steps have no leap
             if k < steps:
                 self.step_count = count + k + 1
@@ -105,7 +106,7 @@ class SpikeDetector:
     ) -> None:
         """Adds the spikes of a step that has leaps, or follows a spike."""
         spiking = [] if leaps is None else self._find(leaps, decades, losses)
-        if any(spiking) or self._spiking.any():
+        if any(spiking) or self._is_spiking:
             spikes, above = np.zeros(len(decades), bool), np.full(len(decades), -inf)
             if leaps is not None:
                 spikes[leaps.layers], above[leaps.layers] = spiking, leaps.above
@@ -156,7 +157,7 @@ class SpikeDetector:
         above: NDArray[np.float32],
         report: StepReport,
     ) -> None:
-        if spikes.any() and not self._spiking.any():
+        if spikes.any() and not self._is_spiking:
             self._begin, self._begin_step = self.step_count, report.step
             first = int(np.argmax(np.where(spikes, above, -inf)))
             ratio = f", {10 ** above[first]:.3g} x its median"
@@ -167,10 +168,11 @@ class SpikeDetector:
         is_high = decades - self._medians > SPIKE_END * self._ratio
         spiking = spikes | (self._spiking & is_high)
         lasted = self.step_count - self._begin
-        if self._spiking.any() and not spiking.any() and lasted > LONG_SPIKE_STEPS:
+        if self._is_spiking and not spiking.any() and lasted > LONG_SPIKE_STEPS:
             text = f"after {report.step - self._begin_step:,} steps usual again:"
             report.add_recovery("spike", text, self._spiking)
         self._spiking = spiking & (lasted < TREND_STEPS)  # then the height is usual
+        self._is_spiking = bool(self._spiking.any())
 
     def _report_often(self, leaps: StepLeaps, report: StepReport) -> None:
         if self._often:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from statistics import median_low
+from math import inf
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradsound.alarms.few_numbers import lower_median
 from gradsound.alarms.running_median import slide
 from gradsound.alarms.thresholds import (
     SLOW_END,
@@ -32,6 +33,7 @@ class ThroughputDetector:
         self._last = np.zeros(0)  # seconds, of up to `SLOW_STEPS` steps
         self._earlier: deque[float] = deque(maxlen=SLOW_STEPS)  # seconds, means of _last
         self._usual: float | None = None  # their median
+        self._limit = inf  # seconds; longer steps are slow
         self._count, self._slow_seconds, self._is_slow = 0, 0.0, False
 
     def detect(
@@ -48,8 +50,12 @@ class ThroughputDetector:
         self._last, self._count = known[-SLOW_STEPS:], count + len(intervals)
         checks = np.arange(-(count + 1) % _CHECK_STEPS, len(intervals), _CHECK_STEPS)
         for k, mean in zip(checks.tolist(), _usual_means(known, history + 1 + checks)):
-            for alarm in self._check(int(numbers[k]), count + k + 1, mean):
-                yield k, alarm
+            # Nearly always, steps take as long as usual.
+            if self._is_slow or mean > self._limit or (count + k + 1) % SLOW_STEPS == 0:
+                for alarm in self._check(int(numbers[k]), count + k + 1, mean):
+                    yield k, alarm
+            else:
+                self._slow_seconds = 0.0
 
     def _check(self, step: int, count: int, now: float) -> Iterator[Alarm]:
         """Yields the alarm or the recovery of a step.
@@ -64,7 +70,7 @@ class ThroughputDetector:
             self._is_slow = False
             text = "steps take as long as before"
             yield Alarm("recovery", step, text, resolves="slow")
-        is_slow = len(self._earlier) > 1 and now > SLOW_RATIO * usual
+        is_slow = now > self._limit
         self._slow_seconds += now * _CHECK_STEPS if is_slow else -self._slow_seconds
         if self._slow_seconds > SLOW_SECONDS and not self._is_slow:
             self._is_slow = True
@@ -72,7 +78,8 @@ class ThroughputDetector:
             yield Alarm("slow", step, text, persists=True)
         if not is_slow and count % SLOW_STEPS == 0:
             self._earlier.append(now)
-            self._usual = median_low(self._earlier)
+            self._usual = lower_median(self._earlier)
+            self._limit = SLOW_RATIO * self._usual if len(self._earlier) > 1 else inf
 
 
 def _usual_means(known: NDArray[np.float64], ends: NDArray[np.intp]) -> list[float]:

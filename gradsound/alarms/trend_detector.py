@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf, isfinite, log10
-from statistics import median_low
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradsound.alarms.few_numbers import lower_median
 from gradsound.alarms.running_median import RunningMedian, median, robust_deviation
 from gradsound.alarms.thresholds import (
     COLLAPSE_RATIO,
@@ -101,8 +101,8 @@ class TrendDetector:
         self._early.append(decades)
         if len(self._early) < FIRST_NORMS + LAST_NORMS:
             return
-        before = median_low(self._early[:FIRST_NORMS])
-        now = median_low(self._early[-LAST_NORMS:])
+        before = lower_median(self._early[:FIRST_NORMS])
+        now = lower_median(self._early[-LAST_NORMS:])
         if now - before > _EARLY_RISE:
             self._kind, self._before = "rise", before
             # Until the median has only later norms.

@@ -142,15 +142,14 @@ class _Census:
     def add(self, norms: NDArray[np.float64], pitches: Sequence[Pitch]) -> None:
         """Counts norms, shape (S, B) or (S, 2 B) for B pitches; NaN counts as no note."""
         lows, highs = np.array([pitch.decades for pitch in pitches]).T  # (B,)
-        decades = np.log10(norms)
-        repeats = norms.shape[1] // len(pitches)
-        known = ~np.isnan(decades)
+        rows, columns = np.nonzero(~np.isnan(norms))
+        decades, bands = np.log10(norms[rows, columns]), columns % len(pitches)
         for counts, places in (
-            (self._below, np.floor(decades - np.tile(lows, repeats))),
-            (self._above, np.ceil(decades - np.tile(highs, repeats))),
+            (self._below, np.floor(decades - lows[bands])),
+            (self._above, np.ceil(decades - highs[bands])),
             (self._near, np.rint(decades)),
         ):
-            indices = np.clip(places[known], -_DECADES, _DECADES).astype(int) + _DECADES
+            indices = np.clip(places, -_DECADES, _DECADES).astype(int) + _DECADES
             counts[:] += np.bincount(indices, minlength=len(counts))
 
     def best_decade(self, now: int, held_max: float = _HELD_MAX) -> int:

@@ -145,24 +145,33 @@ def _encode(samples: Samples, subtype: str) -> NDArray[np.generic]:
     They are integers, because it would round floats down. Subtypes without integers take
     the floats.
     """
-    if subtype not in ("PCM_16", "PCM_24"):
-        return _interleave(samples, np.float32)
-    bits = 8 * _SAMPLE_BYTES[subtype]
-    full_scale = 2 ** (bits - 1)
-    integers = samples * np.float32(full_scale)  # exact, as it is a power of two
-    np.rint(integers, out=integers)
-    np.clip(integers, -full_scale, full_scale - 1, out=integers)
-    if bits == 16:
-        return _interleave(integers, np.int16)
-    return _interleave(integers, np.int32) << 8  # the upper 24 of 32 bits
+    if subtype == "PCM_16":
+        return _interleave(samples, np.int16, 16)
+    if subtype == "PCM_24":
+        return _interleave(samples, np.int32, 24) << 8  # the upper 24 of 32 bits
+    return _interleave(samples, np.float32)
 
 
-def _interleave(samples: NDArray[np.float32], kind: type[_Number]) -> NDArray[_Number]:
+def _interleave(
+    samples: Samples, kind: type[_Number], bits: int | None = None
+) -> NDArray[_Number]:
     """Returns samples as another type, with those of a frame side by side in memory.
 
-    numpy's own conversion of a transposed array takes four times as long.
+    numpy's own conversion of a transposed array takes four times as long. The processor's
+    cache holds one channel at a time.
+
+    Args:
+        samples: Shape (N, C).
+        kind: The type.
+        bits: Of the integers that the samples become; None to leave them as they are.
     """
     interleaved = np.empty(samples.shape, kind)
     for channel in range(samples.shape[1]):
-        interleaved[:, channel] = samples[:, channel]
+        numbers = samples[:, channel]
+        if bits is not None:
+            full_scale = 2 ** (bits - 1)
+            numbers = numbers * np.float32(full_scale)  # exact, as it is a power of two
+            np.rint(numbers, out=numbers)
+            np.clip(numbers, -full_scale, full_scale - 1, out=numbers)
+        interleaved[:, channel] = numbers
     return interleaved

@@ -14,8 +14,9 @@ LINE_MAX = 1 << 26  # bytes; a longer line shows that the file is no run file
 # than every 5 ms, a thread that waits for the GIL would ask for it in vain.
 _READ_BYTES = 1 << 20
 # Of lines that become one block. JSON makes up to three containers of each; after 700 new
-# ones, Python's collector would look at all of them.
-_GROUP_LINES = 224
+# ones, Python's collector would look at all of them. And the processor's cache has to hold
+# all numbers.
+_GROUP_LINES, _GROUP_BYTES = 224, 1 << 17
 _SEARCH_BYTES = 1 << 18  # per read of a search; the processor's cache holds them
 
 
@@ -74,7 +75,9 @@ def _group(lines: list[bytes], number: int) -> Iterator[LineGroup]:
     """Yields groups of lines; the number is that of the first line."""
     begin = 0
     while begin < len(lines):
-        end = begin + (1 if number + begin == 1 else _GROUP_LINES)
+        usual = _GROUP_BYTES // (len(lines[begin]) + 1)  # lines of about the same length
+        count = min(usual + 1, _GROUP_LINES)
+        end = begin + (1 if number + begin == 1 else count)
         yield LineGroup(number + begin, lines[begin:end])
         begin = end
 

@@ -11,7 +11,6 @@ import json
 from collections import deque
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from statistics import median
 from typing import TYPE_CHECKING
 
 from gradsound.errors import RunFormatError
@@ -88,6 +87,8 @@ class StepClock:
         """Returns the time of the first step of the next part; None before any step."""
         if not self._times:
             return None
+        from statistics import median  # few trainings resume
+
         last = self._times[-1]
         pauses = [later - earlier for earlier, later in pairwise(self._times)]
         return last + (median(pauses) if pauses else last)

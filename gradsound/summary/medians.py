@@ -12,7 +12,7 @@ Shapes: S numbers of a stream, G streams.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -79,12 +79,15 @@ class Medians:
         """Counts the keys that are not counted yet."""
         if not self._pending_count:
             return
-        pending = np.concatenate(self._pending) >> self._lost_bits << self._lost_bits
+        pending = np.concatenate(self._pending) >> self._lost_bits
         self._pending, self._pending_count = [], 0
+        if self._streams <= 1 << self._lost_bits:  # they fit, and are sorted faster
+            pending = pending.astype(np.uint32)
         pending.sort()
         begins = _find_different(pending)
         counts = np.diff(begins, append=len(pending))
-        keys = np.concatenate([self._keys, pending[begins]])
+        new = pending[begins].astype(np.int64) << self._lost_bits
+        keys = np.concatenate([self._keys, new])
         order = np.argsort(keys, kind="stable")  # which merges two sorted parts fast
         counts = np.concatenate([self._counts, counts])[order]
         self._set_bins(keys[order], counts)
@@ -105,6 +108,6 @@ class Medians:
         self._keys, self._counts = keys[begins], np.add.reduceat(counts, begins)
 
 
-def _find_different(keys: NDArray[np.int64]) -> NDArray[np.intp]:
+def _find_different(keys: NDArray[np.integer[Any]]) -> NDArray[np.intp]:
     """Returns the indices of the first ones of equal keys, which are ascending."""
     return np.concatenate([[0], np.flatnonzero(keys[1:] != keys[:-1]) + 1])

@@ -134,7 +134,9 @@ class EventQueue:
         # Most voices are silent in most blocks: that must cost next to nothing.
         begun = self._future["first"].searchsorted(end) if len(self._future) else 0
         if begun:
-            self._present = np.concatenate([self._present, self._future[:begun]])
+            both = [self._present, self._future[:begun]]
+            # Without a given type, numpy compares the types of all fields, in Python.
+            self._present = np.concatenate(both, dtype=EVENT)
             self._future = self._future[begun:]
         if not len(self._present):
             return

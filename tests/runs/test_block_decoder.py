@@ -100,6 +100,9 @@ def test_what_a_writer_writes_is_decoded_at_once() -> None:
         b'{"step": 2, "time": 1, "norms": [1, "2"]}',
         b'{"step": 2, "time": 1, "norms": [1, NaN]}',
         b'{"step": 2, "time": 1, "norms": "12"}',
+        b'{"step": 2, "time": 1, "norms": {"a": 1, "b": 2}}',
+        b'{"step": 2, "time": 1, "norms": [1, null, 2]}',
+        b'{"step": 2, "time": "1", "norms": [1, 2]}',
         b'{"step": 2, "time": 1, "norms": [1, 2], "scale": 0}',
         b'{"step": 2, "time": 1, "norms": [1, 2], "scale": true}',
         b'{"step": 2, "time": 1, "norms": [1, 2], "raw": [1, null]}',
@@ -107,6 +110,8 @@ def test_what_a_writer_writes_is_decoded_at_once() -> None:
         b'{"step": 2, "time": 1, "norms": [1, 2], "skipped": 1}',
         b'{"step": 2, "time": 1, "norms": [1, 2], "discarded": null}',
         b'{"step": 2, "time": 1, "norms": [1, 2], "values": []}',
+        b'{"step": 2, "time": 1, "norms": [1, 2], "values": [0]}',
+        b'{"step": 2, "time": 1, "norms": [1, 2], "values": {"loss": null}}',
         b'{"step": 2, "time": 1, "norms": [1, 2], "values": {"loss": true}}',
         b'{"step": 2, "time": 1, "norms": [1, 2], "values": {"loss": 1e999}}',
         b'{"step": 2, "time": 1, "norms": [1, 2], "values": {"loss": "one"}}',
@@ -121,6 +126,7 @@ def test_a_line_that_is_no_step_is_left_to_the_decoder_of_a_line(line: bytes) ->
     """That decoder says what is wrong with it."""
     assert one_by_one([USUAL, line], 2) is None
     assert decode_block([USUAL, line], 2, -1) is None
+    assert decode_block([line], 2, 1) is None
 
 
 def test_steps_follow_those_before() -> None:

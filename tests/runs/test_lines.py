@@ -50,6 +50,14 @@ def test_a_group_is_bounded() -> None:
     assert [int(group.lines[0]) for group in groups[1:]] == [g.first for g in groups[1:]]
 
 
+def test_a_group_of_long_lines_is_smaller() -> None:
+    """The processor's cache holds its numbers."""
+    text = b"head\n" + 100 * (b"x" * 9_999 + b"\n")
+    groups = [*read_lines(io.BytesIO(text))]
+
+    assert [len(group.lines) for group in groups] == [1, *7 * [14], 2]
+
+
 def test_a_pipe_returns_what_it_has() -> None:
     """A line that arrives in pieces is one line."""
     pipe = io.BufferedReader(Pipe([b"he", b"ad\none\nt", b"wo\n", b"thr", b"ee\n"]))
