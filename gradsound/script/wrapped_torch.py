@@ -15,7 +15,8 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from gradsound.attachment import listen_to_attaching
 from gradsound.measure.hooks.clipping import listen_to_clipping
 from gradsound.measure.hooks.closure import has_closure
-from gradsound.measure.hooks.guards import never_raises, uncompiled
+from gradsound.measure.hooks.guards import never_raises
+from gradsound.measure.hooks.step_hooks import StepHook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -71,9 +72,9 @@ class WrappedTorch:
         self._observer, self._loss, self.stopped = observer, loss, False
         self._with_closure: weakref.WeakSet[Optimizer] = weakref.WeakSet()
         os.register_at_fork(after_in_child=_at_fork(weakref.ref(self)))
-        self._closure_hooks: list[Any] = []
+        self._closure_hooks: list[StepHook] = []
         self._undo: list[Callable[[], None]] = [
-            register_optimizer_step_pre_hook(uncompiled(self._before_step)).remove,
+            StepHook(register_optimizer_step_pre_hook, self._before_step).remove,
             listen_to_clipping(self._before_clip),
             listen_to_attaching(self._before_attach),
             _replace(Optimizer, "__init__", self._init),
@@ -104,7 +105,7 @@ class WrappedTorch:
         if closure and optimizer not in self._with_closure:
             # Registered before the hooks of a run, so that these find the loss.
             self._with_closure.add(optimizer)
-            hook = optimizer.register_step_post_hook(uncompiled(self._after_closure))
+            hook = StepHook(optimizer.register_step_post_hook, self._after_closure)
             self._closure_hooks.append(hook)
         self._tell(self._observer.before_step, optimizer, closure=closure)
 

@@ -254,3 +254,16 @@ def test_the_output_may_go_to_head(tmp_path: Path) -> None:
             ends.append((process.returncode, process.stderr.read().replace(NOTHING, "")))
 
     assert ends[0] == ends[1]
+
+
+def test_another_module_is_called_torch(tmp_path: Path) -> None:
+    """A torch that does not fit ends the recording with one sentence, never the script."""
+    (tmp_path / "torch.py").write_text("thing = 7\n")
+    (tmp_path / "burn.py").write_text("import torch\nprint(torch.thing)\n")
+
+    process = execute([*RUN, "burn.py"], tmp_path)
+
+    assert (process.returncode, process.stdout) == (0, "7\n")
+    begin = "gradsound: nothing is recorded, because this torch does not fit: "
+    assert process.stderr.startswith(begin)
+    assert process.stderr.count("\n") == 1

@@ -34,6 +34,7 @@ class ScriptRun:
         self._options = get_run_options(options)
         self._program.check()
         self._trainings: FoundTrainings | None = None
+        self._error = ""  # after which nothing is recorded
         self._process = os.getpid()
 
     def run(self) -> None:
@@ -48,10 +49,13 @@ class ScriptRun:
 
     def _watch(self) -> None:
         """Begins to look for trainings: the script has imported torch."""
-        with import_ours():
-            from gradsound.script.found_trainings import FoundTrainings
+        try:
+            with import_ours():
+                from gradsound.script.found_trainings import FoundTrainings
 
-        self._trainings = FoundTrainings(self._options)
+            self._trainings = FoundTrainings(self._options)
+        except Exception as error:  # noqa: BLE001 (the script goes on with any torch)
+            self._error = f"{type(error).__name__}: {error}"
 
     def _show_error(self, error: BaseException) -> None:
         if self._trainings is not None:
@@ -61,7 +65,9 @@ class ScriptRun:
         """Prints why nothing is recorded, if so, in the first process of a launcher."""
         if os.getpid() != self._process or os.environ.get("RANK", "0") != "0":
             return
-        if self._trainings is None:
+        if self._error:
+            reason = f"nothing is recorded, because this torch does not fit: {self._error}"
+        elif self._trainings is None:
             reason = "the script does not import torch, so there is nothing to hear"
         elif self._trainings.runs_begun:
             return
