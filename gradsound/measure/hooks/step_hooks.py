@@ -11,7 +11,7 @@ from gradsound.measure.hooks.guards import uncompiled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType
+    from types import CodeType, FrameType
 
 
 class StepHook:
@@ -19,7 +19,7 @@ class StepHook:
 
     If a hook goes while torch calls the hooks of a step, ``step()`` raises an error. A hook
     may remove another, the garbage collector may run in a hook, and another thread may
-    remove one. In a step, a removed hook therefore stays, and does nothing.
+    remove one. Meanwhile, a removed hook therefore stays, and does nothing.
 
     Args:
         register: Torch's function that registers the hook.
@@ -38,19 +38,25 @@ class StepHook:
     def remove(self) -> None:
         """Removes the hook. A second call does nothing."""
         self._hook = None
-        if not is_any_in_step():
+        if not is_any_in_hooks():
             self._handle.remove()
 
 
-def is_any_in_step() -> bool:
-    """Returns whether an optimizer is making a step, in any thread."""
-    file = torch_optimizer.__file__
-    for top in sys._current_frames().values():
-        frame: FrameType | None = top
-        while frame is not None:
-            if frame.f_code.co_filename == file and frame.f_code.co_name == "wrapper":
+def is_any_in_hooks() -> bool:
+    """Returns whether torch goes through the hooks of a step, in any thread."""
+    return any(map(is_in_hooks, sys._current_frames().values()))
+
+
+def is_in_hooks(frame: FrameType | None) -> bool:
+    """Returns whether torch goes through the hooks of a step, in a frame or around it."""
+    inner: CodeType | None = None  # of the function that the frame calls
+    while frame is not None:
+        code = frame.f_code
+        if code.co_filename == torch_optimizer.__file__ and code.co_name == "wrapper":
+            step = frame.f_locals.get("func")
+            if getattr(step, "__code__", None) is not inner:
                 return True
-            frame = frame.f_back
+        inner, frame = code, frame.f_back
     return False
 
 

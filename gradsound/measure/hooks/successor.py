@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from gradsound.errors import warn
-from gradsound.measure.hooks.step_hooks import StepHook, is_any_in_step
+from gradsound.measure.hooks.step_hooks import StepHook, is_any_in_hooks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,7 @@ class SuccessorWatch:
         """Begins to look at the steps of all optimizers."""
         if self._handle is None and not self._removed:
             with suppress(Exception):  # at the end of the program, torch may be gone
-                if not is_any_in_step():  # a hook that comes while torch calls hooks harms
+                if not is_any_in_hooks():  # a hook that comes while torch calls hooks harms
                     self._handle = StepHook(
                         register_optimizer_step_pre_hook, self._before_step
                     )
