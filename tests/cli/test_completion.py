@@ -98,7 +98,9 @@ def test_a_tab_completes(shell: str) -> None:
         else:
             child.expect_exact(f"{PROMPT}{line}")  # again, below the list
             screen = child.before.partition(line)[2]
-            words = [re.split("  +", row)[0] for row in screen.splitlines() if "--" in row]
+            # Zsh prints a description after each, bash prints columns.
+            rows = [row for row in screen.splitlines() if " -- " in row]
+            words = [re.split("  +", row)[0] for row in rows]
             assert {*(words or screen.split())} == {*completions}
         child.send("\x03")
         child.expect_exact(PROMPT)
