@@ -309,6 +309,7 @@ CLOSED_PATHS = {
     "voices bell -o locked/x.wav": "locked/x.wav: Permission denied",
     "info secret.jsonl": "secret.jsonl: Permission denied",
     "play secret.jsonl": "secret.jsonl: Permission denied",
+    "run secret.jsonl": "secret.jsonl: Permission denied",
 }
 
 
