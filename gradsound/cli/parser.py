@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradsound.cli.argument_types import file_path, row_count, step_number
-from gradsound.cli.choices import LATENCIES, SHELLS, TOP
+from gradsound.cli.choices import SHELLS, TOP
 from gradsound.cli.examples import EXAMPLES, EXIT_CODES
 from gradsound.cli.shared_options import (
     DEFAULTS,
     VOICE_HELP,
+    add_device,
     add_duration,
     add_output,
     add_run,
@@ -120,18 +121,8 @@ def _add_play(commands: _Commands) -> None:
         action="store_true",
         help="play only new steps, as the training adds them; fast ones are merged",
     )
-    command.add_argument(
-        "--device", metavar="NAME", help="index or part of a name, from 'devices'"
-    )
-    command.add_argument(
-        "--latency",
-        default="safe",
-        metavar="NAME",
-        help=f"{' or '.join(LATENCIES)} (safe)",
-    )
-    command.add_argument(
-        "--volume", type=float, default=1.0, metavar="GAIN", help="0 to 1 (1)"
-    )
+    add_device(command)
+    command.set_defaults(latency="safe", volume=1.0)
 
 
 def _add_serve(commands: _Commands) -> None:

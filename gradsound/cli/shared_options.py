@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradsound.cli.argument_types import file_path
-from gradsound.cli.choices import PRESETS, SCALES
+from gradsound.cli.choices import LATENCIES, PRESETS, SCALES
 
 if TYPE_CHECKING:
     import argparse
@@ -144,3 +144,14 @@ def add_sound(command: argparse._ActionsContainer) -> None:
         choices=("fixed", "running"),
         help="compare norms with 1, or with their running median (fixed)",
     )
+
+
+def add_device(command: argparse.ArgumentParser) -> None:
+    """Adds the options of a sound device; each is None if a user does not give it."""
+    command.add_argument(
+        "--device", metavar="NAME", help="index or part of a name, from 'devices'"
+    )
+    command.add_argument(
+        "--latency", metavar="NAME", help=f"{' or '.join(LATENCIES)} (safe)"
+    )
+    command.add_argument("--volume", type=float, metavar="GAIN", help="0 to 1 (1)")

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradsound.cli.argument_types import file_path, process_number, step_number
-from gradsound.cli.choices import LATENCIES
-from gradsound.cli.shared_options import add_sound
+from gradsound.cli.shared_options import add_device, add_sound
 from gradsound.output.formats import FORMATS
 
 if TYPE_CHECKING:
@@ -121,10 +120,4 @@ def _add_web(command: Parser, purpose: str) -> None:
 def _add_live(command: Parser) -> None:
     _add_web(command, "play live in a browser")
     command.add_argument("--live", action="store_true", help="play live on a sound device")
-    command.add_argument(
-        "--device", metavar="NAME", help="index or part of a name, from 'devices'"
-    )
-    command.add_argument(
-        "--latency", metavar="NAME", help=f"{' or '.join(LATENCIES)} (safe)"
-    )
-    command.add_argument("--volume", type=float, metavar="GAIN", help="0 to 1 (1)")
+    add_device(command)

@@ -1,15 +1,14 @@
-"""The optimizers that make one run together, and those that other optimizers call."""
+"""The optimizers that make one run together."""
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
+from gradsound.measure.layers import parameter_ids
 from gradsound.script.found_run import parameters_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import FrameType
 
     from torch.optim import Optimizer
 
@@ -28,13 +27,14 @@ def find_group(
         cycle: What is known of those that existed before.
     """
     partners = cycle.partners_of(optimizer)
-    group, held = [optimizer], _parameter_ids(optimizer)
+    group, held = [optimizer], parameter_ids([optimizer]) or set()
     for one in waiting:
         if cycle.has(one):
             shares = any(one is partner for partner in partners)
         else:
             shares = any(p.grad is not None for p in parameters_of(one))
-        if shares and held.isdisjoint(own := _parameter_ids(one)):
+        own = parameter_ids([one]) or set()
+        if shares and held.isdisjoint(own):
             group.append(one)
             held |= own
     alone = not any(
@@ -60,18 +60,3 @@ def describe_group(
     layers = f"{run.layer_count} layer{'' if run.layer_count == 1 else 's'}"
     more = "; each optimizer has a run of its own" if several else ""
     return f"records {run.name} ({layers}, {names}) in {file}{more}"
-
-
-def optimizers_in_a_step() -> list[object]:
-    """Returns the optimizers whose steps are in progress, outside the innermost one."""
-    found: list[object] = []
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        if frame.f_code.co_filename.endswith("optimizer.py"):
-            found.append(frame.f_locals.get("self"))
-        frame = frame.f_back
-    return found
-
-
-def _parameter_ids(optimizer: Optimizer) -> set[int]:
-    return {id(parameter) for parameter in parameters_of(optimizer)}

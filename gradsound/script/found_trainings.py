@@ -9,12 +9,9 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from gradsound.attachment import is_attached
+from gradsound.measure.hooks.step_hooks import optimizers_in_a_step
 from gradsound.script.first_cycle import FirstCycle
-from gradsound.script.found_group import (
-    describe_group,
-    find_group,
-    optimizers_in_a_step,
-)
+from gradsound.script.found_group import describe_group, find_group
 from gradsound.script.found_run import FoundRun, parameters_of
 from gradsound.script.noted_loss import NotedLoss
 from gradsound.script.wrapped_torch import WrappedTorch

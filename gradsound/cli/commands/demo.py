@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gradsound.cli.output import flush, print_line
 from gradsound.errors import MissingExtraError
@@ -61,6 +61,8 @@ def _present(path: Path, options: argparse.Namespace) -> None:
     from gradsound.runs.log_choice import NO_CHOICE
 
     preset = find_preset("notes", None)
+    usual: dict[str, Any] = {"layers": None, "choice": NO_CHOICE, "preset": preset}
+    usual |= {"speed": 1.0, "follow": False}
     if options.output is not None:
         from gradsound.rendering.sound import render
 
@@ -69,26 +71,9 @@ def _present(path: Path, options: argparse.Namespace) -> None:
     elif options.web:
         from gradsound.cli.serve import serve
 
-        serve(
-            path,
-            layers=None,
-            choice=NO_CHOICE,
-            preset=preset,
-            speed=1.0,
-            follow=False,
-            port=options.port,
-            host="127.0.0.1",
-        )
+        serve(path, **usual, port=options.port, host="127.0.0.1")
     else:
         from gradsound.cli.play import play
         from gradsound.workers.sinks import DeviceSink
 
-        play(
-            path,
-            layers=None,
-            choice=NO_CHOICE,
-            preset=preset,
-            speed=1.0,
-            follow=False,
-            live=DeviceSink(),
-        )
+        play(path, **usual, live=DeviceSink())

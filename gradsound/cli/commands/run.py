@@ -87,11 +87,6 @@ def prepare(options: argparse.Namespace) -> Callable[[], None]:
     return ScriptRun(options).run
 
 
-def run(options: argparse.Namespace) -> None:
-    """Runs a script as Python would, and records or plays its trainings."""
-    prepare(options)()
-
-
 def _get_program(words: list[str]) -> Program:
     if not words:
         raise ValueError("name the script to run; see 'gradsound run --help'")

@@ -10,6 +10,7 @@ from gradsound.measure.hooks.closure import has_closure, observe_closure
 from gradsound.measure.hooks.optimizer_wrappers import find_inner_optimizers
 from gradsound.measure.hooks.parts import DEFAULT_PARTS, MonitorParts
 from gradsound.measure.hooks.step_hooks import StepHook, frame_of_step, is_within
+from gradsound.measure.layers import parameter_ids
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -114,6 +115,4 @@ class _StepHooks:
 
     def _fresh(self, optimizer: Optimizer) -> set[int] | None:
         """Returns the ids of the parameters whose gradients count; None if all do."""
-        if not self._only_own:
-            return None
-        return {id(p) for group in optimizer.param_groups for p in group["params"]}
+        return parameter_ids([optimizer]) if self._only_own else None

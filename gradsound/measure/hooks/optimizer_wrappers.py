@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch.optim import Optimizer
 
+from gradsound.measure.layers import parameter_ids
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -45,10 +47,11 @@ def find_inner_optimizers(optimizer: Optimizer) -> list[Optimizer]:
 
     A training may call the step of either.
     """
+    held = parameter_ids([optimizer]) or set()
     return [
         inner
         for inner in _objects_inside(optimizer)
-        if _has_hooks(inner) and _shares_parameters(inner, optimizer)
+        if _has_hooks(inner) and not held.isdisjoint(parameter_ids([inner]) or ())
     ]
 
 
@@ -86,8 +89,3 @@ def _objects_inside(wrapper: Any) -> list[Any]:
             if hasattr(value, "step") and all(value is not one for one in found)
         ]
     return found[1:]
-
-
-def _shares_parameters(one: Optimizer, other: Optimizer) -> bool:
-    held = {id(p) for group in other.param_groups for p in group["params"]}
-    return any(id(p) in held for group in one.param_groups for p in group["params"])

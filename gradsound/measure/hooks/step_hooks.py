@@ -10,7 +10,7 @@ from torch.optim import optimizer as torch_optimizer
 from gradsound.measure.hooks.guards import uncompiled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import CodeType, FrameType
 
 
@@ -49,15 +49,28 @@ def is_any_in_hooks() -> bool:
 
 def is_in_hooks(frame: FrameType | None) -> bool:
     """Returns whether torch goes through the hooks of a step, in a frame or around it."""
-    inner: CodeType | None = None  # of the function that the frame calls
+    return any(
+        getattr(step.f_locals.get("func"), "__code__", None) is not inner
+        for step, inner in _steps_around(frame)
+    )
+
+
+def optimizers_in_a_step() -> list[object]:
+    """Returns the optimizers whose steps are in progress, from the innermost one on."""
+    steps = _steps_around(sys._getframe(1))
+    return [step.f_locals.get("self") for step, _ in steps]
+
+
+def _steps_around(
+    frame: FrameType | None,
+) -> Iterator[tuple[FrameType, CodeType | None]]:
+    """Yields the frames in which torch makes steps, each with the code that it calls."""
+    inner: CodeType | None = None
     while frame is not None:
         code = frame.f_code
         if code.co_filename == torch_optimizer.__file__ and code.co_name == "wrapper":
-            step = frame.f_locals.get("func")
-            if getattr(step, "__code__", None) is not inner:
-                return True
+            yield frame, inner
         inner, frame = code, frame.f_back
-    return False
 
 
 def frame_of_step() -> FrameType | None:
