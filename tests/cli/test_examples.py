@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.processes import until
+from helpers.processes import started, until
 from helpers.rank_files import write_ranks
 from helpers.scripts import LOOP
 
@@ -66,7 +66,7 @@ def run_in_shell(line: str) -> subprocess.CompletedProcess[str]:
 
 def run_until_sigterm(line: str, wait_until_up) -> None:
     """Runs a line until SIGTERM; the line must not end before, nor print an error."""
-    with subprocess.Popen(
+    with started(
         ["/bin/bash", "-c", line],
         start_new_session=True,
         stdout=subprocess.PIPE,

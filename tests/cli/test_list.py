@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from helpers.processes import started
 from helpers.runs import make_run
 
 from gradsound.cli.main import main
@@ -97,7 +98,7 @@ def test_a_growing_run_of_another_process_is_told(capsys) -> None:
         sys.stdin.read()
     """
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, "-c", code], **pipes) as training:
+    with started([sys.executable, "-c", code], **pipes) as training:
         training.stdout.readline()
         assert " growing " in list_runs(capsys)[1]
         training.kill()

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.processes import started
 
 import gradsound
 from gradsound.cli.main import main
@@ -89,7 +90,7 @@ def test_an_interrupted_render_leaves_no_file(
     """SIGTERM and Ctrl-C remove the unfinished file, print nothing and set the status."""
     path = save([[1.0] * 50] * 3000)
     line = [*COMMAND, "render", path, "-o", tmp_path / "x.wav"]
-    with subprocess.Popen(line, stderr=subprocess.PIPE) as process:
+    with started(line, stderr=subprocess.PIPE) as process:
         while not list(tmp_path.glob("*.part")):
             assert process.poll() is None
         process.send_signal(kind)
@@ -103,7 +104,7 @@ def test_a_closed_pipe_is_no_error(save) -> None:
     """If the reader of the output stops early, as head does, the command exits with 0."""
     path = save([[1.0] * 20_000], layers=tuple(f"layer{k}" for k in range(20_000)))
     for options in ([], ["--json"]):
-        with subprocess.Popen(
+        with started(
             [*COMMAND, "info", path, *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -193,7 +194,7 @@ def in_terminal(*arguments: object, **names: str) -> tuple[str, str, int]:
     """Returns standard output, the terminal's text as standard error, and the status."""
     test_end, command_end = pty.openpty()
     line = [*COMMAND, *map(str, arguments)]
-    with subprocess.Popen(
+    with started(
         line, stdout=subprocess.PIPE, stderr=command_end, env=os.environ | names
     ) as process:
         os.close(command_end)

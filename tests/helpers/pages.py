@@ -14,6 +14,7 @@ from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
 import numpy as np
+from helpers.processes import started
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
@@ -166,7 +167,7 @@ def served(*arguments: object, stdin: bytes = b"", warning: str = "") -> Iterato
     """
     command = [*GRADSOUND, "serve", *map(str, arguments)]
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    with subprocess.Popen(command, **pipes) as process:
+    with started(command, **pipes) as process:
         try:
             process.stdin.write(stdin)
             process.stdin.flush()

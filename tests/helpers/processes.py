@@ -1,13 +1,30 @@
-"""Processes that a test starts: waits for a condition, lists those still running."""
+"""Processes that a test starts: runs them, waits for a condition, lists those running."""
 
 from __future__ import annotations
 
 import os
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 MARK = "GRADSOUND_TEST"  # environment variable that marks every process of a test
+
+
+@contextmanager
+def started(*args, **kwargs) -> Iterator[subprocess.Popen]:
+    """Starts a process as `subprocess.Popen` does, and kills it if the test fails.
+
+    `subprocess.Popen` as a context waits for the end of the process, so that a failure in
+    the context of an endless one would never come out.
+    """
+    with subprocess.Popen(*args, **kwargs) as process:
+        try:
+            yield process
+        except BaseException:
+            process.kill()
+            raise
 
 
 def until(condition: Callable[[], object], otherwise: str, seconds: float = 15) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from helpers.processes import until
+from helpers.processes import started, until
 from helpers.scripts import execute
 from helpers.targets import refuse, target
 
@@ -21,7 +21,7 @@ NEW = sys.version_info >= (3, 14)
 
 def test_a_process_that_does_not_exist(tmp_path: Path) -> None:
     """The number of no process, and of one that has ended, has no process."""
-    with subprocess.Popen(["/bin/true"]) as process:
+    with started(["/bin/true"]) as process:
         # Its parent has not yet asked for its status.
         until(lambda: not TargetProcess(process.pid).alive, "it ends")
         message = refuse(process.pid, folder=tmp_path)
@@ -33,7 +33,7 @@ def test_a_process_that_does_not_exist(tmp_path: Path) -> None:
 
 def test_a_process_without_python(tmp_path: Path) -> None:
     """A process of another kind is named."""
-    with subprocess.Popen(["/bin/sleep", "60"]) as process:
+    with started(["/bin/sleep", "60"]) as process:
         message = refuse(process.pid, folder=tmp_path)
         process.kill()
 
@@ -58,7 +58,7 @@ def test_a_thread_is_no_process(tmp_path: Path) -> None:
 def test_a_python_that_is_too_old(tmp_path: Path, version: str) -> None:
     """Python below 3.14 lets no code in; the remedy is `gradsound run`."""
     shutil.copy("/bin/sleep", tmp_path / f"python{version}")
-    with subprocess.Popen([tmp_path / f"python{version}", "60"]) as process:
+    with started([tmp_path / f"python{version}", "60"]) as process:
         message = refuse(process.pid, folder=tmp_path)
         process.kill()
 
@@ -70,7 +70,7 @@ def test_a_python_of_another_version_than_ours(tmp_path: Path) -> None:
     """Both Pythons have one minor version, or the remedy names the other Python."""
     python = tmp_path / "python3.99"
     shutil.copy("/bin/sleep", python)
-    with subprocess.Popen([python, "60"]) as process:
+    with started([python, "60"]) as process:
         message = refuse(process.pid, folder=tmp_path)
         process.kill()
 
@@ -133,7 +133,7 @@ def test_wrong_words(tmp_path: Path, words: list[str], message: str) -> None:
 
 def test_no_worker_below_a_launcher(tmp_path: Path) -> None:
     """With --all, a process without workers is no launcher."""
-    with subprocess.Popen(["/bin/sleep", "60"]) as process:
+    with started(["/bin/sleep", "60"]) as process:
         message = refuse("--all", process.pid, folder=tmp_path)
         process.kill()
 
@@ -165,10 +165,11 @@ def test_the_workers_of_a_launcher(tmp_path: Path) -> None:
 
 def _below(pid: int) -> list[tuple[int, int]]:
     """Returns the numbers of all processes below one, and of their parents."""
-    rows = subprocess.run(
-        ["/bin/ps", "-eo", "pid,ppid"], capture_output=True, text=True, check=True
-    ).stdout.split("\n")[1:]
-    parents = {int(row.split()[0]): int(row.split()[1]) for row in rows if row}
+    parents = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended meanwhile
+            _, rest = (folder / "stat").read_text().rsplit(")", 1)
+            parents[int(folder.name)] = int(rest.split()[1])
     found = []
     for child, parent in parents.items():
         above = parent

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.processes import started
 from helpers.runs import make_run
 
 from gradsound import read_run
@@ -228,7 +229,7 @@ def test_a_kill_loses_a_line_at_most(tmp_path: Path) -> None:
     """
     path = tmp_path / "run.jsonl"
     command = [sys.executable, "-c", code, str(path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with started(command, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout:
             if int(line) == 500:
                 break

@@ -11,6 +11,7 @@ from urllib.request import urlopen
 import numpy as np
 import pytest
 import soundfile
+from helpers.processes import started
 from helpers.scripts import execute
 
 DEMO = ["-m", "gradsound", "demo"]
@@ -36,7 +37,7 @@ def test_the_demo_learns_and_writes_its_sound(tmp_path: Path) -> None:
 def test_the_demo_plays_in_a_browser(tmp_path: Path) -> None:
     """With ``--web`` it prints the address of a page that has the run."""
     command = [sys.executable, *DEMO, "--web", "--port", "0"]
-    with subprocess.Popen(
+    with started(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         lines = iter(process.stdout.readline, "")

@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from helpers.processes import until
+from helpers.processes import started, until
 from helpers.scripts import RUN, execute
 
 NOTHING = "gradsound: the script does not import torch, so there is nothing to hear\n"
@@ -172,7 +172,7 @@ def test_ctrl_c_ends_a_script_as_under_python(tmp_path: Path, words: list[object
         command = [str(word) for word in own if word] + ["train.py"]
         if not own or own[0] == "-m":
             command.insert(0, sys.executable)
-        with subprocess.Popen(
+        with started(
             command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as process:
             assert process.stdout.readline() == "ready\n"
@@ -240,7 +240,7 @@ def test_the_output_may_go_to_head(tmp_path: Path) -> None:
     ends = []
     for own in ([], RUN):
         command = [sys.executable, *own, "-c", code]
-        with subprocess.Popen(
+        with started(
             command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as process:
             process.stdout.readline()

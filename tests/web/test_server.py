@@ -18,7 +18,7 @@ import pytest
 import websockets
 from helpers.models import sgd, small, train
 from helpers.pages import GRADSOUND, Page, get, served
-from helpers.processes import MARK, processes, until, zombies
+from helpers.processes import MARK, processes, started, until, zombies
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
@@ -164,7 +164,7 @@ def test_failed_connections_are_not_logged(save) -> None:
         f"{limited}from gradsound.cli.main import main; main(['serve', '{save(RUN)}'])"
     )
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, "-c", command], **pipes) as process:
+    with started([sys.executable, "-c", command], **pipes) as process:
         url = process.stdout.readline().decode().split()[-1]
         address = ("127.0.0.1", int(url.split(":")[2].split("/")[0]))
         page = Page(url)
@@ -287,7 +287,7 @@ def test_follow_waits_for_header_and_first_step(save) -> None:
     command = [*GRADSOUND, "serve", "new.jsonl", "--follow"]
     with (
         Path("new.jsonl").open("ab", buffering=0) as file,
-        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process,
+        started(command, stdout=subprocess.PIPE, text=True) as process,
     ):
         line = process.stdout.readline
         assert line() == "waiting for a run to begin in new.jsonl\n"
@@ -416,7 +416,7 @@ with gradsound.listen(model, optimizer, web=True):
 def outcome_of(end: str) -> str:
     """Runs a training that ends in one way; returns the outcome that its page shows."""
     command = [sys.executable, "-c", ENDS, str(Path(__file__).parents[1]), end]
-    with subprocess.Popen(command, stderr=subprocess.PIPE) as trainer:
+    with started(command, stderr=subprocess.PIPE) as trainer:
         url = trainer.stderr.readline().decode().split()[-1]
         page = Page(url)
         page.receive_until(lambda: page.events, "no note event arrives")
@@ -437,7 +437,7 @@ def test_a_page_shows_how_its_training_ended() -> None:
 def test_a_killed_trainer_leaves_no_process() -> None:
     """When the trainer is killed, its page ends and no process survives."""
     command = [sys.executable, "-c", SCRIPT, str(Path(__file__).parents[1])]
-    with subprocess.Popen(command, stderr=subprocess.PIPE) as trainer:
+    with started(command, stderr=subprocess.PIPE) as trainer:
         url = trainer.stderr.readline().decode().split()[-1]
         page = Page(url)
         page.receive_until(lambda: page.events, "no note event arrives")

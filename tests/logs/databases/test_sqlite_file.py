@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
+from helpers.processes import started
 
 from gradsound.errors import RunFormatError
 from gradsound.logs.databases import sqlite_file
@@ -38,9 +39,7 @@ def make_database(path: Path, mode: str = "delete", rows: int = 0) -> None:
 def run_python(program: str, *arguments: object) -> Iterator[subprocess.Popen[bytes]]:
     """Runs a program that writes "ready" at some place, and waits for this."""
     command = [sys.executable, "-c", program, *map(str, arguments)]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stdin=subprocess.PIPE
-    ) as process:
+    with started(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
         try:
