@@ -179,7 +179,7 @@ def attach(
         if recorder:
             recorder.discard()
         raise
-    return Attachment(model, optimizers, monitor, recorder)
+    return Attachment(model, optimizers, monitor, recorder, scaler)
 
 
 def listen(

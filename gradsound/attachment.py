@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from typing import Never
 
     from torch import nn
+    from torch.amp import GradScaler
     from torch.optim import Optimizer
 
     from gradsound.measure.hooks.install import Monitor
-    from gradsound.measure.hooks.successor import SuccessorWatch
+    from gradsound.measure.hooks.other_optimizers import OtherOptimizerWatch
     from gradsound.recorder import Recorder
 
 
@@ -46,6 +47,7 @@ class Attachment:
         optimizers: Sequence[Optimizer],
         monitor: Monitor | None,
         recorder: Recorder | None,
+        scaler: GradScaler | None = None,
     ) -> None:
         self._monitor, self._recorder = monitor, recorder
         self._optimizers = [weakref.ref(optimizer) for optimizer in optimizers]
@@ -54,11 +56,13 @@ class Attachment:
         owner = optimizers[0] if len(optimizers) == 1 else model
         self._finish = weakref.finalize(owner, _finish, monitor, recorder)
         self._log_file = None if recorder is None else recorder.log_file
-        self._successor_watch: SuccessorWatch | None = None
-        if monitor is not None and recorder is not None and optimizers:
-            from gradsound.measure.hooks.successor import SuccessorWatch
+        self._watch: OtherOptimizerWatch | None = None
+        if monitor is not None and optimizers:
+            from gradsound.measure.hooks.other_optimizers import OtherOptimizerWatch
 
-            self._successor_watch = SuccessorWatch(monitor.tracker, optimizers)
+            self._watch = OtherOptimizerWatch(
+                monitor, optimizers, scaler, warns=recorder is not None
+            )
         _attachments.setdefault(model, []).append(self)
 
     def before_clip(self) -> None:
@@ -66,9 +70,9 @@ class Attachment:
 
         ``torch.nn.utils.clip_grad_norm_``, ``clip_grad_value_`` and
         ``clip_grads_with_norm_`` call it by themselves. Call it yourself before any other
-        way to clip, and before these functions if you imported them by name before
-        `gradsound.attach`. Call it between the backward pass
-        and the clipping, on every attached rank.
+        way to clip, and before these functions if you imported them under other names
+        before `gradsound.attach`. Call it between the backward pass and the clipping, on
+        every attached rank.
         """
         if self._monitor is not None and self._finish.alive:
             self._monitor.before_clip()
@@ -129,8 +133,8 @@ class Attachment:
 
     def _end_watch(self) -> None:
         """Lets later optimizers step without a warning."""
-        if self._successor_watch is not None:
-            self._successor_watch.remove()
+        if self._watch is not None:
+            self._watch.remove()
 
     def __enter__(self) -> Attachment:
         return self
@@ -223,4 +227,12 @@ def _finish(monitor: Monitor | None, recorder: Recorder | None) -> None:
     if monitor is not None:
         monitor.close()
     if recorder is not None:
-        recorder.close(0 if monitor is None else monitor.steps)
+        close_recorder(recorder, monitor)
+
+
+def close_recorder(recorder: Recorder, monitor: Monitor | None) -> None:
+    """Finishes the files, once the monitor has emitted its last steps."""
+    if monitor is None:
+        recorder.close()
+    else:
+        recorder.close(monitor.steps, monitor.evidence.reason())

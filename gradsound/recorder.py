@@ -158,12 +158,13 @@ class Recorder:
                 process.close()
         self._file.discard()
 
-    def close(self, next_step: int = 0) -> None:
+    def close(self, next_step: int = 0, why_no_step: str = "") -> None:
         """Finishes the files.
 
         Args:
             next_step: Number of the step that would come next. The training made all steps
                 before it, recorded or not.
+            why_no_step: Why no step was seen, as the end of a sentence.
         """
         if os.getpid() != self._pid:  # a forked process ends; its parent owns the files
             return
@@ -179,6 +180,7 @@ class Recorder:
                 reason = f"none of {step_count} steps was measured"
                 if self._budget is not None:
                     reason += f" within the budget of {self._budget:g}"
-            warn(f"{self._file.path}: {reason}, so there is nothing to hear")
+                why_no_step = ""
+            warn(f"{self._file.path}: {reason}, so there is nothing to hear{why_no_step}")
             if not self._file.kept:
                 self._file.path.unlink(missing_ok=True)

@@ -127,6 +127,7 @@ class RunFile:
         writer, self._writer = self._writer, None
         if writer is None:
             return
+        self.path = writer.current_path
         with suppress(OSError):  # write() warned of it
             writer.close(next_step if self._has_budget else 0)
         if writer.unwritten:

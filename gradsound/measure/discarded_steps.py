@@ -31,14 +31,14 @@ class DiscardWatch:
 
     Attributes:
         discarded: Whether the training threw the watched gradient away.
+        accumulated: Whether a backward pass added to the watched gradient.
     """
 
     def __init__(self) -> None:
-        self.discarded = False
+        self.discarded = self.accumulated = False
         self._parameter: weakref.ref[nn.Parameter] | None = None
         self._gradient: weakref.ref[torch.Tensor] | None = None  # while it is watched
         self._version: int | None = None  # how often it was changed; None if unknown
-        self._accumulated = False  # a backward pass added to the gradient
         self._sharded = False  # the parameter, among ranks
         self._handles: list[Any] = []
 
@@ -54,7 +54,7 @@ class DiscardWatch:
         if parameter is None or parameter.grad is None:
             return False
         self._gradient = weakref.ref(parameter.grad)
-        self._version, self._accumulated, self.discarded = None, False, False
+        self._version, self.accumulated, self.discarded = None, False, False
         return True
 
     def start(self, parameter: nn.Parameter) -> None:
@@ -111,7 +111,7 @@ class DiscardWatch:
 
     def _before_accumulation(self, _: torch.Tensor) -> None:
         """Looks whether the watched gradient is 0 in place; never raises."""
-        if self._gradient is None or self._version is not None or self._accumulated:
+        if self._gradient is None or self._version is not None or self.accumulated:
             return
         try:
             parameter = self.parameter
@@ -139,7 +139,7 @@ class DiscardWatch:
             ):
                 self._discard()
             # Later passes of an accumulation prove nothing.
-            self._version, self._accumulated = None, True
+            self._version, self.accumulated = None, True
         except Exception:  # noqa: BLE001 (training must go on after any error)
             self.stop()
 

@@ -72,7 +72,7 @@ class ClippedStep:
 
 
 class RawNorms:
-    """Measures each layer before its first clipping in a step.
+    """Measures each layer before its first clipping after the last backward pass of a step.
 
     Args:
         tracker: The layers.
@@ -117,6 +117,9 @@ class RawNorms:
         layers = self._tracker.layers_of(parameters)
         if not layers.any():
             return None
+        if self.watch.accumulated and self._clipped is not None:
+            self._clipped.measurements.clear()  # of parts of the gradients
+            self._start_watch(layers)
         new = layers
         for measurement in self._clipped.measurements if self._clipped else ():
             new = new & ~measurement.layers

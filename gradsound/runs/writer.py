@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gradsound.runs.file_locks import lock_folders
-from gradsound.runs.file_names import give_back, older_files
+from gradsound.runs.file_names import give_back, number_of, numbered, older_files
 from gradsound.runs.json_lines import encode_header, encode_step
 from gradsound.runs.opened_file import (
     find_path,
@@ -108,7 +108,17 @@ class RunWriter:
     @property
     def inode(self) -> int:
         """Inode number of the run file, which finds it after a later run took its name."""
-        return os.fstat((self._copy or self._file).fileno()).st_ino
+        return os.fstat(self._descriptor).st_ino
+
+    @property
+    def current_path(self) -> Path:
+        """Path of the run file, which has another name once a later run took its own."""
+        number = number_of(self._path, self._descriptor)
+        return numbered(self._path, number) if number else self._path
+
+    @property
+    def _descriptor(self) -> int:
+        return (self._copy or self._file).fileno()
 
     def _open_new(self, header: Header, sound: Path | None, readers: int) -> OpenedFile:
         return make_file(

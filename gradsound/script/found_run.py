@@ -6,7 +6,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from gradsound.api import attach
-from gradsound.attachment import _finish
+from gradsound.attachment import _finish, close_recorder
 from gradsound.measure.hooks.install import join_optimizer
 from gradsound.measure.hooks.model import ModelMonitor
 from gradsound.script.found_model import FoundModel, find_model
@@ -132,7 +132,7 @@ class FoundRun:
 
         def finish() -> None:
             if mine and self._recorder is not None:
-                self._recorder.close(0 if self._monitor is None else self._monitor.steps)
+                close_recorder(self._recorder, self._monitor)
 
         return finish
 

@@ -85,7 +85,7 @@ def test_each_command_is_a_module() -> None:
     assert names == {*build_parser()._actions[-1].choices}
     for name in names:
         module = import_module(f"gradsound.cli.commands.{name}")
-        # A script runs after the command has been left, so that no frame of ours is below it.
+        # A script runs once the command has returned, without a frame of ours below it.
         assert callable(module.prepare if name == "run" else module.run)
 
 

@@ -42,6 +42,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning"),
 ]
 CALLBACKS = [LightningCallback, TransformersCallback]
+TORCH_CLIP = torch.nn.utils.clip_grad_norm_
 DATA = 3 * torch.rand(24, 3, generator=torch.Generator().manual_seed(1))
 
 
@@ -55,7 +56,7 @@ def values(steps: list[gradsound.Step], name: str) -> list[float]:
 
 def clipping_is_unpatched() -> bool:
     """Returns whether torch's clipping function is torch's own again."""
-    return not hasattr(torch.nn.utils.clip_grad_norm_, "gradsound_original")
+    return torch.nn.utils.clip_grad_norm_ is TORCH_CLIP
 
 
 def norms_of(model: torch.nn.Module) -> list[float]:

@@ -16,6 +16,7 @@ from gradsound.measure.hooks.step_recorder import StepRecorder
 from gradsound.measure.loss_scaling import LossScaling
 from gradsound.measure.pending_step import PendingStep
 from gradsound.measure.raw_norms import RawNorms
+from gradsound.measure.step_evidence import StepEvidence
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Sequence
@@ -50,6 +51,7 @@ class GradientMonitor(StepRecorder):
         local_gradients: Measured in place of reduced gradients, if not None.
         steps: Number of steps so far, measured or left out.
         closure_norms: Norms of the gradients that a closure made, for the step.
+        evidence: What tells why no step was seen.
         in_closure: Whether a step is in progress that calls a closure. It may do so several
             times, and throws gradients away in between.
     """
@@ -68,6 +70,7 @@ class GradientMonitor(StepRecorder):
         self.steps = 0
         self.in_closure = False
         self.raw_norms = RawNorms(tracker, self.reader)
+        self.evidence = StepEvidence(tracker)
         parameters = len(tracker.parameters)
         self._budget = None if budget is None else parts.budget(budget, parameters)
         self.closure_norms = ClosureNorms(self.reader, self._budget)
@@ -160,6 +163,8 @@ class GradientMonitor(StepRecorder):
         if self.raw_norms.watch.discarded or self.raw_norms.watch.is_gone():
             self.record_discarded()
         if self._budget is not None and not self._budget.allows(begin):
+            if self.raw_norms.watch.accumulated:  # what is measured is of a part only
+                self.drop_raw_norms()
             return
         clipped = self.raw_norms.measure(parameters, begin, self.local_gradients)
         if clipped is not None:

@@ -7,6 +7,7 @@ over ranks and unscaled. A hook of the backward pass cannot know that.
 from __future__ import annotations
 
 import functools
+import sys
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +19,8 @@ if TYPE_CHECKING:
 
     from gradsound.measure.hooks.base import GradientMonitor
 
-_FUNCTIONS = (
-    *((utils, name) for name in ("clip_grad_norm_", "clip_grad_value_")),
-    *((utils.clip_grad, name) for name in ("clip_grad_norm_", "clip_grad_value_")),
-    (utils, "clip_grads_with_norm_"),
-)
+_NAMES = ("clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_")
+_replacements: dict[str, Callable[..., Any]] = {}  # by name, while there is a listener
 _monitors: weakref.WeakSet[GradientMonitor] = weakref.WeakSet()  # open ones
 _listeners: list[Callable[[Sequence[torch.Tensor]], None]] = []
 
@@ -49,27 +47,40 @@ def listen_to_clipping(
 
 
 def _replace_functions() -> None:
-    for module, name in _FUNCTIONS:
-        function = getattr(module, name)
-        if not hasattr(function, "gradsound_original"):
-            setattr(module, name, _measured(function))
+    for name in _NAMES:
+        if name not in _replacements:
+            function = getattr(utils, name)
+            _replacements[name] = _measured(function)
+            _replace_everywhere(name, function, _replacements[name])
 
 
 def _restore_functions() -> None:
     """Restores torch's functions if nothing is called before them any more."""
     if _monitors or _listeners:
         return
-    for module, name in _FUNCTIONS:
-        original = getattr(getattr(module, name), "gradsound_original", None)
-        if original is not None:  # None if other code replaced it since
-            setattr(module, name, original)
+    while _replacements:
+        name, replacement = _replacements.popitem()
+        _replace_everywhere(name, replacement, replacement.__wrapped__)  # type: ignore[attr-defined]
+
+
+def _replace_everywhere(
+    name: str, old: Callable[..., Any], new: Callable[..., Any]
+) -> None:
+    """Replaces a function in torch, and in modules that imported it by its name."""
+    for module in [*sys.modules.values()]:
+        try:  # a lazy module would load itself if it were asked
+            namespace = object.__getattribute__(module, "__dict__")
+        except AttributeError:  # anything can be in place of a module
+            continue
+        if namespace.get(name) is old:
+            namespace[name] = new
 
 
 class ClipHandle:
     """Has a monitor measure before ``torch.nn.utils`` clips, until removed.
 
     While a handle exists, replacements of the functions call all monitors and then the
-    originals. A function that the user imported by name before is not replaced.
+    originals. A function that the user imported under another name is not replaced.
 
     Args:
         monitor: Measures the gradients before clipping.
@@ -107,5 +118,4 @@ def _measured(function: Callable[..., Any]) -> Callable[..., Any]:
             for monitor in monitors:
                 monitor.raw_norms.watch.after_clip()
 
-    clip.gradsound_original = function  # type: ignore[attr-defined]
     return clip

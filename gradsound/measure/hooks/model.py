@@ -141,11 +141,14 @@ class ModelMonitor(GradientMonitor):
             if self._foreign_steps % _FOREIGN_STEPS == 0 and self.tracker.refresh():
                 self.update_parameters()
             self._foreign_steps += 1
-        if self._fresh and any(True for _ in self._measured_parameters(optimizer)):
+        has_measured = any(True for _ in self._measured_parameters(optimizer))
+        if self._fresh and has_measured:
             self.tracker.stepped.add(optimizer)
             loss_scale = None if scaler is None else scaler.get_scale()
             self.measure(optimizer, self._fresh, loss_scale)
             self._fresh.clear()
+        elif not has_measured:
+            self.evidence.strangers.add(type(optimizer).__name__)
         elif self.raw_norms.are_of(optimizer):  # a step of another optimizer had its norms
             self.drop_raw_norms()
 

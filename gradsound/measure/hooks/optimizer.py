@@ -44,12 +44,14 @@ class OptimizerMonitor(GradientMonitor):
         super().__init__(tracker, emit, budget, parts)
         self.outer_step: FrameType | None = None  # the step in progress, if steps may nest
         inner = find_inner_optimizers(optimizer)
+        self.steps_may_nest = bool(inner)
         for one in (optimizer, *inner):  # a wrapper may step, or its training the inner one
-            _StepHooks(self, one, only_own=False, may_nest=bool(inner))
+            _StepHooks(self, one, only_own=False)
 
     def join(self, optimizer: Optimizer) -> None:
         """Measures the steps of another optimizer too, and of it only its parameters."""
-        _StepHooks(self, optimizer, only_own=True, may_nest=False)
+        self.steps_may_nest = True
+        _StepHooks(self, optimizer, only_own=True)
 
 
 class _StepHooks:
@@ -59,26 +61,24 @@ class _StepHooks:
         monitor: Measures the steps.
         optimizer: The optimizer.
         only_own: Whether gradients of other optimizers' parameters do not count.
-        may_nest: Whether its step may call that of another measured optimizer, or be
-            called by it. Then the outer step counts.
     """
 
     def __init__(
-        self,
-        monitor: OptimizerMonitor,
-        optimizer: Optimizer,
-        *,
-        only_own: bool,
-        may_nest: bool,
+        self, monitor: OptimizerMonitor, optimizer: Optimizer, *, only_own: bool
     ) -> None:
         self._monitor, self._only_own = monitor, only_own
         classes_with_step = sum("step" in vars(kind) for kind in type(optimizer).__mro__)
         # A subclass of a subclass of Optimizer may call super().step().
-        self._may_nest = may_nest or classes_with_step > 2
+        self._calls_super = classes_with_step > 2
         self._has_post_hook = False
         monitor.handles.append(
             StepHook(optimizer.register_step_pre_hook, self._before_step)
         )
+
+    @property
+    def _may_nest(self) -> bool:
+        """Whether this step may be within another one; then the outer step counts."""
+        return self._calls_super or self._monitor.steps_may_nest
 
     def _before_step(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]

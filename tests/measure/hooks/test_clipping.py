@@ -1,6 +1,8 @@
 """Raw norms, from before clipping, and the norms that the optimizer applies."""
 
+import sys
 from collections.abc import Iterable
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from torch.nn.utils import clip_grad_value_
 
 from gradsound.measure.hooks.clipping import listen_to_clipping
 from gradsound.measure.hooks.parts import MonitorParts
+from gradsound.measure.overhead_budget import OverheadBudget
 
 
 def clip_with_norm(parameters: Iterable[torch.Tensor]) -> torch.Tensor:
@@ -91,6 +94,55 @@ def test_the_first_clipping_counts(with_optimizer: bool) -> None:
     train(model, optimizer, 2, before_step=clip)
 
     np.testing.assert_allclose([step.raw for step in collector.steps], raw, rtol=1e-6)
+
+
+@BOTH
+@pytest.mark.parametrize("by_layer", [True, False])
+def test_clipping_after_each_of_several_backward_passes(
+    with_optimizer: bool, by_layer: bool
+) -> None:
+    """Raw norms are from before the last clipping after the last backward pass.
+
+    Earlier ones are those of a part of the gradients. A second clipping after the same
+    backward pass does not count.
+    """
+    model, optimizer, collector = small_collector(with_optimizer)
+    data, raw, applied = torch.Generator().manual_seed(1), [], []
+    for _ in range(2):
+        optimizer.zero_grad()
+        for _ in range(3):
+            loss_of(model, data).backward()
+            before = norms_of(model)
+            for part in (model[2], model[0]) if by_layer else (model,):
+                nn.utils.clip_grad_value_(part.parameters(), 1 / 50)
+                nn.utils.clip_grad_norm_(part.parameters(), 1 / 13)
+        raw.append(before)
+        applied.append(norms_of(model))
+        optimizer.step()
+
+    np.testing.assert_allclose([step.raw for step in collector.steps], raw, rtol=1e-6)
+    np.testing.assert_allclose(collector.norms, applied, rtol=1e-6)
+
+
+def test_the_budget_leaves_out_the_last_clipping() -> None:
+    """Then a step has no raw norms, because those of an earlier part are wrong."""
+    model = small()
+    optimizer, allowed = sgd(model), [True, False, True]
+
+    class Budget(OverheadBudget):
+        def allows(self, _: float) -> bool:
+            return allowed.pop(0)
+
+    collector = StepCollector(
+        model, optimizer, budget=0.5, parts=MonitorParts(budget=Budget)
+    )
+    for _ in range(2):
+        loss_of(model, torch.Generator()).backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1 / 13)
+    optimizer.step()
+
+    assert [step.raw for step in collector.steps] == [None]
+    assert allowed == []
 
 
 @BOTH
@@ -182,7 +234,7 @@ def test_raw_norms_show_the_layer_with_nan() -> None:
 
 @BOTH
 def test_before_clip_serves_other_clip_functions(with_optimizer: bool) -> None:
-    """For a function imported by name, a step has raw norms only after before_clip()."""
+    """For a function under another name, a step has raw norms only after before_clip()."""
     model, optimizer, collector = small_collector(with_optimizer)
     raw = []
 
@@ -196,6 +248,41 @@ def test_before_clip_serves_other_clip_functions(with_optimizer: bool) -> None:
 
     assert collector.steps[0].raw is None
     np.testing.assert_allclose(collector.steps[1].raw, raw[1], rtol=1e-6)
+
+
+def test_a_function_that_a_module_imported_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until close(), a step has raw norms also if the user imported the function before.
+
+    Modules that load themselves at the first look stay unloaded.
+    """
+    module, lazy = ModuleType("user_loop"), LazyModule("lazy")
+    code = (
+        "from torch.nn.utils import clip_grad_norm_\n"
+        "def clip(p): clip_grad_norm_(p, 1 / 13)\n"
+    )
+    exec(code, vars(module))  # noqa: S102 (a module of a user)
+    monkeypatch.setitem(sys.modules, "user_loop", module)
+    monkeypatch.setitem(sys.modules, "lazy", lazy)
+    monkeypatch.setitem(sys.modules, "odd", object())
+    model, optimizer, collector = small_collector(with_optimizer=True)
+    raw = []
+
+    def clip() -> None:
+        raw.append(norms_of(model))
+        module.clip(model.parameters())
+
+    train(model, optimizer, 2, before_step=clip)
+
+    np.testing.assert_allclose([step.raw for step in collector.steps], raw, rtol=1e-6)
+    collector.monitor.close()
+    assert module.clip_grad_norm_ is imported_before is nn.utils.clip_grad_norm_
+
+
+class LazyModule(ModuleType):
+    """A module that must not be asked for anything."""
+
+    def __getattribute__(self, name: str) -> object:
+        raise AssertionError(name)
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
