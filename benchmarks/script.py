@@ -1,9 +1,10 @@
 """Measures what `gradsound run` adds to a training step, compared with `gradsound.attach`.
 
-Two loops train the same model, one recorded by `attach`, one found and recorded as by
-`run` and `gradsound attach PID`. Both take turns of a few steps, recorded and bare, in
-random order. The program prints medians over all rounds of the difference to the bare turn
-of the same loop and round. The control is a second bare turn.
+Three loops train the same model. `attach` records one, and another one that logs its loss
+and learning rate, as `run` does by itself. The third is found and recorded as by `run` and
+`gradsound attach PID`. All take turns of a few steps, recorded and bare, in random order.
+The program prints medians over all rounds of the difference to the bare turn of the same
+loop and round. The control is a second bare turn.
 
     python benchmarks/script.py [--rounds 400] [model ...]
 
@@ -18,8 +19,9 @@ import random
 import statistics
 import tempfile
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from machine import check_choices, machine, threads
@@ -34,47 +36,69 @@ from gradsound.script.wrapped_torch import WrappedTorch
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from timed_loop import Measure
+
+Recording: TypeAlias = "AbstractContextManager[Measure]"
 CHOSEN = ("CNN, batch 10", "MLP, 100 layers")
 
 
-def attached(loop: Loop) -> Callable[[], AbstractContextManager[None]]:
-    """Returns what records the steps within its block, as `attach` does."""
-    gradsound.attach(loop.model, loop.optimizer, log="attached.jsonl")
+def attached(loop: Loop, *, logs: bool = False) -> Callable[[], Recording]:
+    """Returns what records the steps within its block, as `attach` does.
+
+    Args:
+        loop: The loop.
+        logs: Whether it logs the loss and the learning rate with each step.
+    """
+    attachment = gradsound.attach(loop.model, loop.optimizer, log=f"attached{logs}.jsonl")
     hooks = Hooks(loop.optimizer)
     hooks.set(on=False)
 
+    def log(_: int) -> None:
+        attachment.log_values(loss=loop.loss, lr=loop.optimizer.param_groups[0]["lr"])
+
     @contextmanager
-    def record() -> Iterator[None]:
+    def record() -> Iterator[Measure]:
         hooks.set(on=True)
-        yield
+        yield log if logs else _measure_nothing
         hooks.set(on=False)
 
     return record
 
 
-def found(loop: Loop) -> Callable[[], AbstractContextManager[None]]:
+def found(loop: Loop) -> Callable[[], Recording]:
     """Returns what records the steps within its block, as `run` does."""
     trainings = FoundTrainings(RunOptions(Path("found.jsonl").absolute()))
-    loop.turn(lambda _: None, 5)
+    loop.turn(_measure_nothing, 5)
     hooks = Hooks(loop.optimizer)
     hooks.set(on=False)
     trainings.end()
 
     @contextmanager
-    def record() -> Iterator[None]:
+    def record() -> Iterator[Measure]:
         hooks.set(on=True)
         wrapped = WrappedTorch(trainings, trainings._loss)
-        yield
+        yield _measure_nothing
         wrapped.remove()
         hooks.set(on=False)
 
     return record
 
 
+def _measure_nothing(_: int) -> None:
+    """What the loop calls before a step."""
+
+
+CASES: dict[str, Callable[[Loop], Callable[[], Recording]]] = {
+    "attach": attached,
+    "attach, log_values": partial(attached, logs=True),
+    "run": found,
+}
+
+
 def compare(name: str, rounds: int) -> None:
-    """Prints what both ways add to a step of one model."""
+    """Prints what each way adds to a step of one model."""
     cases = {}
-    for case, make in (("attach", attached), ("run", found)):
+    for case, make in CASES.items():
         loop = Loop(MODELS[name])
         cases[case] = loop, make(loop)
     seconds: dict[tuple[str, str], list[float]] = {}
@@ -83,10 +107,10 @@ def compare(name: str, rounds: int) -> None:
         for case, turn in random.sample(turns, len(turns)):
             loop, record = cases[case]
             if turn == "recorded":
-                with record():
-                    took = loop.turn(lambda _: None, loop.steps)
+                with record() as measure:
+                    took = loop.turn(measure, loop.steps)
             else:
-                took = loop.turn(lambda _: None, loop.steps)
+                took = loop.turn(_measure_nothing, loop.steps)
             seconds.setdefault((case, turn), []).append(took)
     step = statistics.median(seconds["attach", "bare"])
     print(f"\n{name}: {step * 1e3:.2f} ms a step, {rounds} rounds")

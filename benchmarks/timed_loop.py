@@ -21,7 +21,12 @@ class Loop:
 
     Args:
         make: Returns the model, its inputs and its targets.
+
+    Attributes:
+        loss: The loss of the last step.
     """
+
+    loss: torch.Tensor
 
     def __init__(self, make: Make) -> None:
         torch.manual_seed(0)
@@ -41,7 +46,8 @@ class Loop:
             if step == 0:
                 begin = time.perf_counter()
             self.optimizer.zero_grad()
-            self._loss_function(self.model(self._x), self._y).backward()
+            self.loss = self._loss_function(self.model(self._x), self._y)
+            self.loss.backward()
             measure(self._number)
             self.optimizer.step()
             self._number += 1

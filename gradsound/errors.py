@@ -87,8 +87,8 @@ class GradsoundWarning(RuntimeWarning):
         >>> with warnings.catch_warnings(record=True) as caught:
         ...     warnings.simplefilter("always", gradsound.GradsoundWarning)
         ...     gradsound.attach(nn.Linear(3, 1), log="empty.jsonl").close()
-        >>> print(caught[0].message)
-        empty.jsonl: no optimizer step was seen, so there is nothing to hear
+        >>> print(str(caught[0].message).partition(", ")[0])
+        empty.jsonl: no optimizer step was seen
     """
 
 

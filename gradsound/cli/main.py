@@ -5,13 +5,12 @@ from __future__ import annotations
 import gc
 import io
 import os
-import signal
 import sys
-from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from gradsound.cli.output import drop_buffer, error_text, flush, print_error
+from gradsound.cli.termination import exit_on_sigterm
 from gradsound.errors import NoDeviceError, print_warnings_plainly
 
 if TYPE_CHECKING:
@@ -35,7 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _prepare_script(words[1:])()
         return
     try:
-        sys.exit(_run(arguments))
+        with exit_on_sigterm():
+            status = _run(arguments)
+        sys.exit(status)
     except BrokenPipeError:  # the reader of our output, such as head, closed the pipe
         drop_buffer(sys.stdout)
         sys.exit(0)
@@ -46,10 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(arguments: Sequence[str] | None) -> int:
     _repair_streams()
     print_warnings_plainly()
-    with suppress(ValueError):  # only the main thread may set a signal handler
-        # SystemExit, not a kill: commands remove their unfinished files.
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    # The slow imports come after the handlers, so that Ctrl-C prints no traceback.
+    # The slow imports come here, so that Ctrl-C prints no traceback.
     from gradsound.cli.parser import build_parser
 
     try:

@@ -18,11 +18,13 @@ class StepEvidence:
 
     Attributes:
         strangers: Classes of optimizers that stepped, but hold none of these layers.
+        idle: Classes of optimizers that stepped while these layers had no gradient.
     """
 
     def __init__(self, tracker: ParameterTracker) -> None:
         self._tracker = tracker
         self.strangers: set[str] = set()
+        self.idle: set[str] = set()
         self._changes = self._count_changes()
 
     def _count_changes(self) -> int | None:
@@ -41,6 +43,9 @@ class StepEvidence:
         alive = [p for p in self._tracker.alive_parameters() if p is not None]
         if not alive:  # the model is gone
             return ""
+        if self.idle:
+            names = " and ".join(sorted(self.idle))
+            return f": {names} stepped, but backward() had made no gradient of these layers"
         if None not in (changes := self._count_changes(), self._changes) and (
             changes != self._changes
         ):

@@ -65,6 +65,15 @@ def test_the_reason_is_told(end: str, with_optimizer: bool) -> None:
     assert re.search(reason, message)
 
 
+def test_a_step_without_gradients() -> None:
+    """Attached without an optimizer, a step that applies nothing is no step."""
+    model = small()
+    attachment = gradsound.attach(model)
+    sgd(model).step()
+    with pytest.warns(GradsoundWarning, match="SGD stepped, but .* no gradient of these"):
+        attachment.close()
+
+
 def test_the_file_has_the_name_of_now() -> None:
     """If a later run took its name, the sentence has the name that the file got."""
     model = small()

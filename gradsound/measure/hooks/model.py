@@ -149,8 +149,10 @@ class ModelMonitor(GradientMonitor):
             self._fresh.clear()
         elif not has_measured:
             self.evidence.strangers.add(type(optimizer).__name__)
-        elif self.raw_norms.are_of(optimizer):  # a step of another optimizer had its norms
-            self.drop_raw_norms()
+        else:
+            self.evidence.idle.add(type(optimizer).__name__)
+            if self.raw_norms.are_of(optimizer):  # a step of another one had its norms
+                self.drop_raw_norms()
 
     def _measured_parameters(
         self, optimizer: Optimizer
