@@ -12,7 +12,6 @@ from gradsound.errors import MissingExtraError, refuse_old_keywords
 from gradsound.music.presets import find_preset
 from gradsound.recorder import Recorder
 from gradsound.runs.model import Header
-from gradsound.runs.rank_files import rank_path
 from gradsound.workers.sinks import DeviceSink, PageSink
 
 if TYPE_CHECKING:
@@ -114,8 +113,9 @@ def attach(
         (('0', '1'), 3)
     """
     try:
-        from gradsound.measure.distributed import ranks as group
         from gradsound.measure.distributed import rendezvous
+        from gradsound.measure.distributed.rank_role import find_role
+        from gradsound.measure.distributed.ranks import training_name
         from gradsound.measure.hooks import install
         from gradsound.measure.hooks.optimizer_wrappers import unwrap_optimizers
         from gradsound.measure.layers import find_layers
@@ -131,48 +131,48 @@ def attach(
     check_types(model, scaler)
     optimizers = unwrap_optimizers(optimizer)
     patterns = (layers,) if isinstance(layers, str) else layers and tuple(layers)
-    measured_layers = find_layers(model, optimizers, patterns)
+    role = find_role(find_layers(model, optimizers, patterns), each=ranks == "each")
     refuse_second_attachment(model, optimizers)
-    rank, each_rank = group.current_rank(), ranks == "each" and group.rank_count() > 1
     header = Header(
-        layers=tuple(layer.name for layer in measured_layers),
-        parameters=tuple(layer.trainable_size for layer in measured_layers),
+        layers=tuple(layer.name for layer in role.layers),
+        parameters=tuple(layer.trainable_size for layer in role.layers),
         start=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         comment=comment,
         budget=budget,
-        training=group.training_name() if each_rank else "",
+        training=training_name() if role.peers else "",
+        stages=role.stages,
     )
-    sharded = any(layer.sharded for layer in measured_layers)
-    check_ranks(budget, each_rank=each_rank, sharded=sharded)
+    sharded = any(layer.sharded for layer in role.layers)
+    pipelined = bool(role.stages)
+    check_ranks(budget, each_rank=role.local, sharded=sharded, pipelined=pipelined)
     recorder = monitor = None
-    if rank == 0 or each_rank:
-        if each_rank:
-            log = None if log is None else rank_path(Path(log), rank)
-            wav = None if wav is None else rank_path(Path(wav), rank)
-            if resume and start_step is None and log is not None:
-                start_step = rendezvous.find_common_step(log, header)
+    if role.records:
+        log, wav = role.file(log), role.file(wav)
+        if role.peers and resume and start_step is None and log is not None:
+            start_step = rendezvous.find_common_step(Path(log), header, role.peers)
         recorder = Recorder(
             header,
             log,
             wav,
             chosen_preset,
-            None if rank else sink,
+            sink if role.rank == 0 else None,
             start_step=start_step,
             resume=resume,
         )
     try:
-        if sharded:
-            rendezvous.wait_for_ranks("attach()", ", ".join(header.layers))
+        group = role.wait_for_others() if sharded else None
         if sharded or recorder:
             monitor = install.install_monitor(
                 model,
-                measured_layers,
+                role.layers,
                 optimizers,
                 _drop_steps if recorder is None else recorder.record,
-                patterns=patterns,
+                patterns=role.patterns(patterns),
                 scaler=scaler,
                 budget=budget,
-                local=each_rank,
+                local=role.local,
+                staged=pipelined,
+                group=group,
             )
             monitor.steps = start_step or 0 if recorder is None else recorder.start_step
     except BaseException:

@@ -57,25 +57,30 @@ def _check_type(
         raise TypeError(f"{name} must be {expected}, got {type(value).__name__}")
 
 
-def check_ranks(budget: float | None, *, each_rank: bool, sharded: bool) -> None:
-    """Checks options that several ranks or a sharded model exclude.
+def check_ranks(
+    budget: float | None, *, each_rank: bool, sharded: bool, pipelined: bool = False
+) -> None:
+    """Checks options that several ranks, a sharded model or a pipeline exclude.
 
     Args:
         budget: As for `gradsound.attach`.
         each_rank: Whether each of several ranks measures its own gradients.
         sharded: Whether the parameters of the model are divided among ranks.
+        pipelined: Whether the layers of the model are divided among ranks.
 
     Raises:
-        ValueError: If there is a budget and one of the others, or both others.
+        ValueError: If there is a budget and one of the others, or each rank measures
+            gradients of a sharded model.
     """
     if each_rank and budget is not None:
         raise ValueError(
             f"budget must be None with ranks='each', got {budget}: a rank measures its own "
             "gradients in the backward pass, before it knows whether the step is left out"
         )
-    if sharded and budget is not None:
+    if (sharded or pipelined) and budget is not None:
+        kind = "sharded model" if sharded else "pipeline"
         raise ValueError(
-            f"budget must be None for a sharded model, got {budget}: all ranks must "
+            f"budget must be None for a {kind}, got {budget}: all ranks must "
             "measure the same steps, but each rank has its own clock"
         )
     if sharded and each_rank:

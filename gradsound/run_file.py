@@ -78,7 +78,6 @@ class RunFile:
         )
         self.start_step, self.resumed = self._writer.start_step, self._writer.resumed
         self.descriptors = [reading.fileno() for reading in self._writer.reader_files]
-        self._has_budget = header.budget is not None
         self._error = ""  # the first error; each file warns once
 
     @property
@@ -129,7 +128,7 @@ class RunFile:
             return
         self.path = writer.current_path
         with suppress(OSError):  # write() warned of it
-            writer.close(next_step if self._has_budget else 0)
+            writer.close(next_step)
         if writer.unwritten:
             missing = f"steps from {writer.unwritten[0]} on"
         elif writer.dropped:

@@ -5,7 +5,7 @@ Shapes: L layers, P parameters.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gradsound.errors import warn
 from gradsound.measure.norms.batched import BatchedNorms
@@ -65,6 +65,12 @@ class GradientReader:
         self._batched = BatchedNorms()
         if self._sharded is not None:
             self._sharded.update_parameters(self._tracker.alive_parameters())
+
+    def add_up_over(self, group: Any) -> None:
+        """Adds up the norms of a sharded model over the ranks of a process group alone."""
+        if self._sharded is not None:
+            self._sharded.group = group
+            self.update_parameters()
 
     def read(self, step: int, fresh: Container[int] | None = None) -> NormsPerLayer:
         """Reads all layers for a step, after a check that the parameters are still valid.

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.ranks.rank_file import RankFile
+from gradsound.ranks.medians import median_of, median_value
+from gradsound.ranks.rank_file import RankFile, sum_layers
 from gradsound.runs.rank_layers import WAIT
-from gradsound.runs.step_block import LoggedValue, RankTimes, StepBlock
+from gradsound.runs.step_block import RankTimes, StepBlock
 from gradsound.runs.step_stream import StepSource
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class AlignedRanks(StepSource):
             OSError: If a file cannot be read.
             RunFormatError: If a line of a file is no step.
         """
-        files = [RankFile(path, str(path), self.header) for path in self.paths]
+        files = [RankFile(path, str(path), self.header, sum_layers) for path in self.paths]
         size = min(max(_NORMS // len(files), _STEPS_MIN), _STEPS_MAX)
         last_time = 0.0
         while numbers := [n for file in files if (n := file.next_number()) is not None]:
@@ -117,7 +118,7 @@ class _StepTable:
         count = count[rows]
         times = self._times.T[rows]
         middle = np.maximum(
-            _median_of(times, count), last_time
+            median_of(times, count), last_time
         )  # ranks began at other times
         has_norm = self._has_norm.T[rows]
         return StepBlock(
@@ -131,30 +132,8 @@ class _StepTable:
             None,
             np.zeros(len(rows), bool),
             {
-                name: _median_value(numbers.T[rows], is_logged.T[rows])
+                name: median_value(numbers.T[rows], is_logged.T[rows])
                 for name, (numbers, is_logged) in self._values.items()
             },
             RankTimes(times, self._waits.T[rows]),
         )
-
-
-def _median_value(
-    numbers: NDArray[np.float64], is_logged: NDArray[np.bool_]
-) -> LoggedValue:
-    """Returns the median over the ranks that logged a value, at each step with any."""
-    count = is_logged.sum(axis=1)
-    rows = np.flatnonzero(count)
-    return LoggedValue(rows, _median_of(numbers[rows], count[rows]))
-
-
-def _median_of(
-    numbers: NDArray[np.float64], count: NDArray[np.intp]
-) -> NDArray[np.float64]:
-    """Returns the lower median of each row; NaN is above all numbers.
-
-    Args:
-        numbers: Shape (S, R), NaN where there is none.
-        count: How many there are in each row, shape (S,); 1 or more.
-    """
-    middle = (count - 1) // 2
-    return np.asarray(np.sort(numbers, axis=1)[np.arange(len(numbers)), middle])

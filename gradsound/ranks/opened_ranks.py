@@ -1,4 +1,4 @@
-"""The run of all ranks of a training, whose layers are the ranks."""
+"""The run of all ranks of a training: its layers are the ranks, or those of a pipeline."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from gradsound.runs.reader import read_run_file
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from gradsound.runs.step_stream import StepSource
+
 _SURELY_APART = timedelta(hours=1)  # between the starts of ranks; queues keep some waiting
 _NAMED_MAX = 4  # ranks that a warning names
 
@@ -36,9 +38,12 @@ def are_rank_files(paths: Sequence[Path]) -> bool:
 def open_ranks(paths: Iterable[str | Path]) -> Run:
     """Opens the run files of the ranks of one training as one run.
 
+    If the ranks have layers of their own, as in a pipeline, the run has the layers of all,
+    in the order of the stages. Else its layers are the ranks.
+
     Args:
-        paths: The files, which `gradsound.attach` wrote with ``ranks="each"``, in any
-            order: run.rank0.jsonl, run.rank1.jsonl and so on.
+        paths: The files, which `gradsound.attach` wrote for each rank, in any order:
+            run.rank0.jsonl, run.rank1.jsonl and so on.
 
     Raises:
         OSError: If a file cannot be read.
@@ -47,22 +52,33 @@ def open_ranks(paths: Iterable[str | Path]) -> Run:
     """
     files = _by_rank([Path(path) for path in paths])
     headers = {path: _read_header(path) for path in files.values()}
-    _check_trainings(headers)
-    _warn_missing([*files])
-    from gradsound.ranks.combined_ranks import AlignedRanks  # few runs have ranks
-
+    pipelined = _have_own_layers([*headers.values()])
+    _check_trainings(headers, same_layers=not pipelined)
     first, *_ = headers.values()
     ordered = tuple(files.values())
+    steps: StepSource
+    if pipelined:
+        from gradsound.ranks.joined_stages import JoinedStages  # few runs have ranks
+
+        layers, parameters, order = _join_layers(headers)
+        steps = JoinedStages(headers, order)
+    else:
+        from gradsound.ranks.combined_ranks import AlignedRanks
+
+        _warn_missing("rank", [*files], "ranks")
+        layers = tuple(map(rank_name, files))
+        parameters = (sum(first.parameters),) * len(files)
+        steps = AlignedRanks(ordered, first)
     header = Header(
-        layers=tuple(map(rank_name, files)),
-        parameters=(sum(first.parameters),) * len(files),
+        layers=layers,
+        parameters=parameters,
         start=min(one.start for one in headers.values()),
         comment=first.comment,
         first_step=min(one.first_step for one in headers.values()),
         training=first.training,
     )
     name = str(ordered[0].with_name(f"{_stem(ordered[0])}.rank*{RUN_SUFFIX}"))
-    return Run(header, AlignedRanks(ordered, first), name)
+    return Run(header, steps, name)
 
 
 def _rank_of(path: Path) -> int | None:
@@ -117,7 +133,52 @@ def _read_header(path: Path) -> Header:
         ) from error
 
 
-def _check_trainings(headers: Mapping[Path, Header]) -> None:
+def _have_own_layers(headers: Sequence[Header]) -> bool:
+    """Returns whether ranks have layers of their own, as the stages of a pipeline."""
+    names = [name for header in headers for name in header.layers]
+    return all(header.stages for header in headers) or len({*names}) == len(names)
+
+
+def _join_layers(
+    headers: Mapping[Path, Header],
+) -> tuple[tuple[str, ...], tuple[int, ...], list[int]]:
+    """Returns the names and sizes of all layers in the order of the stages.
+
+    If stages have equal names, each name begins with its stage.
+
+    Args:
+        headers: The headers by their files. Without stages, the ranks are in their place.
+
+    Returns:
+        Names and sizes; and the index of each layer among those of all files.
+
+    Raises:
+        ValueError: If two files have the same layer of the same stage.
+    """
+    layers = [
+        (stage, name, size, path)
+        for rank, (path, one) in enumerate(headers.items())
+        for stage, name, size in zip(
+            one.stages or (rank,) * len(one.layers), one.layers, one.parameters
+        )
+    ]
+    owners: dict[tuple[int, str], Path] = {}
+    for stage, name, _, path in layers:
+        if (owner := owners.setdefault((stage, name), path)) != path:
+            raise ValueError(
+                f"{path} and {owner} both have layer {name!r} of stage {stage}: give the "
+                "files of one pipeline"
+            )
+    if any(header.stages for header in headers.values()):
+        _warn_missing("stage", [stage for stage, *_ in layers], "stages")
+    order = sorted(range(len(layers)), key=lambda index: layers[index][0])
+    is_unique = len({name for _, name, *_ in layers}) == len(layers)
+    ordered = [layers[index] for index in order]
+    names = [name if is_unique else f"stage{stage}.{name}" for stage, name, *_ in ordered]
+    return tuple(names), tuple(size for _, _, size, _ in ordered), order
+
+
+def _check_trainings(headers: Mapping[Path, Header], *, same_layers: bool) -> None:
     """Refuses files that are certainly of different trainings; warns if they may be."""
     (path, header), *others = headers.items()
     for other, its in others:
@@ -125,7 +186,7 @@ def _check_trainings(headers: Mapping[Path, Header]) -> None:
             raise ValueError(
                 f"{other} and {path} are of different trainings: give the files of one"
             )
-        if its.layers != header.layers:
+        if same_layers and its.layers != header.layers:
             raise ValueError(
                 f"{other} and {path} have different layers "
                 f"({describe_difference(header.layers, its.layers)}): give the files of "
@@ -144,8 +205,10 @@ def _check_trainings(headers: Mapping[Path, Header]) -> None:
             )
 
 
-def _warn_missing(ranks: Sequence[int]) -> None:
-    missing = [rank_name(rank) for rank in range(max(ranks)) if rank not in ranks]
+def _warn_missing(kind: str, given: Iterable[int], kinds: str) -> None:
+    """Warns of numbers that are missing below the highest one."""
+    numbers = {*given}
+    missing = [f"{kind} {one}" for one in range(max(numbers)) if one not in numbers]
     if missing:
         named = list_some(missing, _NAMED_MAX)
-        warn(f"no file of {named} is given; the other {len(ranks):,} ranks follow")
+        warn(f"no file of {named} is given; the other {len(numbers):,} {kinds} follow")

@@ -2,9 +2,6 @@
 
 A training may have more ranks than a process may open files.
 
-The norm of a step is that of the whole model: the root of the sum of the squares of the
-layers that have a gradient.
-
 Shapes: S steps, L layers.
 """
 
@@ -22,7 +19,7 @@ from gradsound.runs.reader import find_restarts
 
 if TYPE_CHECKING:
     import io
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from gradsound.runs.model import Header
@@ -40,14 +37,21 @@ class RankFile:
         path: The run file.
         name: Its name in messages.
         header: Its header.
+        convert: Called with each block that was read, for what to keep of it.
 
     Raises:
         OSError: If the file cannot be read.
         RunFormatError: If a line begins as a restart and is none.
     """
 
-    def __init__(self, path: Path, name: str, header: Header) -> None:
-        self._path = path
+    def __init__(
+        self,
+        path: Path,
+        name: str,
+        header: Header,
+        convert: Callable[[StepBlock], StepBlock] = lambda block: block,
+    ) -> None:
+        self._path, self._convert = path, convert
         with open_file(path) as file:
             restarts = find_restarts(name, file)
             self._offset = len(file.readline(LINE_MAX))
@@ -68,7 +72,7 @@ class RankFile:
         return int(self._ahead[0].numbers[0]) if self._ahead else None
 
     def take_until(self, end: int) -> list[StepBlock]:
-        """Takes the steps whose numbers are below an end, in blocks with one layer.
+        """Takes the steps whose numbers are below an end, in blocks.
 
         Raises:
             OSError: If the file cannot be read.
@@ -90,7 +94,7 @@ class RankFile:
         file = self._open()
         try:
             for group in self._groups(file):
-                self._ahead += map(_sum_layers, self._reader.read(iter([group])))
+                self._ahead += map(self._convert, self._reader.read(iter([group])))
                 if self._reader.ended:
                     break
                 if self._ahead and (end is None or self._ahead[-1].numbers[-1] >= end):
@@ -126,8 +130,11 @@ class RankFile:
             yield LineGroup(self._line, [self._rest], torn=True)
 
 
-def _sum_layers(block: StepBlock) -> StepBlock:
-    """Returns a block with one layer: the gradients of the whole model as one vector."""
+def sum_layers(block: StepBlock) -> StepBlock:
+    """Returns a block with one layer: the gradients of the whole model as one vector.
+
+    Its norm is the root of the sum of the squares of the layers that have a gradient.
+    """
     if block.norms.shape[1] == 1 and block.raw is None:
         return block
     known = np.where(block.absent, 0.0, block.unclipped.astype(np.float64))

@@ -48,6 +48,8 @@ def encode_header(header: Header) -> bytes:
         fields["budget"] = header.budget
     if header.first_step:
         fields["first_step"] = header.first_step
+    if header.stages:
+        fields["stages"] = header.stages
     # UTF-8 cannot encode a lone surrogate, so it becomes its JSON escape.
     return _encode_json(fields).encode("utf-8", "backslashreplace") + b"\n"
 
@@ -118,6 +120,9 @@ def decode_header(line: bytes) -> Header:
     training = fields.get("training", "")
     if not isinstance(training, str):
         raise RunFormatError(f'expected "training" to be a text, got {training!r}')
+    stages = list_of(int, fields.get("stages"))
+    if fields.get("stages") is not None and len(stages) != len(layers):
+        raise RunFormatError(f'expected "stages": a list of {len(layers)} numbers')
     return Header(
         layers=tuple(layers),
         parameters=tuple(parameters),
@@ -126,6 +131,7 @@ def decode_header(line: bytes) -> Header:
         budget=None if budget is None else float(budget),
         first_step=first_step,
         training=training,
+        stages=tuple(stages),
     )
 
 

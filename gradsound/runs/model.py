@@ -35,6 +35,8 @@ class Header:
         first_step: Number of the training's first step in this run.
         training: A text that the files of all ranks of one training share, and no others;
             empty if the training has a single run file.
+        stages: The pipeline stage of each layer, from 0, length L; empty if the run is not
+            that of a rank in a pipeline.
 
     Example:
         >>> import gradsound
@@ -50,6 +52,7 @@ class Header:
     budget: float | None = None
     first_step: int = 0
     training: str = ""
+    stages: tuple[int, ...] = ()
 
     @property
     def in_model_order(self) -> bool:
@@ -106,6 +109,7 @@ def pick_layers(run: Run, indices: tuple[int, ...]) -> Run:
         run.header,
         layers=tuple(run.header.layers[index] for index in indices),
         parameters=tuple(run.header.parameters[index] for index in indices),
+        stages=tuple(run.header.stages[index] for index in indices if run.header.stages),
     )
     steps = _SelectedSteps(run, indices)
     if isinstance(run.steps, Iterator):  # an iterator is read once, so is its selection

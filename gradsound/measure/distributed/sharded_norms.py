@@ -55,9 +55,13 @@ class ShardedNorms:
     """Adds up squared norms over all ranks, by one all-reduce of 2 L + 1 numbers.
 
     Every rank must call `reduce` at every step, also a rank that could not measure.
+
+    Attributes:
+        group: The process group of the ranks with these layers; None for all ranks.
     """
 
     def __init__(self) -> None:
+        self.group: Any = None
         self._device = torch.device("cpu")
         self._shares = np.zeros(0)
 
@@ -67,7 +71,8 @@ class ShardedNorms:
         Args:
             parameters: Length P; None for one that no longer exists.
         """
-        self._shares = np.array([_share(p) for p in parameters])
+        parts = np.array([_parts(p) for p in parameters])
+        self._shares = parts / dist.get_world_size(self.group)
         # Shares and layer indices of the parameters, in the memory of the accelerator.
         self._shares_and_layers: tuple[torch.Tensor, torch.Tensor] | None = None
         kinds = [p.device_mesh.device_type for p in parameters if is_sharded(p)]  # type: ignore[union-attr]
@@ -101,7 +106,7 @@ class ShardedNorms:
                 )
             device_shares, device_layers = self._shares_and_layers
             total[:size].index_add_(0, device_layers, vector.square() * device_shares)
-        dist.all_reduce(total)
+        dist.all_reduce(total, group=self.group)
         return ReducedNorms(total)
 
     def local_gradient(self, parameter: Any) -> torch.Tensor | None:
@@ -128,12 +133,12 @@ def _collective_device(kind: str) -> torch.device:
     return torch.device(f"{kind}:{module.current_device()}")
 
 
-def _share(parameter: nn.Parameter | None) -> float:
-    """Returns the weight of this rank's squared norm in the sum over all ranks.
+def _parts(parameter: nn.Parameter | None) -> int:
+    """Returns into how many parts a parameter is divided.
 
     Several ranks may have the same part, as replicas or because the parameter's mesh does
-    not contain all dimensions of the training. The weight is one over their number; else
-    the sum would contain the part several times.
+    not contain all dimensions of the training. So the squared norm of a part has the weight
+    of one over their number; else the sum would contain the part several times.
     """
     parts = 1
     if is_sharded(parameter):
@@ -141,4 +146,4 @@ def _share(parameter: nn.Parameter | None) -> float:
         for dimension, placement in enumerate(parameter.placements):  # type: ignore[union-attr]
             # is_shard() would be False for FSDP2 on top of tensor parallel.
             parts *= 1 if placement.is_replicate() else mesh.size(dimension)
-    return parts / dist.get_world_size()
+    return parts

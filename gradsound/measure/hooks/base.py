@@ -106,6 +106,8 @@ class GradientMonitor(StepRecorder):
             skipped_loss_scale: The loss scale if a GradScaler skipped the step and its
                 gradients are unscaled; else None.
         """
+        if self.joined:  # ZeroRedundancyOptimizer steps then, with old gradients
+            return
         if self.raw_norms.watch.discarded:
             self.record_discarded()
         if (local := self.local_gradients) is not None:

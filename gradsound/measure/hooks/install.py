@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gradsound.measure.distributed.local_gradients import LocalGradients
 from gradsound.measure.distributed.reduction_wait import ReductionWait
@@ -12,6 +12,8 @@ from gradsound.measure.hooks.grad_scaler import GradScalerHandle
 from gradsound.measure.hooks.model import ModelMonitor
 from gradsound.measure.hooks.optimizer import OptimizerMonitor
 from gradsound.measure.hooks.parts import DEFAULT_PARTS, MonitorParts
+from gradsound.measure.hooks.uneven_inputs import UnevenInputs
+from gradsound.measure.hooks.unhooked import UnhookedGradients
 from gradsound.measure.hooks.unscaling import UnscaleHandle
 from gradsound.measure.hooks.zeroing import ZeroGradHandle
 from gradsound.measure.parameter_tracker import ParameterTracker
@@ -39,6 +41,8 @@ def install_monitor(
     scaler: GradScaler | None = None,
     budget: float | None = None,
     local: bool = False,
+    staged: bool = False,
+    group: Any = None,
     parts: MonitorParts = DEFAULT_PARTS,
 ) -> Monitor:
     """Installs a monitor on the optimizers if there are any, else on the model.
@@ -52,6 +56,9 @@ def install_monitor(
         scaler: As for `gradsound.attach`.
         budget: As for `gradsound.attach`.
         local: Whether to measure this rank's gradients before they are reduced.
+        staged: Whether the layers are stages of a pipeline.
+        group: The process group of the ranks with these layers, if the model is sharded;
+            None for all ranks.
         parts: Constructors of the monitor's parts.
     """
     tracker = ParameterTracker(model, layers, optimizers, patterns)
@@ -60,10 +67,14 @@ def install_monitor(
         monitor = OptimizerMonitor(tracker, optimizers[0], emit, budget, parts)
     else:
         monitor = ModelMonitor(tracker, optimizers, emit, budget, parts)
+        monitor.unhooked = UnhookedGradients() if staged else None
+    if group is not None:
+        monitor.reader.add_up_over(group)
     monitor.handles += [
         ClipHandle(monitor),
         UnscaleHandle(monitor),
         ZeroGradHandle(monitor),
+        UnevenInputs(monitor),
     ]
     if local:
         monitor.local_gradients = LocalGradients(

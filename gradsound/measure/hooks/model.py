@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from gradsound.measure.hooks.closure import Arguments
+    from gradsound.measure.hooks.unhooked import UnhookedGradients
     from gradsound.measure.parameter_tracker import ParameterTracker
     from gradsound.measure.step_queue import Emit
 
@@ -45,6 +46,9 @@ class ModelMonitor(GradientMonitor):
         emit: As for `GradientMonitor`.
         budget: As for `GradientMonitor`.
         parts: As for `GradientMonitor`.
+
+    Attributes:
+        unhooked: Notices gradients that no hook sees; None if the training makes none.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class ModelMonitor(GradientMonitor):
         self._collector = NormCollector()  # of the backward pass in progress
         self._backward = -1  # number of that backward pass
         self._foreign_steps = 0
+        self.unhooked: UnhookedGradients | None = None
         # The frame of a step that calls a closure, and the id of its optimizer.
         self._closure_step: tuple[FrameType | None, int] = None, 0
         super().__init__(tracker, emit, budget, parts)
@@ -137,6 +142,10 @@ class ModelMonitor(GradientMonitor):
         if backward >= 0:
             self._collect_in_backward(optimizer, backward)
             return
+        if self.unhooked is not None:
+            own = (parameter for _, parameter in self._measured_parameters(optimizer))
+            if self.unhooked.find_new(own):
+                self._fresh |= self.unhooked.find_new(self.tracker.alive_parameters())
         if not self._fresh:
             if self._foreign_steps % _FOREIGN_STEPS == 0 and self.tracker.refresh():
                 self.update_parameters()
@@ -147,6 +156,8 @@ class ModelMonitor(GradientMonitor):
             loss_scale = None if scaler is None else scaler.get_scale()
             self.measure(optimizer, self._fresh, loss_scale)
             self._fresh.clear()
+            if self.unhooked is not None:
+                self.unhooked.remember(self.tracker.alive_parameters())
         elif not has_measured:
             self.evidence.strangers.add(type(optimizer).__name__)
         else:

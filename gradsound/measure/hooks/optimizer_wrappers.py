@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from torch.optim import Optimizer
 
+from gradsound.measure.distributed.ranks import rank_count
 from gradsound.measure.layers import parameter_ids
+from gradsound.measure.live_objects import find_objects
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,14 +31,14 @@ def unwrap_optimizers(
         return ()
     if not isinstance(optimizer, list | tuple):
         expected = "a torch Optimizer, a list of several, or None"
-        return (_unwrap(optimizer, "optimizer", expected),)
+        return (_find_whole(_unwrap(optimizer, "optimizer", expected)),)
     if not optimizer:
         raise ValueError(
             "optimizer must have at least one optimizer, got an empty list: leave it out "
             "to measure the steps of any optimizer"
         )
     unwrapped = [
-        _unwrap(one, f"optimizer[{index}]", "a torch Optimizer")
+        _find_whole(_unwrap(one, f"optimizer[{index}]", "a torch Optimizer"))
         for index, one in enumerate(optimizer)
     ]
     return tuple(dict.fromkeys(unwrapped))
@@ -53,6 +55,20 @@ def find_inner_optimizers(optimizer: Optimizer) -> list[Optimizer]:
         for inner in _objects_inside(optimizer)
         if _has_hooks(inner) and not held.isdisjoint(parameter_ids([inner]) or ())
     ]
+
+
+def _find_whole(optimizer: Optimizer) -> Optimizer:
+    """Returns the optimizer around one that has only this rank's share of its parameters.
+
+    Such are ``ZeroRedundancyOptimizer`` of torch and ``OSS`` of fairscale. Every rank has
+    the gradients of all parameters.
+    """
+    share = parameter_ids([optimizer]) or set()
+    for outer in find_objects(Optimizer) if rank_count() > 1 else ():
+        is_inside = any(one is optimizer for one in _objects_inside(outer))
+        if is_inside and share < (parameter_ids([outer]) or set()):
+            return outer
+    return optimizer
 
 
 def _unwrap(optimizer: Any, name: str, expected: str) -> Optimizer:

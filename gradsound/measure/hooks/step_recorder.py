@@ -34,6 +34,8 @@ class StepRecorder:
         logged_values: As given.
         handles: Handles of hooks, each with a ``remove()``.
         start: When the run began, in seconds of ``time.perf_counter()``.
+        joined: Whether the steps are those of other ranks, because this one has no inputs
+            any more.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class StepRecorder:
         self.start = time.perf_counter()
         self.tracker, self.queue, self.logged_values = tracker, queue, logged_values
         self.handles: list[Any] = []
+        self.joined = False
         self._stopped = False  # then it emits nothing more
         self._left_alone = False  # closed without the other ranks, which need its part
 
