@@ -54,7 +54,8 @@ def attach(
 
     With DistributedDataParallel, rank 0 records the reduced gradients; the other ranks may
     call attach() too and do nothing. For a sharded model (FSDP2, tensor parallel), call it
-    on every rank with the same arguments. One all-reduce a step then adds up the parts.
+    on every rank with the same arguments. One all-reduce a step then adds up the parts. In
+    a pipeline, call it on every rank; each records its stages to files of its own.
 
     Args:
         model: The model to train. A layer is a module that owns parameters directly. A

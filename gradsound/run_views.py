@@ -142,15 +142,17 @@ def read_run(
 
 
 def read_ranks(paths: Iterable[str | Path]) -> Run:
-    r"""Opens the run files of all ranks of one training as one run, whose layers are ranks.
+    r"""Opens the run files of all ranks of one training as one run.
 
-    The norm of a rank is that of its whole model, from its own batch. Times and values are
-    medians over the ranks. `gradsound.summarize`, `gradsound.render` and `gradsound.plot`
-    show ranks that deviate, are late or have stopped.
+    The layers of the run are the ranks. The norm of a rank is that of its whole model, from
+    its own batch. `gradsound.summarize`, `gradsound.render` and `gradsound.plot` show ranks
+    that deviate, are late or have stopped. If the ranks are those of a pipeline, the run
+    has the layers of all of them, in the order of the stages. Times and values are medians
+    over the ranks.
 
     Args:
-        paths: The files, which `gradsound.attach` wrote with ``ranks="each"``, in any
-            order: run.rank0.jsonl, run.rank1.jsonl and so on.
+        paths: The files, which `gradsound.attach` wrote for each rank, in any order:
+            run.rank0.jsonl, run.rank1.jsonl and so on.
 
     Returns:
         The run. Each iteration of ``run.steps`` reads the files anew, in bounded memory.
@@ -159,7 +161,7 @@ def read_ranks(paths: Iterable[str | Path]) -> Run:
         OSError: If a file does not exist or cannot be read.
         RunFormatError: If a file is no run file. Iterating the steps raises it too.
         ValueError: If they are not the files of several ranks of one training: a name has
-            no rank, a rank is there twice, or layers or trainings differ.
+            no rank, a rank is there twice, trainings differ, or layers differ in part.
 
     Example:
         >>> from pathlib import Path

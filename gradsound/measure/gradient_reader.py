@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gradsound.errors import warn
+from gradsound.measure.distributed.rank_role import stages_by_parameter
 from gradsound.measure.norms.batched import BatchedNorms
 from gradsound.measure.norms.per_layer import LocalNorms
 
@@ -36,6 +37,10 @@ class GradientReader:
             `update_parameters`.
         norms_per_layer: Makes the norms of layers that are whole on this rank, from a
             snapshot and the index of each layer's first parameter.
+
+    Attributes:
+        expects_no_stages: Whether to warn, at the first step, if the layers have become
+            stages of a pipeline: only one rank is recorded then.
     """
 
     def __init__(
@@ -56,6 +61,7 @@ class GradientReader:
             )
 
             self._sharded = ShardedNorms()
+        self.expects_no_stages = False
         self._withdrawn = False
         self._without_gradient: NDArray[np.bool_] | None = None  # in the last step
         self._warned = False  # that no gradient is visible
@@ -136,6 +142,9 @@ class GradientReader:
             self._on_change()
             snapshot = self._batched.compute(self._gradients(fresh))
         # A plan returns the same array at every step: to compare its elements costs more.
+        if self.expects_no_stages:
+            self.expects_no_stages = False
+            self._warn_late_stages()
         if snapshot.without_gradient is not self._without_gradient:
             self._without_gradient = snapshot.without_gradient
             if self._without_gradient.all():
@@ -150,6 +159,15 @@ class GradientReader:
         if self._sharded is None:  # inline, because there may be thousands
             return [None if p is None else p.grad for p in alive]
         return [None if p is None else self._sharded.local_gradient(p) for p in alive]
+
+    def _warn_late_stages(self) -> None:
+        stages = stages_by_parameter()
+        if any(id(parameter) in stages for parameter in self._tracker.alive_parameters()):
+            warn(
+                "the PipelineStage of these layers was made after attach(), so gradsound "
+                "does not record the stages of other ranks: call attach() on every rank "
+                "after you make the stages"
+            )
 
     def _warn_no_gradient(self, step: int) -> None:
         if self._warned or self._tracker.warned:

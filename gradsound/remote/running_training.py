@@ -13,6 +13,7 @@ from torch import distributed
 from torch.optim import Optimizer
 
 from gradsound.attachment import is_attached
+from gradsound.measure.distributed.rank_role import stages_by_parameter
 from gradsound.measure.layers import is_sharded
 from gradsound.remote.common_step import CommonStep
 from gradsound.remote.safe_point import is_safe_point
@@ -58,7 +59,16 @@ def _attach(data: dict[str, Any], tell: Tell) -> None:
     if all(is_attached(one) for one in optimizers):
         tell("error", f"the script records its {names} itself, with gradsound.attach")
         return
-    sharded = any(is_sharded(p) for one in optimizers for p in parameters_of(one))
+    parameters = [p for one in optimizers for p in parameters_of(one)]
+    sharded = any(map(is_sharded, parameters))
+    stages = stages_by_parameter()
+    if any(id(parameter) in stages for parameter in parameters):
+        tell(
+            "error",
+            "it has a stage of a pipeline, whose ranks cannot begin at one step later: "
+            "call gradsound.attach in the script, or start it with gradsound run",
+        )
+        return
     if answer := _rank_answer(data["workers"], sharded=sharded):
         tell(*answer)
         return

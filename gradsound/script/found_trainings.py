@@ -242,6 +242,6 @@ class FoundTrainings:
             self._run_of[one] = run
         self.runs.append(run)
         if run.records:
-            text = describe_group(run, group, file.name, several=index is not None)
+            text = describe_group(run, group, run.file.name, several=index is not None)
             self._tell("records", text)
         return run

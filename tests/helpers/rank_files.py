@@ -28,6 +28,7 @@ def write_rank(
     training: str = "",
     start: str = "2026-11-24T08:00:00+00:00",
     first: int = 0,
+    stages: tuple[int, ...] = (),
 ) -> Path:
     """Writes run.rankK.jsonl and returns its path.
 
@@ -41,11 +42,16 @@ def write_rank(
         training: As in `Header`.
         start: As in `Header`.
         first: Number of the first step.
+        stages: As in `Header`.
     """
     table = np.atleast_2d(norms.T).T.astype(np.float32)
     names = layers[: table.shape[1]]
     header = Header(
-        layers=names, parameters=(3,) * len(names), start=start, training=training
+        layers=names,
+        parameters=(3,) * len(names),
+        start=start,
+        training=training,
+        stages=stages,
     )
     path = folder / f"run.rank{rank}.jsonl"
     with path.open("wb") as file:

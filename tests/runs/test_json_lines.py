@@ -115,6 +115,7 @@ def test_headers_round_trip(layers: list[str], comment: str, budget: float | Non
         start="",
         comment=comment,
         budget=budget,
+        stages=() if budget is None else parameters,
     )
 
     assert decode_header(encode_header(header)) == header
@@ -251,6 +252,9 @@ HEADER = {"format": "gradsound-run", "version": "1.0", "layers": ["a"], "paramet
         ({"budget": True}, "between 0 and 1, got True"),
         ({"budget": "0.5"}, "between 0 and 1, got '0.5'"),
         ({"version": None}, 'expected "version" such as "1.0", got None'),
+        ({"stages": [0, 1]}, "a list of 1 numbers"),
+        ({"stages": ["0"]}, "a list of 1 numbers"),
+        ({"stages": 0}, "a list of 1 numbers"),
     ],
 )
 def test_wrong_headers_are_refused(change: dict[str, object], message: str) -> None:

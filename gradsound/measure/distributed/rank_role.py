@@ -21,8 +21,6 @@ from gradsound.runs.rank_files import rank_path
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from torch import nn
-
     from gradsound.measure.layers import Layer
 
 _STAGES = "torch.distributed.pipelining.stage"  # module; loaded if there is a pipeline
@@ -97,18 +95,20 @@ def find_role(layers: tuple[Layer, ...], *, each: bool) -> RankRole:
     return RankRole(rank, layers, records=rank == 0)
 
 
+def stages_by_parameter() -> dict[int, Any]:
+    """Returns the ``PipelineStage`` of each parameter on this rank, by its id."""
+    if _STAGES not in sys.modules:
+        return {}
+    stages: list[Any] = find_objects(sys.modules[_STAGES]._PipelineStageBase)
+    return {id(p): stage for stage in stages for p in stage.submod.parameters()}
+
+
 def _find_stages(rank: int, layers: Sequence[Layer]) -> RankRole | None:
     """Returns the role of this rank in a pipeline; None if its layers are no stages.
 
     Layers outside of the stages are left out: they are stages of other ranks.
     """
-    if _STAGES not in sys.modules:
-        return None
-    stages: list[Any] = find_objects(sys.modules[_STAGES]._PipelineStageBase)
-    stage_of: dict[int, Any] = {}  # by the ids of parameters
-    for stage in stages:
-        submodule: nn.Module = stage.submod
-        stage_of |= {id(p): stage for p in submodule.parameters()}
+    stage_of = stages_by_parameter()
     found = [
         (
             layer,

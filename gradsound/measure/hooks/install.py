@@ -6,6 +6,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gradsound.measure.distributed.local_gradients import LocalGradients
+from gradsound.measure.distributed.ranks import rank_count
 from gradsound.measure.distributed.reduction_wait import ReductionWait
 from gradsound.measure.hooks.clipping import ClipHandle
 from gradsound.measure.hooks.grad_scaler import GradScalerHandle
@@ -68,6 +69,7 @@ def install_monitor(
     else:
         monitor = ModelMonitor(tracker, optimizers, emit, budget, parts)
         monitor.unhooked = UnhookedGradients() if staged else None
+    monitor.reader.expects_no_stages = rank_count() > 1 and not staged
     if group is not None:
         monitor.reader.add_up_over(group)
     monitor.handles += [

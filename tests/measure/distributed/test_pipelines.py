@@ -115,3 +115,41 @@ def test_a_stage_on_several_ranks_is_recorded_once(tmp_path: Path) -> None:
     }
     for name in names:
         check_joined(tmp_path, name, (0, 2), "0 1 2 3")
+
+
+def test_a_pipeline_goes_on_and_refuses_a_budget(tmp_path: Path) -> None:
+    """Ranks resume at one step; a model with layers of other ranks counts in part.
+
+    A budget is an error, and stages that come after attach() a warning.
+    """
+    code = f"""{BEGIN}
+    for name in ("first", "second"):
+        model, (part, compute) = whole_model(), single(ScheduleGPipe)()
+        for index, layer in zip((2 * rank, 2 * rank + 1), part):
+            model[index] = layer
+        optimizer = sgd(part)
+        try:
+            gradsound.attach(model, optimizer, budget=0.25)
+        except ValueError as error:
+            print_line(error)
+        given = optimizer if name == "first" else None
+        with gradsound.attach(model, given, resume=True):
+            train(compute, part, optimizer)
+    model = whole_model()[2 * rank :][:2]
+    attachment = gradsound.attach(model, log="late.jsonl")
+    stage = PipelineStage(model, rank, 2, cpu)
+    run = ScheduleGPipe(stage, MICROBATCHES, loss_fn=nn.functional.mse_loss)
+    run.step(x) if rank == 0 else run.step(target=y)
+    sgd(model).step()
+    attachment.close()
+"""
+    process = torchrun(code, tmp_path)
+    assert process.returncode == 0, process.stderr
+
+    assert process.stdout.count("budget must be None for a pipeline, got 0.25: all") == 4
+    run = gradsound.read_ranks(tmp_path.glob("run.rank*.jsonl"))
+    assert run.header.layers == ("0", "1", "2", "3")
+    steps = [*run.steps]
+    once = train_in_one_process([(0, 1), (2, 3)])
+    assert_steps(steps, "0123", once + once)
+    assert process.stderr.count("was made after attach(), so gradsound does not") == 1
