@@ -141,10 +141,10 @@ class GradientReader:
         if self._tracker.is_due(snapshot.without_gradient) and self._tracker.refresh():
             self._on_change()
             snapshot = self._batched.compute(self._gradients(fresh))
-        # A plan returns the same array at every step: to compare its elements costs more.
         if self.expects_no_stages:
             self.expects_no_stages = False
             self._warn_late_stages()
+        # A plan returns the same array at every step: to compare its elements costs more.
         if snapshot.without_gradient is not self._without_gradient:
             self._without_gradient = snapshot.without_gradient
             if self._without_gradient.all():

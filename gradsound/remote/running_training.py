@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import threading
@@ -15,6 +14,7 @@ from torch.optim import Optimizer
 from gradsound.attachment import is_attached
 from gradsound.measure.distributed.rank_role import stages_by_parameter
 from gradsound.measure.layers import is_sharded
+from gradsound.measure.live_objects import find_objects
 from gradsound.remote.common_step import CommonStep
 from gradsound.remote.safe_point import is_safe_point
 from gradsound.script.found_run import parameters_of
@@ -170,9 +170,5 @@ def _describe(active: FoundTrainings) -> str:
 
 def _find_optimizers() -> list[Optimizer]:
     """Returns the complete optimizers of this process, without a call of their own code."""
-    found = []
-    for one in gc.get_objects():
-        complete = issubclass(type(one), Optimizer) and "param_groups" in vars(one)
-        if complete and parameters_of(one):
-            found.append(one)
-    return found
+    found = [one for one in find_objects(Optimizer) if "param_groups" in vars(one)]
+    return [one for one in found if parameters_of(one)]

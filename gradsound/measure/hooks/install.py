@@ -69,15 +69,16 @@ def install_monitor(
     else:
         monitor = ModelMonitor(tracker, optimizers, emit, budget, parts)
         monitor.unhooked = UnhookedGradients() if staged else None
-    monitor.reader.expects_no_stages = rank_count() > 1 and not staged
     if group is not None:
         monitor.reader.add_up_over(group)
     monitor.handles += [
         ClipHandle(monitor),
         UnscaleHandle(monitor),
         ZeroGradHandle(monitor),
-        UnevenInputs(monitor),
     ]
+    if rank_count() > 1:
+        monitor.handles.append(UnevenInputs(monitor))
+        monitor.reader.expects_no_stages = not staged
     if local:
         monitor.local_gradients = LocalGradients(
             monitor.collect, scaler, ReductionWait(monitor.stop_after_error)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from gradsound.errors import warn
-from gradsound.measure.distributed.ranks import current_rank, rank_count
+from gradsound.measure.distributed.ranks import current_rank
 from gradsound.measure.hooks.guards import never_raises
 
 if TYPE_CHECKING:
@@ -39,9 +39,8 @@ class UnevenInputs:
         self._monitor, self._missed = monitor, 0
         self._model: Any = None  # while this rank takes part in the steps of others
         self._rank = current_rank()
-        if rank_count() > 1:
-            _counters.add(self)
-            _replace_exit()
+        _counters.add(self)
+        _replace_exit()
 
     @never_raises
     def begin(self, join: Any) -> None:
