@@ -16,17 +16,13 @@ BEGIN = """
     x, y = data()
     cpu = torch.device("cpu")
 
-    def single(schedule, place=rank, group=None, before=len, after=len):
+    def single(schedule, place=rank, group=None, wrap=lambda part: part):
         # Returns what makes a pipeline with a stage on each rank.
         def make():
             part = whole_model()[2 * place :][:2]
-            before(part)
-            stage = PipelineStage(part, place, 2, cpu, group=group)
+            stage = PipelineStage(wrap(part), place, 2, cpu, group=group)
             run = schedule(stage, MICROBATCHES, loss_fn=nn.functional.mse_loss)
-            def compute():
-                run.step(x) if place == 0 else run.step(target=y)
-                after(part)
-            return part, compute
+            return part, lambda: run.step(x) if place == 0 else run.step(target=y)
         return make
 
     def several(schedule):
@@ -94,15 +90,13 @@ def test_a_stage_on_several_ranks_is_recorded_once(tmp_path: Path) -> None:
     place, group, dp = grid["pp"].get_local_rank(), grid["pp"].get_group(), grid["dp"]
     x, y = (whole[dp.get_local_rank() :: 2] for whole in (x, y))
     def shard(part):
-        fully_shard(part, mesh=dp)
-    def average(part):  # DistributedDataParallel fails in a stage of GPipe (torch 2.13)
-        for p in part.parameters():
-            dist.all_reduce(p.grad, group=dp.get_group())
-            p.grad /= 2
+        return fully_shard(part, mesh=dp)
+    def replicate(part):  # which fails in a stage of GPipe, without gradsound (torch 2.13)
+        return nn.parallel.DistributedDataParallel(part, process_group=dp.get_group())
     options = dict(place=place, group=group)
-    record("shards", single(Schedule1F1B, **options, before=shard))
-    record("auto", single(ScheduleGPipe, **options, before=shard), given=False)
-    record("replicas", single(ScheduleGPipe, **options, after=average))
+    record("shards", single(Schedule1F1B, **options, wrap=shard))
+    record("auto", single(ScheduleGPipe, **options, wrap=shard), given=False)
+    record("replicas", single(Schedule1F1B, **options, wrap=replicate))
 """
     process = torchrun(code, tmp_path, 4)
     assert process.returncode == 0, process.stderr
