@@ -22,6 +22,9 @@ if TYPE_CHECKING:
         RunFormatError,
         VoiceError,
     )
+    from gradsound.integrations.composer import ComposerCallback as ComposerCallback
+    from gradsound.integrations.fastai import FastaiCallback as FastaiCallback
+    from gradsound.integrations.keras import KerasCallback as KerasCallback
     from gradsound.integrations.lightning import LightningCallback as LightningCallback
     from gradsound.integrations.transformers import (
         TransformersCallback as TransformersCallback,
@@ -97,6 +100,9 @@ _MODULES = {
         "RunFormatError",
         "VoiceError",
     ),
+    "integrations.composer": ("ComposerCallback",),
+    "integrations.fastai": ("FastaiCallback",),
+    "integrations.keras": ("KerasCallback",),
     "integrations.lightning": ("LightningCallback",),
     "integrations.transformers": ("TransformersCallback",),
     "music.captions": ("Caption",),

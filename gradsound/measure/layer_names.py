@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gradsound.measure.keras_variables import is_container, is_keras_layer, named_variables
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -11,16 +13,25 @@ if TYPE_CHECKING:
 def parameters_by_module(model: nn.Module) -> dict[str, list[nn.Parameter]]:
     """Returns the parameters that each module owns directly, by the module's layer name.
 
-    Each parameter occurs once, at its first module.
+    Each parameter occurs once, at its first module. The variables of Keras layers have
+    names from their paths, and only trainable ones occur.
     """
     by_name: dict[str, list[nn.Parameter]] = {}
-    seen = set()
+    seen, inside_keras = set(), set()
     for name, module in model.named_modules():
-        parameters = by_name.setdefault(layer_name(name), [])
-        for parameter in module.parameters(recurse=False):
+        named = [(name, p) for p in module.parameters(recurse=False)]
+        if id(module) in inside_keras:
+            if is_container(name):
+                continue
+        elif is_keras_layer(module):
+            inside_keras |= {id(one) for one in module.modules()}
+            prefix = f"{name}." if name else ""
+            named = [(prefix + path, p) for path, p in named_variables(module)]
+        by_name.setdefault(layer_name(name), [])
+        for owner, parameter in named:
             if id(parameter) not in seen:
                 seen.add(id(parameter))
-                parameters.append(parameter)
+                by_name.setdefault(layer_name(owner), []).append(parameter)
     root, class_name = by_name.pop(""), type(_uncompiled(model)).__name__
     root_name = class_name if class_name not in by_name else f"({class_name})"
     by_name = {root_name: root, **by_name}

@@ -1,0 +1,81 @@
+"""FastaiCallback: attaches to a fit of fastai's Learner."""
+
+from __future__ import annotations
+
+import math
+from itertools import chain
+from typing import Any
+
+from gradsound.errors import MissingExtraError
+
+try:
+    from fastai.callback.core import Callback
+except ModuleNotFoundError as error:
+    if error.name != "fastai":
+        raise
+    raise MissingExtraError("fastai") from error
+
+from gradsound.integrations.stand_in import StandInTraining
+
+
+class FastaiCallback(Callback):  # type: ignore[misc]
+    """Records each fit of a fastai Learner, and plays it live if asked.
+
+    It records ``loss``, ``lr`` and ``epoch`` with every step, with an optimizer of fastai
+    or of torch. A step that mixed precision skips is recorded as skipped. ``lr_find`` is no
+    training, and has no run.
+
+    The files are complete after a fit ends. fastai does not report an exception: then the
+    files are complete when the Learner fits again, after `close`, or at the end of the
+    program.
+
+    Args:
+        web: Whether to play on a page, or the page's port, as for `gradsound.listen`.
+        **options: As for `gradsound.attach`; fastai supplies the scaler.
+
+    Raises:
+        TypeError, ValueError, OSError: If an option is unknown, or web, wav, preset or
+            voice is invalid. `attach` checks the other options when the fit starts.
+        MissingExtraError: If websockets is not installed and web is given.
+
+    Example:
+        Learner(data, model, cbs=gradsound.FastaiCallback(wav="fit.wav")).fit(3)
+    """
+
+    order = math.inf  # after callbacks that clip, unscale, or leave steps out
+
+    def __init__(self, *, web: bool | int = False, **options: Any) -> None:
+        super().__init__()
+        self._recorded = StandInTraining(web, options)
+
+    def before_fit(self) -> None:
+        """Attaches: fastai has made the optimizer and moved the model by now."""
+        self._recorded.end()  # of a fit that failed
+        if not hasattr(self.learn, "lr_finder"):
+            parameters = chain.from_iterable(self.learn.opt.param_lists)
+            self._recorded.attach_parameters(self.learn.model, parameters)
+
+    def after_loss(self) -> None:
+        """Adds the loss of a batch to the mean of the next step."""
+        if self.learn.training:
+            self._recorded.losses.add(self.learn.loss)
+
+    def before_step(self) -> None:
+        """Records a step: its gradients are complete, unscaled and clipped by now."""
+        self._recorded.step(**self._values())
+
+    def after_cancel_step(self) -> None:
+        """Records a step that fastai skips, such as one whose gradients overflow."""
+        self._recorded.skip_step(**self._values())
+
+    def after_fit(self) -> None:
+        """Finishes the files."""
+        self.close()
+
+    def close(self) -> None:
+        """Finishes the files of a fit that an exception ended."""
+        self._recorded.end()
+
+    def _values(self) -> dict[str, object]:
+        # fastai's own records have the learning rate of the last group, the head's.
+        return {"lr": self.learn.opt.hypers[-1]["lr"], "epoch": self.learn.epoch}
