@@ -40,7 +40,13 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 myst_heading_anchors = 3  # levels of headings with an anchor, as code hosts make them
 default_role = "any"  # an unknown name in a docstring becomes an error
 autodoc_member_order = "bysource"
-autodoc_mock_imports = ["lightning", "transformers"]  # the build does not need them
+autodoc_mock_imports = [  # the build does not need them
+    "composer",
+    "fastai",
+    "keras",
+    "lightning",
+    "transformers",
+]
 python_maximum_signature_line_length = 80
 napoleon_attr_annotations = False  # the signature already has the types
 napoleon_use_ivar = True

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor
-
 from gradsound.errors import MissingExtraError
 
 try:
@@ -46,7 +44,7 @@ class ComposerCallback(Callback):  # type: ignore[misc]
         self._training = AttachedTraining(web, options)
         self._losses = LossMean()
 
-    def fit_start(self, state: Any, logger: object) -> None:
+    def fit_start(self, state: Any, *_: object) -> None:
         """Attaches: Composer has loaded the checkpoint and prepared the model by now."""
         self._training.end()  # of a fit that failed
         self._losses.pop()
@@ -54,31 +52,31 @@ class ComposerCallback(Callback):  # type: ignore[misc]
         step = int(state.timestamp.batch)
         self._training.attach(state.model, optimizer, state.scaler, step)
 
-    def before_train_batch(self, state: Any, logger: object) -> None:
+    def before_train_batch(self, *_: object) -> None:
         """Forgets the losses of a batch that Composer tries again or evaluates twice."""
         self._losses.pop()
 
-    def before_backward(self, state: Any, logger: object) -> None:
+    def before_backward(self, state: Any, *_: object) -> None:
         """Adds the loss of a microbatch to the mean of the step."""
         self._losses.add(_total(state.loss))
 
-    def after_train_batch(self, state: Any, logger: object) -> None:
+    def after_train_batch(self, state: Any, *_: object) -> None:
         """Records the values of the step, which comes next or is in progress."""
         (optimizer,) = state.optimizers
         lr, epoch = optimizer.param_groups[0]["lr"], int(state.timestamp.epoch)
         loss = self._losses.pop()
         self._training.log_values(optimizer, lr=lr, epoch=epoch, loss=loss)
 
-    def fit_end(self, state: Any, logger: object) -> None:
+    def fit_end(self, *_: object) -> None:
         """Finishes the files."""
         self._training.end()
 
     close = fit_end
 
 
-def _total(loss: Any) -> Tensor:
-    """Returns the number that Composer differentiates, from what a model returns."""
+def _total(loss: Any) -> Any:
+    """Returns the loss that Composer differentiates, from what a model returns."""
     if isinstance(loss, dict):
         loss = loss["total"] if "total" in loss else tuple(loss.values())
     losses = loss if isinstance(loss, tuple | list) else (loss,)
-    return sum(one.detach().mean() for one in losses)  # type: ignore[return-value]
+    return sum(one.detach().mean() for one in losses)

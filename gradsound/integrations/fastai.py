@@ -39,7 +39,9 @@ class FastaiCallback(Callback):  # type: ignore[misc]
         MissingExtraError: If websockets is not installed and web is given.
 
     Example:
-        Learner(data, model, cbs=gradsound.FastaiCallback(wav="fit.wav")).fit(3)
+        >>> import gradsound
+        >>> callback = gradsound.FastaiCallback(log="fit.jsonl", wav="fit.wav")
+        >>> # Learner(..., cbs=callback)
     """
 
     order = math.inf  # after callbacks that clip, unscale, or leave steps out
@@ -62,11 +64,11 @@ class FastaiCallback(Callback):  # type: ignore[misc]
 
     def before_step(self) -> None:
         """Records a step: its gradients are complete, unscaled and clipped by now."""
-        self._recorded.step(**self._values())
+        self._recorded.step(lr=self._rate(), epoch=self.learn.epoch)
 
     def after_cancel_step(self) -> None:
         """Records a step that fastai skips, such as one whose gradients overflow."""
-        self._recorded.skip_step(**self._values())
+        self._recorded.skip_step(lr=self._rate(), epoch=self.learn.epoch)
 
     def after_fit(self) -> None:
         """Finishes the files."""
@@ -76,6 +78,6 @@ class FastaiCallback(Callback):  # type: ignore[misc]
         """Finishes the files of a fit that an exception ended."""
         self._recorded.end()
 
-    def _values(self) -> dict[str, object]:
+    def _rate(self) -> object:
         # fastai's own records have the learning rate of the last group, the head's.
-        return {"lr": self.learn.opt.hypers[-1]["lr"], "epoch": self.learn.epoch}
+        return self.learn.opt.hypers[-1]["lr"]

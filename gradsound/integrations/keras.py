@@ -53,9 +53,8 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]
             )
         self._training = StandInTraining(web, options)
         self._observed: ObservedOptimizer | None = None
-        self._epoch = 0
 
-    def on_train_begin(self, logs: object = None) -> None:
+    def on_train_begin(self, *_: object, **__: object) -> None:
         """Attaches: Keras has built the model and the optimizer has its weights by now."""
         self.close()  # of a training that failed
         optimizer = getattr(self.model, "optimizer", None)
@@ -69,12 +68,12 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]
         self._training.attach_parameters(self.model, parameters, step)
         self._observed = ObservedOptimizer(optimizer, parameters, self._training)
 
-    def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
+    def on_epoch_begin(self, epoch: int, *_: object, **__: object) -> None:
         """Notes the epoch of the steps that follow."""
         if self._observed is not None:
             self._observed.epoch = epoch
 
-    def on_train_end(self, logs: object = None) -> None:
+    def on_train_end(self, *_: object, **__: object) -> None:
         """Finishes the files."""
         self.close()
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import functools
+import traceback
 from typing import TYPE_CHECKING, Any
-
-import torch
 
 from gradsound.errors import warn
 from gradsound.measure.hooks.guards import never_raises, uncompiled
@@ -13,7 +12,7 @@ from gradsound.measure.hooks.guards import never_raises, uncompiled
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from torch import nn
+    from torch import Tensor, nn
 
     from gradsound.integrations.stand_in import StandInTraining
 
@@ -42,7 +41,7 @@ class ObservedOptimizer:
     ) -> None:
         self.epoch = 0
         self._parameters, self._training = parameters, training
-        self._unclipped: Sequence[torch.Tensor | None] | None = None
+        self._unclipped: Sequence[Tensor | None] | None = None
         self._replaced: list[tuple[Any, str]] = []
         inner = optimizer
         while hasattr(inner, "inner_optimizer"):
@@ -89,9 +88,7 @@ class ObservedOptimizer:
         return clip
 
     @never_raises
-    def _step(
-        self, gradients: Sequence[torch.Tensor], variables: Sequence[Any], lr: Any
-    ) -> None:
+    def _step(self, gradients: Sequence[Tensor], variables: Sequence[Any], lr: Any) -> None:
         """Records the gradients that Keras is about to apply to variables."""
         kept = [parameter.grad for parameter in self._parameters]
         applied = [variable.value for variable in variables]
@@ -119,8 +116,6 @@ class ObservedOptimizer:
 
     def stop_after_error(self) -> None:
         """Ends the observation because of the exception in progress, with one warning."""
-        import traceback
-
         self.remove()
         warn(
             "an error ended the measuring; training goes on, what was recorded so far "
@@ -135,7 +130,7 @@ class ObservedOptimizer:
 
 
 def _set_gradients(
-    parameters: Sequence[nn.Parameter], gradients: Sequence[torch.Tensor | None]
+    parameters: Sequence[nn.Parameter], gradients: Sequence[Tensor | None]
 ) -> None:
     for parameter, gradient in zip(parameters, gradients):
         parameter.grad = gradient

@@ -12,7 +12,7 @@ from torch.nn.parameter import is_lazy
 from gradsound.measure.layer_names import layer_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 # Frozen layers in a header. The largest models that people thaw whole have fewer
 # (EfficientNet-B7: about 440 of them); more are nearly always frozen for good.
@@ -44,10 +44,12 @@ def find_frozen_layers(modules: Mapping[str, Sequence[nn.Parameter]]) -> list[st
 def without_adapted(
     model: nn.Module, frozen: Sequence[str], names: Sequence[str]
 ) -> list[str]:
-    """Returns the frozen layers, or none if the model keeps them frozen for good.
+    """Returns the frozen layers, or few if the model keeps the others frozen for good.
 
     It does so if most of them share a block with trained layers, in two blocks or more:
     then the trained layers are adapters (LoRA). And it does so if there are more than 500.
+    The few are adapters that the training may switch to: each is in a dictionary of modules
+    with a trained one.
 
     Args:
         model: The model.
@@ -64,7 +66,23 @@ def without_adapted(
         if blocks and blocks[-1] in trained:
             shared.append(blocks[-1])
     has_adapters = 2 * len(shared) > len(frozen) and len({*shared}) >= _ADAPTED_BLOCKS_MIN
-    return [] if has_adapters or len(frozen) > _FROZEN_MAX else [*frozen]
+    if not has_adapters and len(frozen) <= _FROZEN_MAX:
+        return [*frozen]
+    switchable = _alternatives(model, frozen, {*names} - {*frozen})
+    return switchable if len(switchable) <= _FROZEN_MAX else []
+
+
+def _alternatives(
+    model: nn.Module, frozen: Sequence[str], trained: Iterable[str]
+) -> list[str]:
+    """Returns the frozen layers that are in a dictionary of modules with a trained one."""
+    dictionaries = {
+        layer_name(name)
+        for name, module in model.named_modules()
+        if isinstance(module, nn.ModuleDict)
+    }
+    in_use = dictionaries & {name.rpartition(".")[0] for name in trained}
+    return [name for name in frozen if name.rpartition(".")[0] in in_use]
 
 
 def _list_elements(model: nn.Module) -> set[str]:

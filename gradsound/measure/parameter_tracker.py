@@ -129,7 +129,7 @@ class ParameterTracker:
         due = (
             self._steps % _CHECK_STEPS == 0
             or parameter_ids(self._current_optimizers()) != self._optimizer_ids
-            or (bool(self._frozen) and self._any_thawed())
+            or self.any_thawed()
         )
         # Plans return the same array at every step: to compare elements costs more.
         if without_gradient is None:
@@ -142,7 +142,8 @@ class ParameterTracker:
             due |= bool(ceased.any()) or (self._steps == 1 and bool(without_gradient.any()))
         return due
 
-    def _any_thawed(self) -> bool:
+    def any_thawed(self) -> bool:
+        """Returns whether a frozen parameter was thawed since the last `refresh`."""
         frozen = [reference() for reference in self._frozen]
         return True in [p.requires_grad for p in frozen if p is not None]
 
@@ -187,7 +188,7 @@ class ParameterTracker:
         model = self._model()
         if model is None:
             return False
-        optimizers, thawed = self._current_optimizers(), self._any_thawed()
+        optimizers, thawed = self._current_optimizers(), self.any_thawed()
         optimizer_ids, modules = parameter_ids(optimizers), parameters_by_module(model)
         by_layer: list[list[Reference]] = []
         changed: dict[str, list[str]] = defaultdict(list)  # layers by kind of change

@@ -50,9 +50,7 @@ def data(rows: int = 24) -> torch.Tensor:
 
 def watch(model: nn.Module, optimizer: torch.optim.Optimizer, training: Training) -> None:
     """Adds the true norms to a training whenever an optimizer of torch steps."""
-    optimizer.register_step_pre_hook(
-        lambda *_: training.applied.append(true_norms(model))
-    )
+    optimizer.register_step_pre_hook(lambda *_: training.applied.append(true_norms(model)))
 
 
 def copies(model: nn.Module) -> list[torch.Tensor]:
@@ -114,8 +112,8 @@ def _equal(
     """Returns whether norms are the true ones, and no layer with a gradient is missing."""
     if len(norms) != len(truth) or any(one is None for one in norms):
         return False
-    recorded = {name for name, norm in truth[0].items() if not np.isnan(norm)}
-    if not recorded <= {*layers}:
+    with_gradient = {name for one in truth for name in one if not np.isnan(one[name])}
+    if not with_gradient <= {*layers}:
         return False
     expected = [[one.get(name, np.nan) for name in layers] for one in truth]
     return bool(np.allclose(norms, expected, rtol=_RTOL, atol=0, equal_nan=True))

@@ -71,7 +71,7 @@ def _rows(engine: Engine) -> list[list[str]]:
         )
     if isinstance(output, Failure):
         return [[engine.name, version, "all", *["-"] * 4, output.message]]
-    cases = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    cases = [json.loads(line) for line in output.splitlines() if line.startswith('{"case"')]
     return [
         [
             engine.name,

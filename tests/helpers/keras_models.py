@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import torch
+
+# Keras reads these when it is imported, and writes a file of settings.
+os.environ["KERAS_BACKEND"] = "torch"
+os.environ.setdefault("KERAS_HOME", str(Path(__file__).parents[2] / "build" / "keras"))
+
+import keras
 
 
 def sequential(
@@ -68,6 +75,7 @@ class Oracle:
         applied: Norms of the layers at each update, and at each skipped one, unscaled.
         raw: Norms before clipping, where the optimizer clips.
         losses: Mean loss of the batches of each update.
+        rates: Learning rate of each update, without skipped ones.
         skipped: Whether each update was skipped.
     """
 
@@ -75,6 +83,7 @@ class Oracle:
         self.applied: list[dict[str, float]] = []
         self.raw: list[dict[str, float]] = []
         self.losses: list[float] = []
+        self.rates: list[float] = []
         self.skipped: list[bool] = []
         self._model, self._batches = model, []
         self._restore: list[tuple[type, str, Any]] = []
@@ -114,7 +123,10 @@ class Oracle:
         if optimizer.clipnorm or optimizer.global_clipnorm or optimizer.clipvalue:
             self.raw.append(layer_norms(self._model, gradients))
 
-    def _keep_applied(self, _: object, gradients: list[torch.Tensor], *__: Any) -> None:
+    def _keep_applied(
+        self, _: object, gradients: list[torch.Tensor], __: object, rate: Any
+    ) -> None:
+        self.rates.append(float(rate))
         self._add(layer_norms(self._model, gradients), skipped=False)
 
     def _keep_skipped(self, optimizer: Any) -> None:

@@ -570,6 +570,8 @@ def test_bad_options_raise_in_the_constructor(kind: type) -> None:
 def test_the_guide_runs(save, monkeypatch: pytest.MonkeyPatch) -> None:
     """The snippets of docs/frameworks.md run in order."""
     monkeypatch.setenv("WANDB_SILENT", "true")
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    monkeypatch.setenv("KERAS_HOME", ".")
     save([[1 / 3, 2 / 3]] * 3)
     arguments = TrainingArguments("out", use_cpu=True, report_to="none")
     namespace = {"model": gpt2(), "arguments": arguments, "data": [{"input_ids": [0]}]}
@@ -578,6 +580,6 @@ def test_the_guide_runs(save, monkeypatch: pytest.MonkeyPatch) -> None:
     for code in codes:
         exec(compile(code, "frameworks.md", "exec"), namespace)  # noqa: S102 (our own document)
 
-    assert len(codes) == 6
+    assert len(codes) == 7
     assert namespace["right"].lines
     assert not namespace["left"].lines

@@ -168,6 +168,20 @@ def test_layers_that_adapters_keep_frozen_are_left_out(wrapped: bool) -> None:
     assert len(layer_names(model, "*")) == 1 + 3 * 6
 
 
+def test_an_adapter_to_switch_to_is_a_layer() -> None:
+    """Of frozen layers beside adapters, those remain that a training may switch to."""
+    blocks = nn.ModuleList()
+    for _ in range(3):
+        block = Block(nn.Linear(4, 4)).requires_grad_(requires_grad=False)
+        block.adapters = nn.ModuleDict({"a": nn.Linear(4, 4), "b": nn.Linear(4, 4)})
+        block.adapters["b"].requires_grad_(requires_grad=False)
+        blocks.append(block)
+
+    assert layer_names(blocks) == [
+        f"{index}.adapters.{name}" for index in range(3) for name in "ab"
+    ]
+
+
 def test_very_many_frozen_layers_are_left_out() -> None:
     """Of more than 500 frozen layers none is a layer of the run, unless a glob selects."""
     assert len(layer_names(with_backbone(124))) == 1 + 4 * 124 + 1

@@ -130,6 +130,25 @@ def test_thawed_layers(with_optimizer: bool, holds: str, part: str) -> None:
     assert all(np.isnan(step.raw).tolist() == [True, False] for step in collector.steps[:7])
 
 
+@BOTH
+def test_the_first_clipping_of_a_thawed_layer(with_optimizer: bool) -> None:
+    """A thawed layer has its norm from before clipping in its first step already."""
+    model = frozen_below()
+    optimizer = sgd(model)
+    collector = collector_for(model, optimizer, with_optimizer)
+    raw = []
+
+    def clip() -> None:
+        raw.append([true_norm(model[0]), true_norm(model[2])])
+        nn.utils.clip_grad_norm_(model.parameters(), 1 / 13)
+
+    train(model, optimizer, 2, before_step=lambda: None)
+    model[0].requires_grad_()
+    train(model, optimizer, 3, before_step=clip)
+
+    np.testing.assert_allclose([s.raw for s in collector.steps[2:]], raw, rtol=1e-6)
+
+
 def test_thawed_but_not_given_to_the_optimizer() -> None:
     """One warning names the layer; once the optimizer has it, it is measured."""
     model = frozen_below()

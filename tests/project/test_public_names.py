@@ -13,7 +13,8 @@ import pytest
 import gradsound
 
 ROOT = Path(__file__).parents[2]
-CALLBACKS = {"LightningCallback", "TransformersCallback"}  # not in __all__: see there
+FRAMEWORKS = ("Composer", "Fastai", "Keras", "Lightning", "Transformers")
+CALLBACKS = {f"{name}Callback" for name in FRAMEWORKS}  # not in __all__: see there
 PUBLIC = {*gradsound.__all__, *CALLBACKS}
 DOCUMENTS = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 DEMOS = sorted(ROOT.glob("demos/*.py"))

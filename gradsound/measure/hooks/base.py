@@ -168,6 +168,8 @@ class GradientMonitor(StepRecorder):
             if self.raw_norms.watch.accumulated:  # what is measured is of a part only
                 self.drop_raw_norms()
             return
+        if self.tracker.any_thawed() and self.tracker.refresh():
+            self.update_parameters()  # the step would find these layers too late
         clipped = self.raw_norms.measure(parameters, begin, self.local_gradients)
         if clipped is not None:
             clipped.values.update(self.logged_values.pop())
