@@ -22,8 +22,8 @@ class FastaiCallback(Callback):  # type: ignore[misc]
     """Records each fit of a fastai Learner, and plays it live if asked.
 
     It records ``loss``, ``lr`` and ``epoch`` with every step, with an optimizer of fastai
-    or of torch. A step that mixed precision skips is recorded as skipped. ``lr_find`` is no
-    training, and has no run.
+    or of torch. A step that mixed precision skips is recorded as skipped. ``lr_find`` and
+    validations are no trainings, and have no run.
 
     The files are complete after a fit ends. fastai does not report an exception: then the
     files are complete when the Learner fits again, after `close`, or at the end of the
@@ -51,9 +51,12 @@ class FastaiCallback(Callback):  # type: ignore[misc]
         self._recorded = StandInTraining(web, options)
 
     def before_fit(self) -> None:
-        """Attaches: fastai has made the optimizer and moved the model by now."""
-        self._recorded.end()  # of a fit that failed
-        if not hasattr(self.learn, "lr_finder"):
+        """Finishes the files of a fit that failed."""
+        self._recorded.end()
+
+    def before_train(self) -> None:
+        """Attaches: by now it is a fit, and no validation, which begins like one."""
+        if not self._recorded.attached and not hasattr(self.learn, "lr_finder"):
             parameters = chain.from_iterable(self.learn.opt.param_lists)
             self._recorded.attach_parameters(self.learn.model, parameters)
 

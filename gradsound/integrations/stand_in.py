@@ -90,6 +90,11 @@ class StandInTraining(AttachedTraining):
             self._log_step(self._optimizer, values)
             self._optimizer.skip_step(loss_scale)
 
+    @property
+    def attached(self) -> bool:
+        """Whether it is attached to parameters."""
+        return self._optimizer is not None
+
     def before_clip(self) -> None:
         """Records the current norms as those before clipping."""
         for attachment in self._attachments.values():

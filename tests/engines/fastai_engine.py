@@ -91,6 +91,7 @@ def train(
         learner.freeze()
     with learner.no_bar(), learner.no_logging():
         learner.fit(2, 0.01)
+        learner.validate()  # which begins and ends like a fit, and has no run
     done.weights = copies(model)
     return done
 

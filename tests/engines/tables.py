@@ -141,9 +141,22 @@ ENGINES = (
         variables={"DS_ACCELERATOR": "cpu"},
     ),
     Engine(
+        "deepspeed-frameworks",
+        "deepspeed_frameworks.py",
+        package_name="deepspeed",
+        requirements=(
+            *("deepspeed==0.19.8", "hjson==3.1.0", "ninja==1.13.2", "py-cpuinfo==9.0.0"),
+            *("einops==0.8.2", "msgpack==1.2.4", "accelerate==1.15.0"),
+            *("transformers==5.24.0", "lightning==2.6.6"),
+        ),
+        variables={"DS_ACCELERATOR": "cpu"},
+    ),
+    Engine(
         "torch_xla",
         "xla.py",
-        requirements=("torch_xla==2.9.0", "torch==2.9.0", "numpy", "soundfile"),
+        requirements=(
+            *("torch_xla==2.9.0", "torch==2.9.0", "numpy==2.4.6", "soundfile==0.14.0"),
+        ),
         variables={"PJRT_DEVICE": "CPU"},
         own_torch=True,
     ),
