@@ -144,8 +144,7 @@ class ParameterTracker:
 
     def any_thawed(self) -> bool:
         """Returns whether a frozen parameter was thawed since the last `refresh`."""
-        frozen = [reference() for reference in self._frozen]
-        return True in [p.requires_grad for p in frozen if p is not None]
+        return True in [p.requires_grad for r in self._frozen if (p := r()) is not None]
 
     def layers_of(self, parameters: Iterable[torch.Tensor] | None) -> NDArray[np.bool_]:
         """Returns which layers have some of these parameters, shape (L,); all if None."""
