@@ -53,13 +53,14 @@ def attach(
     killed.
 
     With DistributedDataParallel, rank 0 records the reduced gradients; the other ranks may
-    call attach() too and do nothing. For a sharded model (FSDP2, tensor parallel), call it
-    on every rank with the same arguments. One all-reduce a step then adds up the parts. In
-    a pipeline, call it on every rank; each records its stages to files of its own.
+    call attach() too and do nothing. For a sharded model (FSDP2, tensor parallel, ZeRO),
+    call it on every rank with the same arguments. One all-reduce a step then adds up the
+    parts. In a pipeline, call it on every rank; each records its stages to its own files.
 
     Args:
         model: The model to train. A layer is a module that owns parameters directly. A
-            frozen layer is in the run too, and has no norm until the training thaws it.
+            frozen layer is in the run too, and has no norm until the training thaws it. It
+            may be a DeepSpeed engine, which has the optimizer.
         optimizer: The optimizer that trains the model. gradsound measures its parameters
             just before each step applies their gradients. For a list of optimizers,
             gradsound measures the gradients since the last step whenever one of them steps.
@@ -114,6 +115,7 @@ def attach(
         (('0', '1'), 3)
     """
     try:
+        from gradsound.measure.deepspeed_engine import unwrap_engine
         from gradsound.measure.distributed import rendezvous
         from gradsound.measure.distributed.rank_role import find_role
         from gradsound.measure.distributed.ranks import training_name
@@ -130,6 +132,7 @@ def attach(
         live if isinstance(live, DeviceSink | PageSink) else DeviceSink() if live else None
     )
     check_types(model, scaler)
+    model, optimizer, scaler = unwrap_engine(model, optimizer, scaler)
     optimizers = unwrap_optimizers(optimizer)
     patterns = (layers,) if isinstance(layers, str) else layers and tuple(layers)
     role = find_role(find_layers(model, optimizers, patterns), each=ranks == "each")

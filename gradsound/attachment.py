@@ -58,11 +58,13 @@ class Attachment:
         self._log_file = None if recorder is None else recorder.log_file
         self._watch: OtherOptimizerWatch | None = None
         if monitor is not None and optimizers:
+            from gradsound.measure.hooks.deepspeed_steps import DeepSpeedMonitor
             from gradsound.measure.hooks.other_optimizers import OtherOptimizerWatch
 
-            self._watch = OtherOptimizerWatch(
-                monitor, optimizers, scaler, warns=recorder is not None
-            )
+            if not isinstance(monitor, DeepSpeedMonitor):  # whose engine steps alone
+                self._watch = OtherOptimizerWatch(
+                    monitor, optimizers, scaler, warns=recorder is not None
+                )
         _attachments.setdefault(model, []).append(self)
 
     def before_clip(self) -> None:

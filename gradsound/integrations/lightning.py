@@ -12,6 +12,7 @@ else:
     from lightning.pytorch import Callback  # type: ignore[assignment]
 
 from gradsound.integrations.callback import AttachedTraining
+from gradsound.measure.deepspeed_engine import trained_parameters
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -50,11 +51,11 @@ class LightningCallback(Callback):
         """Attaches: Lightning has loaded the checkpoint and moved the model by now."""
         self._loss_sum = None
         # Lightning gives a module without optimizers one that holds no parameter.
-        own = {*pl_module.parameters()}
+        own = {*map(id, pl_module.parameters())}
         optimizers = [
             one
             for one in trainer.optimizers
-            if any(not own.isdisjoint(group["params"]) for group in one.param_groups)
+            if not own.isdisjoint(map(id, trained_parameters(one)))
         ]
         self._training.end()  # of a fit that failed
         for index, optimizer in enumerate(optimizers or [None]):

@@ -13,16 +13,20 @@ from gradsound.measure.norms.batched import BatchedNorms
 from gradsound.measure.norms.per_layer import LocalNorms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container
+    from collections.abc import Callable, Container, Sequence
+    from typing import TypeAlias
 
     import numpy as np
     import torch
     from numpy.typing import NDArray
+    from torch import nn
 
     from gradsound.measure.distributed.sharded_norms import ShardedNorms
     from gradsound.measure.norms.per_layer import NormsPerLayer
     from gradsound.measure.norms.snapshot import NormCollector, NormSnapshot
     from gradsound.measure.parameter_tracker import ParameterTracker
+
+    Source: TypeAlias = Callable[[Sequence[nn.Parameter | None]], list[torch.Tensor | None]]
 
 
 class GradientReader:
@@ -41,6 +45,8 @@ class GradientReader:
     Attributes:
         expects_no_stages: Whether to warn, at the first step, if the layers have become
             stages of a pipeline: only one rank is recorded then.
+        source: Returns this rank's gradients of parameters that keep them elsewhere than in
+            ``.grad``; None if all keep them there.
     """
 
     def __init__(
@@ -53,6 +59,7 @@ class GradientReader:
     ) -> None:
         self._tracker, self._on_change = tracker, on_change
         self._norms_per_layer = norms_per_layer
+        self.source: Source | None = None
         self._batched = BatchedNorms()
         self._sharded: ShardedNorms | None = None
         if tracker.sharded:
@@ -156,6 +163,8 @@ class GradientReader:
         alive = [reference() for reference in self._tracker.parameters]
         if fresh is not None:
             alive = [p if id(p) in fresh else None for p in alive]
+        if self.source is not None:
+            return self.source(alive)
         if self._sharded is None:  # inline, because there may be thousands
             return [None if p is None else p.grad for p in alive]
         return [None if p is None else self._sharded.local_gradient(p) for p in alive]
@@ -175,5 +184,6 @@ class GradientReader:
         self._warned = True
         warn(
             f"no gradient is visible at step {step}: .grad is None everywhere. Nothing was "
-            "computed, or a wrapper (such as DeepSpeed) keeps gradients to itself"
+            "computed, or a wrapper (such as DeepSpeed) keeps gradients to itself; with "
+            "DeepSpeed, attach to its engine: gradsound.attach(engine)"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from gradsound.errors import warn
@@ -18,7 +19,8 @@ _MESSAGES = {
     "trained, nor measured; give them to the optimizer by add_param_group()",
     "not held": "thawed, but no optimizer that made a step has its parameters: they are "
     "not trained; give them to an optimizer by add_param_group()",
-    "sharded": "sharded now, and not measured: attach after fully_shard()",
+    "sharded": "sharded now, and not measured: attach after fully_shard(), or after "
+    "deepspeed.initialize()",
     "added": "trained now, but not when attach() was called, so not measured: close this "
     "attachment and attach again",
 }
@@ -41,4 +43,7 @@ class LayerWarnings:
             if names:
                 self.warned.update(names)
                 quoted = [repr(name) for name in names]
-                warn(f"layer {format_names(quoted)}: {message}")
+                hint = ""
+                if kind == "orphaned" and "deepspeed" in sys.modules:
+                    hint = "; with DeepSpeed, attach after deepspeed.initialize()"
+                warn(f"layer {format_names(quoted)}: {message}{hint}")

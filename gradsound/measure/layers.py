@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch.nn.parameter import is_lazy
 
+from gradsound.measure.deepspeed_engine import is_partitioned, trained_parameters
 from gradsound.measure.frozen_layers import find_frozen_layers, without_adapted
 from gradsound.measure.layer_names import parameters_by_module
 from gradsound.name_matching import choose
@@ -34,7 +35,8 @@ class Layer:
     def trainable_size(self) -> int:
         """How many numbers the layer trains, or would train if it were thawed."""
         trained = [p for p in self.parameters if p.requires_grad]
-        return sum(p.numel() for p in trained or self.parameters)
+        # ZeRO 3 leaves a parameter of 0 numbers, and keeps the true size beside it.
+        return sum(getattr(p, "ds_numel", p.numel()) for p in trained or self.parameters)
 
     @property
     def frozen(self) -> bool:
@@ -123,10 +125,9 @@ def parameter_ids(optimizers: Sequence[Optimizer]) -> set[int] | None:
     """Returns the ids of the optimizers' parameters; None without an optimizer."""
     if not optimizers:
         return None
-    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
-    return {id(p) for group in groups for p in group["params"]}
+    return {id(p) for optimizer in optimizers for p in trained_parameters(optimizer)}
 
 
 def is_sharded(tensor: object) -> bool:
-    """Returns whether a tensor may be divided among ranks (FSDP2, tensor parallel)."""
-    return hasattr(tensor, "device_mesh")  # only a DTensor has one
+    """Returns whether ranks may divide a tensor (FSDP2, tensor parallel, ZeRO)."""
+    return hasattr(tensor, "device_mesh") or is_partitioned(tensor)  # a DTensor has a mesh

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gradsound.measure.deepspeed_engine import has_trained
 from gradsound.measure.layers import is_sharded
 
 if TYPE_CHECKING:
@@ -43,6 +44,11 @@ class StepEvidence:
         alive = [p for p in self._tracker.alive_parameters() if p is not None]
         if not alive:  # the model is gone
             return ""
+        if has_trained({*map(id, alive)}):
+            return (
+                ": a DeepSpeed engine made the steps; attach to it: "
+                "gradsound.attach(engine)"
+            )
         if self.idle:
             names = " and ".join(sorted(self.idle))
             return f": {names} stepped, but backward() had made no gradient of these layers"

@@ -10,6 +10,7 @@ from gradsound.api import attach
 from gradsound.attachment import _finish, close_recorder
 from gradsound.measure.hooks.install import join_optimizer
 from gradsound.measure.hooks.model import ModelMonitor
+from gradsound.measure.hooks.optimizer import OptimizerMonitor
 from gradsound.script.found_model import FoundModel, find_model
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class FoundRun:
             weakref.ref(p) for p in parameters_of(optimizer) if id(p) not in trained
         ]
         self._attachment._optimizers.append(weakref.ref(optimizer))
-        if self._monitor is not None:
+        if isinstance(self._monitor, OptimizerMonitor | ModelMonitor):
             join_optimizer(self._monitor, optimizer, scaler)
 
     def log_values(self, optimizer: Optimizer, loss: NotedLoss) -> None:

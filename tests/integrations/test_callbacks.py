@@ -568,7 +568,7 @@ def test_bad_options_raise_in_the_constructor(kind: type) -> None:
 
 
 def test_the_guide_runs(save, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The snippets of docs/frameworks.md run in order."""
+    """The snippets of docs/frameworks.md run in order; those marked "py" cannot."""
     monkeypatch.setenv("WANDB_SILENT", "true")
     monkeypatch.setenv("KERAS_BACKEND", "torch")
     monkeypatch.setenv("KERAS_HOME", ".")

@@ -42,7 +42,7 @@ def wait_for_ranks(call: str, arguments: str = "", part: str = "") -> list[list[
         call,
         message,
         "each rank has a part of every gradient of a sharded model (FSDP2, tensor "
-        f"parallel), so all ranks must call {call}",
+        f"parallel, ZeRO), so all ranks must call {call}",
     )
     parts: dict[str, list[int]] = {}
     different = []

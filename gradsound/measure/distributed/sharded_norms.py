@@ -1,4 +1,4 @@
-"""Norms of sharded gradients (FSDP2, tensor parallel), added up by one all-reduce.
+"""Norms of sharded gradients (FSDP2, tensor parallel, ZeRO), added up by one all-reduce.
 
 Shapes: L layers, P parameters.
 """
@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 
 from gradsound.measure.async_copy import AsyncCopy
+from gradsound.measure.deepspeed_engine import is_partitioned
 from gradsound.measure.layers import is_sharded
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class ShardedNorms:
         self._shares = parts / dist.get_world_size(self.group)
         # Shares and layer indices of the parameters, in the memory of the accelerator.
         self._shares_and_layers: tuple[torch.Tensor, torch.Tensor] | None = None
-        kinds = [p.device_mesh.device_type for p in parameters if is_sharded(p)]  # type: ignore[union-attr]
+        kinds = [p.device.type for p in parameters if p is not None and is_sharded(p)]
         if kinds:
             self._device = _collective_device(kinds[0])
 
@@ -141,9 +142,25 @@ def _parts(parameter: nn.Parameter | None) -> int:
     of one over their number; else the sum would contain the part several times.
     """
     parts = 1
-    if is_sharded(parameter):
+    if is_partitioned(parameter):
+        parts = _zero_parts(parameter)
+    elif is_sharded(parameter):
         mesh: Any = parameter.device_mesh  # type: ignore[union-attr]
         for dimension, placement in enumerate(parameter.placements):  # type: ignore[union-attr]
             # is_shard() would be False for FSDP2 on top of tensor parallel.
             parts *= 1 if placement.is_replicate() else mesh.size(dimension)
     return parts
+
+
+def _zero_parts(parameter: Any) -> int:
+    """Returns into how many parts ZeRO divides a parameter.
+
+    Ranks outside of its data-parallel group have the same parts, except for experts and
+    tensor parallel layers: there each rank of the training has a part of its own.
+    """
+    names = ("model_parallel", "tensor_model_parallel")  # of Megatron and DeepSpeed
+    parallel = any(getattr(parameter, name, False) for name in names)
+    if parallel or not getattr(parameter, "allreduce", True):
+        return dist.get_world_size()
+    group = getattr(parameter, "ds_process_group", None)  # ZeRO 3
+    return dist.get_world_size(group or getattr(parameter, "_dp_group", None))

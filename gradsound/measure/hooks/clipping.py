@@ -15,12 +15,13 @@ import torch
 from torch.nn import utils
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from gradsound.measure.hooks.base import GradientMonitor
 
 _NAMES = ("clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_")
-_replacements: dict[str, Callable[..., Any]] = {}  # by name, while there is a listener
+# Name, original and replacement, while there is a listener.
+_replaced: list[tuple[str, Callable[..., Any], Callable[..., Any]]] = []
 _monitors: weakref.WeakSet[GradientMonitor] = weakref.WeakSet()  # open ones
 _listeners: list[Callable[[Sequence[torch.Tensor]], None]] = []
 
@@ -46,21 +47,29 @@ def listen_to_clipping(
     return end
 
 
+def _functions() -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Yields torch's functions and DeepSpeed's own, with their names."""
+    yield from ((name, getattr(utils, name)) for name in _NAMES)
+    # An engine calls it if it has no optimizer of its own: ZeRO 0 and float32.
+    if (engine := sys.modules.get("deepspeed.runtime.engine")) is not None:
+        yield "clip_grad_norm_", engine.clip_grad_norm_
+
+
 def _replace_functions() -> None:
-    for name in _NAMES:
-        if name not in _replacements:
-            function = getattr(utils, name)
-            _replacements[name] = _measured(function)
-            _replace_everywhere(name, function, _replacements[name])
+    known = {function for _, *pair in _replaced for function in pair}
+    for name, function in _functions():
+        if function not in known:
+            _replaced.append((name, function, _measured(function)))
+            _replace_everywhere(*_replaced[-1])
 
 
 def _restore_functions() -> None:
     """Restores torch's functions if nothing is called before them any more."""
     if _monitors or _listeners:
         return
-    while _replacements:
-        name, replacement = _replacements.popitem()
-        _replace_everywhere(name, replacement, replacement.__wrapped__)  # type: ignore[attr-defined]
+    while _replaced:
+        name, original, replacement = _replaced.pop()
+        _replace_everywhere(name, replacement, original)
 
 
 def _replace_everywhere(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from gradsound.measure.deepspeed_engine import is_engine_optimizer
 from gradsound.measure.distributed.local_gradients import LocalGradients
 from gradsound.measure.distributed.ranks import rank_count
 from gradsound.measure.distributed.reduction_wait import ReductionWait
 from gradsound.measure.hooks.clipping import ClipHandle
+from gradsound.measure.hooks.deepspeed_steps import DeepSpeedMonitor
 from gradsound.measure.hooks.grad_scaler import GradScalerHandle
 from gradsound.measure.hooks.model import ModelMonitor
 from gradsound.measure.hooks.optimizer import OptimizerMonitor
@@ -29,7 +31,8 @@ if TYPE_CHECKING:
     from gradsound.measure.layers import Layer
     from gradsound.measure.step_queue import Emit
 
-Monitor: TypeAlias = OptimizerMonitor | ModelMonitor
+JoinableMonitor: TypeAlias = OptimizerMonitor | ModelMonitor
+Monitor: TypeAlias = JoinableMonitor | DeepSpeedMonitor
 
 
 def install_monitor(
@@ -61,10 +64,16 @@ def install_monitor(
         group: The process group of the ranks with these layers, if the model is sharded;
             None for all ranks.
         parts: Constructors of the monitor's parts.
+
+    Raises:
+        ValueError: If one of DeepSpeed's optimizers is one of several, or local is given.
     """
     tracker = ParameterTracker(model, layers, optimizers, patterns)
     monitor: Monitor
-    if len(optimizers) == 1:
+    if any(map(is_engine_optimizer, optimizers)):
+        _check_engine_optimizer(optimizers, local=local)
+        monitor = DeepSpeedMonitor(tracker, optimizers[0], emit, budget, parts)
+    elif len(optimizers) == 1:
         monitor = OptimizerMonitor(tracker, optimizers[0], emit, budget, parts)
     else:
         monitor = ModelMonitor(tracker, optimizers, emit, budget, parts)
@@ -90,8 +99,21 @@ def install_monitor(
     return monitor
 
 
+def _check_engine_optimizer(optimizers: Sequence[Optimizer], *, local: bool) -> None:
+    if len(optimizers) > 1:
+        raise ValueError(
+            f"optimizer must be one optimizer with DeepSpeed, got a list of "
+            f"{len(optimizers)}: attach to each engine, with a log of its own"
+        )
+    if local:
+        raise ValueError(
+            "ranks must be 'first' with a DeepSpeed optimizer, got 'each': its engine "
+            "reduces the gradients in the backward pass"
+        )
+
+
 def join_optimizer(
-    monitor: Monitor, optimizer: Optimizer, scaler: GradScaler | None
+    monitor: JoinableMonitor, optimizer: Optimizer, scaler: GradScaler | None
 ) -> None:
     """Has a monitor measure the steps of another optimizer of its layers too.
 

@@ -1,4 +1,4 @@
-"""Optimizers inside of wrappers (Accelerate, Lookahead, SAM, Opacus)."""
+"""Optimizers inside of wrappers (Accelerate, Lookahead, SAM, Opacus, DeepSpeed)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch.optim import Optimizer
 
+from gradsound.measure.deepspeed_engine import is_engine_optimizer
 from gradsound.measure.distributed.ranks import rank_count
 from gradsound.measure.layers import parameter_ids
 from gradsound.measure.live_objects import find_objects
@@ -73,7 +74,7 @@ def _find_whole(optimizer: Optimizer) -> Optimizer:
 
 def _unwrap(optimizer: Any, name: str, expected: str) -> Optimizer:
     for candidate in (optimizer, *_objects_inside(optimizer)):
-        if _has_hooks(candidate):
+        if _has_hooks(candidate) or is_engine_optimizer(candidate):
             return candidate  # type: ignore[no-any-return]
     kind = type(optimizer).__name__
     for attribute, value in getattr(optimizer, "__dict__", {}).items():

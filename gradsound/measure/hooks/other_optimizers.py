@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch.amp import GradScaler
     from torch.optim import Optimizer
 
-    from gradsound.measure.hooks.install import Monitor
+    from gradsound.measure.hooks.install import JoinableMonitor
 
 
 class OtherOptimizerWatch:
@@ -43,7 +43,7 @@ class OtherOptimizerWatch:
 
     def __init__(
         self,
-        monitor: Monitor,
+        monitor: JoinableMonitor,
         optimizers: Sequence[Optimizer],
         scaler: GradScaler | None,
         *,
