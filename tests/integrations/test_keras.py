@@ -38,6 +38,11 @@ def compiled(**options: object) -> keras.Model:
 SCHEDULE = keras.optimizers.schedules.ExponentialDecay(1 / 64, 3, 1 / 3)
 
 
+def scheduled(_: float) -> keras.optimizers.Optimizer:
+    """Returns an optimizer whose learning rate falls."""
+    return keras.optimizers.RMSprop(SCHEDULE)
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -47,11 +52,11 @@ SCHEDULE = keras.optimizers.schedules.ExponentialDecay(1 / 64, 3, 1 / 3)
         {"clipvalue": 1 / 99, "use_ema": True},
         {"loss_scale_factor": 128.0, "clipnorm": 1 / 13},
         {"gradient_accumulation_steps": 3, "global_clipnorm": 1 / 13},
-        {"kind": lambda _: keras.optimizers.RMSprop(SCHEDULE)},
+        {"kind": scheduled},
         {"loss_scale": 2.0**127, "clipnorm": 1 / 13},
         {"policy": "mixed_float16"},
     ],
-    ids=str,
+    ids=" ".join,  # of the names of the options
 )
 def test_a_fit(options: dict[str, object]) -> None:
     """The run has the norms that Keras applies, those before clipping, loss, lr, epoch."""
