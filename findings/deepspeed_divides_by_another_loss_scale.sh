@@ -17,6 +17,8 @@ python3 -m venv "$folder/venv"
 pip=("$folder/venv/bin/pip" --quiet --disable-pip-version-check install)
 "${pip[@]}" numpy torch==2.13.0+cpu || "${pip[@]}" numpy torch==2.13.0
 "${pip[@]}" deepspeed==0.19.8 ninja setuptools
+# Elsewhere, the lock of a build that was killed would be waited for.
+export TORCH_EXTENSIONS_DIR="$folder/extensions"
 
 cat > "$folder/scales.py" <<'PYTHON'
 import deepspeed
