@@ -16,6 +16,7 @@ from helpers.lateness import Pressure
 from helpers.processes import MARK, processes, until
 from helpers.runs import make_run
 from helpers.sound_server import SoundServer, missing_program
+from hypothesis import HealthCheck, settings
 
 from gradsound.runs.writer import RunWriter
 
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 collect_ignore = [] if sys.version_info >= (3, 14) else ["newest"]
 FORBID_SKIPS = "GRADSOUND_FORBID_SKIPS"
 _REPETITIONS = 2
+# A busy machine says nothing about the code under test.
+settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("untimed")
 _repeated: list[str] = []  # names of tests, one for each repetition
 
 

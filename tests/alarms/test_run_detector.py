@@ -202,7 +202,7 @@ def test_an_evaluation_is_before_its_step_or_after_the_one_before(
     assert kinds(with_values(steps_at({50: 3.0}, 60), eval_loss=losses)) == stalls
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 40), st.integers(0, 10**6))
 def test_alarms_do_not_depend_on_the_steps_per_call(block: int, seed: int) -> None:
     """A run with faults of all kinds has the same alarms in blocks of any size."""

@@ -93,7 +93,7 @@ def test_labels_leave_out_what_is_around_them() -> None:
     assert labels["mlp"] == "mlp"
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.lists(st.sampled_from(["", "a", "b", "0", "1", "12"]), max_size=5).map(".".join),
