@@ -1,7 +1,7 @@
 # make demo: train five small models and write their sounds and pictures to out/.
 # make test: check everything (format, lint, types, imports, tests).
 # make stress: kill processes, fill disks, train for a day (an hour; some of it needs root).
-# make newest: test attaching, and the torch side, by Python 3.14 (needs root; 2 GB).
+# make newest: test by Python 3.14, and what needs no torch by 3.15 (needs root; 2 GB).
 # make docs: build the documentation into build/docs.   make dist: build what is published.
 # make pythons: run the tests by every supported Python that is installed; TOX_DISCOVER=path
 # names Pythons that are not on the PATH.
