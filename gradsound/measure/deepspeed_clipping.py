@@ -44,6 +44,11 @@ class AppliedNorms:
         """Whether `values` returns without waiting."""
         return self._norms.ready and self._copy.ready
 
+    @property
+    def signals(self) -> bool:
+        """Whether ``ready`` is exact."""
+        return self._norms.signals
+
     @np.errstate(invalid="ignore")
     def values(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Returns norms and absence as `NormsPerLayer.values` does."""

@@ -49,13 +49,18 @@ class PendingStep:
 
     @property
     def ready(self) -> bool:
-        """Whether `step` returns without waiting."""
+        """Whether `step` returns without waiting, as far as `signals`."""
         return (
             (self.norms is None or self.norms.ready)
             and (self.loss_scaling is None or self.loss_scaling.ready)
             and all(measurement.ready for measurement in self.raw)
             and all(v.ready for v in self.values.values() if not isinstance(v, float))
         )
+
+    @property
+    def signals(self) -> bool:
+        """Whether ``ready`` is exact, as for an `AsyncCopy`."""
+        return (self.raw[0].norms if self.norms is None else self.norms).signals
 
     def step(self) -> Step:
         """Returns the step; waits for parts that are still on an accelerator.

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     Emit: TypeAlias = Callable[[Sequence[Step]], None]
 
 _TIME_SHARE = 0.005  # of the loop's time for emitting; slow loops emit every step at once
+# Steps that a device which does not signal has to compute besides, when the host reads one.
+# With one of them, it has work while the host reads.
+_STEPS_BEHIND = 2
 _MAX_DELAY_SECONDS = 0.1  # between two emissions; a SIGKILL loses at most this much
 
 
@@ -75,7 +78,7 @@ class StepQueue:
             return
         steps: list[Step] = []
         try:
-            while self.pending and (wait or self.pending[0].ready):
+            while self.pending and (wait or self._is_ready(self.pending[0])):
                 steps.append(self.pending.popleft().step())
         finally:  # if a step fails, the steps before it are still emitted
             try:
@@ -83,3 +86,6 @@ class StepQueue:
                     self.emit(steps)
             finally:
                 self._emit_lock.release()
+
+    def _is_ready(self, oldest: PendingStep) -> bool:
+        return (oldest.signals or len(self.pending) > _STEPS_BEHIND) and oldest.ready

@@ -58,8 +58,8 @@ def copies(model: nn.Module) -> list[torch.Tensor]:
     return [p.detach().clone() for p in model.parameters()]
 
 
-def check(case: str, train: Callable[[bool], Training]) -> None:
-    """Prints what is right in a case.
+def check(case: str, train: Callable[[bool], Training]) -> bool:
+    """Prints what is right in a case; returns whether all is.
 
     Args:
         case: A few words.
@@ -83,6 +83,9 @@ def check(case: str, train: Callable[[bool], Training]) -> None:
     message = " ".join([message, *ours]).strip()
     sys.stdout.write(json.dumps({**result, "message": message}) + "\n")
     sys.stdout.flush()
+    return all(result[key] for key in ("norms", "steps", "weights")) and (
+        result["raw"] is not False
+    )
 
 
 def _compare(bare: Training, recorded: Training) -> dict[str, bool | None]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from gradsound.measure.device_queue import find_queue
 from gradsound.runs.rank_layers import WAIT
 
 if TYPE_CHECKING:
@@ -99,8 +100,7 @@ class _Instant:
     def __init__(self, device: torch.device) -> None:
         self._time = 0.0
         self._event: Any = None
-        module: Any = None if device.type == "cpu" else torch.get_device_module(device)
-        if module is None or not hasattr(module, "current_stream"):
+        if (module := find_queue(device.type)) is None:
             self._time = time.perf_counter()
             return
         self._event = module.Event(enable_timing=True)

@@ -13,6 +13,7 @@ import torch.distributed as dist
 
 from gradsound.measure.async_copy import AsyncCopy
 from gradsound.measure.deepspeed_engine import is_partitioned
+from gradsound.measure.device_queue import find_queue
 from gradsound.measure.layers import is_sharded
 
 if TYPE_CHECKING:
@@ -38,6 +39,11 @@ class ReducedNorms:
     def ready(self) -> bool:
         """Whether `values` returns without waiting."""
         return self._copy.ready
+
+    @property
+    def signals(self) -> bool:
+        """Whether ``ready`` is exact."""
+        return self._copy.signals
 
     def values(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Returns norms and absence as `NormsPerLayer.values` does.
@@ -123,14 +129,15 @@ class ShardedNorms:
         """Moves a tensor to the device of the all-reduce without waiting."""
         if self._device.type == "cpu":
             return tensor
+        if find_queue(self._device.type) is None:
+            return tensor.to(self._device)
         return tensor.pin_memory().to(self._device, non_blocking=True)
 
 
 def _collective_device(kind: str) -> torch.device:
     """Returns this rank's device of a kind, such as "cuda"."""
-    if kind == "cpu":
+    if (module := find_queue(kind)) is None:  # host memory, or an accelerator alone
         return torch.device(kind)
-    module: Any = torch.get_device_module(kind)
     return torch.device(f"{kind}:{module.current_device()}")
 
 

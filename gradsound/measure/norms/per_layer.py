@@ -22,7 +22,11 @@ class NormsPerLayer(Protocol):
 
     @property
     def ready(self) -> bool:
-        """Whether `values` returns without waiting."""
+        """Whether `values` returns without waiting, as far as `signals`."""
+
+    @property
+    def signals(self) -> bool:
+        """Whether ``ready`` is exact, as for an `AsyncCopy`."""
 
     def values(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Returns the norms, 0 where absent, and which are absent, both shape (L,)."""
@@ -44,6 +48,11 @@ class LocalNorms:
     def ready(self) -> bool:
         """Whether `values` returns without waiting."""
         return self._copy is None or self._copy.ready
+
+    @property
+    def signals(self) -> bool:
+        """Whether ``ready`` is exact."""
+        return self._copy is None or self._copy.signals
 
     def values(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Returns norms and absence as `NormsPerLayer.values` does."""
