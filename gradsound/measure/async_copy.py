@@ -27,6 +27,9 @@ class AsyncCopy:
             ``ready`` tells only whether the device has the values to compute. Then they are
             read without waiting if the device has later steps to compute as well.
 
+    Raises:
+        RuntimeError: If a tensor has no values, because its device is "meta".
+
     Example:
         >>> copy = AsyncCopy([torch.tensor([0.5, 2.0])])
         >>> copy.ready, copy.values()[0].tolist()
@@ -116,5 +119,7 @@ class _LaterCopy:
 def _start_copy(tensor: torch.Tensor) -> _Copy:
     if tensor.is_cpu:
         return _HostTensor(tensor)
+    if tensor.is_meta:
+        raise RuntimeError("a tensor on the device 'meta' has no values")
     queue = find_queue(tensor.device.type)
     return _LaterCopy(tensor) if queue is None else _QueuedCopy(tensor, queue)

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 import torch_xla
 import torch_xla.core.xla_model as xm
-from checked_case import RUN, Training, check, data
+from checked_case import RUN, Training, TrueNorms, check, data
 from helpers.oracle import true_norms
 from torch import nn
 from torch_xla.debug import metrics
@@ -27,6 +27,7 @@ import gradsound
 _WARM_UP = 3  # steps; the first ones make the state of the optimizer
 _CLIP = 1 / 13
 _DEVICE = torch_xla.device()
+_ADAMW = partial(torch.optim.AdamW, lr=0.01)
 
 Clip = Callable[[], None]
 Ended = Callable[[], None]  # called after each step
@@ -37,7 +38,7 @@ def check_loop(
     case: str,
     loop: Loop,
     *,
-    make: Callable[[Iterator[nn.Parameter]], Any] = partial(torch.optim.AdamW, lr=0.01),
+    make: Callable[[Iterator[nn.Parameter]], Any] = _ADAMW,
     clips: bool = True,
     **options: object,
 ) -> bool:
@@ -62,6 +63,7 @@ def check_loop(
         with recording:
             counter = _Counter(counts)
             loop(net, optimizer, lambda: _clip(net), counter.step_ended)
+        torch_xla.sync()
         done.weights = [p.detach().cpu() for p in net.parameters()]
         if not attached:
             bare[:] = counts
@@ -79,19 +81,21 @@ def _true_training(
 ) -> Training:
     net = _model()
     optimizer = make(net.parameters())
-    done = Training(raw=[] if clips else None)
-    optimizer.register_step_pre_hook(lambda *_: done.applied.append(_true_norms(net)))
+    raw: list[TrueNorms] = []
+    applied: list[TrueNorms] = []
 
     def clip() -> None:
-        if done.raw is not None:
-            done.raw.append(_true_norms(net))
+        raw.append(_true_norms(net))
         _clip(net)
+        applied.append(_true_norms(net))
 
+    if not clips:
+        optimizer.register_step_pre_hook(lambda *_: applied.append(_true_norms(net)))
     loop(net, optimizer, clip, lambda: None)
-    return done
+    return Training(applied=applied, raw=raw if clips else None)
 
 
-def _true_norms(net: nn.Module) -> dict[str, float]:
+def _true_norms(net: nn.Module) -> TrueNorms:
     torch_xla.sync()  # else each norm would execute a part of the step
     return true_norms(net)
 
