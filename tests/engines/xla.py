@@ -249,6 +249,20 @@ def autocast(net: nn.Module, optimizer: Any, clip: Clip, ended: Ended) -> None:
         ended()
 
 
+def scaled(net: nn.Module, optimizer: Any, clip: Clip, ended: Ended) -> None:
+    """Scales the loss; the scaler itself waits for the device in each step."""
+    scaler = torch.amp.GradScaler("xla", init_scale=8.0)
+    for x in _inputs():
+        optimizer.zero_grad()
+        scaler.scale(net(x.to(_DEVICE)).square().mean()).backward()
+        scaler.unscale_(optimizer)
+        clip()
+        scaler.step(optimizer)
+        scaler.update()
+        torch_xla.sync()
+        ended()
+
+
 def with_closure(net: nn.Module, optimizer: Any, clip: Clip, ended: Ended) -> None:
     """Makes the gradients in a closure."""
     for x in _inputs():
@@ -281,6 +295,7 @@ CASES: tuple[tuple[str, Loop, dict[str, Any]], ...] = (
     ("three steps a graph", rarely_synced, {}),
     ("no sync", never_synced, {}),
     ("autocast", autocast, {}),
+    ("GradScaler", scaled, {}),
     ("step(closure)", with_closure, {"make": partial(torch.optim.SGD, lr=0.01)}),
     ("torch.compile, openxla", compiled, {}),
 )
