@@ -11,6 +11,7 @@ from helpers.ranks import torchrun
 
 import gradsound
 from gradsound.measure.distributed import reduction_wait
+from gradsound.measure.distributed import reduction_wait
 from gradsound.measure.distributed.reduction_wait import (
     ReductionWait,
     WaitSeconds,
@@ -133,7 +134,7 @@ def test_on_an_accelerator_the_wait_is_that_of_its_queue(
 ) -> None:
     """The host goes on meanwhile; who asks for the seconds waits for them."""
     queue, device = Queue(), torch.device("cuda:0")
-    monkeypatch.setattr(torch, "get_device_module", lambda _: queue)
+    monkeypatch.setattr(reduction_wait, "find_queue", lambda _: queue)
     instants = []
     for queue.milliseconds in (10.0, 35.0, 40.0, 140.0):
         instants.append(_Instant(device))
