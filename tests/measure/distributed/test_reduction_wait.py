@@ -11,7 +11,6 @@ from helpers.ranks import torchrun
 
 import gradsound
 from gradsound.measure.distributed import reduction_wait
-from gradsound.measure.distributed import reduction_wait
 from gradsound.measure.distributed.reduction_wait import (
     ReductionWait,
     WaitSeconds,
