@@ -237,4 +237,5 @@ def close_recorder(recorder: Recorder, monitor: Monitor | None) -> None:
     if monitor is None:
         recorder.close()
     else:
-        recorder.close(monitor.steps, monitor.evidence.reason())
+        has_steps = monitor.steps > recorder.start_step
+        recorder.close(monitor.steps, "" if has_steps else monitor.evidence.reason())

@@ -180,7 +180,6 @@ class Recorder:
                 reason = f"none of {step_count} steps was measured"
                 if self._budget is not None:
                     reason += f" within the budget of {self._budget:g}"
-                why_no_step = ""
             warn(f"{self._file.path}: {reason}, so there is nothing to hear{why_no_step}")
             if not self._file.kept:
                 self._file.path.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_STATUS = 128 + 15  # of a shell, for a process that SIGTERM ended
+_STATUS = 128 + signal.SIGTERM  # of a shell, for a process that SIGTERM ended
 _REPEAT_SECONDS = 0.5
 
 
@@ -39,7 +39,9 @@ class _Termination:
 
 @contextmanager
 def exit_on_sigterm() -> Iterator[None]:
-    """Raises SystemExit(143) in the block at SIGTERM; leaves other threads alone.
+    """Raises SystemExit(143) in the block at SIGTERM.
+
+    Outside of the main thread it does nothing.
 
     Raises:
         SystemExit: At SIGTERM.

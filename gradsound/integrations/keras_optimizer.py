@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import functools
-import traceback
 from typing import TYPE_CHECKING, Any
 
-from gradsound.errors import warn
-from gradsound.measure.hooks.guards import never_raises, uncompiled
+from gradsound.measure.hooks.guards import never_raises, uncompiled, warn_of_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -117,10 +115,7 @@ class ObservedOptimizer:
     def stop_after_error(self) -> None:
         """Ends the observation because of the exception in progress, with one warning."""
         self.remove()
-        warn(
-            "an error ended the measuring; training goes on, what was recorded so far "
-            f"is kept:\n{traceback.format_exc()}"
-        )
+        warn_of_error()
 
     def remove(self) -> None:
         """Restores Keras's own methods. A second call does nothing."""

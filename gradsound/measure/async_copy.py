@@ -100,9 +100,8 @@ class _LaterCopy:
     """
 
     def __init__(self, tensor: torch.Tensor) -> None:
-        self._copy = (
-            tensor.detach().clone()
-        )  # the training may change the tensor until then
+        # The training may change the tensor until the host reads it.
+        self._copy = tensor.detach().clone()
 
     @property
     def ready(self) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from torch import nn
+from torch import nn
+
+from gradsound.measure.live_objects import find_objects
 
 _ENGINE = "DeepSpeedEngine"
 # Where DeepSpeed's optimizers keep the model's parameters, one list for each group: ZeRO 1
@@ -92,12 +92,10 @@ def has_trained(parameters: set[int]) -> bool:
 
 
 def _live_engines() -> list[Any]:
-    """Returns all engines of the process; it looks at the type of every object."""
+    """Returns all engines of the process."""
     if "deepspeed" not in sys.modules:
         return []
-    objects = gc.get_objects()
-    kinds = [kind for kind in {*map(type, objects)} if _is_named(kind, _ENGINE)]
-    return [one for one in objects if type(one) in kinds] if kinds else []
+    return [one for one in find_objects(nn.Module) if is_engine(one)]
 
 
 def _is_named(kind: type, name: str) -> bool:

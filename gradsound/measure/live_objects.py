@@ -11,7 +11,7 @@ _Object = TypeVar("_Object")
 def find_objects(kind: type[_Object]) -> list[_Object]:
     """Returns the complete objects of a class, or of its subclasses.
 
-    It calls no code of an object. It takes some 10 ms for each 100,000 objects.
+    It looks at the type of every object of the process, and calls no code of an object.
     """
     # isinstance() would ask an object, which may be a proxy, for its __class__.
     found = [one for one in gc.get_objects() if kind in type(one).__mro__]

@@ -52,9 +52,8 @@ class StepEvidence:
         if self.idle:
             names = " and ".join(sorted(self.idle))
             return f": {names} stepped, but backward() had made no gradient of these layers"
-        if None not in (changes := self._count_changes(), self._changes) and (
-            changes != self._changes
-        ):
+        changes = self._count_changes()
+        if None not in (changes, self._changes) and changes != self._changes:
             return (
                 ": the weights changed, but not by the step of a torch optimizer; give "
                 "attach() the engine or wrapper whose step() does it, or use a callback "

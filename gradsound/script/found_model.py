@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import gc
 import weakref
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import nn
 from torch.fx import GraphModule
+
+from gradsound.measure.live_objects import find_objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -109,7 +110,7 @@ def _rank_roots(wanted: set[int]) -> list[tuple[nn.Module, set[int]]]:
     The first owns the most. Of several that own the same, a module of the user comes before
     a traced graph of it, and a smaller one first.
     """
-    modules = [one for one in gc.get_objects() if _is_module(one)]
+    modules = [one for one in find_objects(nn.Module) if _is_module(one)]
     children = {
         id(child) for module in modules for child in vars(module)["_modules"].values()
     }
@@ -125,12 +126,10 @@ def _rank_roots(wanted: set[int]) -> list[tuple[nn.Module, set[int]]]:
     return [(module, own) for _, module, own in ranked]
 
 
-def _is_module(candidate: Any) -> bool:
-    """Returns whether an object is a complete module, without a call of its own code."""
-    kind = type(candidate)
+def _is_module(candidate: nn.Module) -> bool:
+    """Returns whether a module is complete and of the script; calls no code of it."""
     return (
-        issubclass(kind, nn.Module)
-        and not issubclass(kind, FoundModel)
+        not issubclass(type(candidate), FoundModel)
         and isinstance(vars(candidate).get("_modules"), dict)
         and isinstance(vars(candidate).get("_parameters"), dict)
     )

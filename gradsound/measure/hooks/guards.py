@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import traceback
 from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
 
 import torch
 from torch.compiler import disable
+
+from gradsound.errors import warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +44,14 @@ def never_raises(
             torch._C._set_grad_enabled(grad_enabled)
 
     return guarded
+
+
+def warn_of_error() -> None:
+    """Warns that the exception in progress ended the measuring."""
+    warn(
+        "an error ended the measuring; training goes on, what was recorded so far "
+        f"is kept:\n{traceback.format_exc()}"
+    )
 
 
 def uncompiled(hook: Callable[_Args, _Result]) -> Callable[_Args, _Result]:

@@ -12,6 +12,7 @@ from gradsound.errors import warn
 from gradsound.measure.hooks.install import join_optimizer
 from gradsound.measure.hooks.optimizer_wrappers import find_inner_optimizers
 from gradsound.measure.hooks.step_hooks import StepHook, is_any_in_hooks
+from gradsound.measure.layers import parameter_ids
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,8 +86,7 @@ class OtherOptimizerWatch:
                 self._unwatch()
             return
         alive = {id(p) for p in self._monitor.tracker.alive_parameters() if p is not None}
-        groups = optimizer.param_groups
-        if alive and not any(id(p) in alive for g in groups for p in g["params"]):
+        if alive and alive.isdisjoint(parameter_ids([optimizer]) or ()):
             self._others.add(optimizer)
             self._monitor.evidence.strangers.add(type(optimizer).__name__)
         elif gone:

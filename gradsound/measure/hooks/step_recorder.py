@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from gradsound.errors import warn
-from gradsound.measure.hooks.guards import never_raises, uncompiled
+from gradsound.measure.hooks.guards import never_raises, uncompiled, warn_of_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,10 +94,7 @@ class StepRecorder:
         self._stop()
         if not self.tracker.sharded:  # the other ranks still need this rank's hooks
             self.close()
-        warn(
-            "an error ended the measuring; training goes on, what was recorded so far "
-            f"is kept:\n{traceback.format_exc()}"
-        )
+        warn_of_error()
 
     def _stop(self) -> None:
         self._stopped = True
