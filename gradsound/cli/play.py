@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 0.05  # between polls of the keyboard
 _VOLUME_STEP = 2**0.5  # times louder or softer at a key: 3 dB
 _MIN_VOLUME = 2**-8  # softest volume by keys; m mutes
+_BUFFER_BLOCKS = (
+    4  # of a finished run: a key sounds 0.2 s later, a busy machine pauses less
+)
 _KEYS = "+ louder  - softer  m mute  q quit"
 
 
@@ -84,7 +87,7 @@ def play(
         playback = DevicePlayback(
             run,
             preset,
-            _open_device(live),
+            _open_device(live, finished=finished),
             SAMPLE_RATE,
             live=follow,
             volume=live.volume,
@@ -105,8 +108,11 @@ def play(
         raise ValueError(f"{source.name}: has no steps, so there is nothing to hear")
 
 
-def _open_device(live: DeviceSink) -> SoundDevice:
-    """Returns the open sound device; it only warns when the device disappears later."""
+def _open_device(live: DeviceSink, *, finished: bool) -> SoundDevice:
+    """Returns the open sound device; it only warns when the device disappears later.
+
+    A finished run has time: its buffer is larger.
+    """
 
     def refuse(reason: str) -> None:
         raise NoDeviceError(f"{reason}; 'gradsound render' writes a file instead")
@@ -114,7 +120,13 @@ def _open_device(live: DeviceSink) -> SoundDevice:
     def report_loss(reason: str) -> None:
         warn(f"{reason}; playback resumes with the next device, Ctrl-C ends it")
 
-    device = SoundDevice(live.device, BLOCK_FRAMES[live.latency], SAMPLE_RATE, refuse)
+    device = SoundDevice(
+        live.device,
+        BLOCK_FRAMES[live.latency],
+        SAMPLE_RATE,
+        refuse,
+        buffer_blocks=_BUFFER_BLOCKS if finished else 1,
+    )
     try:
         while device.name is None:
             device.wait_for_request(_POLL_SECONDS)

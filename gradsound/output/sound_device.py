@@ -124,7 +124,7 @@ def _open(pyaudio: Any, audio: Any, device: dict[str, Any], job: dict[str, Any])
         rate=job["rate"],
         output=True,
         output_device_index=device["index"],
-        frames_per_buffer=job["frames"],
+        frames_per_buffer=job["buffer"],
     )
 
 

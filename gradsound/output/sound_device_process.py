@@ -45,6 +45,8 @@ class SoundDevice:
         sample_rate: Frames a second, in Hz.
         on_loss: Called with the reason if the device cannot be opened or fails; then not
             again until the device has played.
+        buffer_blocks: Blocks of a period of the device, which has four periods in its
+            buffer. More blocks survive longer pauses of a busy machine, and sound later.
 
     Attributes:
         frames: As given.
@@ -60,10 +62,17 @@ class SoundDevice:
         frames: int,
         sample_rate: int,
         on_loss: Callable[[str], None],
+        *,
+        buffer_blocks: int = 1,
     ) -> None:
         check_installed()
         self.frames = frames
-        self._job = {"device": device, "frames": frames, "rate": sample_rate}
+        self._job = {
+            "device": device,
+            "frames": frames,
+            "buffer": frames * buffer_blocks,
+            "rate": sample_rate,
+        }
         self.on_loss, self._failures = on_loss, 0
         self._process: subprocess.Popen[bytes] | None = None
         self._start()

@@ -270,6 +270,16 @@ def test_blocks_are_played_in_order(fake: Fake, open_device: Open) -> None:
     ]
 
 
+def test_a_finished_run_has_a_larger_buffer(fake: Fake) -> None:
+    """The device buffers more blocks, but it requests them one by one."""
+    device = SoundDevice(None, FRAMES, 44_100, pytest.fail, buffer_blocks=4)
+    block = np.linspace(-1, 1, 2 * FRAMES, dtype=np.float32).reshape(FRAMES, 2)
+    play(device, [block])
+
+    assert fake.opened()[0]["frames_per_buffer"] == 4 * FRAMES
+    np.testing.assert_array_equal(fake.played()[:FRAMES], block)
+
+
 @pytest.mark.parametrize(("key", "channels"), [("mono", 1), ("default", 2)])
 def test_channels_are_converted(
     fake: Fake, open_device: Open, key: str, channels: int
@@ -334,7 +344,7 @@ def test_a_device_that_hangs_is_given_up_after_a_second(
 
 def test_a_block_may_come_in_pieces(fake: Fake) -> None:
     """The process waits for a whole block; it drops an incomplete one at the end."""
-    job = {"device": None, "frames": FRAMES, "rate": 44_100}
+    job = {"device": None, "frames": FRAMES, "buffer": FRAMES, "rate": 44_100}
     process = subprocess.Popen(
         [sys.executable, sound_device.__file__, json.dumps(job)],
         stdin=subprocess.PIPE,
