@@ -24,7 +24,8 @@ import numpy as np
 from machine import machine
 from websockets.sync.client import connect
 
-from gradsound.runs.json_lines import encode_header, encode_step
+from gradsound.runs.header_line import encode_header
+from gradsound.runs.json_lines import encode_step
 from gradsound.runs.model import Header
 from gradsound.runs.step import Step
 from gradsound.runs.writer import RunWriter

@@ -24,7 +24,7 @@ from machine import machine, threads
 from runs import make_header
 from scale import measure
 
-from gradsound.runs.json_lines import encode_header
+from gradsound.runs.header_line import encode_header
 
 _STEP_SECONDS, _WAIT_SECONDS = 0.05, 0.2
 _BAD, _SLOW = 5, 3  # ranks

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradsound import Run, Step
-from gradsound.runs.json_lines import encode_header, encode_step
+from gradsound.runs.header_line import encode_header
+from gradsound.runs.json_lines import encode_step
 from gradsound.runs.model import Header
 
 if TYPE_CHECKING:

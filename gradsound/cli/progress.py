@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from gradsound.cli.status_line import StatusLine
 from gradsound.runs.compressed_file import open_file
-from gradsound.runs.json_lines import FORMAT
+from gradsound.runs.header_line import FORMAT
 from gradsound.runs.lines import LINE_MAX
 from gradsound.runs.step_stream import StepSource
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from gradsound.ranks.medians import median_of, median_value
 from gradsound.ranks.rank_file import RankFile, sum_layers
-from gradsound.runs.rank_layers import WAIT
-from gradsound.runs.step_block import RankTimes, StepBlock
+from gradsound.runs.rank_layers import WAIT, RankTimes
+from gradsound.runs.step_block import StepBlock
 from gradsound.runs.step_stream import StepSource
 
 if TYPE_CHECKING:

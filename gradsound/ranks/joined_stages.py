@@ -74,6 +74,7 @@ class JoinedStages(StepSource):
         absent = np.ones((steps, layers), bool)
         times, scales = (np.full((steps, ranks), np.nan) for _ in range(2))
         skipped, discarded, clipped = (np.zeros(steps, bool) for _ in range(3))
+        signals: dict[str, NDArray[np.float32]] = {}
         values: dict[str, tuple[NDArray[np.float64], NDArray[np.bool_]]] = {}
         column = 0
         for rank, (block, header) in enumerate(zip(blocks, self.headers.values())):
@@ -88,6 +89,10 @@ class JoinedStages(StepSource):
             skipped[rows] |= block.skipped
             discarded[rows] |= block.discarded
             clipped[rows] |= block.clipped
+            for name, numbers_of in block.signals.items():
+                if name not in signals:
+                    signals[name] = np.full((steps, layers), np.nan, np.float32)
+                signals[name][rows, columns] = numbers_of
             for name, value in block.values.items():
                 if name not in values:
                     values[name] = np.full_like(times, np.nan), np.zeros(times.shape, bool)
@@ -108,4 +113,5 @@ class JoinedStages(StepSource):
                 name: median_value(of_ranks, is_logged)
                 for name, (of_ranks, is_logged) in values.items()
             },
+            signals={name: own[:, self.order] for name, own in signals.items()},
         )

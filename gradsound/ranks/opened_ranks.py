@@ -16,6 +16,7 @@ from gradsound.runs.model import Header, Run, find_begin
 from gradsound.runs.rank_files import split_rank
 from gradsound.runs.rank_layers import RANK_MIN, rank_name
 from gradsound.runs.reader import read_run_file
+from gradsound.runs.step import NO_SIGNALS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -57,11 +58,14 @@ def open_ranks(paths: Iterable[str | Path]) -> Run:
     first, *_ = headers.values()
     ordered = tuple(files.values())
     steps: StepSource
+    signals: Mapping[str, str] = NO_SIGNALS
     if pipelined:
         from gradsound.ranks.joined_stages import JoinedStages  # few runs have ranks
 
         layers, parameters, order = _join_layers(headers)
         steps = JoinedStages(headers, order)
+        for one in headers.values():
+            signals = {**one.signals, **signals}
     else:
         from gradsound.ranks.combined_ranks import AlignedRanks
 
@@ -76,6 +80,7 @@ def open_ranks(paths: Iterable[str | Path]) -> Run:
         comment=first.comment,
         first_step=min(one.first_step for one in headers.values()),
         training=first.training,
+        signals=signals,
     )
     name = str(ordered[0].with_name(f"{_stem(ordered[0])}.rank*{RUN_SUFFIX}"))
     return Run(header, steps, name)

@@ -16,6 +16,7 @@ from gradsound.runs.block_reader import BlockReader
 from gradsound.runs.compressed_file import is_compressed, open_file
 from gradsound.runs.lines import LINE_MAX, LineGroup
 from gradsound.runs.reader import find_restarts
+from gradsound.runs.step import NO_SIGNALS
 
 if TYPE_CHECKING:
     import io
@@ -149,4 +150,5 @@ def sum_layers(block: StepBlock) -> StepBlock:
         absent=absent[:, None],
         raw=None,
         clipped=np.zeros(len(block), bool),
+        signals=NO_SIGNALS,  # they are ratios, which no sum keeps
     )

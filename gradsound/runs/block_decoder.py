@@ -18,6 +18,8 @@ import numpy as np
 
 from gradsound.runs.json_lines import NONFINITE, NORM_MAX, STEP_MAX, TIME_MAX
 from gradsound.runs.json_objects import refuse_constant
+from gradsound.runs.signals import known_signals
+from gradsound.runs.step import NO_SIGNALS
 from gradsound.runs.step_block import LoggedValue, StepBlock
 
 try:
@@ -26,7 +28,7 @@ except ImportError:  # an extra
     orjson = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence, Set
+    from collections.abc import Mapping, Sequence, Set
 
     from numpy.typing import NDArray
 
@@ -91,12 +93,14 @@ def _to_block(steps: list[dict[str, Any]], layers: int, after: int) -> StepBlock
     raw, clipped, scales = None, np.zeros(len(steps), bool), np.full(len(steps), np.nan)
     discarded = skipped = clipped
     values = [step.get("values") for step in steps]
+    signals: Mapping[str, NDArray[np.float32]] = NO_SIGNALS
     # Most steps have these keys only: step, time, norms, and perhaps values.
     if max(map(len, steps)) > (3 if None in values else 4):
         raw, clipped = _decode_raw([step.get("raw") for step in steps], norms, absent)
         scales = _decode_scales([step.get("scale") for step in steps])
         discarded = _decode_flags([step.get("discarded", False) for step in steps])
         skipped = _decode_flags([step.get("skipped", False) for step in steps])
+        signals = _decode_signals([step.get("signals") for step in steps], layers)
     return StepBlock(
         numbers,
         times,
@@ -108,6 +112,7 @@ def _to_block(steps: list[dict[str, Any]], layers: int, after: int) -> StepBlock
         raw,
         clipped,
         _decode_values(values),
+        signals=signals,
     )
 
 
@@ -192,6 +197,22 @@ def _decode_scales(scales: list[float | None]) -> NDArray[np.float64]:
 def _decode_flags(flags: list[bool]) -> NDArray[np.bool_]:
     _check({*map(type, flags)} == {bool})
     return np.array(flags)
+
+
+def _decode_signals(
+    of_steps: list[dict[str, Any] | None], layers: int
+) -> Mapping[str, NDArray[np.float32]]:
+    """Returns the signals of steps by name, each of shape (S, L)."""
+    _check({*map(type, of_steps)} <= {dict, type(None)})
+    signals = {}
+    for name in dict.fromkeys(chain.from_iterable(filter(None, of_steps))):
+        has_name = [name in (of_step or ()) for of_step in of_steps]
+        rows = [of_step[name] for of_step in of_steps if of_step and name in of_step]
+        numbers, absent = _decode_norms(rows, layers)
+        _check(not (np.isneginf(numbers) | (np.isnan(numbers) & ~absent)).any())
+        signals[name] = np.full((len(of_steps), layers), np.nan, np.float32)
+        signals[name][has_name] = numbers
+    return known_signals(signals)
 
 
 def _decode_values(values: list[dict[str, Any] | None]) -> dict[str, LoggedValue]:

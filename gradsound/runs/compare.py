@@ -13,7 +13,7 @@ import numpy as np
 
 from gradsound.runs.layer_differences import describe_difference
 from gradsound.runs.model import Run
-from gradsound.runs.step import Step
+from gradsound.runs.step import NO_SIGNALS, Step
 from gradsound.runs.step_block import StepBlock, make_block
 from gradsound.runs.step_stream import resize_blocks
 
@@ -92,7 +92,7 @@ def divide_norms(run: Run, other: Run) -> Run:
 
     The result has the steps that both runs have. A layer is absent where it is absent in
     one of the two. 0 / 0 is 1, because equal norms differ by nothing. A step is skipped if
-    it is skipped in one of the two.
+    it is skipped in one of the two. The result has no signals.
 
     Raises:
         ValueError: If the runs have different layers.
@@ -105,7 +105,7 @@ def divide_norms(run: Run, other: Run) -> Run:
             "--layers chooses some"
         )
     comment = f"{other.name} / {run.name}"
-    header = replace(run.header, comment=comment, budget=None)
+    header = replace(run.header, comment=comment, budget=None, signals=NO_SIGNALS)
     return Run(header, _Ratios(run, other), comment)
 
 
@@ -133,4 +133,5 @@ class _Ratios:
                 raw=None,
                 skipped=step.skipped or other.skipped,
                 values={**step.values, **other.values},
+                signals=NO_SIGNALS,
             )

@@ -17,7 +17,7 @@ from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING
 
-from gradsound.runs.json_lines import FORMAT
+from gradsound.runs.header_line import FORMAT
 from gradsound.runs.rank_files import files_of_ranks, has_others, split_rank, training_of
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from gradsound.runs.layer_differences import describe_difference
 from gradsound.runs.model import Run, pick_layers
 from gradsound.runs.part_checks import check_parts
 from gradsound.runs.restarts import StepClock, TimeShift
+from gradsound.runs.step import NO_SIGNALS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,7 +41,12 @@ def join_parts(parts: Sequence[Run]) -> Run:
     check_parts(same_layers)
     steps = _JoinedSteps(tuple(same_layers))
     budgets = [part.header.budget for part in parts if part.header.budget is not None]
-    header = replace(run.header, budget=budgets[0] if budgets else None)
+    signals = {
+        name: how for part in reversed(parts) for name, how in part.header.signals.items()
+    }
+    header = replace(
+        run.header, budget=budgets[0] if budgets else None, signals=signals or NO_SIGNALS
+    )
     is_numbered_once = len(steps.numberings()) == 1
     total_steps = parts[-1].total_steps if is_numbered_once else None
     return Run(header, steps, " + ".join(part.name for part in parts), total_steps)

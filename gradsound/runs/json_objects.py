@@ -7,6 +7,8 @@ from typing import Any
 
 from gradsound.errors import RunFormatError
 
+encode_json = json.JSONEncoder(ensure_ascii=False).encode  # writes floats exactly, by repr
+
 _EXCERPT_BYTES = 40  # bytes of a line in an error message, which has to fit one line
 
 

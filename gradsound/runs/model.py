@@ -5,12 +5,14 @@ Shapes: L layers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from gradsound.name_matching import choose
+from gradsound.runs.signals import take_signals
+from gradsound.runs.step import NO_SIGNALS
 from gradsound.runs.step_stream import StepStream, make_blocks
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ class Header:
             empty if the training has a single run file.
         stages: The pipeline stage of each layer, from 0, length L; empty if the run is not
             that of a rank in a pipeline.
+        signals: How each signal was measured, in a few words, by its name; empty if only
+            norms were. A part of the training that resumed may have measured others.
 
     Example:
         >>> import gradsound
@@ -53,6 +57,7 @@ class Header:
     first_step: int = 0
     training: str = ""
     stages: tuple[int, ...] = ()
+    signals: Mapping[str, str] = field(default_factory=lambda: NO_SIGNALS, hash=False)
 
     @property
     def in_model_order(self) -> bool:
@@ -136,7 +141,11 @@ class _SelectedSteps:
         for step in self.run.steps:
             raw = None if step.raw is None else step.raw[indices]
             yield replace(
-                step, norms=step.norms[indices], absent=step.absent[indices], raw=raw
+                step,
+                norms=step.norms[indices],
+                absent=step.absent[indices],
+                raw=raw,
+                signals=take_signals(step.signals, indices),
             )
 
     def blocks(self) -> Iterator[StepBlock]:

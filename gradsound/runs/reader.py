@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 from gradsound.errors import RunFormatError
 from gradsound.runs.block_reader import BlockReader
 from gradsound.runs.compressed_file import open_file
-from gradsound.runs.json_lines import decode_header
+from gradsound.runs.header_line import decode_header
 from gradsound.runs.lines import LINE_MAX, contains, read_lines
 from gradsound.runs.model import Header, Run
 from gradsound.runs.restarts import RESTART, decode_restart, decode_total

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class _NoValues(Mapping[str, float]):
-    """An empty mapping that all steps without values share.
+class _Nothing(Mapping[str, Any]):
+    """An empty mapping that all steps without values, or without signals, share.
 
     A MappingProxyType would not do: it cannot be copied or pickled.
     """
 
     __slots__ = ()
 
-    def __getitem__(self, name: str) -> float:
+    def __getitem__(self, name: str) -> Any:
         raise KeyError(name)
 
     def __iter__(self) -> Iterator[str]:
@@ -36,7 +36,8 @@ class _NoValues(Mapping[str, float]):
         return "{}"
 
 
-NO_VALUES = _NoValues()
+NO_VALUES: Mapping[str, float] = _Nothing()
+NO_SIGNALS: Mapping[str, Any] = _Nothing()
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # == on arrays is not a bool
@@ -59,6 +60,9 @@ class Step:
             NaN and infinities are kept.
         discarded: Whether the training clipped the gradients and then threw them away. The
             norms are from before clipping.
+        signals: More numbers of each layer beside its norm, by the name of the signal, each
+            of shape (L,), float32, 0 or more; NaN where the layer has none. A signal that
+            no layer has at this step is missing.
 
     Example:
         >>> import numpy as np
@@ -78,6 +82,7 @@ class Step:
     raw: NDArray[np.float32] | None = None
     values: Mapping[str, float] = field(default_factory=lambda: NO_VALUES)
     discarded: bool = False
+    signals: Mapping[str, NDArray[np.float32]] = field(default_factory=lambda: NO_SIGNALS)
 
     @property
     def nonfinite(self) -> NDArray[np.bool_]:

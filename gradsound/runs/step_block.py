@@ -11,12 +11,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.runs.step import NO_VALUES, Step
+from gradsound.runs.rank_layers import concatenate_times
+from gradsound.runs.signals import (
+    concatenate_signals,
+    split_signals,
+    stack_signals,
+    take_signals,
+)
+from gradsound.runs.step import NO_SIGNALS, NO_VALUES, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
+
+    from gradsound.runs.rank_layers import RankTimes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,21 +39,6 @@ class LoggedValue:
 
     rows: NDArray[np.intp]
     numbers: NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class RankTimes:
-    """When the ranks of a training made their steps; the layers of the block are ranks.
-
-    Attributes:
-        times: Seconds since the start of each rank, shape (S, L), float64; NaN where a rank
-            has no step.
-        waits: Seconds for which each rank waited for the others' gradients, shape (S, L),
-            float64; NaN where that is unknown.
-    """
-
-    times: NDArray[np.float64]
-    waits: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,6 +58,8 @@ class StepBlock:
         clipped: At which steps clipping was seen, shape (S,), bool.
         values: The logged values by name.
         rank_times: The times of the ranks, if the layers are ranks; else None.
+        signals: The signals by name, each of shape (S, L), float32; NaN where a layer has
+            none at a step. A signal that no step has is missing.
     """
 
     numbers: NDArray[np.int64]
@@ -77,6 +73,7 @@ class StepBlock:
     clipped: NDArray[np.bool_]
     values: Mapping[str, LoggedValue] = field(default_factory=dict)
     rank_times: RankTimes | None = None
+    signals: Mapping[str, NDArray[np.float32]] = field(default_factory=lambda: NO_SIGNALS)
 
     def __len__(self) -> int:
         """Returns S."""
@@ -100,6 +97,7 @@ class StepBlock:
             [raw[row] if clipped[row] else None for row in rows],
             [values.get(row, NO_VALUES) for row in rows],
             self.discarded.tolist(),
+            split_signals(self.signals, len(self)),
         )
 
     @property
@@ -130,7 +128,8 @@ class StepBlock:
             None if self.raw is None else self.raw[rows],
             self.clipped[rows],
             self._take_values(rows) if self.values else self.values,
-            times and RankTimes(times.times[rows], times.waits[rows]),
+            times and times.take(rows),
+            take_signals(self.signals, rows),
         )
 
     def take_layers(self, layers: Sequence[int]) -> StepBlock:
@@ -147,7 +146,8 @@ class StepBlock:
             None if self.raw is None else self.raw[:, columns],
             self.clipped,
             self.values,
-            times and RankTimes(times.times[:, columns], times.waits[:, columns]),
+            times and times.take((slice(None), columns)),
+            take_signals(self.signals, (slice(None), columns)),
         )
 
     def _take_values(
@@ -182,6 +182,7 @@ def make_block(steps: Sequence[Step]) -> StepBlock:
         np.stack([step.unclipped for step in steps]) if clipped.any() else None,
         clipped,
         gather_values([step.values for step in steps]),
+        signals=stack_signals([step.signals for step in steps], norms.shape[1]),
     )
 
 
@@ -231,16 +232,8 @@ def concatenate(blocks: Sequence[StepBlock]) -> StepBlock:
             )
             for name, parts in values.items()
         },
-        _concatenate_times([block.rank_times for block in blocks]),
-    )
-
-
-def _concatenate_times(times: Sequence[RankTimes | None]) -> RankTimes | None:
-    """Returns the times of successive blocks, of which all have them, or none."""
-    known = [one for one in times if one is not None]
-    if not known:
-        return None
-    return RankTimes(
-        np.concatenate([one.times for one in known]),
-        np.concatenate([one.waits for one in known]),
+        concatenate_times([block.rank_times for block in blocks]),
+        concatenate_signals(
+            [block.signals for block in blocks], [block.norms.shape for block in blocks]
+        ),
     )

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from gradsound.runs.file_locks import lock_folders
 from gradsound.runs.file_names import give_back, number_of, numbered, older_files
-from gradsound.runs.json_lines import encode_header, encode_step
+from gradsound.runs.header_line import encode_header
+from gradsound.runs.json_lines import encode_step
 from gradsound.runs.opened_file import (
     find_path,
     make_file,

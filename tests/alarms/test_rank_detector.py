@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from gradsound.alarms.run_detector import RunDetector
 from gradsound.alarms.thresholds import Alarm, Thresholds
 from gradsound.runs.model import Header
-from gradsound.runs.rank_layers import rank_name
-from gradsound.runs.step_block import RankTimes, StepBlock
+from gradsound.runs.rank_layers import RankTimes, rank_name
+from gradsound.runs.step_block import StepBlock
 
 BEGIN = 100  # the step from which something is wrong
 

@@ -79,7 +79,7 @@ def files(tmp_path: Path, save, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("text").write_text("To be, or not to be\n")
     Path("odd.wav").write_text(good)
     Path("odd.png").write_text(good)
-    Path("newer").write_text(good.replace('"1.3"', '"2.1"'))
+    Path("newer").write_text(good.replace('"1.4"', '"2.1"'))
     Path("bad").write_text(good.replace('"step": 1', '"step": -1'))
     Path("none.jsonl").write_text(good.splitlines(keepends=True)[0])
     return tmp_path

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.runs.json_lines import encode_header, encode_step
+from gradsound.runs.header_line import encode_header
+from gradsound.runs.json_lines import encode_step
 from gradsound.runs.model import Header
 from gradsound.runs.rank_layers import WAIT
 from gradsound.runs.step import Step

@@ -12,7 +12,8 @@ from helpers.scripts import LOOP, execute
 from gradsound import PRESETS
 from gradsound.alarms.thresholds import KINDS
 from gradsound.cli.main import main
-from gradsound.runs.json_lines import decode_header, decode_step
+from gradsound.runs.header_line import decode_header
+from gradsound.runs.json_lines import decode_step
 from gradsound.synth.kernels.llvm_module import to_llvm_ir
 from gradsound.synth.voices.functions import FUNCTIONS
 from gradsound.synth.voices.program import INPUTS

@@ -57,6 +57,10 @@ def assert_decoded(lines: list[bytes], layers: int) -> None:
     for one, other in zip([*block], expected, strict=True):
         for field in fields(Step):
             left, right = getattr(one, field.name), getattr(other, field.name)
+            if field.name == "signals":
+                assert [*left] == [*right]
+                assert {own.dtype for own in left.values()} <= {np.dtype(np.float32)}
+                left, right = np.array([*left.values()]), np.array([*right.values()])
             if isinstance(right, np.ndarray):
                 assert left.dtype == right.dtype
                 np.testing.assert_array_equal(left, right)
@@ -75,10 +79,15 @@ def test_what_a_writer_writes_is_decoded_at_once() -> None:
         Step(9, 4.0, norms[0], absent[0], 65536.0, skipped=True, discarded=True),
         Step(10, 4.5, norms[2], absent[2], raw=norms[1], values={"loss": np.nan}),
         Step(11, 5.0, norms[2], absent[2], values={"loss": 1.0, "lr": -np.inf}),
+        Step(12, 5.0, norms[2], absent[2], signals={"snr": norms[3], "zeros": norms[2]}),
+        Step(13, 5.5, norms[2], absent[2], signals={"snr": norms[1]}),
+        Step(14, 5.5, norms[2], absent[2], signals={"update_ratio": norms[3] * np.nan}),
     ]
     lines = [encode_step(step) for step in steps]
 
-    assert decode_block(lines, 2, -1) is not None
+    block = decode_block(lines, 2, -1)
+    assert block is not None
+    assert [*block.signals] == ["snr", "zeros"]
     assert_decoded(lines, 2)
 
 
@@ -115,6 +124,14 @@ def test_what_a_writer_writes_is_decoded_at_once() -> None:
         b'{"step": 2, "time": 1, "norms": [1, 2], "values": {"loss": true}}',
         b'{"step": 2, "time": 1, "norms": [1, 2], "values": {"loss": 1e999}}',
         b'{"step": 2, "time": 1, "norms": [1, 2], "values": {"loss": "one"}}',
+        b'{"step": 2, "time": 1, "norms": [1, 2], "signals": [1]}',
+        b'{"step": 2, "time": 1, "norms": [1, 2], "signals": {"snr": 1}}',
+        b'{"step": 2, "time": 1, "norms": [1, 2], "signals": {"snr": [1]}}',
+        b'{"step": 2, "time": 1, "norms": [1, 2], "signals": {"snr": [1, -1]}}',
+        b'{"step": 2, "time": 1, "norms": [1, 2], "signals": {"snr": [1, true]}}',
+        b'{"step": 2, "time": 1, "norms": [1, 2], "signals": {"snr": [1, "NaN"]}}',
+        b'{"step": 2, "time": 1, "norms": [1, 2], "signals": {"snr": [1, "-Infinity"]}}',
+        b'{"step": 2, "time": 1, "norms": [1, 2], "signals": {"snr": null}}',
         b'{"step": 2, "time": 1}',
         b"[]",
         b"",
@@ -137,7 +154,7 @@ def test_steps_follow_those_before() -> None:
 
 @given(
     st.dictionaries(
-        st.sampled_from(["time", "norms", "raw", "scale", "values"]), json_values
+        st.sampled_from(["time", "norms", "raw", "scale", "values", "signals"]), json_values
     )
 )
 def test_any_values_are_decoded_alike_or_left(changes: dict[str, object]) -> None:

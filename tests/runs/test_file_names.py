@@ -18,7 +18,7 @@ from gradsound.runs.file_names import (
 )
 
 SUFFIXES = (".wav", ".flac", ".vtt")
-HEADER = '{"format": "gradsound-run", "version": "1.3"'
+HEADER = '{"format": "gradsound-run", "version": "1.4"'
 
 pytestmark = pytest.mark.usefixtures("own_folder")
 

@@ -10,7 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gradsound.errors import RunFormatError
-from gradsound.runs.json_lines import decode_header, decode_step, encode_header, encode_step
+from gradsound.runs.header_line import decode_header, encode_header
+from gradsound.runs.json_lines import decode_step, encode_step
 from gradsound.runs.model import Header
 from gradsound.runs.step import Step
 
@@ -83,10 +84,10 @@ def test_lines_have_the_keys_that_they_need() -> None:
     step = Step(3, 1.5, np.array([0.5], np.float32), np.array([False]))
     values = {"loss": 1 / 3, "NaN": math.nan, "up": math.inf, "down": -math.inf, "ü": 0.0}
     full = replace(step, loss_scale=8.0, raw=2 * step.norms, values=values)
-    full = replace(full, skipped=True, discarded=True)
+    full = replace(full, skipped=True, discarded=True, signals={"snr": step.norms})
 
     assert encode_header(header).decode() == (
-        '{"format": "gradsound-run", "version": "1.3", "start": "now", "note": "ü", '
+        '{"format": "gradsound-run", "version": "1.4", "start": "now", "note": "ü", '
         '"layers": ["a"], "parameters": [3]}\n'
     )
     assert json.loads(encode_header(replace(header, budget=0.5)))["budget"] == 0.5
@@ -95,7 +96,7 @@ def test_lines_have_the_keys_that_they_need() -> None:
         '{"step": 3, "time": 1.500000, "norms": [0.5], "raw": [1], "scale": 8.0, '
         '"skipped": true, "discarded": true, '
         '"values": {"loss": 0.3333333333333333, "NaN": "NaN", '
-        '"up": "Infinity", "down": "-Infinity", "ü": 0.0}}\n'
+        '"up": "Infinity", "down": "-Infinity", "ü": 0.0}, "signals": {"snr": [0.5]}}\n'
     )
     np.testing.assert_equal(dict(decode_step(encode_step(full), 1, -1).values), values)
 

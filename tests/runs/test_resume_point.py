@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from gradsound import Step, read_run
 from gradsound.errors import RunFormatError
 from gradsound.runs import resume_point
-from gradsound.runs.json_lines import decode_step, encode_header, encode_step
+from gradsound.runs.header_line import encode_header
+from gradsound.runs.json_lines import decode_step, encode_step
 from gradsound.runs.restarts import StepClock, encode_restart, encode_total
 from gradsound.runs.resume_point import ResumePoint, find_next_step, find_resume_point
 

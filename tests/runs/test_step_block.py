@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gradsound.runs.model import Header, Run
 from gradsound.runs.step import Step
 from gradsound.runs.step_block import StepBlock, concatenate, make_block
 from gradsound.runs.step_stream import StepStream, make_blocks, resize_blocks
+
+
+def signals_of(
+    step: int, random: np.random.Generator, layers: int
+) -> dict[str, np.ndarray]:
+    """Returns a signal at most steps, another at every 4th; one layer has none."""
+    some = random.random(layers).astype(np.float32)
+    some[0], often = np.nan, {} if step % 6 == 3 else {"snr": some}
+    return often | ({"update_ratio": some / 2} if step % 4 == 0 else {})
 
 
 def steps_of(count: int, layers: int = 3) -> list[Step]:
@@ -31,6 +43,7 @@ def steps_of(count: int, layers: int = 3) -> list[Step]:
                 raw=norms * 2 if k % 4 == 1 else None,
                 values={"loss": float(k)} | ({"lr": 1 / (1 + k)} if k % 2 else {}),
                 discarded=k % 10 == 2,
+                signals=signals_of(k, random, layers),
             )
         )
     return steps
@@ -42,6 +55,12 @@ def assert_same(found: list[Step], expected: list[Step]) -> None:
     for one, other in zip(found, expected):
         for field in fields(Step):
             left, right = getattr(one, field.name), getattr(other, field.name)
+            if field.name == "signals":
+                assert {*left} == {*right}
+                left, right = (
+                    np.array([signals[name] for name in sorted(signals)], np.float32)
+                    for signals in (left, right)
+                )
             if isinstance(right, np.ndarray):
                 assert left.dtype == right.dtype
                 np.testing.assert_array_equal(left, right)
@@ -79,6 +98,36 @@ def test_some_layers_are_taken() -> None:
     np.testing.assert_array_equal(block.norms[1], steps_of(5)[1].norms[[2, 0]])
     np.testing.assert_array_equal(block.absent[1], steps_of(5)[1].absent[[2, 0]])
     np.testing.assert_array_equal(block.unclipped[1], steps_of(5)[1].raw[[2, 0]])
+    snr = steps_of(5)[1].signals["snr"]
+    np.testing.assert_array_equal(block.signals["snr"][1], snr[[2, 0]])
+    assert not make_block(steps_of(5)).take_layers((0,)).signals  # that layer has none
+
+
+def test_a_block_has_the_signals_that_a_step_has() -> None:
+    """NaN stands for steps and layers without; a signal that no step has is missing."""
+    block = make_block(steps_of(8))
+
+    assert block.signals["update_ratio"].shape == (8, 3)
+    assert block.signals["update_ratio"].dtype == np.float32
+    has_number = ~np.isnan(block.signals["update_ratio"])
+    assert has_number.tolist() == [[False, k % 4 == 0, k % 4 == 0] for k in range(8)]
+    assert {*block.take(slice(1, 3)).signals} == {"snr"}
+    assert not block.take(slice(3, 4)).signals
+    assert not make_block([replace(step, signals={}) for step in block]).signals
+
+
+@given(st.lists(st.integers(0, 30), max_size=6))
+def test_blocks_are_cut_at_any_places(places: list[int]) -> None:
+    """The steps and their signals stay the same."""
+    steps = steps_of(30)
+    block, cuts = make_block(steps), [0, *sorted(places), 30]
+    parts = [block.take(slice(*cut)) for cut in pairwise(cuts) if cut[0] < cut[1]]
+    joined = concatenate(parts)
+
+    assert_same([step for part in parts for step in part], steps)
+    assert {*joined.signals} == {*block.signals}
+    for name, numbers in block.signals.items():
+        np.testing.assert_array_equal(joined.signals[name], numbers)
 
 
 @pytest.mark.parametrize("size", [1, 3, 4, 11, 50])
