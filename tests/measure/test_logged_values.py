@@ -12,7 +12,7 @@ import pytest
 import torch
 from helpers.models import loss_of, sgd, small, train
 from helpers.monitors import BOTH, attach_with_parts
-from helpers.ranks import torchrun
+from helpers.ranks import run_ranks
 from torch import nn
 from torch._dynamo.testing import CompileCounter
 
@@ -468,7 +468,7 @@ def test_rank_0_alone_records_values(tmp_path) -> None:
                 attachment.log_values(sum=None)
             optimizer.step()
 """
-    process = torchrun(code, tmp_path)
+    process = run_ranks(code, tmp_path)
     assert process.returncode == 0, process.stderr
     recorded = values()
 

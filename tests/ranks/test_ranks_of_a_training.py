@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from helpers.ranks import torchrun
+from helpers.ranks import run_ranks
 
 import gradsound
 
@@ -37,7 +37,7 @@ def test_a_bad_rank_and_a_slow_rank_are_named_within_five_steps(tmp_path: Path) 
             (ddp(x) - y).square().mean().backward()
             optimizer.step()
 """
-    result = torchrun(code, tmp_path, RANKS)
+    result = run_ranks(code, tmp_path, RANKS)
     assert result.returncode == 0, result.stderr
 
     paths = sorted(tmp_path.glob("run.rank*.jsonl"))

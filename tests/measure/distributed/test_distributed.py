@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.models import small, true_norm
-from helpers.ranks import torchrun
+from helpers.ranks import run_ranks
 
 import gradsound
 
@@ -29,7 +29,7 @@ def test_data_parallel(tmp_path: Path, attaches: str, optimizer: str) -> None:
             torch.nn.utils.clip_grad_norm_(ddp.parameters(), 1.0)
         optimizer.step()
 """
-    process = torchrun(code, tmp_path)
+    process = run_ranks(code, tmp_path)
     assert process.returncode == 0, process.stderr
     run = gradsound.read_run(tmp_path / "run.jsonl")
     model = small()
@@ -104,7 +104,7 @@ def test_sharded(tmp_path: Path, way: str, optimizer: str) -> None:
             optimizer.step()
     assert not optimizer._optimizer_step_pre_hooks
 """
-    process = torchrun(code, tmp_path, ranks)
+    process = run_ranks(code, tmp_path, ranks)
     assert process.returncode == 0, process.stderr
     steps = [*gradsound.read_run(tmp_path / "run.jsonl").steps]
 
@@ -141,7 +141,7 @@ def test_a_rank_that_attaches_alone_raises(tmp_path: Path) -> None:
         model(x).square().mean().backward()
         optimizer.step()
 """
-    process = torchrun(code, tmp_path)
+    process = run_ranks(code, tmp_path)
 
     assert process.returncode == 0, process.stderr
     assert "raised: rank 1 did not call attach() within 10 s: each rank" in process.stdout
@@ -157,7 +157,7 @@ def test_ranks_that_attach_to_different_layers_raise(tmp_path: Path) -> None:
     except RuntimeError as error:
         print_line("raised:", error)
 """
-    process = torchrun(code, tmp_path)
+    process = run_ranks(code, tmp_path)
 
     assert process.returncode == 0, process.stderr
     assert process.stdout.count("with the same layers: all ranks of a sharded") == 2
@@ -175,7 +175,7 @@ def test_a_rank_that_closes_alone_stops_no_training(tmp_path: Path, closing: int
             attachment.close()
     print_line("trained", model[0].weight.full_tensor().sum().item())
 """
-    process = torchrun(code, tmp_path)
+    process = run_ranks(code, tmp_path)
 
     assert process.returncode == 0, process.stderr
     assert f"rank {1 - closing} did not call close() within 10 s" in process.stderr
@@ -197,7 +197,7 @@ def test_a_rank_that_fails_to_measure_stops_no_training(tmp_path: Path) -> None:
     attachment.close()
     print_line("trained", model[0].weight.full_tensor().sum().item())
 """
-    process = torchrun(code, tmp_path)
+    process = run_ranks(code, tmp_path)
 
     assert process.returncode == 0, process.stderr
     assert "1 of the ranks could not measure its part" in process.stderr
@@ -224,7 +224,7 @@ def test_options_that_a_sharded_model_refuses(
     except ValueError as error:
         print_line("raised:", error)
 """
-    process = torchrun(code, tmp_path)
+    process = run_ranks(code, tmp_path)
 
     assert process.returncode == 0, process.stderr
     assert process.stdout.count(f"raised: {message}") == 2
@@ -241,7 +241,7 @@ def test_flat_parameters_raise(tmp_path: Path) -> None:
     except ValueError as error:
         print_line("raised:", error)
 """
-    process = torchrun(code, tmp_path)
+    process = run_ranks(code, tmp_path)
 
     assert process.returncode == 0, process.stderr
     assert process.stdout.count("shard it with fully_shard() instead") == 2
@@ -265,7 +265,7 @@ def test_ranks_each(tmp_path: Path, optimizer: str, accumulate: bool) -> None:
         torch.nn.utils.clip_grad_norm_(ddp.parameters(), 1.0)
         optimizer.step()
 """
-    process = torchrun(code, tmp_path)
+    process = run_ranks(code, tmp_path)
     assert process.returncode == 0, process.stderr
 
     assert {path.name for path in tmp_path.iterdir()} == {
@@ -302,7 +302,7 @@ def test_ranks_each_have_discarded_steps(
             optimizer.step()
         optimizer.{throw}
 """
-    process = torchrun(code, tmp_path)
+    process = run_ranks(code, tmp_path)
     assert process.returncode == 0, process.stderr
     for rank in (0, 1):
         model = small()
@@ -332,7 +332,7 @@ RESUMED = """
 def train_ranks(folder: Path, steps: int, options: str, killed: int = -1) -> str:
     """Trains on two ranks, which go on in their files; returns the errors."""
     code = RESUMED.format(steps=steps, options=options, killed=killed)
-    process = torchrun(f"    import os, signal\n{code}", folder)
+    process = run_ranks(f"    import os, signal\n{code}", folder)
     assert (process.returncode == 0) == (killed < 0), process.stderr
     return process.stderr
 
@@ -400,7 +400,7 @@ def test_ranks_that_cannot_go_on_raise_at_once(tmp_path: Path) -> None:
         print_line("raised:", error)
     assert time.monotonic() - begin < 5
 """
-    process = torchrun(code, tmp_path)
+    process = run_ranks(code, tmp_path)
 
     assert process.returncode == 0, process.stderr
     assert "raised: rank 1 cannot go on in its run file, so no rank does" in process.stdout

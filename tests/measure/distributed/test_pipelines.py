@@ -4,7 +4,7 @@ from pathlib import Path
 
 from helpers.oracle import assert_steps
 from helpers.pipelines import STEPS, train_in_one_process
-from helpers.ranks import torchrun
+from helpers.ranks import run_ranks
 
 import gradsound
 
@@ -66,7 +66,7 @@ def test_each_rank_records_its_stages(tmp_path: Path) -> None:
     record("interleaved", several(ScheduleInterleaved1F1B))
     record("bubble", several(ScheduleInterleavedZeroBubble), given=False)
 """
-    process = torchrun(code, tmp_path)
+    process = run_ranks(code, tmp_path)
     assert process.returncode == 0, process.stderr
 
     names = ("gpipe", "1f1b", "interleaved", "bubble")
@@ -98,7 +98,7 @@ def test_a_stage_on_several_ranks_is_recorded_once(tmp_path: Path) -> None:
     record("auto", single(ScheduleGPipe, **options, wrap=shard), given=False)
     record("replicas", single(Schedule1F1B, **options, wrap=replicate))
 """
-    process = torchrun(code, tmp_path, 4)
+    process = run_ranks(code, tmp_path, 4)
     assert process.returncode == 0, process.stderr
 
     names = ("shards", "auto", "replicas")
@@ -137,7 +137,7 @@ def test_a_pipeline_goes_on_and_refuses_a_budget(tmp_path: Path) -> None:
     sgd(model).step()
     attachment.close()
 """
-    process = torchrun(code, tmp_path)
+    process = run_ranks(code, tmp_path)
     assert process.returncode == 0, process.stderr
 
     assert process.stdout.count("budget must be None for a pipeline, got 0.25: all") == 4

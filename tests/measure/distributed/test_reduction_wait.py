@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from helpers.ranks import torchrun
+from helpers.ranks import run_ranks
 
 import gradsound
 from gradsound.measure.distributed import reduction_wait
@@ -185,7 +185,7 @@ def test_the_slow_rank_waits_least_wherever_it_is_slow(place: str, tmp_path: Pat
             optimizer.step()
             rest("after")
 """
-    result = torchrun(code, tmp_path)
+    result = run_ranks(code, tmp_path)
     assert result.returncode == 0, result.stderr
     waits = [
         [step.values[WAIT] for step in gradsound.read_run(tmp_path / name).steps][2:]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from helpers.oracle import assert_steps
-from helpers.ranks import torchrun
+from helpers.ranks import run_ranks
 
 import gradsound
 
@@ -53,7 +53,7 @@ def test_steps_without_the_recording_rank_are_counted(tmp_path: Path) -> None:
             Path(name + ".json").write_text(json.dumps(truth))
     assert not hasattr(Join.__exit__, "gradsound_original")
 """
-    process = torchrun(code, tmp_path)
+    process = run_ranks(code, tmp_path)
     assert process.returncode == 0, process.stderr
 
     assert process.stdout.count("equal") == 4
@@ -89,7 +89,7 @@ def test_the_share_of_an_optimizer_stands_for_the_whole(tmp_path: Path) -> None:
         assert len(optimizer.optim.param_groups[0]["params"]) < 4
         Path("truth.json").write_text(json.dumps(truth))
 """
-    process = torchrun(code, tmp_path)
+    process = run_ranks(code, tmp_path)
     assert process.returncode == 0, process.stderr
 
     assert process.stdout.count("equal") == 2
