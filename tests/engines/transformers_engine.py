@@ -37,6 +37,7 @@ def train(attached: bool, *, trl: bool = False, **options: object) -> Training:
     options = {
         **{"output_dir": "out", "use_cpu": True, "report_to": "none", "seed": 1},
         **{"num_train_epochs": 2, "per_device_train_batch_size": 4, "disable_tqdm": True},
+        "max_grad_norm": 0.1,  # less than the norm of every step
         **options,
     }
     callbacks = [gradsound.TransformersCallback(log=RUN)] if attached else []
@@ -48,9 +49,22 @@ def train(attached: bool, *, trl: bool = False, **options: object) -> Training:
         trainer = Trainer(model, TrainingArguments(**options), train_dataset=rows)
     for callback in (*callbacks, Applied(done)):
         trainer.add_callback(callback)
+    if trainer.args.max_grad_norm:
+        _observe_clipping(trainer.accelerator, model, done)
     trainer.train()
     done.weights = copies(model)
     return done
+
+
+def _observe_clipping(accelerator: object, model: torch.nn.Module, done: Training) -> None:
+    """Adds the true norms from before clipping to a training."""
+    done.raw, clip = [], accelerator.clip_grad_norm_
+
+    def observed_clip(*arguments: object, **options: object) -> torch.Tensor:
+        done.raw.append(true_norms(model))
+        return clip(*arguments, **options)
+
+    accelerator.clip_grad_norm_ = observed_clip
 
 
 def _sft_trainer(model: object, rows: list[dict[str, object]], options: dict) -> object:
