@@ -56,8 +56,13 @@ def run_ranks(code: str, folder: Path, ranks: int = 2) -> subprocess.CompletedPr
 @functools.cache
 def _rank_server() -> subprocess.Popen[bytes]:
     """Starts the process whose forks are ranks; it ends with this one."""
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(TESTS)}
-    environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    paths = [str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.pathsep.join(paths),
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
     server = subprocess.Popen(
         [sys.executable, str(TESTS / "helpers" / "rank_server.py")],
         env=environment,
