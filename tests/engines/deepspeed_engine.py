@@ -17,6 +17,7 @@ import json
 import os
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -259,6 +260,9 @@ def _work() -> None:
                 _print({"case": f"{case.name}, {words}", "message": repr(error)})
                 raise
         _print({"case": f"{case.name}, {words}", **result})
+    # gloo's threads free their tensors; else torch sometimes aborts a rank that ends
+    # (https://github.com/pytorch/pytorch/pull/179291).
+    time.sleep(0.5)
 
 
 def _print(result: dict[str, Any]) -> None:
