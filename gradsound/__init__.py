@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         GradsoundWarning,
         MissingExtraError,
         RunFormatError,
+        StopTraining,
         VoiceError,
     )
     from gradsound.integrations.composer import ComposerCallback as ComposerCallback
@@ -72,6 +73,7 @@ __all__ = [
     "Run",
     "RunFormatError",
     "Step",
+    "StopTraining",
     "Summary",
     "Thresholds",
     "ValueRange",
@@ -98,6 +100,7 @@ _MODULES = {
         "GradsoundWarning",
         "MissingExtraError",
         "RunFormatError",
+        "StopTraining",
         "VoiceError",
     ),
     "integrations.composer": ("ComposerCallback",),

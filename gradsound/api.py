@@ -6,7 +6,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from gradsound.attach_options import check_options, check_ranks, check_types
+from gradsound.attach_options import (
+    check_on_alarm,
+    check_options,
+    check_ranks,
+    check_types,
+)
 from gradsound.attachment import Attachment, refuse_second_attachment
 from gradsound.errors import MissingExtraError, refuse_old_keywords
 from gradsound.music.presets import find_preset
@@ -15,12 +20,13 @@ from gradsound.runs.model import Header
 from gradsound.workers.sinks import DeviceSink, PageSink
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from torch import nn
     from torch.amp import GradScaler
     from torch.optim import Optimizer
 
+    from gradsound.alarms.thresholds import Alarm
     from gradsound.music.presets import Preset
     from gradsound.runs.step import Step
     from gradsound.synth.voices.builtin import Voice
@@ -43,6 +49,7 @@ def attach(
     resume: bool = False,
     start_step: int | None = None,
     live: bool | DeviceSink | PageSink = False,
+    on_alarm: Callable[[Alarm], object] | None = None,
 ) -> Attachment:
     """Records a training to files; `gradsound.listen` does the same and also plays it live.
 
@@ -87,12 +94,16 @@ def attach(
             stands for 0; with ``resume``, for the step after the last.
         live: Whether to play steps live on the default sound device. `gradsound.listen` has
             the options of live sound. Of several ranks, rank 0 plays.
+        on_alarm: A function that is called with each `Alarm` when it is found, between two
+            steps, on the rank that records. What it raises becomes a warning, and training
+            goes on; a `StopTraining` ends it (docs/recording.md).
 
     Returns:
         The attachment; close it, or use it in a ``with`` statement.
 
     Raises:
-        TypeError: If model, optimizer, scaler, preset, voice or comment has a wrong type.
+        TypeError: If model, optimizer, scaler, preset, voice, comment or on_alarm has a
+            wrong type.
         VoiceError: If the voice cannot be compiled; the message has the line.
         ValueError: If another argument is out of range, or the model is attached already,
             or ``resume`` is given and the run file has other layers.
@@ -128,6 +139,7 @@ def attach(
         raise MissingExtraError("torch") from error
     chosen_preset = find_preset(preset, voice)
     check_options(comment, budget, ranks, start_step)
+    check_on_alarm(on_alarm)
     sink = (
         live if isinstance(live, DeviceSink | PageSink) else DeviceSink() if live else None
     )
@@ -162,6 +174,7 @@ def attach(
             sink if role.rank == 0 else None,
             start_step=start_step,
             resume=resume,
+            on_alarm=on_alarm,
         )
     try:
         group = role.wait_for_others() if sharded else None
@@ -179,6 +192,8 @@ def attach(
                 group=group,
             )
             monitor.steps = start_step or 0 if recorder is None else recorder.start_step
+            if recorder and recorder.listener:
+                monitor.between_steps = recorder.listener.tell
     except BaseException:
         if recorder:
             recorder.discard()

@@ -37,6 +37,16 @@ def check_options(
         )
 
 
+def check_on_alarm(on_alarm: object) -> None:
+    """Checks that this is a function, or None.
+
+    Raises:
+        TypeError: If it is something else.
+    """
+    if on_alarm is not None and not callable(on_alarm):
+        raise TypeError(f"on_alarm={on_alarm!r}: give a function of one alarm")
+
+
 def check_types(model: nn.Module, scaler: GradScaler | None) -> None:
     """Checks types of a user's arguments, for example two in the wrong order.
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch.amp import GradScaler
     from torch.optim import Optimizer
 
+    from gradsound.alarms.thresholds import Alarm
     from gradsound.measure.hooks.install import Monitor
     from gradsound.measure.hooks.other_optimizers import OtherOptimizerWatch
     from gradsound.recorder import Recorder
@@ -97,6 +98,21 @@ class Attachment:
             self._monitor.log_values(values)
 
     @property
+    def alarms(self) -> tuple[Alarm, ...]:
+        """All alarms of the run so far, with their recoveries, in the order of detection.
+
+        They contain every measured step that has left the accelerator, and a stall while
+        the next step is late, so you may look from another thread while the training hangs.
+        The first look reads the run file; until then, nothing looks for alarms. On ranks
+        that do not record, there are none.
+        """
+        if self._recorder is None:
+            return ()
+        if self._monitor is not None and self._finish.alive:
+            self._monitor.emit_ready()
+        return self._recorder.alarms.look()
+
+    @property
     def url(self) -> str | None:
         """Address of the page that plays the run; None if no page does."""
         player = None if self._recorder is None else self._recorder.player
@@ -123,7 +139,8 @@ class Attachment:
     def close(self) -> None:
         """Removes every hook and finishes every file. A second call does nothing.
 
-        It waits until the sound file is complete. Live sound ends within 2 seconds.
+        It waits until the sound file is complete. Live sound ends within 2 seconds. Then it
+        calls ``on_alarm`` with the alarms of the last steps.
 
         For a sharded model, call it on all ranks. It never raises: a `GradsoundWarning`
         says what failed.
@@ -132,6 +149,8 @@ class Attachment:
             self._monitor.leave()
         self._end_watch()
         self._finish()
+        if self._recorder is not None:
+            self._recorder.end_listener()
 
     def _end_watch(self) -> None:
         """Lets later optimizers step without a warning."""

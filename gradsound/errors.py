@@ -77,6 +77,19 @@ class VoiceError(GradsoundError, ValueError):
     """
 
 
+class StopTraining(Exception):  # noqa: N818 (no error, as StopIteration)
+    """Raised by the ``on_alarm`` of `gradsound.attach` to end the training.
+
+    It leaves ``optimizer.step()`` and reaches the training loop.
+
+    Example:
+        >>> import gradsound
+        >>> def stop_at_nan(alarm):
+        ...     if alarm.kind == "nonfinite":
+        ...         raise gradsound.StopTraining(alarm.text)
+    """
+
+
 class GradsoundWarning(RuntimeWarning):
     """gradsound lost or skipped something and works on without it.
 

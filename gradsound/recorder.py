@@ -7,14 +7,17 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gradsound.alarm_listener import AlarmListener
 from gradsound.errors import warn
 from gradsound.output.formats import check_path
 from gradsound.run_file import RunFile
+from gradsound.training_alarms import TrainingAlarms
 from gradsound.workers.render_file import start_renderer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from gradsound.alarms.thresholds import Alarm
     from gradsound.music.presets import Preset
     from gradsound.runs.model import Header
     from gradsound.runs.step import Step
@@ -35,14 +38,17 @@ class Recorder:
         sink: Where to play steps live; None for no live sound.
         start_step: As for `gradsound.attach`.
         resume: As for `gradsound.attach`.
+        on_alarm: As for `gradsound.attach`.
 
     Attributes:
+        alarms: The alarms of the training.
+        listener: Calls ``on_alarm``; None if there is none.
         player: Controls the live sound; None if there is none, or after it ended.
         start_step: Number of the first step.
 
     Raises:
-        ValueError: If log, wav and sink are all None, log and wav are the same file, or the
-            training cannot go on in the run file.
+        ValueError: If log, wav, sink and on_alarm are all None, log and wav are the same
+            file, or the training cannot go on in the run file.
         OSError: If a file cannot be written.
     """
 
@@ -56,17 +62,29 @@ class Recorder:
         *,
         start_step: int | None = None,
         resume: bool = False,
+        on_alarm: Callable[[Alarm], object] | None = None,
     ) -> None:
         sound = None if wav is None else Path(wav)
         if sound is not None:
             check_path(sound)
-        if log is None and sound is None and sink is None:
+        # Without a reader, nothing is written: a file that nobody sees would fill the disk.
+        self._is_read = (log, sound, sink) != (None, None, None)
+        if not self._is_read and on_alarm is None:
             raise ValueError("log and wav are both None, so nothing is kept: give one")
         readers = (sound is not None) + (sink is not None)
         self._file = RunFile(
             log, header, sound, readers, start_step=start_step, resume=resume
         )
+        self._place = self._file.place
         self.start_step, self._wav = self._file.start_step, sound
+        self.listener = None if on_alarm is None else AlarmListener(on_alarm)
+        self.alarms = TrainingAlarms(
+            header,
+            preset.thresholds,
+            self._file.time_shift,
+            lambda: self._file.place or self._place,
+            self.listener,
+        )
         self.player: Player | None = None
         self._renderer: WorkerProcess | None = None
         self._pid, self._step_count = os.getpid(), 0
@@ -113,7 +131,9 @@ class Recorder:
         self._step_count += len(steps)
         if not self._file.open:
             return
-        self._file.write(steps)
+        if self._is_read:
+            self._file.write(steps)
+        self.alarms.add(steps)
         if self.player is not None:
             self.player.wake()
         now = time.monotonic()
@@ -151,6 +171,11 @@ class Recorder:
             remedy = f"; to hear it again: gradsound {command} --follow {self._file.path}"
         warn(f"no live sound: {reason}; training goes on{log}{remedy}")
 
+    def end_listener(self) -> None:
+        """Calls ``on_alarm`` with the alarms that no step followed, for the last time."""
+        if self.listener is not None and os.getpid() == self._pid:
+            self.listener.end()
+
     def discard(self) -> None:
         """Ends the processes and removes the run file, before the first step."""
         for process in (self.player, self._renderer):
@@ -168,6 +193,8 @@ class Recorder:
         """
         if os.getpid() != self._pid:  # a forked process ends; its parent owns the files
             return
+        self._place = self._file.place
+        self.alarms.end()
         self._file.close(next_step)
         if self.player is not None:
             if errors := self.player.close():

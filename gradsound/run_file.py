@@ -37,6 +37,7 @@ class RunFile:
         kept: Whether the file stays after the training.
         start_step: Number of the first step.
         resumed: Whether the file had steps before.
+        time_shift: Moves the times of written steps to those that they have in the run.
         descriptors: An open file of the operating system for each process that reads.
 
     Raises:
@@ -77,6 +78,7 @@ class RunFile:
             resume=resume,
         )
         self.start_step, self.resumed = self._writer.start_step, self._writer.resumed
+        self.time_shift = self._writer.time_shift
         self.descriptors = [reading.fileno() for reading in self._writer.reader_files]
         self._error = ""  # the first error; each file warns once
 

@@ -63,17 +63,22 @@ class StepQueue:
         if now < self._next_emission:
             return
         begin = time.perf_counter()
-        self._emit_ready()
+        self.emit_ready()
         spent = time.perf_counter() - begin
         self._next_emission = begin + min(self._max_delay, spent / _TIME_SHARE)
 
     def flush(self) -> None:
         """Emits all steps and waits for those that are still on an accelerator."""
-        self._emit_ready(wait=True)
+        self.emit_ready(wait=True)
 
     @np.errstate(over="ignore")  # norms above 3.4e38 become infinite
-    def _emit_ready(self, *, wait: bool = False) -> None:
-        """Emits steps in order; without ``wait``, returns if another thread is emitting."""
+    def emit_ready(self, *, wait: bool = False) -> None:
+        """Emits the ready steps in order, however recent the last emission was.
+
+        Args:
+            wait: Whether to emit all steps, and to wait for those that are not ready.
+                Otherwise it does nothing while another thread emits.
+        """
         if not self._emit_lock.acquire(blocking=wait):
             return
         steps: list[Step] = []

@@ -8,7 +8,6 @@ Shapes: N frames, C channels.
 
 from __future__ import annotations
 
-import glob
 import io
 from base64 import b64encode
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from gradsound.open_run import open_run
 from gradsound.rendering.kept_run import keep_run
 from gradsound.rendering.picture import draw
 from gradsound.rendering.sound import Sound
+from gradsound.runs.file_names import find_renamed
 from gradsound.summary.description import describe
 from gradsound.summary.run_summary import summarize
 from gradsound.synth.sample_rate import SAMPLE_RATE
@@ -83,12 +83,9 @@ def attachment_html(url: str | None, log_file: tuple[Path, int] | None) -> str |
         )
     if log_file is None:
         return "<p>This training writes no run file, so there is nothing to show.</p>"
-    log, inode = log_file
-    others = log.parent.glob(f"{glob.escape(log.stem)}.*{glob.escape(log.suffix)}")
-    for path in (log, *others):  # a later run takes the name and renames this file
-        if path.exists() and path.stat().st_ino == inode:
-            return run_html(open_run(path))
-    return f"<p>{escape(str(log))}: the file no longer exists.</p>"
+    if (path := find_renamed(*log_file)) is not None:
+        return run_html(open_run(path))
+    return f"<p>{escape(str(log_file[0]))}: the file no longer exists.</p>"
 
 
 def to_tensorboard(run: Run, writer: Any, tag: str) -> None:

@@ -11,6 +11,7 @@ file. (Linux man-pages, open(2), recommends links for that under O_EXCL.)
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 from contextlib import suppress
@@ -196,6 +197,21 @@ def number_of(log: Path, descriptor: int) -> int:
             if match and os.path.samestat(entry.stat(), own):
                 return int(match[1])
     return 0
+
+
+def find_renamed(log: Path, inode: int) -> Path | None:
+    """Returns the path of a run file that later runs may have renamed; None if it is gone.
+
+    Args:
+        log: The path that it had.
+        inode: Its inode number.
+    """
+    stem, rank = map(glob.escape, split_rank(log.stem))
+    for path in (log, *log.parent.glob(f"{stem}.*{rank}{glob.escape(log.suffix)}")):
+        with suppress(FileNotFoundError):  # another training has just renamed it
+            if path.stat().st_ino == inode:
+                return path
+    return None
 
 
 def _with_suffixes(path: Path, suffixes: Sequence[str]) -> list[Path]:

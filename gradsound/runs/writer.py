@@ -60,6 +60,7 @@ class RunWriter:
     Attributes:
         start_step: Number of the first step.
         resumed: Whether the file had a run, in which this training goes on.
+        time_shift: Moves the times of steps to those that they have in the run.
         reader_files: The run file, opened once for each reader at its start. They stay
             valid if the file is renamed or removed.
         unwritten: Numbers of the steps that wait in memory because the disk is full. A
@@ -92,7 +93,7 @@ class RunWriter:
         # Once somebody removes the file, a copy takes its name; readers keep the old one.
         self._copy: io.FileIO | None = None
         self._copied = 0  # bytes
-        self._time_shift = TimeShift(None)
+        self.time_shift = TimeShift(None)
         self._size = 0  # bytes; of the file before the training goes on in it
         self.start_step = self._next_step = start_step or 0
         with lock_folders([path] if sound is None else [path, sound]), name_in_errors(path):
@@ -133,7 +134,7 @@ class RunWriter:
     def _go_on(self, header: Header, point: ResumePoint) -> None:
         """Cuts a torn line, and marks the place at which the training goes on."""
         self.start_step = self._next_step = point.step
-        self._time_shift = TimeShift(point.time)
+        self.time_shift = TimeShift(point.time)
         self._size = self._file.seek(0, os.SEEK_END)
         self._backlog += b"" if point.ends_line else b"\n"
         self._backlog += encode_restart(point.step, header.start, header.comment)
@@ -159,7 +160,7 @@ class RunWriter:
         if len(self._backlog) < self._backlog_max:
             self.unwritten += [step.number for step in steps]
             self._backlog += b"".join(
-                encode_step(self._time_shift.apply(step)) for step in steps
+                encode_step(self.time_shift.apply(step)) for step in steps
             )
         else:
             self.dropped += len(steps)

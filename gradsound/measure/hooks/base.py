@@ -52,8 +52,6 @@ class GradientMonitor(StepRecorder):
         steps: Number of steps so far, measured or left out.
         closure_norms: Norms of the gradients that a closure made, for the step.
         evidence: What tells why no step was seen.
-        in_closure: Whether a step is in progress that calls a closure. It may do so several
-            times, and throws gradients away in between.
     """
 
     def __init__(
@@ -68,7 +66,6 @@ class GradientMonitor(StepRecorder):
         self.reader = GradientReader(tracker, on_change, norms_per_layer)
         self.local_gradients: LocalGradients | None = None
         self.steps = 0
-        self.in_closure = False
         self.raw_norms = RawNorms(tracker, self.reader)
         self.evidence = StepEvidence(tracker)
         parameters = len(tracker.parameters)
@@ -152,13 +149,21 @@ class GradientMonitor(StepRecorder):
         # The scaler has waited for the skip flag already: its scale costs no further sync.
         self.measure(optimizer, skipped_loss_scale=scaler.get_scale())
 
-    @never_raises
     def before_clip(self, parameters: Iterable[torch.Tensor] | None = None) -> None:
         """Measures layers whose gradients are about to be clipped.
+
+        It calls `between_steps` if the training threw a step away before.
 
         Args:
             parameters: The parameters of these gradients; all if None.
         """
+        steps = self.steps
+        self._measure_unclipped(parameters)
+        if self.steps > steps:
+            self.call_between_steps()
+
+    @never_raises
+    def _measure_unclipped(self, parameters: Iterable[torch.Tensor] | None) -> None:
         begin = time.perf_counter()
         # A gradient that is gone was thrown away. Before a step it proves nothing: some
         # trainings drop single gradients there.

@@ -131,6 +131,7 @@ class _StepHandle:
             monitor.before_step(optimizer)
             result = original(*args, **kwargs)
             monitor.after_step(optimizer)
+            monitor.call_between_steps()
             return result
 
         self._step = weakref.ref(step)

@@ -55,6 +55,8 @@ class GradScalerHandle:
         counts = self._optimizers is None or optimizer in self._optimizers
         if self._active and counts and self._monitor.steps == steps:
             self._monitor.measure_skipped(optimizer, self._scaler)
+            if self._monitor.steps > steps:
+                self._monitor.call_between_steps()
         return result
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
 import torch
 from torch.compiler import disable
 
-from gradsound.errors import warn
+from gradsound.errors import StopTraining, warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,7 @@ def never_raises(
 ) -> Callable[Concatenate[_Monitor, _Args], None]:
     """Returns a monitor's method that stops the monitor where it would raise an exception.
 
-    Autograd does not track the method's operations.
+    A user's `StopTraining` passes. Autograd does not track the method's operations.
     """
 
     @wraps(method)
@@ -38,6 +38,8 @@ def never_raises(
         torch._C._set_grad_enabled(False)  # takes a third of the time of no_grad()
         try:
             method(monitor, *args, **kwargs)
+        except StopTraining:  # from the hooks of another monitor, inside of this method
+            raise
         except Exception:  # noqa: BLE001 (training must go on after any error)
             monitor.stop_after_error()
         finally:

@@ -122,7 +122,10 @@ class ModelMonitor(GradientMonitor):
         self.in_closure = has_closure(args, kwargs)
         self.closure_norms.pop()
         if not self.in_closure:
+            steps = self.steps
             self._measure_fresh(optimizer)
+            if self.steps > steps:  # else another optimizer has made a part of the step
+                self.call_between_steps()
             return None
         self._closure_step = frame_of_step(), id(optimizer)
         return observe_closure(args, kwargs, partial(self.after_closure, self._fresh))
@@ -133,6 +136,7 @@ class ModelMonitor(GradientMonitor):
         if has_closure(args, kwargs) and frame_of_step() is self._closure_step[0]:
             self._measure_fresh(optimizer)
             self.in_closure, self._closure_step = False, (None, 0)
+            self.call_between_steps()
 
     @never_raises
     def _measure_fresh(
@@ -190,6 +194,8 @@ class ModelMonitor(GradientMonitor):
 
     def _end_backward(self) -> None:
         self.measure_collected(self._collector, None)
+        if self.between_steps is not None:  # every optimizer has stepped
+            self.between_steps()
 
 
 class _FreshHook:

@@ -99,6 +99,7 @@ class _StepHooks:
         self._monitor.closure_norms.pop()
         if not closure:
             self._monitor.measure(optimizer, self._fresh(optimizer))
+            self._call_between_steps()
             return None
         after = partial(self._monitor.after_closure, self._fresh(optimizer))
         return observe_closure(args, kwargs, after)
@@ -112,6 +113,14 @@ class _StepHooks:
         if has_closure(args, kwargs):
             self._monitor.measure(optimizer, self._fresh(optimizer))
             self._monitor.in_closure = False
+            self._monitor.call_between_steps()
+
+    def _call_between_steps(self) -> None:
+        try:
+            self._monitor.call_between_steps()
+        except BaseException:  # then this step does not begin
+            self._monitor.outer_step = None
+            raise
 
     def _fresh(self, optimizer: Optimizer) -> set[int] | None:
         """Returns the ids of the parameters whose gradients count; None if all do."""

@@ -12,7 +12,7 @@ from gradsound.errors import warn
 from gradsound.measure.hooks.guards import never_raises, uncompiled, warn_of_error
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from gradsound.measure.logged_values import LoggedValues
     from gradsound.measure.parameter_tracker import ParameterTracker
@@ -35,6 +35,10 @@ class StepRecorder:
         start: When the run began, in seconds of ``time.perf_counter()``.
         joined: Whether the steps are those of other ranks, because this one has no inputs
             any more.
+        in_closure: Whether a step is in progress that calls a closure. It may do so several
+            times, and throws gradients away in between.
+        between_steps: Called in the training thread between two steps; None for nothing. It
+            may raise an exception, which then reaches the training.
     """
 
     def __init__(
@@ -43,7 +47,8 @@ class StepRecorder:
         self.start = time.perf_counter()
         self.tracker, self.queue, self.logged_values = tracker, queue, logged_values
         self.handles: list[Any] = []
-        self.joined = False
+        self.joined = self.in_closure = False
+        self.between_steps: Callable[[], None] | None = None
         self._stopped = False  # then it emits nothing more
         self._left_alone = False  # closed without the other ranks, which need its part
 
@@ -55,6 +60,18 @@ class StepRecorder:
         """
         if self.handles and not self._stopped:
             self.logged_values.add(values)
+
+    def call_between_steps(self) -> None:
+        """Calls `between_steps`, unless a step or a backward pass is in progress."""
+        if self.between_steps is None or self.in_closure:
+            return
+        if torch._C._current_graph_task_id() < 0:
+            self.between_steps()
+
+    @never_raises
+    def emit_ready(self) -> None:
+        """Emits the measured steps that are ready, without waiting."""
+        self.queue.emit_ready()
 
     @never_raises
     def flush(self) -> None:
