@@ -7,16 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradsound.api import attach
+from gradsound.integrations.alarm_actions import AlarmActions, check_stop_on
 from gradsound.music.presets import find_preset
 from gradsound.output.formats import check_path
 from gradsound.workers.sinks import PageSink
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from torch import nn
     from torch.amp import GradScaler
     from torch.optim import Optimizer
 
     from gradsound.attachment import Attachment
+    from gradsound.integrations.stop_vote import StopVote
 
 _FRAMEWORK_OPTIONS = ("model", "optimizer", "scaler")  # the framework supplies these
 
@@ -29,23 +33,37 @@ class AttachedTraining:
     Args:
         web: As for `gradsound.listen`.
         options: As for `gradsound.attach`.
+        stop_on: Kinds of alarms that end the training.
 
     Attributes:
         options: Options for `gradsound.attach`, checked.
 
     Raises:
         TypeError: If an option is unknown, or preset or voice has a wrong type.
-        ValueError: If both live and web are given, or wav, preset or port is invalid.
+        ValueError: If both live and web are given, or wav, preset, port or stop_on is
+            invalid.
         OSError: If the sound file cannot be written.
         MissingExtraError: If websockets is not installed and web is given.
     """
 
-    def __init__(self, web: bool | int, options: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        web: bool | int,
+        options: dict[str, Any],
+        stop_on: str | Iterable[str] = (),
+    ) -> None:
         self.options = _checked_options(web, options)
+        self._stop_on = check_stop_on(stop_on)
         self._attachments: dict[int, Attachment] = {}  # by the id of their optimizer
+        self._actions = self._new_actions()
+        self._vote: StopVote | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"_attachments": {}}
+        actions = self._new_actions()
+        return vars(self) | {"_attachments": {}, "_actions": actions, "_vote": None}
+
+    def _new_actions(self) -> AlarmActions:
+        return AlarmActions(self._stop_on, self.options.get("on_alarm"))
 
     def attach(
         self,
@@ -68,6 +86,14 @@ class AttachedTraining:
         Raises:
             TypeError, ValueError, OSError: As `gradsound.attach`.
         """
+        if not self._attachments:  # the first of a training
+            self._actions, self._vote = self._new_actions(), None
+        if self._stop_on and self._vote is None:
+            from gradsound.integrations.stop_vote import StopVote
+
+            self._vote = StopVote(next(model.parameters()).device)
+        if self._actions.needed:
+            changes["on_alarm"] = self._actions.hear
         options = ({"start_step": step} if step else {}) | self.options | changes
         self._attachments[id(optimizer)] = attach(
             model, optimizer, scaler=scaler, **options
@@ -77,6 +103,13 @@ class AttachedTraining:
         """Records values with the optimizer's next step."""
         if (attachment := self._attachments.get(id(optimizer))) is not None:
             attachment.log_values(**values)
+
+    def must_stop(self) -> bool:
+        """Returns whether an alarm ends the training now.
+
+        All ranks call it after each step, and stop at the same one.
+        """
+        return self._vote is not None and self._vote.cast(stop=self._actions.wants_stop)
 
     def end(self) -> None:
         """Finishes every file. A second call does nothing."""
@@ -98,7 +131,7 @@ def _checked_options(web: bool | int, options: dict[str, Any]) -> dict[str, Any]
     for name in options:
         if name not in names:
             raise TypeError(
-                f"there is no option {name!r}; there are: web, {', '.join(names)}"
+                f"there is no option {name!r}; there are: web, stop_on, {', '.join(names)}"
             )
     if web is not False and options.get("live"):
         raise ValueError(f"live and web are two ways to listen, got web={web}: give one")

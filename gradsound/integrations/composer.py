@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gradsound.errors import MissingExtraError
 
@@ -16,6 +16,9 @@ except ModuleNotFoundError as error:
 from gradsound.integrations.callback import AttachedTraining
 from gradsound.integrations.loss_mean import LossMean
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 class ComposerCallback(Callback):  # type: ignore[misc]
     """Records each fit of a Composer Trainer, and plays it live if asked.
@@ -26,11 +29,13 @@ class ComposerCallback(Callback):  # type: ignore[misc]
 
     Args:
         web: Whether to play on a page, or the page's port, as for `gradsound.listen`.
+        stop_on: Kinds of alarms that end the training, such as ``("nonfinite", "loss")``.
         **options: As for `gradsound.attach`; Composer supplies the scaler.
 
     Raises:
-        TypeError, ValueError, OSError: If an option is unknown, or web, wav, preset or
-            voice is invalid. `attach` checks the other options when training starts.
+        TypeError, ValueError, OSError: If an option is unknown, or web, wav, preset,
+            voice or stop_on is invalid. `attach` checks the other options when
+            training starts.
         MissingExtraError: If websockets is not installed and web is given.
 
     Example:
@@ -39,9 +44,15 @@ class ComposerCallback(Callback):  # type: ignore[misc]
         >>> # Trainer(..., callbacks=[callback])
     """
 
-    def __init__(self, *, web: bool | int = False, **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        web: bool | int = False,
+        stop_on: str | Iterable[str] = (),
+        **options: Any,
+    ) -> None:
         super().__init__()
-        self._training = AttachedTraining(web, options)
+        self._training = AttachedTraining(web, options, stop_on)
         self._losses = LossMean()
 
     def fit_start(self, state: Any, *_: object) -> None:
@@ -66,6 +77,11 @@ class ComposerCallback(Callback):  # type: ignore[misc]
         lr, epoch = optimizer.param_groups[0]["lr"], int(state.timestamp.epoch)
         loss = self._losses.pop()
         self._training.log_values(optimizer, lr=lr, epoch=epoch, loss=loss)
+
+    def batch_end(self, state: Any, *_: object) -> None:
+        """Ends the fit at an alarm that the user chose, after this batch."""
+        if self._training.must_stop():
+            state.stop_training()
 
     def fit_end(self, *_: object) -> None:
         """Finishes the files."""

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gradsound.errors import MissingExtraError
 
 try:
-    from fastai.callback.core import Callback
+    from fastai.callback.core import Callback, CancelFitException
 except ModuleNotFoundError as error:
     if error.name != "fastai":
         raise
     raise MissingExtraError("fastai") from error
 
 from gradsound.integrations.stand_in import StandInTraining
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class FastaiCallback(Callback):  # type: ignore[misc]
@@ -31,11 +34,13 @@ class FastaiCallback(Callback):  # type: ignore[misc]
 
     Args:
         web: Whether to play on a page, or the page's port, as for `gradsound.listen`.
+        stop_on: Kinds of alarms that end the training, such as ``("nonfinite", "loss")``.
         **options: As for `gradsound.attach`; fastai supplies the scaler.
 
     Raises:
-        TypeError, ValueError, OSError: If an option is unknown, or web, wav, preset or
-            voice is invalid. `attach` checks the other options when the fit starts.
+        TypeError, ValueError, OSError: If an option is unknown, or web, wav, preset,
+            voice or stop_on is invalid. `attach` checks the other options when
+            the fit starts.
         MissingExtraError: If websockets is not installed and web is given.
 
     Example:
@@ -46,9 +51,15 @@ class FastaiCallback(Callback):  # type: ignore[misc]
 
     order = math.inf  # after callbacks that clip, unscale, or leave steps out
 
-    def __init__(self, *, web: bool | int = False, **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        web: bool | int = False,
+        stop_on: str | Iterable[str] = (),
+        **options: Any,
+    ) -> None:
         super().__init__()
-        self._recorded = StandInTraining(web, options)
+        self._recorded = StandInTraining(web, options, stop_on)
 
     def before_fit(self) -> None:
         """Finishes the files of a fit that failed."""
@@ -72,6 +83,11 @@ class FastaiCallback(Callback):  # type: ignore[misc]
     def after_cancel_step(self) -> None:
         """Records a step that fastai skips, such as one whose gradients overflow."""
         self._recorded.skip_step(lr=self._rate(), epoch=self.learn.epoch)
+
+    def after_batch(self) -> None:
+        """Ends the fit at an alarm that the user chose."""
+        if self.learn.training and self._recorded.must_stop():
+            raise CancelFitException
 
     def after_fit(self) -> None:
         """Finishes the files."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gradsound.errors import MissingExtraError
 
@@ -15,6 +15,9 @@ except ModuleNotFoundError as error:
 
 from gradsound.integrations.keras_optimizer import ObservedOptimizer
 from gradsound.integrations.stand_in import StandInTraining
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]
@@ -30,12 +33,14 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]
 
     Args:
         web: Whether to play on a page, or the page's port, as for `gradsound.listen`.
+        stop_on: Kinds of alarms that end the training, such as ``("nonfinite", "loss")``.
         **options: As for `gradsound.attach`; Keras supplies the loss scale.
 
     Raises:
         RuntimeError: If Keras runs on another backend than torch.
-        TypeError, ValueError, OSError: If an option is unknown, or web, wav, preset or
-            voice is invalid. `attach` checks the other options when training starts.
+        TypeError, ValueError, OSError: If an option is unknown, or web, wav, preset,
+            voice or stop_on is invalid. `attach` checks the other options when
+            training starts.
         MissingExtraError: If websockets is not installed and web is given.
 
     Example:
@@ -44,14 +49,20 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]
         >>> # model.fit(x, y, callbacks=[callback])
     """
 
-    def __init__(self, *, web: bool | int = False, **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        web: bool | int = False,
+        stop_on: str | Iterable[str] = (),
+        **options: Any,
+    ) -> None:
         super().__init__()
         if (backend := keras.backend.backend()) != "torch":
             raise RuntimeError(
                 f"Keras runs on {backend}, and gradsound measures torch: set the "
                 "environment variable KERAS_BACKEND to torch before keras is imported"
             )
-        self._training = StandInTraining(web, options)
+        self._training = StandInTraining(web, options, stop_on)
         self._observed: ObservedOptimizer | None = None
 
     def on_train_begin(self, *_: object, **__: object) -> None:
@@ -72,6 +83,11 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]
         """Notes the epoch of the steps that follow."""
         if self._observed is not None:
             self._observed.epoch = epoch
+
+    def on_train_batch_end(self, *_: object, **__: object) -> None:
+        """Ends the fit at an alarm that the user chose, after this batch."""
+        if self._training.must_stop():
+            self.model.stop_training = True
 
     def on_train_end(self, *_: object, **__: object) -> None:
         """Finishes the files."""

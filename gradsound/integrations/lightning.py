@@ -15,6 +15,8 @@ from gradsound.integrations.callback import AttachedTraining
 from gradsound.measure.deepspeed_engine import trained_parameters
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from torch import Tensor, nn
     from torch.optim import Optimizer
 
@@ -29,11 +31,14 @@ class LightningCallback(Callback):
 
     Args:
         web: Whether to play on a page, or the page's port, as for `gradsound.listen`.
+        stop_on: Kinds of alarms that end the training, such as ``("nonfinite", "loss")``.
+        save_on_stop: Whether to write a checkpoint when it does so.
         **options: As for `gradsound.attach`; Lightning supplies the scaler.
 
     Raises:
-        TypeError, ValueError, OSError: If an option is unknown, or web, wav, preset or
-            voice is invalid. `attach` checks the other options when training starts.
+        TypeError, ValueError, OSError: If an option is unknown, or web, wav, preset,
+            voice or stop_on is invalid. `attach` checks the other options when
+            training starts.
         MissingExtraError: If websockets is not installed and web is given.
 
     Example:
@@ -43,8 +48,16 @@ class LightningCallback(Callback):
         >>> trainer = Trainer(accelerator="cpu", logger=False, callbacks=[callback])
     """
 
-    def __init__(self, *, web: bool | int = False, **options: Any) -> None:
-        self._training = AttachedTraining(web, options)
+    def __init__(
+        self,
+        *,
+        web: bool | int = False,
+        stop_on: str | Iterable[str] = (),
+        save_on_stop: bool = False,
+        **options: Any,
+    ) -> None:
+        self._training = AttachedTraining(web, options, stop_on)
+        self._save_on_stop = save_on_stop
         self._loss_sum: Tensor | None = None
 
     def on_train_start(self, trainer: Any, pl_module: nn.Module) -> None:
@@ -82,6 +95,14 @@ class LightningCallback(Callback):
         if self._loss_sum is not None:
             values["loss"], self._loss_sum = self._loss_sum, None
         self._training.log_values(optimizer, **values)
+
+    def on_train_batch_end(self, trainer: Any, *_: Any, **__: Any) -> None:
+        """Ends the fit at an alarm that the user chose, after this batch."""
+        if self._training.must_stop() and not trainer.should_stop:
+            if self._save_on_stop:
+                file = f"stopped-step={trainer.global_step}.ckpt"
+                trainer.save_checkpoint(Path(trainer.default_root_dir, file))
+            trainer.should_stop = True
 
     def on_train_end(self, *_: Any, **__: Any) -> None:
         """Finishes the files."""

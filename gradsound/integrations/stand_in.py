@@ -52,13 +52,19 @@ class StandInTraining(AttachedTraining):
     Args:
         web: As for `AttachedTraining`.
         options: As for `AttachedTraining`.
+        stop_on: As for `AttachedTraining`.
 
     Attributes:
         losses: The losses since the last step.
     """
 
-    def __init__(self, web: bool | int, options: dict[str, Any]) -> None:
-        super().__init__(web, options)
+    def __init__(
+        self,
+        web: bool | int,
+        options: dict[str, Any],
+        stop_on: str | Iterable[str] = (),
+    ) -> None:
+        super().__init__(web, options, stop_on)
         self.losses = LossMean()
         self._optimizer: StandIn | None = None
 

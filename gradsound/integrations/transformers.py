@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
 
 from gradsound.integrations.callback import AttachedTraining
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class TransformersCallback(TrainerCallback):
@@ -22,11 +25,14 @@ class TransformersCallback(TrainerCallback):
 
     Args:
         web: Whether to play on a page, or the page's port, as for `gradsound.listen`.
+        stop_on: Kinds of alarms that end the training, such as ``("nonfinite", "loss")``.
+        save_on_stop: Whether to write a checkpoint when it does so.
         **options: As for `gradsound.attach`; the Trainer supplies the scaler.
 
     Raises:
-        TypeError, ValueError, OSError: If an option is unknown, or web, wav, preset or
-            voice is invalid. `attach` checks the other options when training starts.
+        TypeError, ValueError, OSError: If an option is unknown, or web, wav, preset,
+            voice or stop_on is invalid. `attach` checks the other options when
+            training starts.
         MissingExtraError: If websockets is not installed and web is given.
 
     Example:
@@ -37,8 +43,16 @@ class TransformersCallback(TrainerCallback):
         True
     """
 
-    def __init__(self, *, web: bool | int = False, **options: Any) -> None:
-        self._training = AttachedTraining(web, options)
+    def __init__(
+        self,
+        *,
+        web: bool | int = False,
+        stop_on: str | Iterable[str] = (),
+        save_on_stop: bool = False,
+        **options: Any,
+    ) -> None:
+        self._training = AttachedTraining(web, options, stop_on)
+        self._save_on_stop = save_on_stop
 
     def on_train_begin(self, *event: Any, **context: Any) -> None:
         """Attaches: the Trainer has prepared the model and the optimizer by now."""
@@ -55,6 +69,13 @@ class TransformersCallback(TrainerCallback):
         self._training.log_values(
             optimizer, lr=optimizer.param_groups[0]["lr"], epoch=epoch
         )
+
+    def on_step_end(self, *event: Any, **_: Any) -> None:
+        """Ends the training at an alarm that the user chose, after this step."""
+        _, _, control = event
+        if self._training.must_stop():
+            control.should_training_stop = True
+            control.should_save |= self._save_on_stop
 
     def on_log(self, *_: Any, **context: Any) -> None:
         """Records the loss with the next step; logs of an evaluation have no loss."""

@@ -549,7 +549,7 @@ def test_a_copy_has_no_attachment(kind: type) -> None:
 def test_bad_options_raise_in_the_constructor(kind: type) -> None:
     """The constructor raises one sentence, before any training."""
     with pytest.raises(
-        TypeError, match=r"no option 'lgo'; there are: web, log, wav, layers"
+        TypeError, match=r"no option 'lgo'; there are: web, stop_on, log, wav"
     ):
         kind(lgo="run.jsonl")
     with pytest.raises(TypeError, match="no option 'scaler'"):
