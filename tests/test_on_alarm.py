@@ -167,6 +167,7 @@ def test_stop_training_leaves_before_the_step(way: Callable[..., object]) -> Non
 
     assert training.begun == BAD + 1
     assert equal(training.current(), reference.weights[BAD])
+    assert getattr(attachment._monitor, "outer_step", None) is None  # it knows the weights
     attachment.close()
     assert [s.number for s in gradsound.read_run("run.jsonl").steps] == [*range(BAD + 1)]
     assert attachment.alarms[-1].step == BAD
@@ -190,6 +191,54 @@ def test_stop_training_leaves_after_a_step_with_a_closure(named: bool) -> None:
     assert not any(torch.equal(*pair) for pair in changed)
     assert optimizer.ended == BAD + 1
     assert len([*gradsound.read_run("run.jsonl").steps]) == BAD + 1
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_no_stop_between_two_optimizers_of_one_step(
+    named: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An alarm that a look finds between them waits until both have stepped."""
+    attach_with_parts(monkeypatch, MonitorParts(queue=partial(StepQueue, max_delay=1e9)))
+    training = Training()
+    optimizers, _ = several(training)
+
+    def step() -> None:
+        optimizers[0].step()
+        if training.begun == BAD + 1:
+            assert attachment.alarms
+        optimizers[1].step()
+
+    attachment = gradsound.attach(
+        training.model, optimizers if named else None, on_alarm=stop
+    )
+    # All steps after the first wait for the look.
+    attachment._monitor.queue._next_emission = 1e300
+    with attachment, pytest.raises(gradsound.StopTraining):
+        training.train(step)
+    assert training.begun == BAD + 2
+    assert equal(training.current(), training.weights[-1])
+
+
+def test_a_look_in_a_signal_handler() -> None:
+    """A look while steps are being emitted has no alarm twice, and no step out of order."""
+    training, looks = Training(), []
+    optimizer, step = plain(training)
+    attachment = gradsound.attach(training.model, optimizer)
+    emit = attachment._monitor.queue.emit
+
+    def emit_interrupted(steps: list[gradsound.Step]) -> None:
+        looks.append(attachment.alarms)  # as by a handler
+        emit(steps)
+        looks.append(attachment.alarms)
+
+    attachment._monitor.queue.emit = emit_interrupted
+    attachment._monitor.queue._max_delay = 0
+    training.train(step)
+    attachment.close()
+    numbers = [step.number for step in gradsound.read_run("run.jsonl").steps]
+    assert numbers == [*range(STEPS)]
+    assert looks[-1] == attachment.alarms
+    assert len({*attachment.alarms}) == len(attachment.alarms) > 0
 
 
 @every_step

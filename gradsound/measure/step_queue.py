@@ -52,6 +52,7 @@ class StepQueue:
         self._max_delay = max_delay
         # A notebook flushes from another thread than the one that trains.
         self._emit_lock = RLock()
+        self._is_emitting = False
         self._next_emission = 0.0  # seconds on time.perf_counter()
 
     def emit_if_due(self, now: float) -> None:
@@ -77,12 +78,16 @@ class StepQueue:
 
         Args:
             wait: Whether to emit all steps, and to wait for those that are not ready.
-                Otherwise it does nothing while another thread emits.
+                Otherwise it does nothing while steps are being emitted, by another thread
+                or by the code that a signal interrupted.
         """
+        if self._is_emitting and not wait:
+            return
         if not self._emit_lock.acquire(blocking=wait):
             return
         steps: list[Step] = []
         try:
+            self._is_emitting = True
             while self.pending and (wait or self._is_ready(self.pending[0])):
                 steps.append(self.pending.popleft().step())
         finally:  # if a step fails, the steps before it are still emitted
@@ -90,6 +95,7 @@ class StepQueue:
                 if steps:
                     self.emit(steps)
             finally:
+                self._is_emitting = False
                 self._emit_lock.release()
 
     def _is_ready(self, oldest: PendingStep) -> bool:

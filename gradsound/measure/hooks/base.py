@@ -52,6 +52,8 @@ class GradientMonitor(StepRecorder):
         steps: Number of steps so far, measured or left out.
         closure_norms: Norms of the gradients that a closure made, for the step.
         evidence: What tells why no step was seen.
+        in_closure: Whether a step is in progress that calls a closure. It may do so several
+            times, and throws gradients away in between.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class GradientMonitor(StepRecorder):
         self.reader = GradientReader(tracker, on_change, norms_per_layer)
         self.local_gradients: LocalGradients | None = None
         self.steps = 0
+        self.in_closure = False
         self.raw_norms = RawNorms(tracker, self.reader)
         self.evidence = StepEvidence(tracker)
         parameters = len(tracker.parameters)

@@ -194,8 +194,7 @@ class ModelMonitor(GradientMonitor):
 
     def _end_backward(self) -> None:
         self.measure_collected(self._collector, None)
-        if self.between_steps is not None:  # every optimizer has stepped
-            self.between_steps()
+        self.call_between_steps()  # every optimizer has stepped
 
 
 class _FreshHook:

@@ -35,10 +35,8 @@ class StepRecorder:
         start: When the run began, in seconds of ``time.perf_counter()``.
         joined: Whether the steps are those of other ranks, because this one has no inputs
             any more.
-        in_closure: Whether a step is in progress that calls a closure. It may do so several
-            times, and throws gradients away in between.
-        between_steps: Called in the training thread between two steps; None for nothing. It
-            may raise an exception, which then reaches the training.
+        between_steps: Called in the training thread once a step is measured, before it
+            begins or after it ended; None for nothing. Its exceptions reach the training.
     """
 
     def __init__(
@@ -47,7 +45,7 @@ class StepRecorder:
         self.start = time.perf_counter()
         self.tracker, self.queue, self.logged_values = tracker, queue, logged_values
         self.handles: list[Any] = []
-        self.joined = self.in_closure = False
+        self.joined = False
         self.between_steps: Callable[[], None] | None = None
         self._stopped = False  # then it emits nothing more
         self._left_alone = False  # closed without the other ranks, which need its part
@@ -62,10 +60,8 @@ class StepRecorder:
             self.logged_values.add(values)
 
     def call_between_steps(self) -> None:
-        """Calls `between_steps`, unless a step or a backward pass is in progress."""
-        if self.between_steps is None or self.in_closure:
-            return
-        if torch._C._current_graph_task_id() < 0:
+        """Calls `between_steps`, which may raise an exception."""
+        if self.between_steps is not None:
             self.between_steps()
 
     @never_raises
