@@ -1,6 +1,7 @@
 """attach(on_alarm=...): between two steps, once for each alarm, and StopTraining."""
 
 import gc
+import os
 import subprocess
 import sys
 import threading
@@ -22,6 +23,7 @@ import gradsound
 from gradsound.alarms.run_detector import RunDetector
 from gradsound.errors import GradsoundWarning
 from gradsound.measure.hooks.parts import MonitorParts
+from gradsound.measure.pending_step import PendingStep
 from gradsound.measure.step_queue import StepQueue
 
 pytestmark = [
@@ -219,26 +221,23 @@ def test_no_stop_between_two_optimizers_of_one_step(
     assert equal(training.current(), training.weights[-1])
 
 
-def test_a_look_in_a_signal_handler() -> None:
-    """A look while steps are being emitted has no alarm twice, and no step out of order."""
-    training, looks = Training(), []
+def test_a_look_in_a_signal_handler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look while steps are being emitted puts no step out of order."""
+    training, make_step = Training(), PendingStep.step
     optimizer, step = plain(training)
     attachment = gradsound.attach(training.model, optimizer)
-    emit = attachment._monitor.queue.emit
 
-    def emit_interrupted(steps: list[gradsound.Step]) -> None:
-        looks.append(attachment.alarms)  # as by a handler
-        emit(steps)
-        looks.append(attachment.alarms)
+    def make_interrupted(pending: PendingStep) -> gradsound.Step:
+        assert isinstance(attachment.alarms, tuple)  # as by a handler
+        return make_step(pending)
 
-    attachment._monitor.queue.emit = emit_interrupted
-    attachment._monitor.queue._max_delay = 0
+    monkeypatch.setattr(PendingStep, "step", make_interrupted)
+    attachment._monitor.queue._next_emission = 1e300  # all steps wait for close()
     training.train(step)
     attachment.close()
     numbers = [step.number for step in gradsound.read_run("run.jsonl").steps]
     assert numbers == [*range(STEPS)]
-    assert looks[-1] == attachment.alarms
-    assert len({*attachment.alarms}) == len(attachment.alarms) > 0
+    assert [alarm.step for alarm in attachment.alarms] == [BAD]
 
 
 @every_step
@@ -329,24 +328,24 @@ def test_each_alarm_once_in_the_training_thread_between_steps() -> None:
     """The function hears what attachment.alarms has, never within itself or a step."""
     training, heard, within = Training(), [], []
     optimizer, step = plain(training)
-    reference = Training()
-    reference.train(plain(reference)[1])
 
     def on_alarm(alarm: gradsound.Alarm) -> None:
         heard.append((alarm, threading.get_ident(), training.begun, len(within)))
         within.append(alarm)
         assert attachment.alarms[-1] == alarm
         assert equal(training.current(), training.weights[-1])
-        optimizer.step()  # an alarm that another one's function causes waits
+        if len(heard) == 1:  # an alarm that the function causes waits until it returns
+            attachment.log_values(loss=torch.nan)
+            optimizer.step()
         time.sleep(0.05)  # a slow function takes the user's own time
         within.pop()
 
     with gradsound.attach(training.model, optimizer, on_alarm=on_alarm) as attachment:
-        optimizer.param_groups[0]["lr"] = 0.0
         training.train(step)
     alarms, threads, _, depths = zip(*heard)
 
     assert alarms == attachment.alarms
+    assert [alarm.text for alarm in alarms] == ["NaN in 0", "the loss is NaN"]
     assert set(threads) == {threading.get_ident()}
     assert set(depths) == {0}
     assert heard[0][2] == BAD + 1  # at the step itself, not later
@@ -469,8 +468,11 @@ def test_alarms_without_any_file() -> None:
     training, heard = Training(), []
     optimizer, step = plain(training)
     with gradsound.attach(training.model, optimizer, log=None, on_alarm=heard.append) as a:
+        before = os.fstat(a._recorder._file._writer._descriptor).st_size
         a.log_values(loss=torch.tensor(torch.inf))
         training.train(step)
+        a._monitor.flush()
+        assert os.fstat(a._recorder._file._writer._descriptor).st_size == before
     assert heard == [*a.alarms]
     assert [alarm.text for alarm in heard][:2] == ["the loss is infinite", "NaN in 0"]
     assert not [*Path().iterdir()]

@@ -209,7 +209,7 @@ def test_a_look_from_outside_while_the_training_hangs(
 
 def test_a_look_never_waits_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """While a look reads a long file, the training and other looks go on."""
-    loop, reading, go_on = Loop(5), threading.Event(), threading.Event()
+    loop, reading, go_on = Loop(5, 300), threading.Event(), threading.Event()
     read = training_alarms.read_run_file
 
     def read_slowly(*arguments: object) -> gradsound.Run:
@@ -228,7 +228,7 @@ def test_a_look_never_waits_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     go_on.set()
     thread.join()
     assert loop.attachment.alarms == later()
-    assert [alarm.step for alarm in first[0]] == [5, 8]
+    assert [alarm.step for alarm in first[0]] == [5, 8, 300, 303]
     loop.attachment.close()
 
 

@@ -9,6 +9,7 @@ import gc
 import sys
 import weakref
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -16,10 +17,13 @@ import numpy as np
 import pytest
 import torch
 from helpers.models import small
+from helpers.monitors import attach_with_parts
 from torch import nn
 
 import gradsound
 from gradsound.errors import GradsoundWarning
+from gradsound.measure.hooks.parts import MonitorParts
+from gradsound.measure.step_queue import StepQueue
 
 _SCALE = 256.0
 
@@ -195,3 +199,21 @@ def test_an_engine_that_came_later_is_named() -> None:
     engine.train_step(0)
     with pytest.warns(GradsoundWarning, match=r"attach to it: gradsound.attach\(engine\)"):
         attachment.close()
+
+
+def test_an_alarm_is_told_after_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """on_alarm hears of a step that DeepSpeed skipped; StopTraining leaves the engine."""
+    queue = partial(StepQueue, max_delay=0)
+    attach_with_parts(monkeypatch, MonitorParts(queue=queue))  # each step at once
+    engine = DeepSpeedEngine(small())
+
+    def stop(alarm: gradsound.Alarm) -> None:
+        raise gradsound.StopTraining(alarm.kind)
+
+    attachment = gradsound.attach(engine, log="run.jsonl", on_alarm=stop)
+    for number in range(3):
+        engine.train_step(number)
+    with attachment, pytest.raises(gradsound.StopTraining, match="skipped"):
+        engine.train_step(3, factor=np.inf)
+    assert engine.optimizer.overflow
+    assert len([*gradsound.read_run("run.jsonl").steps]) == 4
