@@ -232,8 +232,9 @@ def test_a_look_in_a_signal_handler(monkeypatch: pytest.MonkeyPatch) -> None:
         return make_step(pending)
 
     monkeypatch.setattr(PendingStep, "step", make_interrupted)
-    attachment._monitor.queue._next_emission = 1e300  # all steps wait for close()
+    attachment._monitor.queue._next_emission = 1e300  # all steps wait
     training.train(step)
+    attachment._monitor.emit_ready()
     attachment.close()
     numbers = [step.number for step in gradsound.read_run("run.jsonl").steps]
     assert numbers == [*range(STEPS)]
