@@ -580,6 +580,6 @@ def test_the_guide_runs(save, monkeypatch: pytest.MonkeyPatch) -> None:
     for code in codes:
         exec(compile(code, "frameworks.md", "exec"), namespace)  # noqa: S102 (our own document)
 
-    assert len(codes) == 7
+    assert len(codes) == 8
     assert namespace["right"].lines
     assert not namespace["left"].lines
