@@ -46,8 +46,8 @@ class TrainingAlarms:
         time_shift: Moves the times of steps to those that they have in the run.
         find_file: Returns the place of the run file; None if the training keeps none. Then
             the steps wait from the first one on.
-        listener: Hears of each alarm that is found from now on; None for nobody. Then each
-            emission of steps looks at once.
+        listener: Hears of each alarm that is found from now on; with one, each emission of
+            steps looks at once. None for nobody.
     """
 
     def __init__(

@@ -195,6 +195,31 @@ def test_stop_training_leaves_after_a_step_with_a_closure(named: bool) -> None:
     assert len([*gradsound.read_run("run.jsonl").steps]) == BAD + 1
 
 
+@every_step
+@pytest.mark.parametrize("named", [True, False])
+def test_stop_training_leaves_lbfgs(named: bool) -> None:
+    """The step of the alarm is whole, so the training can go on as without gradsound."""
+    trainings = [Training(), Training()]
+    lbfgs = partial(torch.optim.LBFGS, lr=0.1, max_iter=3)
+    optimizer, reference = (lbfgs(one.model.parameters()) for one in trainings)
+
+    def stop_always(alarm: gradsound.Alarm) -> None:
+        raise gradsound.StopTraining(alarm.text)
+
+    model = trainings[0].model
+    with gradsound.attach(model, optimizer if named else None, on_alarm=stop_always) as one:
+        for _ in range(3):
+            optimizer.step(trainings[0].backward)
+        one.log_values(loss=torch.nan)
+        with pytest.raises(gradsound.StopTraining, match="the loss is NaN"):
+            optimizer.step(trainings[0].backward)
+        optimizer.step(trainings[0].backward)
+    for _ in range(5):
+        reference.step(trainings[1].backward)
+    assert equal(trainings[0].current(), trainings[1].current())
+    assert len([*gradsound.read_run("run.jsonl").steps]) == 5
+
+
 @pytest.mark.parametrize("named", [True, False])
 def test_no_stop_between_two_optimizers_of_one_step(
     named: bool, monkeypatch: pytest.MonkeyPatch
