@@ -7,6 +7,7 @@ exit status:
   0    success; also if the reader of the output, such as head, stops early
   1    a defect of gradsound, with a traceback: please report it
   2    an input or an output is wrong; one line on standard error names it
+  3    watch: an alarm of --until came
   130  interrupted by Ctrl-C
   143  ended by SIGTERM"""
 
@@ -40,6 +41,10 @@ _LINES = {
     "serve": """\
   gradsound serve run.jsonl
   gradsound serve run.jsonl --follow --port 8080""",
+    "watch": """\
+  gradsound watch run.jsonl --json
+  gradsound watch run.jsonl --follow --until nonfinite,loss
+  gradsound watch run.jsonl --exec 'sh -c "echo \\"$GRADSOUND_TEXT\\" >>alarms.txt"'""",
     "devices": """\
   gradsound devices
   gradsound devices | grep '^\\*'""",

@@ -6,10 +6,10 @@ from dataclasses import asdict
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from gradsound.cli.alarm_output import to_object
 from gradsound.summary.description import unjudged_kinds
 
 if TYPE_CHECKING:
-    from gradsound.alarms.thresholds import Alarm
     from gradsound.runs.model import Run
     from gradsound.summary.norm_statistics import NormRange
     from gradsound.summary.run_summary import Summary
@@ -42,9 +42,9 @@ def to_data(run: Run, summary: Summary) -> dict[str, Any]:
         "discarded": _steps(summary.discarded),
         "clipped": clipped and dict(zip(("smaller", "steps", "times_at_most"), clipped)),
         "first_nonfinite": summary.first_nonfinite,
-        "alarms": [_alarm(alarm) for alarm in summary.alarms],
+        "alarms": [to_object(alarm) for alarm in summary.alarms],
         "ranks": summary.ranks and asdict(summary.ranks),
-        "observations": [_alarm(alarm) for alarm in summary.observations],
+        "observations": [to_object(alarm) for alarm in summary.observations],
         "pitch": summary.pitch,
         "values": [_value(value) for value in summary.values.values()],
         "norm": _norm(summary.total),
@@ -58,17 +58,6 @@ def to_data(run: Run, summary: Summary) -> dict[str, Any]:
 
 def _steps(steps: tuple[int, int, int] | None) -> dict[str, int] | None:
     return steps and dict(zip(("first", "last", "steps"), steps))
-
-
-def _alarm(alarm: Alarm) -> dict[str, Any]:
-    return {
-        "step": alarm.step,
-        "kind": alarm.kind,
-        "layers": [*alarm.layers],
-        "text": alarm.text,
-        "persists": alarm.persists,
-        "resolves": alarm.resolves or None,
-    }
 
 
 def _value(value: ValueRange) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import isnan
 from typing import TYPE_CHECKING
 
+from gradsound.cli.alarm_output import to_text
 from gradsound.cli.choices import TOP
 from gradsound.cli.output import escape_unprintable
 from gradsound.cli.table_cells import format_number, shorten
@@ -65,12 +66,10 @@ def to_lines(
     yield from describe_faults(summary)
     yield f"alarms: {count_alarms(summary.alarms) or 'none'}"
     lines = alarm_lines(summary.alarms, None if everything else LISTED)
-    rows = [(f"{line.step:,}", line.kind, line.text) for line in lines]
-    step_width, kind_width = (
-        max((len(row[column]) for row in rows), default=0) for column in (0, 1)
-    )
-    for step, kind, text in rows:
-        yield f"  {step.rjust(step_width)}  {kind.ljust(kind_width)}  {text}"
+    step_width = max((len(f"{line.step:,}") for line in lines), default=0)
+    kind_width = max((len(line.kind) for line in lines), default=0)
+    for line in lines:
+        yield to_text(line, step_width, kind_width)
     yield from describe_observations(summary)
     if len(header.layers) > 1:  # the norm of the whole model has no table
         yield from _tables(header, summary, None if everything else top, columns)

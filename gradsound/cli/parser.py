@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gradsound.cli.argument_types import file_path, row_count, step_number
-from gradsound.cli.choices import SHELLS, TOP
+from gradsound.cli.argument_types import file_path, step_number
+from gradsound.cli.choices import SHELLS
 from gradsound.cli.examples import EXAMPLES, EXIT_CODES
 from gradsound.cli.shared_options import (
     DEFAULTS,
@@ -20,6 +19,7 @@ from gradsound.cli.shared_options import (
     add_sound,
     add_speed,
 )
+from gradsound.cli.text_options import add_info, add_list, add_watch
 from gradsound.cli.training_options import add_attach, add_demo, add_detach, add_script
 from gradsound.cli.usage_errors import Parser
 from gradsound.output.formats import FORMATS
@@ -58,13 +58,17 @@ def build_parser() -> argparse.ArgumentParser:
     _add_render(commands)
     _add_play(commands)
     _add_serve(commands)
+    purpose = "print the alarms of a run, without sound; or of one that grows"
+    add_watch(_add_command(commands, "watch", purpose))
     _add_devices(commands)
     _add_voices(commands)
     _add_plot(commands)
     _add_legend(commands)
     _add_locate(commands)
-    _add_info(commands)
-    _add_list(commands)
+    purpose = "print what a run, or several, contain and what happened in them"
+    add_info(_add_command(commands, "info", purpose))
+    purpose = "list the runs in a folder, the newest first"
+    add_list(_add_command(commands, "list", purpose))
     _add_completion(commands, parser)
     return parser
 
@@ -193,46 +197,6 @@ def _add_locate(commands: _Commands) -> None:
     add_duration(group)
     # None instead of the defaults, so that the command knows which options are given.
     command.set_defaults(**dict.fromkeys(DEFAULTS))
-
-
-def _add_info(commands: _Commands) -> None:
-    purpose = "print what a run, or several, contain and what happened in them"
-    command = _add_command(commands, "info", purpose)
-    add_runs(command, "up to 8: side by side")
-    command.add_argument(
-        "--json", action="store_true", help="for programs (docs/command-line.md)"
-    )
-    command.add_argument(
-        "--top",
-        type=row_count,
-        default=TOP,
-        metavar="N",
-        help=f"rows of the table of layers ({TOP})",
-    )
-    command.add_argument(
-        "--all", action="store_true", help="a line for each layer and for each alarm"
-    )
-
-
-def _add_list(commands: _Commands) -> None:
-    purpose = "list the runs in a folder, the newest first"
-    command = _add_command(commands, "list", purpose)
-    command.add_argument(
-        "folder",
-        nargs="?",
-        type=file_path,
-        default=Path(),
-        metavar="DIR",
-        help="the folder; those below it count too (the working directory)",
-    )
-    command.add_argument(
-        "--alarms",
-        action="store_true",
-        help="read all steps of each run, and count its alarms",
-    )
-    command.add_argument(
-        "--json", action="store_true", help="for programs (docs/command-line.md)"
-    )
 
 
 def _add_completion(commands: _Commands, parser: Parser) -> None:

@@ -106,6 +106,10 @@ class RunSource(io.RawIOBase):
                     return file.readinto(buffer)
         return 0
 
+    def fileno(self) -> int:
+        """Returns the descriptor of the file or pipe."""
+        return self._open().fileno()
+
     def close(self) -> None:
         """Closes the file and ends the reader thread's run."""
         self._closing = True
@@ -192,8 +196,6 @@ class RunSource(io.RawIOBase):
         Raises:
             RunFormatError: If the log ends before that, or there are several.
         """
-        from gradsound.logs.log_folders import find_log
-
         said, ended = "", False
         while True:
             reason = f"waiting for a run to begin in {self.name}"
@@ -201,6 +203,9 @@ class RunSource(io.RawIOBase):
                 if not path.is_file() or path.stat().st_size:
                     if is_run(path):
                         return None
+                    # All readers of logs take time to import.
+                    from gradsound.logs.log_folders import find_log
+
                     if (log := find_log(path, self._choice)) is not None:
                         return log
                     if not path.exists():

@@ -59,7 +59,7 @@ def alarm_lines(alarms: Sequence[Alarm], listed: int | None = LISTED) -> list[Al
         # A single one beyond the limit takes no more space than a line that counts it.
         few = len(indices) if listed is None or len(indices) <= listed + 1 else listed
         for k in indices[:few]:
-            text = _text_with_layers(alarms[k])
+            text = text_with_layers(alarms[k])
             if k in ends:
                 text += f", over at step {alarms[ends[k]].step:,}"
             elif k in lasting:
@@ -72,7 +72,7 @@ def alarm_lines(alarms: Sequence[Alarm], listed: int | None = LISTED) -> list[Al
     return [lines[k] for k in sorted(lines)]
 
 
-def _text_with_layers(alarm: Alarm) -> str:
+def text_with_layers(alarm: Alarm) -> str:
     """Returns the text, with the names of the layers that it only counts."""
     others = alarm.layers[1:]
     text, counted, end = alarm.text.rpartition(f" (and {len(others)} more)")

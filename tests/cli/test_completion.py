@@ -23,7 +23,7 @@ LINES = {
     "gradsound ": [
         *("attach", "completion", "demo", "detach", "devices", "info", "legend", "list"),
         "locate",
-        *("play", "plot", "render", "run", "serve", "voices"),
+        *("play", "plot", "render", "run", "serve", "voices", "watch"),
     ],
     "gradsound render --diff": ["--difference"],
     "gradsound render run.jsonl --preset ": [*PRESETS],
@@ -41,6 +41,8 @@ LINES = {
     "gradsound plot run.jsonl run.jsonl --preset per": ["perone2019"],
     "gradsound render run.jsonl -o fol": ["folder/"],
     "gradsound list fol": ["folder/"],
+    "gradsound watch --until nonf": ["nonfinite"],
+    "gradsound watch --follow zet": ["zeta.jsonl"],
     "gradsound run --lay": ["--layers"],
     "gradsound run --web zet": ["zeta.jsonl"],
     "gradsound attach --wa": ["--wait", "--wav"],

@@ -20,7 +20,7 @@ from gradsound.cli.main import main
 
 BIN = Path(sys.executable).parent
 COMMANDS = ("", "render", "play", "serve", "devices", "voices", "plot", "legend", "locate")
-COMMANDS += ("info", "list", "completion", "run", "demo", "attach", "detach")
+COMMANDS += ("info", "list", "watch", "completion", "run", "demo", "attach", "detach")
 # Or nearly; they have tests of their own, as those that need a process.
 ENDLESS = ("play", "serve", "run", "demo", "attach", "detach")
 TELLS = re.compile(r"gradsound: (records .*|no optimizer .*|the script .*)\n")

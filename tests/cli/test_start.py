@@ -71,6 +71,21 @@ def test_info_loads_no_picture_page_or_sound(save) -> None:
     assert not {"numpy.ma", "soundfile", "tempfile", "torch"} & modules
 
 
+def test_watch_loads_no_sound(save) -> None:
+    """The alarms of a run file, also of one that grows, need nothing that makes sound."""
+    path = save([[1.0 + k % 5 / 50, 2.0] for k in range(60)] + [[500.0, 2.0]] * 3)
+    for options in ([], ["--follow", "--until", "loss", "--exec", "true"]):
+        code, modules = modules_of("watch", path, *options)
+
+        assert code == 0
+        assert "gradsound.alarms.run_detector" in modules
+        for package in ("logs", "music", "output", "rendering", "synth", "web", "workers"):
+            found = [name for name in modules if name.startswith(f"gradsound.{package}.")]
+            # The help of render has the formats and the sample rates.
+            assert {*found} <= {"gradsound.output.formats", "gradsound.synth.sample_rate"}
+        assert not {"soundfile", "torch"} & modules
+
+
 def test_the_names_on_offer_are_those_of_the_package() -> None:
     """Help and completion have names of their own, in the order of what they name."""
     assert tuple(PRESETS) == choices.PRESETS

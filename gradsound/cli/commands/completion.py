@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from gradsound.alarms.thresholds import KINDS
 from gradsound.cli.argument_types import file_path
 from gradsound.cli.choices import LATENCIES, PRESETS, SCALES, VOICES
 from gradsound.cli.output import print_text
@@ -20,6 +21,7 @@ _CHOICES: Mapping[str, Iterable[str]] = {
     "voice": VOICES,
     "scale": SCALES,
     "latency": LATENCIES,
+    "until": [kind for kind in KINDS if kind != "end"],
 }
 
 
