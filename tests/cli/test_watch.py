@@ -325,3 +325,58 @@ def test_only_some_layers_are_watched(save, watch) -> None:
     for options in ([], ["--follow"]):
         status, lines, _ = watch(path, "--layers", "layer0", *options)
         assert (status, len(lines)) == (0, 1)
+
+
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "watch.md").read_text()
+BLOCKS = re.findall(r"^```sh\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
+
+
+def test_the_guide_shows_what_it_prints(watch) -> None:
+    """The lines of docs/watch.md are those of the command, also the one of --json."""
+    path = "samples/runs/3-sgd-lr1-batch10.jsonl"
+    Path("samples").symlink_to(SAMPLE.parents[1])
+    lines = watch(path)[1]
+    first, second = re.findall(r"^```text\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
+
+    assert f"`gradsound watch {path}` prints this" in DOCUMENT
+    assert first.splitlines() == lines
+    expected = json.loads(watch(path, "--json")[1][1])
+    assert json.loads(second) == {**expected, "run": "run.jsonl"}
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_the_commands_of_the_guide_get_the_alarm(
+    monkeypatch: pytest.MonkeyPatch, save, block: str
+) -> None:
+    """Each block of docs/watch.md runs unchanged; its quotes keep the sentence whole."""
+    save(NORMS)
+    Path("train.py").touch()
+    page = next(text for text in BLOCKS if text.startswith("case"))
+    Path("page.sh").write_text(page)
+    Path("bin").mkdir()
+    for name in ("notify-send", "curl", "apprise"):
+        program = Path("bin", name)
+        program.write_text('#!/bin/sh\nprintf "%s|" "${0##*/}" "$@" >>got; echo >>got\n')
+        program.chmod(0o755)
+    path = ("bin", str(Path(sys.executable).parent), os.environ["PATH"])
+    monkeypatch.setenv("PATH", os.pathsep.join(path))
+    process = subprocess.run(
+        ["/bin/bash", "-c", block], capture_output=True, text=True, check=False
+    )
+
+    has_status = "--until" in block and "||" not in block
+    statuses = (3,) if has_status else (0, 143) if "kill" in block else (0,)
+    assert process.returncode in statuses, process.stderr
+    assert not re.sub(r".*kill: .*No such process\n", "", process.stderr)
+    if "$training" in block or has_status:
+        assert "nonfinite" in process.stdout
+    elif "--exec" in block:
+        got = Path("got").read_text()
+        sentence = "step 10: NaN in layer1"
+        for words in (
+            f"notify-send|gradsound|{sentence}|",
+            f"curl|-sS|-d|{sentence}|-H|Title: run.jsonl|ntfy.sh/TOPIC|",
+            f"apprise|-b|{sentence}|",
+            f"apprise|-n|failure|-t|run.jsonl|-b|{sentence}|",
+        ):
+            assert got.count(words) == 1
