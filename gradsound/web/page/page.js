@@ -3,6 +3,7 @@
 import { CaptionList } from "./caption_list.js";
 import { Connection } from "./connection.js";
 import { setUpBands, setUpControls } from "./controls.js";
+import { setUpNotes, showNote } from "./desktop_notes.js";
 import { DisplaySchedule } from "./display_schedule.js";
 import { formatSteps } from "./format.js";
 import { drawColourBar, setUpLegend } from "./legend.js";
@@ -38,14 +39,8 @@ const tree = new RowNames(element("rows"), (path) => connection.send({ kind: "op
 setUpLegend(element("patterns"), element("pattern-help"), element("mark-help"));
 setUpControls({
   onListen: toggleListening,
-  onVolume: (volume) => {
-    state.volume = volume;
-    if (sound) sound.volume = volume;
-  },
-  onMute: (muted) => {
-    state.muted = muted;
-    if (sound) sound.muted = muted;
-  },
+  onVolume: (volume) => setLoudness({ volume }),
+  onMute: (muted) => setLoudness({ muted }),
 });
 element("retry").addEventListener("click", () => connection.retry());
 setInterval(showDue, POLL_MS);
@@ -78,9 +73,9 @@ function handleHello(hello) {
 function setUpRun(hello) {
   state.hello = hello;
   readout.showRun(hello);
+  setUpNotes(element("notes"), hello);
   sound = new Sound(hello);
-  sound.volume = state.volume;
-  sound.muted = state.muted;
+  setLoudness(state);
   picture = new Picture(element("picture"), hello, {
     onDescribe: (text, byKeys) => readout.showCursorText(text, byKeys, hello.live),
     onRange: (range) => drawColourBar(element("colour-bar"), element("colour-ticks"), range),
@@ -108,6 +103,12 @@ function resumeAfterLoss() {
   state.lastFrame = state.unansweredPlays = 0;
   if (state.hello.live) schedule.showUntil(Infinity);
   else if (state.listening && !state.over) requestPlayback(state.step);
+}
+
+// Changes the volume, or whether the sound is muted; until the run is known, for later.
+function setLoudness({ volume = state.volume, muted = state.muted }) {
+  Object.assign(state, { volume, muted });
+  if (sound) Object.assign(sound, { volume, muted });
 }
 
 function toggleListening() {
@@ -167,8 +168,7 @@ function playFrom(step) {
 function playEvents(buffer) {
   const steps = parseSteps(buffer);
   sound.events(buffer, steps?.begin);
-  if (steps === null || !state.listening) return;
-  showAt(steps.begin, () => showPlayingSteps(steps.first, steps.last));
+  if (steps && state.listening) showAt(steps.begin, () => showPlayingSteps(steps.first, steps.last));
 }
 
 function addColumns(columns) {
@@ -184,6 +184,7 @@ function handleCaption(caption) {
   if (state.hello.live || caption.type === "epoch") picture.mark(caption);
   const leads = caption.layer !== null && areGroups(picture.rows);
   const show = () => captions.add(caption, { repeated: !state.hello.live && !caption.past, leads });
+  showNote(caption);
   if (caption.past) show();
   else showAt(caption.frame, show);
 }
@@ -214,8 +215,7 @@ function showAt(frame, show) {
 }
 
 function showDue() {
-  if (!state.listening) return;
-  schedule.showUntil(sound.running ? sound.frame ?? -Infinity : Infinity);
+  if (state.listening) schedule.showUntil(sound.running ? sound.frame ?? -Infinity : Infinity);
 }
 
 function handleLoss(seconds, attempts) {
