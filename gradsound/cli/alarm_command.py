@@ -49,7 +49,8 @@ class AlarmCommand:
     def __init__(self, text: str) -> None:
         self._words = split_command(text)
         self._name = self._words[0]
-        # By kind, the one that waits longest first: the run, the alarm, and how many more.
+        # By kind, and by that which is over; the kind that waits longest first. Of each the
+        # run, the last alarm, and how many more.
         self._waiting: dict[tuple[str, str], tuple[str, Alarm, int]] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._deadline = 0.0  # seconds of the clock; of the process
@@ -74,10 +75,11 @@ class AlarmCommand:
             alarm: The alarm.
         """
         self.advance()
+        self._waiting.pop(("recovery", alarm.kind), None)  # it is not over any more
         key = alarm.kind, alarm.resolves
         more = 0
         if key in self._waiting:
-            more = self._waiting.pop(key)[2] + 1
+            more = self._waiting[key][2] + 1
             self._tell("is slower than the alarms: it gets the last one of each kind")
         self._waiting[key] = run, alarm, more
         self.advance()

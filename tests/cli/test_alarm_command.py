@@ -173,13 +173,28 @@ def test_a_thousand_alarms_a_second(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_last_state_comes_last() -> None:
-    """A stall after a recovery, both of which wait, is the last for which it runs."""
-    stall = Alarm("stall", 5, "no step", persists=True)
-    over = Alarm("recovery", 6, "steps again", resolves="stall")
-    line = "echo $GRADSOUND_ALARM $GRADSOUND_STEP >>out; sleep 0.2"
-    run_for(f"sh -c '{line}'", SPIKE, stall, over, Alarm("stall", 7, "no step"))
+    """A recovery comes after its alarm; it is dropped if the alarm comes again."""
+    slow = "sh -c 'echo $GRADSOUND_ALARM $GRADSOUND_STEP >>out; sleep 0.1'"
+    stalls = [Alarm("stall", step, "no step", persists=True) for step in (5, 7)]
+    over = [Alarm("recovery", step, "steps again", resolves="stall") for step in (6, 8)]
+    run_for(slow, SPIKE, stalls[0], over[0], stalls[1])
+    assert lines_of("out") == ["spike 1234", "stall 7"]
+    run_for(slow, SPIKE, stalls[0], over[0], stalls[1], over[1])
+    assert lines_of("out")[2:] == ["spike 1234", "stall 7", "recovery 8"]
 
-    assert Path("out").read_text() == "spike 1234\nrecovery 6\nstall 7\n"
+
+def test_no_kind_waits_for_ever() -> None:
+    """The kind that waits longest is the next, however often others come."""
+    kinds = "dead", "loss", "spike", "slow"
+    with AlarmCommand("sh -c 'echo $GRADSOUND_ALARM >>out; sleep 0.05'") as command:
+        for step in range(400):
+            for kind in kinds:
+                command.add("run.jsonl", Alarm(kind, step, "high"))
+            time.sleep(0.001)
+
+    lines = lines_of("out")
+    assert len(lines) >= 8
+    assert all({*lines[k : k + 4]} == {*kinds} for k in range(len(lines) - 4))
 
 
 def test_a_command_that_hangs_is_ended(
