@@ -123,7 +123,7 @@ class AlarmCommand:
         """Waits until the command has run for all alarms, or for too long."""
         begin = time.monotonic()
         self.advance()
-        while self._process is not None:
+        while self._process is not None or self._waiting:
             time.sleep(_POLL_SECONDS)
             self.advance()
             passed = time.monotonic() - begin

@@ -117,7 +117,7 @@ def test_a_closed_pipe_is_no_error(save) -> None:
 
 
 WRITES = ("info {run}", "info {run} --json", "--help", "render --help", "--version")
-WRITES += ("voices", "locate {run} 0", "completion bash")
+WRITES += ("voices", "locate {run} 0", "completion bash", "watch {run} --follow")
 
 
 @needs_full
