@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -22,6 +23,12 @@ BROKEN, OTHER = [[1.0, NAN]], [[NAN, 2.0]]  # another layer, which has its capti
 # headless browser, every tab is visible.
 SPY = """
 window.notes = [];
+window.WebSocket = class extends WebSocket {
+  constructor(address) {
+    super(address);
+    window.socket = this;
+  }
+};
 window.Notification = class extends Notification {
   constructor(title, options) {
     super(title, options);
@@ -116,6 +123,35 @@ def test_a_visible_tab_has_no_notes(browser: Browser) -> None:
         training.add([*USUAL, *OTHER])
         expect_caption(page, "step 41: NaN in layer0")
         assert page.evaluate("notes") == []
+
+
+def test_a_lost_connection_loses_no_note(browser: Browser) -> None:
+    """Alarms that came meanwhile have a note when it is back; those of before have none."""
+    options = {"permissions": ["notifications"], "expected": "ERR_INTERNET_DISCONNECTED"}
+    with watched(browser, **options) as (page, training):
+        training.add(BROKEN)
+        expect_caption(page, "step 20: NaN in layer1")
+        page.context.set_offline(True)
+        page.evaluate("socket.close()")
+        expect_state(page, "lost")
+        page.evaluate("setAway(true)")
+        training.add([*USUAL, *OTHER])
+        time.sleep(0.5)  # in which the server has sent it to all others
+        page.context.set_offline(False)
+        expect_caption(page, "step 41: NaN in layer0")
+        wait_for(page, "notes.length === 1 && notes[0].shown")
+        assert page.evaluate("notes[0].body") == "step 41: NaN in layer0"
+
+
+def test_alarms_of_before_have_no_note(browser: Browser) -> None:
+    """A page that opens in a hidden tab has nothing new to tell."""
+    with watched(browser, permissions=["notifications"]) as (page, training):
+        training.add(BROKEN)
+        expect_caption(page, "step 20: NaN in layer1")
+        page.add_init_script("window.away = true")
+        page.reload()
+        expect_caption(page, "step 20: NaN in layer1")
+        assert page.evaluate("[document.hidden, notes.length]") == [True, 0]
 
 
 def test_only_a_click_asks_for_the_permission(browser: Browser) -> None:

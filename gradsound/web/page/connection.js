@@ -15,6 +15,7 @@ export class Connection {
   #delay = FIRST_DELAY; // seconds
   #attempts = 0; // since the last message
   #ended = false;
+  wasLost = false; // at any time, so that what has passed may be new to the page
 
   // handlers: onText(object), onBinary(buffer), onOpening(), onLost(seconds left, attempts),
   // onRefused() and onClosed(). held(): what the page has of the picture, as parameters of the
@@ -92,6 +93,7 @@ export class Connection {
   }
 
   #startCountdown() {
+    this.wasLost = true;
     const end = performance.now() + 1000 * this.#delay;
     this.#delay = Math.min(2 * this.#delay, MAX_DELAY);
     const update = () => {

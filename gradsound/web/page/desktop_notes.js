@@ -1,6 +1,7 @@
 // Desktop notes of the alarms of a training, while its tab is hidden.
 
 const notes = new Map(); // those on the desktop, by the kind of their alarms
+const known = new Set(); // alarms that the page has received
 let button = null; // pressed while the user wants notes; null if there can be none
 let title = "";
 
@@ -16,9 +17,14 @@ export function setUpNotes(toggle, { run, live }) {
   press(true);
 }
 
-// Shows a note of a new alarm, or of the end. One of the same kind replaces it.
-export function showNote({ text, type, warns, past }) {
-  if (past || !(warns || type === "end") || !document.hidden || !areWanted()) return;
+// Shows a note of a new alarm, or of the end. One of the same kind replaces it. Of the alarms
+// that have passed, those are new that came while the connection was lost.
+export function showNote({ step, text, type, warns, past }, wasLost) {
+  if (!warns && type !== "end") return;
+  const key = `${step} ${type} ${text}`;
+  const isNew = !known.has(key) && (!past || wasLost);
+  known.add(key);
+  if (!isNew || !document.hidden || !areWanted()) return;
   // The tag begins with the address, because pages of several runs may be open.
   const options = { body: text, tag: `${location.pathname} ${type}`, renotify: true };
   try {

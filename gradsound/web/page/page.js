@@ -184,7 +184,7 @@ function handleCaption(caption) {
   if (state.hello.live || caption.type === "epoch") picture.mark(caption);
   const leads = caption.layer !== null && areGroups(picture.rows);
   const show = () => captions.add(caption, { repeated: !state.hello.live && !caption.past, leads });
-  showNote(caption);
+  showNote(caption, connection.wasLost);
   if (caption.past) show();
   else showAt(caption.frame, show);
 }
