@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from gradsound.cli.alarm_output import to_object
 from gradsound.cli.output import error_text, escape_unprintable, print_error
+from gradsound.cli.termination import defer_interruptions
 from gradsound.summary.alarm_lines import AlarmLine
 
 if TYPE_CHECKING:
@@ -94,13 +95,14 @@ class AlarmCommand:
 
     def _start(self, environment: dict[str, str]) -> None:
         try:
-            self._process = subprocess.Popen(  # noqa: S603 (the user's own command)
-                self._words,
-                stdin=subprocess.DEVNULL,
-                stdout=_STDERR,
-                env=environment,
-                start_new_session=True,
-            )
+            with defer_interruptions():  # else Ctrl-C could leave a process unknown
+                self._process = subprocess.Popen(  # noqa: S603 (the user's own command)
+                    self._words,
+                    stdin=subprocess.DEVNULL,
+                    stdout=_STDERR,
+                    env=environment,
+                    start_new_session=True,
+                )
         except (OSError, ValueError) as error:
             self._tell(f"cannot be started: {error_text(error)}")
         self._is_ending = False

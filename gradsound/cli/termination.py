@@ -1,4 +1,7 @@
-"""SIGTERM ends a command as an exception, so that the command removes unfinished files."""
+"""SIGTERM ends a command as an exception, so that the command removes unfinished files.
+
+Ctrl-C and SIGTERM may also wait for the end of a few lines.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _STATUS = 128 + signal.SIGTERM  # of a shell, for a process that SIGTERM ended
 _REPEAT_SECONDS = 0.5
@@ -59,3 +62,27 @@ def exit_on_sigterm() -> Iterator[None]:
             signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def defer_interruptions() -> Iterator[None]:
+    """Lets Ctrl-C and SIGTERM interrupt the block at its end alone.
+
+    Outside of the main thread it does nothing.
+    """
+    before: dict[int, Callable[..., object]] = {}
+    came: list[int] = []
+    for name in ("SIGINT", "SIGTERM", "SIGALRM"):  # the last one repeats the second
+        number = getattr(signal, name, None)
+        handler = None if number is None else signal.getsignal(number)
+        if number is not None and callable(handler):  # an ignored one stays so
+            with suppress(ValueError):
+                signal.signal(number, lambda number, _: came.append(number))
+                before[number] = handler
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in came:
+            before[number](number, None)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -16,6 +18,7 @@ from helpers.processes import until, zombies
 from gradsound.alarms.thresholds import Alarm
 from gradsound.cli import alarm_command
 from gradsound.cli.alarm_command import AlarmCommand, make_variables
+from gradsound.cli.termination import exit_on_sigterm
 
 SPIKE = Alarm("spike", 1234, "spike in conv, 9 x its median (and 1 more)", ("conv", "fc"))
 BROKEN = Alarm("nonfinite", 7, "NaN in fc", ("fc",), persists=True)
@@ -263,6 +266,31 @@ def test_an_interruption_ends_it_with_its_children(
         interrupt()
     pids = [int(word) for word in Path("pids").read_text().split()]
     until(lambda: all(map(has_ended, pids)), "a process is left")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_no_moment_of_its_start_loses_it(
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    """A signal between its start and the line after that ends it, too."""
+    start, pids = subprocess.Popen, []
+
+    def interrupted(*args: object, **options: object) -> subprocess.Popen:
+        process = start(*args, **options)
+        pids.append(process.pid)
+        os.kill(os.getpid(), number)
+        time.sleep(0.01)  # Python handles a signal between two of its instructions
+        return process
+
+    monkeypatch.setattr(alarm_command.subprocess, "Popen", interrupted)
+    with (
+        pytest.raises((KeyboardInterrupt, SystemExit)),
+        exit_on_sigterm(),
+        AlarmCommand("sleep 60") as command,
+    ):
+        command.add("run.jsonl", SPIKE)
+    assert pids
+    assert has_ended(pids[0])
 
 
 def test_an_error_waits_for_it() -> None:

@@ -1,16 +1,18 @@
 """SIGTERM ends a command once, at any line, with its cleanup."""
 
+import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
 from helpers.scripts import execute
 
-from gradsound.cli.termination import exit_on_sigterm
+from gradsound.cli.termination import defer_interruptions, exit_on_sigterm
 
 CODE = """
 import os, signal, sys, time
-from gradsound.cli.termination import exit_on_sigterm
+from gradsound.cli.termination import defer_interruptions, exit_on_sigterm
 def terminate(*_):
     os.kill(os.getpid(), signal.SIGTERM)
 class Dying:
@@ -57,3 +59,28 @@ def test_handlers_are_those_of_before_afterwards() -> None:
 
     assert [*map(signal.getsignal, numbers)] == before
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_may_wait_for_the_end_of_a_block(number: signal.Signals) -> None:
+    """The block runs to its end; handlers, and a signal that is ignored, stay."""
+    before = [*map(signal.getsignal, signal.Signals)]
+    reached = []
+
+    def interrupt() -> None:
+        with defer_interruptions():
+            os.kill(os.getpid(), number)
+            time.sleep(0.01)
+            reached.append("end")
+        reached.append("too far")
+
+    with pytest.raises((KeyboardInterrupt, SystemExit)), exit_on_sigterm():
+        interrupt()
+    assert reached == ["end"]
+    assert [*map(signal.getsignal, signal.Signals)] == before
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with defer_interruptions():
+            assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, handler)

@@ -21,7 +21,9 @@ from helpers.rank_files import write_ranks
 from helpers.runs import make_run
 
 import gradsound
+from gradsound.cli import output
 from gradsound.cli import watch as watch_module
+from gradsound.cli.commands import watch as command_module
 from gradsound.cli.commands.watch import get_kinds
 from gradsound.cli.main import main
 from gradsound.cli.watch import find_alarms
@@ -192,12 +194,21 @@ def test_a_training_that_is_over_ends_the_watch(watch) -> None:
     assert [line.split()[1] for line in lines] == ["nonfinite", "recovery", "end"]
 
 
-def test_the_watch_begins_before_the_training(watch) -> None:
+def test_the_watch_begins_before_the_training(
+    watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It waits for the file, says so once, and reads the run to its end."""
+    waits = threading.Event()
+
+    def print_error(text: str) -> None:
+        output.print_error(text)
+        waits.set()
 
     def train() -> None:
-        time.sleep(0.4)
+        waits.wait(20)
         growing().close()
+
+    monkeypatch.setattr(command_module, "print_error", print_error)
 
     training = threading.Thread(target=train)
     training.start()
