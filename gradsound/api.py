@@ -17,10 +17,11 @@ from gradsound.errors import MissingExtraError, refuse_old_keywords
 from gradsound.music.presets import find_preset
 from gradsound.recorder import Recorder
 from gradsound.runs.model import Header
+from gradsound.signal_options import check_signal_support, check_signals
 from gradsound.workers.sinks import DeviceSink, PageSink
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from torch import nn
     from torch.amp import GradScaler
@@ -45,6 +46,7 @@ def attach(
     comment: str = "",
     scaler: GradScaler | None = None,
     budget: float | None = None,
+    signals: str | Collection[str] = (),
     ranks: Literal["first", "each"] = "first",
     resume: bool = False,
     start_step: int | None = None,
@@ -86,6 +88,10 @@ def attach(
             optimizer skips.
         budget: Largest share of the training time for measuring, between 0 and 1, such as
             0.01. gradsound skips steps to stay below it. None measures every step.
+        signals: More numbers of each layer to measure, some or all of: ``"update_ratio"``
+            (norm of the change of the weights by the norm of the weights), ``"snr"``
+            (signal-to-noise ratio of the gradient), ``"zeros"`` (share of the gradient that
+            is exactly 0). docs/recording.md defines them.
         ranks: "each" makes every rank record the gradients of its own batch, before the
             reduction, to files of its own (run.rank1.jsonl). So you can find a bad rank.
         resume: Whether to go on in an existing run file, for a training that goes on from a
@@ -126,13 +132,14 @@ def attach(
         (('0', '1'), 3)
     """
     try:
-        from gradsound.measure.deepspeed_engine import unwrap_engine
+        from gradsound.measure.deepspeed_engine import is_engine_optimizer, unwrap_engine
         from gradsound.measure.distributed import rendezvous
         from gradsound.measure.distributed.rank_role import find_role
         from gradsound.measure.distributed.ranks import training_name
         from gradsound.measure.hooks import install
         from gradsound.measure.hooks.optimizer_wrappers import unwrap_optimizers
         from gradsound.measure.layers import find_layers
+        from gradsound.measure.signals.signal_reader import describe_signals
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
@@ -140,6 +147,7 @@ def attach(
     chosen_preset = find_preset(preset, voice)
     check_options(comment, budget, ranks, start_step)
     check_on_alarm(on_alarm)
+    wanted = check_signals(signals)
     sink = (
         live if isinstance(live, DeviceSink | PageSink) else DeviceSink() if live else None
     )
@@ -157,9 +165,16 @@ def attach(
         budget=budget,
         training=training_name() if role.peers else "",
         stages=role.stages,
+        signals=describe_signals(wanted, optimizers),
     )
     sharded = any(layer.sharded for layer in role.layers)
     pipelined = bool(role.stages)
+    check_signal_support(
+        wanted,
+        engine=any(map(is_engine_optimizer, optimizers)),
+        each_rank=role.local,
+        sharded=sharded,
+    )
     check_ranks(budget, each_rank=role.local, sharded=sharded, pipelined=pipelined)
     recorder = monitor = None
     if role.records:
@@ -190,6 +205,7 @@ def attach(
                 local=role.local,
                 staged=pipelined,
                 group=group,
+                signals=wanted,
             )
             monitor.steps = start_step or 0 if recorder is None else recorder.start_step
             if recorder and recorder.listener:

@@ -23,7 +23,7 @@ class AsyncCopy:
         tensors: Tensors of any shape on any device. A tensor in host memory is not copied.
 
     Attributes:
-        signals: Whether ``ready`` is exact. If a device does not signal the end of a copy,
+        exact: Whether ``ready`` is exact. If a device does not signal the end of a copy,
             ``ready`` tells only whether the device has the values to compute. Then they are
             read without waiting if the device has later steps to compute as well.
 
@@ -38,7 +38,7 @@ class AsyncCopy:
 
     def __init__(self, tensors: Sequence[torch.Tensor]) -> None:
         self._copies = [_start_copy(tensor) for tensor in tensors]
-        self.signals = not any(isinstance(copy, _LaterCopy) for copy in self._copies)
+        self.exact = not any(isinstance(copy, _LaterCopy) for copy in self._copies)
 
     @property
     def ready(self) -> bool:

@@ -45,9 +45,9 @@ class AppliedNorms:
         return self._norms.ready and self._copy.ready
 
     @property
-    def signals(self) -> bool:
+    def exact(self) -> bool:
         """Whether ``ready`` is exact."""
-        return self._norms.signals
+        return self._norms.exact
 
     @np.errstate(invalid="ignore")
     def values(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

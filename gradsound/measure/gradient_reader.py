@@ -93,9 +93,7 @@ class GradientReader:
             fresh: The ids of the parameters whose gradients count; all if None.
         """
         if self._sharded is None:
-            return self._norms_per_layer(
-                self._checked_snapshot(step, fresh), self._tracker.first
-            )
+            return self.combine(self._checked_snapshot(step, fresh))
         return self._reduce(self._sharded, lambda: self._checked_snapshot(step, fresh))
 
     def read_layers(self, layers: NDArray[np.bool_]) -> NormsPerLayer:
@@ -107,17 +105,19 @@ class GradientReader:
     def read_again(self, fresh: Container[int] | None) -> NormsPerLayer:
         """Reads all layers without a check of the parameters; arguments as for `read`."""
         if self._sharded is None:
-            return self._norms_per_layer(self._snapshot(fresh), self._tracker.first)
+            return self.combine(self._snapshot(fresh))
         return self._reduce(self._sharded, lambda: self._snapshot(fresh))
 
     def read_collected(self, collector: NormCollector) -> NormsPerLayer:
         """Returns all layers' norms from norms that hooks have collected."""
         parameters = len(self._tracker.parameters)
         if self._sharded is None:
-            return self._norms_per_layer(
-                collector.snapshot(parameters), self._tracker.first
-            )
+            return self.combine(collector.snapshot(parameters))
         return self._reduce(self._sharded, lambda: collector.snapshot(parameters))
+
+    def combine(self, snapshot: NormSnapshot) -> NormsPerLayer:
+        """Returns norms of layers from those of all P parameters, on this rank alone."""
+        return self._norms_per_layer(snapshot, self._tracker.first)
 
     def local_gradient(self, parameter: torch.Tensor) -> torch.Tensor | None:
         """Returns this rank's part of a parameter's gradient; None if it has none."""

@@ -36,6 +36,11 @@ class OverheadBudget:
         """Adds the cost of a measurement before a step to the next charge."""
         self._uncharged += seconds
 
+    def charge_more(self, begin: float) -> None:
+        """Charges work for a step that is charged already; it began at ``begin``."""
+        now = time.perf_counter()
+        self._next_allowed += _HIDDEN_COST * (now - begin) / self._share
+
     def charge(self, begin: float) -> None:
         """Charges a step's measurement that began at ``begin`` and ends now."""
         now = time.perf_counter()

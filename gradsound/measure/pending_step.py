@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.runs.step import Step
+from gradsound.runs.step import NO_SIGNALS, Step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gradsound.measure.loss_scaling import LossScaling
     from gradsound.measure.norms.per_layer import NormsPerLayer
     from gradsound.measure.raw_norms import RawMeasurement
+    from gradsound.measure.signals.pending_signals import PendingSignals
 
 
 @dataclass(slots=True)
@@ -37,6 +38,7 @@ class PendingStep:
         skipped_loss_scale: The loss scale if a GradScaler skipped the step and its
             gradients are unscaled; else None.
         values: Values logged for this step, by name.
+        signals: The signals of the layers; None if there are none.
     """
 
     number: int
@@ -46,21 +48,23 @@ class PendingStep:
     loss_scaling: LossScaling | None
     skipped_loss_scale: float | None
     values: dict[str, LoggedNumber]
+    signals: PendingSignals | None = None
 
     @property
     def ready(self) -> bool:
-        """Whether `step` returns without waiting, as far as `signals`."""
+        """Whether `step` returns without waiting, as far as `exact`."""
         return (
             (self.norms is None or self.norms.ready)
             and (self.loss_scaling is None or self.loss_scaling.ready)
             and all(measurement.ready for measurement in self.raw)
+            and (self.signals is None or self.signals.ready)
             and all(v.ready for v in self.values.values() if not isinstance(v, float))
         )
 
     @property
-    def signals(self) -> bool:
+    def exact(self) -> bool:
         """Whether ``ready`` is exact, as for an `AsyncCopy`."""
-        return (self.raw[0].norms if self.norms is None else self.norms).signals
+        return (self.raw[0].norms if self.norms is None else self.norms).exact
 
     def step(self) -> Step:
         """Returns the step; waits for parts that are still on an accelerator.
@@ -81,15 +85,20 @@ class PendingStep:
                 layers = measurement.layers
                 unclipped[layers] = measurement.values()[0][layers]
             raw = _unscale(unclipped, loss_scale, absent)
+        skipped = skipped or self.skipped_loss_scale is not None
+        signals = NO_SIGNALS
+        if self.signals is not None and not skipped:  # a skipped step changes nothing
+            signals = self.signals.values(norms / (loss_scale or 1.0), absent)
         return Step(
             number=self.number,
             time=self.time,
             norms=_unscale(norms, loss_scale, absent),
             absent=absent,
             loss_scale=self.skipped_loss_scale or loss_scale,
-            skipped=skipped or self.skipped_loss_scale is not None,
+            skipped=skipped,
             raw=raw,
             values=self._float_values(),
+            signals=signals,
         )
 
     def _discarded_step(self) -> Step:

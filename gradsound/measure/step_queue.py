@@ -99,4 +99,4 @@ class StepQueue:
                 self._emit_lock.release()
 
     def _is_ready(self, oldest: PendingStep) -> bool:
-        return (oldest.signals or len(self.pending) > _STEPS_BEHIND) and oldest.ready
+        return (oldest.exact or len(self.pending) > _STEPS_BEHIND) and oldest.ready

@@ -41,9 +41,9 @@ class ReducedNorms:
         return self._copy.ready
 
     @property
-    def signals(self) -> bool:
+    def exact(self) -> bool:
         """Whether ``ready`` is exact."""
-        return self._copy.signals
+        return self._copy.exact
 
     def values(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Returns norms and absence as `NormsPerLayer.values` does.

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from gradsound.measure.norms.snapshot import NormCollector
     from gradsound.measure.parameter_tracker import ParameterTracker
     from gradsound.measure.raw_norms import RawMeasurement
+    from gradsound.measure.signals.signal_reader import SignalReader
     from gradsound.measure.step_queue import Emit
 
 
@@ -49,6 +50,7 @@ class GradientMonitor(StepRecorder):
         reader: Reads the norms of the layers.
         raw_norms: Norms from before clipping, for the next step.
         local_gradients: Measured in place of reduced gradients, if not None.
+        signals: Reads the signals, if the user asked for some.
         steps: Number of steps so far, measured or left out.
         closure_norms: Norms of the gradients that a closure made, for the step.
         evidence: What tells why no step was seen.
@@ -67,6 +69,7 @@ class GradientMonitor(StepRecorder):
         on_change, norms_per_layer = self.update_parameters, parts.norms_per_layer
         self.reader = GradientReader(tracker, on_change, norms_per_layer)
         self.local_gradients: LocalGradients | None = None
+        self.signals: SignalReader | None = None
         self.steps = 0
         self.in_closure = False
         self.raw_norms = RawNorms(tracker, self.reader)
@@ -89,6 +92,8 @@ class GradientMonitor(StepRecorder):
         """Reads the gradients, ``fresh`` as for `measure`, that a closure has made."""
         if self.in_closure and self.local_gradients is None:
             self.closure_norms.read(self.steps, fresh)
+            if self.signals is not None:
+                self.signals.after_closure()
 
     @never_raises
     def measure(
@@ -246,13 +251,53 @@ class GradientMonitor(StepRecorder):
                 values = {**clipped.values, **values}
                 if self.local_gradients is None:  # else `norms` are from before clipping
                     raw = clipped.measurements
+            signals = None if self.signals is None else self.signals.open()
             step = PendingStep(
-                number, seconds, norms, raw, loss_scaling, skipped_loss_scale, values
+                number,
+                seconds,
+                norms,
+                raw,
+                loss_scaling,
+                skipped_loss_scale,
+                values,
+                signals,
             )
             self.queue.pending.append(step)
         self.queue.emit_if_due(begin)
         if self._budget is not None:
             self._budget.charge(begin)
+
+    @never_raises
+    def begin_signals(self, optimizer: Optimizer) -> None:
+        """Reads what a step is about to change, after its gradients were measured.
+
+        With a closure, the gradients are measured after the step.
+        """
+        if self.signals is not None:
+            begin = time.perf_counter()
+            allowed = self._budget is None or self._budget.allows(begin)
+            self.signals.before_step(optimizer, closure=self.in_closure and allowed)
+            self._charge_signals(begin)
+
+    @never_raises
+    def end_signals(self, optimizer: Optimizer, *, alone: bool) -> None:
+        """Reads what a step changed, and emits due steps.
+
+        Args:
+            optimizer: The optimizer that made the step.
+            alone: Whether no other optimizer goes on with the measured step.
+        """
+        if self.signals is not None:
+            begin = time.perf_counter()
+            self.signals.after_step(optimizer)
+            if alone:
+                self.signals.close()
+                self.queue.emit_if_due(begin)
+            self._charge_signals(begin)
+
+    def _charge_signals(self, begin: float) -> None:
+        if self._budget is not None:
+            self._budget.charge_more(begin)
 
     def close(self) -> None:
         """Emits all steps and removes the hooks, as `StepRecorder.close`."""

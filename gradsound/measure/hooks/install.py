@@ -20,9 +20,10 @@ from gradsound.measure.hooks.unhooked import UnhookedGradients
 from gradsound.measure.hooks.unscaling import UnscaleHandle
 from gradsound.measure.hooks.zeroing import ZeroGradHandle
 from gradsound.measure.parameter_tracker import ParameterTracker
+from gradsound.measure.signals.signal_reader import SignalReader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from torch import nn
     from torch.amp import GradScaler
@@ -47,6 +48,7 @@ def install_monitor(
     local: bool = False,
     staged: bool = False,
     group: Any = None,
+    signals: Collection[str] = (),
     parts: MonitorParts = DEFAULT_PARTS,
 ) -> Monitor:
     """Installs a monitor on the optimizers if there are any, else on the model.
@@ -63,6 +65,7 @@ def install_monitor(
         staged: Whether the layers are stages of a pipeline.
         group: The process group of the ranks with these layers, if the model is sharded;
             None for all ranks.
+        signals: Names of the signals to measure.
         parts: Constructors of the monitor's parts.
 
     Raises:
@@ -96,6 +99,8 @@ def install_monitor(
         monitor.handles.append(monitor.local_gradients)
     if scaler is not None:
         monitor.handles.append(GradScalerHandle(scaler, monitor, optimizers))
+    if signals:
+        monitor.signals = SignalReader(signals, tracker, monitor.reader.combine)
     return monitor
 
 

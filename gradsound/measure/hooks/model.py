@@ -68,6 +68,7 @@ class ModelMonitor(GradientMonitor):
         self.unhooked: UnhookedGradients | None = None
         # The frame of a step that calls a closure, and the id of its optimizer.
         self._closure_step: tuple[FrameType | None, int] = None, 0
+        self._outer_step: FrameType | None = None  # the step whose signals are read
         super().__init__(tracker, emit, budget, parts)
         for optimizer in optimizers:
             self.join(optimizer)
@@ -121,21 +122,33 @@ class ModelMonitor(GradientMonitor):
             return None  # super().step() applies what the closure made
         self.in_closure = has_closure(args, kwargs)
         self.closure_norms.pop()
+        step = frame_of_step()
+        is_inner = self._outer_step is not None and is_within(step, self._outer_step)
         if not self.in_closure:
             steps = self.steps
             self._measure_fresh(optimizer)
             if self.steps > steps:  # else another optimizer has made a part of the step
                 self.call_between_steps()
+        if self.signals is not None and not is_inner:
+            self._outer_step = step
+            self.begin_signals(optimizer)
+        if not self.in_closure:
             return None
-        self._closure_step = frame_of_step(), id(optimizer)
+        self._closure_step = step, id(optimizer)
         return observe_closure(args, kwargs, partial(self.after_closure, self._fresh))
 
     def _after_step(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
-        if has_closure(args, kwargs) and frame_of_step() is self._closure_step[0]:
+        step = frame_of_step()
+        closed = has_closure(args, kwargs) and step is self._closure_step[0]
+        if closed:
             self._measure_fresh(optimizer)
             self.in_closure, self._closure_step = False, (None, 0)
+        if self._outer_step is not None and step is self._outer_step:
+            self._outer_step = None
+            self.end_signals(optimizer, alone=False)
+        if closed:
             self.call_between_steps()
 
     @never_raises

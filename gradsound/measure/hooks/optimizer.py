@@ -91,7 +91,8 @@ class _StepHooks:
                 return None  # super().step() fires the hooks a second time
             self._monitor.outer_step = step
         closure = has_closure(args, kwargs)
-        if (closure or self._may_nest) and not self._has_post_hook:
+        needs_post_hook = closure or self._may_nest or self._monitor.signals is not None
+        if needs_post_hook and not self._has_post_hook:
             self._has_post_hook = True  # registered only if needed: each hook costs time
             hook = StepHook(optimizer.register_step_post_hook, self._after_step)
             self._monitor.handles.append(hook)
@@ -100,6 +101,8 @@ class _StepHooks:
         if not closure:
             self._monitor.measure(optimizer, self._fresh(optimizer))
             self._call_between_steps()
+        self._monitor.begin_signals(optimizer)
+        if not closure:
             return None
         after = partial(self._monitor.after_closure, self._fresh(optimizer))
         return observe_closure(args, kwargs, after)
@@ -110,9 +113,12 @@ class _StepHooks:
         if self._may_nest and frame_of_step() is not self._monitor.outer_step:
             return
         self._monitor.outer_step = None
-        if has_closure(args, kwargs):
+        closed = has_closure(args, kwargs)
+        if closed:
             self._monitor.measure(optimizer, self._fresh(optimizer))
             self._monitor.in_closure = False
+        self._monitor.end_signals(optimizer, alone=True)
+        if closed:
             self._monitor.call_between_steps()
 
     def _call_between_steps(self) -> None:

@@ -22,10 +22,10 @@ class NormsPerLayer(Protocol):
 
     @property
     def ready(self) -> bool:
-        """Whether `values` returns without waiting, as far as `signals`."""
+        """Whether `values` returns without waiting, as far as `exact`."""
 
     @property
-    def signals(self) -> bool:
+    def exact(self) -> bool:
         """Whether ``ready`` is exact, as for an `AsyncCopy`."""
 
     def values(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -50,9 +50,9 @@ class LocalNorms:
         return self._copy is None or self._copy.ready
 
     @property
-    def signals(self) -> bool:
+    def exact(self) -> bool:
         """Whether ``ready`` is exact."""
-        return self._copy is None or self._copy.signals
+        return self._copy is None or self._copy.exact
 
     def values(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Returns norms and absence as `NormsPerLayer.values` does."""

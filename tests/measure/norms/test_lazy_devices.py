@@ -119,8 +119,8 @@ def test_a_copy_on_a_device_is_of_the_moment_when_it_was_made() -> None:
     end_step()
 
     np.testing.assert_allclose(copy.values()[0], [1 / 3, 1 / 3], rtol=1e-6)
-    assert not copy.signals
-    assert AsyncCopy([torch.ones(2)]).signals
+    assert not copy.exact
+    assert AsyncCopy([torch.ones(2)]).exact
 
 
 def test_only_a_device_with_all_that_a_copy_needs_has_a_queue() -> None:

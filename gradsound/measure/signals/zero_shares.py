@@ -1,0 +1,68 @@
+"""The shares of gradients that are exactly 0, possibly still on an accelerator.
+
+Shapes: L layers, P parameters.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from gradsound.measure.async_copy import AsyncCopy
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gradsound.measure.norms.compute import Gradients
+
+
+class ZeroShares:
+    """The shares of zeros in the gradients of layers.
+
+    A number that a sparse gradient leaves out is 0.
+
+    Args:
+        gradients: Length P; None for a parameter without a gradient.
+        first: Index of each layer's first parameter, shape (L,).
+
+    Example:
+        >>> ZeroShares([torch.tensor([0.0, 2.0]), None], np.array([0, 1])).values()
+        array([0.5, nan])
+    """
+
+    def __init__(self, gradients: Gradients, first: NDArray[np.intp]) -> None:
+        self._first = first
+        self._sizes = np.array([0 if g is None else g.numel() for g in gradients])
+        self._nonzero = np.zeros(len(gradients), np.int64)
+        counts: dict[torch.device, dict[int, torch.Tensor]] = defaultdict(dict)
+        for index, gradient in enumerate(gradients):
+            if gradient is None:
+                continue
+            known = gradient.coalesce().values() if gradient.is_sparse else gradient
+            count = torch.count_nonzero(known)
+            if count.is_cpu:
+                self._nonzero[index] = int(count)
+            else:
+                counts[count.device][index] = count
+        self._indices = [[*by_index] for by_index in counts.values()]
+        self._copy = AsyncCopy(
+            [torch.stack([*by_index.values()]) for by_index in counts.values()]
+        )
+
+    @property
+    def ready(self) -> bool:
+        """Whether `values` returns without waiting."""
+        return self._copy.ready
+
+    def values(self) -> NDArray[np.float64]:
+        """Returns the shares, shape (L,); NaN for a layer without a gradient."""
+        nonzero = self._nonzero.copy()
+        for indices, counts in zip(self._indices, self._copy.values()):
+            nonzero[indices] = counts
+        sizes = np.add.reduceat(self._sizes, self._first)
+        zeros = np.add.reduceat(self._sizes - nonzero, self._first)
+        with np.errstate(invalid="ignore"):  # 0 / 0
+            return np.asarray(zeros / sizes, np.float64)
