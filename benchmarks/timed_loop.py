@@ -21,6 +21,7 @@ class Loop:
 
     Args:
         make: Returns the model, its inputs and its targets.
+        momentum: Of the optimizer, which is SGD.
 
     Attributes:
         loss: The loss of the last step.
@@ -28,10 +29,11 @@ class Loop:
 
     loss: torch.Tensor
 
-    def __init__(self, make: Make) -> None:
+    def __init__(self, make: Make, momentum: float = 0.0) -> None:
         torch.manual_seed(0)
         self.model, self._x, self._y = make()
-        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=1e-4)
+        parameters = self.model.parameters()
+        self.optimizer = torch.optim.SGD(parameters, lr=1e-4, momentum=momentum)
         self._loss_function = nn.CrossEntropyLoss()
         self._number, self.warm = 0, 2
         self.turn(lambda _: None, 5)

@@ -5,7 +5,6 @@ Shapes: L layers, P parameters.
 
 from __future__ import annotations
 
-from math import nan
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from gradsound.measure.norms.per_layer import NormsPerLayer
     from gradsound.measure.norms.snapshot import NormSnapshot
     from gradsound.measure.parameter_tracker import Reference
-    from gradsound.measure.signals.first_moment import FirstMoment
+    from gradsound.measure.signals.first_moment import FirstMoment, Weights
 
 
 class MomentReader:
@@ -43,13 +42,17 @@ class MomentReader:
         self._known: list[int] = []  # ids of the moments after the last step; 0 for none
         self._new: list[int] = []  # parameters whose moment this has not seen
         self._had_moment: set[int] = set()  # of these, before the step in progress
+        self._of_groups: list[Weights] = []
+        self._groups = np.zeros(0, np.intp)
         self._weights = np.zeros((3, 0))
+        self._first = np.zeros(0, np.intp)
 
     def begin(
         self,
         optimizer: Optimizer,
         references: Sequence[Reference],
         groups: NDArray[np.intp],
+        first: NDArray[np.intp],
     ) -> None:
         """Reads how the step that begins will weigh gradients.
 
@@ -57,7 +60,8 @@ class MomentReader:
             optimizer: The optimizer.
             references: Length P; those of other parameters refer to None. The same list
                 stands for the same parameters.
-            groups: Index of the parameter group of each layer; -1 for none, shape (L,).
+            groups: Index of the group of each parameter; -1 for none, shape (P,).
+            first: Index of each layer's first parameter, shape (L,).
         """
         if references is not self._references:
             known = {id(one()): k for one, k in zip(self._references, self._known)}
@@ -65,25 +69,24 @@ class MomentReader:
             self._known = [known.get(id(one()), 0) for one in references]
             self._new = self._without_moment()
         of_groups = [self._moment.weights_of(group) for group in optimizer.param_groups]
-        self._weights = np.array([*of_groups, (nan, nan, nan)]).T[:, groups]
+        if of_groups != self._of_groups or groups is not self._groups:
+            self._of_groups, self._groups, self._first = of_groups, groups, first
+            self._weights = _weights_of_layers(of_groups, groups, first)
         self._had_moment = {
             k
             for k in self._new
             if self._moment_of(optimizer, self._references[k]) is not None
         }
 
-    def end(
-        self, optimizer: Optimizer, first: NDArray[np.intp], steps: int
-    ) -> tuple[NormsPerLayer, MomentStep]:
+    def end(self, optimizer: Optimizer, steps: int) -> tuple[NormsPerLayer, MomentStep]:
         """Returns norms of the moments after the step, and what the step did to them.
 
         Args:
             optimizer: As for `begin`.
-            first: Index of each layer's first parameter, shape (L,).
             steps: As in `MomentStep`.
         """
         moments = self._moments(optimizer)
-        begun, unknown = self._find_changes(moments, first)
+        begun, unknown = self._find_changes(moments)
         norms = self._combine(self._norms.compute(moments))
         return norms, MomentStep(self._weights, begun, unknown, steps)
 
@@ -106,14 +109,14 @@ class MomentReader:
         ]
 
     def _find_changes(
-        self, moments: Sequence[torch.Tensor | None], first: NDArray[np.intp]
+        self, moments: Sequence[torch.Tensor | None]
     ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Returns the layers whose moments begin, and those with unknown ones, shape (L,).
 
         A moment that is another tensor than after the step before was loaded.
         """
         ids = [0 if moment is None else id(moment) for moment in moments]
-        nothing = np.zeros(len(first), bool)
+        first, nothing = self._first, np.zeros(len(self._first), bool)
         if ids == self._known:  # nearly always
             return nothing, nothing
         changed = {
@@ -129,3 +132,19 @@ class MomentReader:
         # A layer of which only a part begins has gradients from before in the other.
         whole = np.logical_and.reduceat(layers[0] | (np.array(ids) == 0), first)
         return begins & whole, unknown | (begins & ~whole)
+
+
+def _weights_of_layers(
+    of_groups: Sequence[Weights], groups: NDArray[np.intp], first: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Returns the weights of layers, shape (3, L); NaN where its parameters differ.
+
+    Parameters in no group do not count.
+    """
+    of_parameters = np.array(of_groups).T[:, groups]
+    ends = (np.where(groups < 0, end, of_parameters) for end in (np.inf, -np.inf))
+    lowest, highest = (
+        f.reduceat(numbers, first, axis=1)
+        for f, numbers in zip((np.minimum, np.maximum), ends)
+    )
+    return np.where(lowest == highest, lowest, np.nan)

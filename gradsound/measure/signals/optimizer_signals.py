@@ -17,9 +17,8 @@ from gradsound.measure.signals.zero_shares import ZeroShares
 from gradsound.signal_options import SNR, UPDATE_RATIO, ZEROS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Sequence
+    from collections.abc import Callable, Container
 
-    from numpy.typing import NDArray
     from torch.optim import Optimizer
 
     from gradsound.measure.norms.per_layer import NormsPerLayer
@@ -81,7 +80,9 @@ class OptimizerSignals:
         if self._change is not None and self._measured % UPDATE_STEPS == 0:
             self._change.begin(self._references)
         if self._moments is not None:
-            self._moments.begin(optimizer, self._references, self._groups)
+            self._moments.begin(
+                optimizer, self._references, self._groups, self._tracker.first
+            )
         self._counts_zeros = self._has_zeros and self._measured % ZEROS_STEPS == 0
         if has_gradients:
             self.count_zeros()
@@ -102,7 +103,7 @@ class OptimizerSignals:
             step.ratios = self._change.end()
         if self._moments is not None:
             step.moments, step.moment_step = self._moments.end(
-                optimizer, self._tracker.first, self._left_out + 1
+                optimizer, self._left_out + 1
             )
         self._measured += 1
         self._left_out = 0
@@ -130,18 +131,8 @@ class OptimizerSignals:
             one() is not other() for one, other in zip(references, self._references)
         ):
             self._references = references
-        self._groups = _groups_of_layers(of_parameters, self._tracker.first)
+        self._groups = np.array(of_parameters, np.intp)
 
 
 def _no_parameter() -> None:
     """Stands for a parameter that the optimizer does not have."""
-
-
-def _groups_of_layers(
-    of_parameters: Sequence[int], first: NDArray[np.intp]
-) -> NDArray[np.intp]:
-    """Returns the group of each layer, shape (L,); -1 if there are several, or none."""
-    groups = np.array(of_parameters, np.intp)
-    highest = np.maximum.reduceat(groups, first)
-    lowest = np.minimum.reduceat(np.where(groups < 0, groups.max(), groups), first)
-    return np.where((lowest == highest) | (groups.max() == highest), highest, -1)

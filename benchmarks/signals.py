@@ -1,0 +1,81 @@
+"""Measures what signals cost at every step, beside the norms.
+
+It trains copies of one model in one process, by SGD with momentum, the fastest optimizer
+that has a signal-to-noise ratio. Each copy records other signals. The copies take turns of
+a few steps, in random order. The benchmark compares each turn with the bare turn of the
+same round and prints medians over all rounds. The control is a second bare copy: a
+difference as small as the control's means nothing.
+
+    python benchmarks/signals.py [--rounds 300] [model ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import random
+import statistics
+import sys
+import tempfile
+
+import torch
+from machine import check_choices, machine, threads
+from models import MODELS
+from overhead import CONTROL, MALLOC, THREADS, print_ratios
+from runs import new_log
+from timed_loop import BARE, Loop
+
+import gradsound
+from gradsound.signal_options import SIGNAL_NAMES
+
+MOMENTUM = 0.9
+DEFAULT = ["CNN, batch 10", "CNN, batch 64", "MLP, 100 layers"]
+CASES: dict[str, tuple[str, ...]] = {
+    "norms": (),
+    **{f"norms and {name}": (name,) for name in SIGNAL_NAMES},
+    "norms and all signals": SIGNAL_NAMES,
+}
+
+
+def compare(name: str, rounds: int) -> None:
+    """Prints the table of one model."""
+    loops = {case: Loop(MODELS[name], MOMENTUM) for case in (BARE, CONTROL, *CASES)}
+    seconds: dict[str, list[float]] = {case: [] for case in loops}
+    with contextlib.ExitStack() as stack:
+        for case, signals in CASES.items():
+            loop = loops[case]
+            attachment = gradsound.attach(
+                loop.model, loop.optimizer, log=new_log(), signals=signals
+            )
+            stack.enter_context(attachment)
+        for _ in range(rounds):
+            for case in random.sample([*loops], len(loops)):
+                loop = loops[case]
+                seconds[case].append(loop.turn(lambda _: None, loop.steps))
+    step = statistics.median(seconds[BARE])
+    print(f"\n{name}: {step * 1e3:.2f} ms a step, {rounds} rounds")
+    print_ratios(seconds)
+
+
+def main() -> None:
+    """Prints a table for each model."""
+    if MALLOC.items() - os.environ.items():  # the C library reads it at its start
+        command = [sys.executable, *sys.argv]
+        os.execve(sys.executable, command, {**os.environ, **MALLOC})  # noqa: S606 (itself)
+    parser = argparse.ArgumentParser(description="Cost of signals beside the norms.")
+    parser.add_argument("models", nargs="*", default=DEFAULT, metavar="model")
+    parser.add_argument("--rounds", type=int, default=300)
+    arguments = parser.parse_args()
+    check_choices(parser, "model", arguments.models, MODELS)
+    torch.set_num_threads(THREADS)
+    print(machine(threads()))
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        for model in arguments.models:
+            compare(model, arguments.rounds)
+        os.chdir("/")
+
+
+if __name__ == "__main__":
+    main()
