@@ -263,7 +263,8 @@ class GradientMonitor(StepRecorder):
                 signals,
             )
             self.queue.pending.append(step)
-        self.queue.emit_if_due(begin)
+        if self.signals is None:  # else the step is emitted when these are complete
+            self.queue.emit_if_due(begin)
         if self._budget is not None:
             self._budget.charge(begin)
 
@@ -292,7 +293,7 @@ class GradientMonitor(StepRecorder):
             self.signals.after_step(optimizer)
             if alone:
                 self.signals.close()
-                self.queue.emit_if_due(begin)
+            self.queue.emit_if_due(begin)
             self._charge_signals(begin)
 
     def _charge_signals(self, begin: float) -> None:

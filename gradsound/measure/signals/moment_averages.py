@@ -21,18 +21,18 @@ class MomentStep:
     """What one step of an optimizer did to the first moments of layers.
 
     Attributes:
-        weights: Decay, share and first weight of each layer, as `Weights`, shape (3, L);
-            NaN where a layer has no moment.
-        begun: Which moments begin with this step, shape (L,).
-        unknown: Which moments contain gradients of steps before, which gradsound has not
-            seen, shape (L,).
-        steps: How many steps the optimizer made since the last measured one, with this one.
+        kept: The factor of the weights of earlier gradients, shape (L,); NaN where a layer
+            has no moment.
+        added: The weight of the new gradient, shape (L,); with ``kept``, that of all steps
+            since the last measured one.
+        unknown: The weights of gradients that gradsound has not seen, in the moments that
+            contain some, shape (L,); 0 where it saw all, NaN where nothing changed. None if
+            nothing changed in any layer.
     """
 
-    weights: NDArray[np.float64]
-    begun: NDArray[np.bool_]
-    unknown: NDArray[np.bool_]
-    steps: int
+    kept: NDArray[np.float64]
+    added: NDArray[np.float64]
+    unknown: NDArray[np.float64] | None = None
 
 
 class MomentAverages:
@@ -49,14 +49,14 @@ class MomentAverages:
 
     def __init__(self, layers: int) -> None:
         # Sums of weights: of all gradients seen, times squared norms, of gradients unseen.
-        self._seen, self._squares, self._unseen = np.zeros((3, layers))
+        self._sums = np.zeros((3, layers))
 
     def add(
         self,
         step: MomentStep,
         norms: NDArray[np.float64],
         moments: NDArray[np.float64],
-        present: NDArray[np.bool_],
+        absent: NDArray[np.bool_],
     ) -> NDArray[np.float64]:
         """Adds a step; returns the ratios after it, shape (L,), NaN where there is none.
 
@@ -65,22 +65,22 @@ class MomentAverages:
                 measured count as if they had the same norms.
             norms: Norms of the gradients that the optimizer got, shape (L,).
             moments: Norms of the first moments after the step, shape (L,).
-            present: Which layers had a gradient, shape (L,).
+            absent: Which layers had no gradient, or have no moment, shape (L,).
         """
-        decay, share, first = step.weights
+        sums = self._sums
+        if step.unknown is not None:
+            changed = np.array([0 * step.unknown, 0 * step.unknown, step.unknown])
+            sums = np.where(np.isnan(changed), sums, changed)
+        before, sums = sums, sums * step.kept
         with np.errstate(all="ignore"):
-            kept = decay**step.steps
-            all_weights = share / (1 - decay)  # of a moment that has no begin
-            added = np.where(step.begun, first, all_weights * (1 - kept))
-            kept = np.where(step.begun, 0.0, kept)
-            unseen = np.where(step.unknown, all_weights, self._unseen) * kept
-            known = np.where(step.unknown, 0.0, kept)
-            seen = self._seen * known + added
-            squares = self._squares * known + added * np.square(norms)
-            ratios = np.square(moments) / (seen * squares)
-            is_known = unseen <= _UNSEEN_MAX * (unseen + seen)
-        on = present & ~np.isnan(decay)
-        self._seen = np.where(on, seen, self._seen)
-        self._squares = np.where(on, squares, self._squares)
-        self._unseen = np.where(on, unseen, self._unseen)
-        return np.where(on & is_known, ratios, np.nan)
+            sums[0] += step.added
+            sums[1] += step.added * norms * norms
+            seen, squares, unseen = sums
+            ratios = moments * moments / (seen * squares)
+        ratios[unseen > _UNSEEN_MAX * (unseen + seen)] = np.nan
+        none = absent | np.isnan(step.kept)
+        if none.any():
+            ratios[none] = np.nan
+            sums[:, none] = before[:, none]
+        self._sums = sums
+        return ratios

@@ -84,14 +84,17 @@ class PendingSignals:
         try:
             signals: dict[str, NDArray[np.float64]] = {}
             for part in self.parts.values():
-                for name, numbers in self._values_of(part, norms, ~absent).items():
-                    known = signals.setdefault(name, numbers)
-                    signals[name] = np.where(np.isnan(known), numbers, known)
+                for name, numbers in self._values_of(part, norms, absent).items():
+                    known = signals.get(name)
+                    signals[name] = (
+                        numbers
+                        if known is None
+                        else np.where(np.isnan(known), numbers, known)
+                    )
+            for numbers in signals.values() if absent.any() else ():
+                numbers[absent] = np.nan
             return known_signals(
-                {
-                    name: np.where(absent, np.nan, numbers).astype(np.float32)
-                    for name, numbers in signals.items()
-                }
+                {name: numbers.astype(np.float32) for name, numbers in signals.items()}
             )
         except Exception:  # noqa: BLE001 (the norms must go on after any error)
             self.on_error()
@@ -101,7 +104,7 @@ class PendingSignals:
         self,
         part: OptimizerStep,
         norms: NDArray[np.float64],
-        present: NDArray[np.bool_],
+        absent: NDArray[np.bool_],
     ) -> dict[str, NDArray[np.float64]]:
         values = {}
         if part.ratios is not None:
@@ -109,7 +112,7 @@ class PendingSignals:
         if part.moments is not None and part.moment_step is not None:
             moments, no_moment = part.moments.values()
             values[SNR] = self.averages.add(
-                part.moment_step, norms, moments, present & ~no_moment
+                part.moment_step, norms, moments, absent | no_moment
             )
         if part.zeros is not None:
             values[ZEROS] = part.zeros.values()

@@ -12,8 +12,11 @@ import numpy as np
 import torch
 
 from gradsound.measure.async_copy import AsyncCopy
+from gradsound.measure.norms.compute import LARGE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from gradsound.measure.norms.compute import Gradients
@@ -37,12 +40,16 @@ class ZeroShares:
         self._first = first
         self._sizes = np.array([0 if g is None else g.numel() for g in gradients])
         self._nonzero = np.zeros(len(gradients), np.int64)
+        dense = {
+            k: gradient.coalesce().values() if gradient.is_sparse else gradient
+            for k, gradient in enumerate(gradients)
+            if gradient is not None and gradient.numel()
+        }
+        small = {k: g for k, g in dense.items() if g.is_cpu and 0 < g.numel() <= LARGE}
+        self._count_small(small)
         counts: dict[torch.device, dict[int, torch.Tensor]] = defaultdict(dict)
-        for index, gradient in enumerate(gradients):
-            if gradient is None:
-                continue
-            known = gradient.coalesce().values() if gradient.is_sparse else gradient
-            count = torch.count_nonzero(known)
+        for index in dense.keys() - small.keys():
+            count = torch.count_nonzero(dense[index])
             if count.is_cpu:
                 self._nonzero[index] = int(count)
             else:
@@ -51,6 +58,16 @@ class ZeroShares:
         self._copy = AsyncCopy(
             [torch.stack([*by_index.values()]) for by_index in counts.values()]
         )
+
+    def _count_small(self, gradients: Mapping[int, torch.Tensor]) -> None:
+        """Counts the numbers of small gradients in host memory, in few operations."""
+        if not gradients:
+            return
+        flat = [gradient.reshape(-1) for gradient in gradients.values()]
+        nonzero = (torch.cat(flat) != 0).numpy()
+        begins = np.cumsum([0, *map(len, flat[:-1])])
+        counts = np.add.reduceat(nonzero, begins, dtype=np.int64)
+        self._nonzero[[*gradients]] = counts
 
     @property
     def ready(self) -> bool:
