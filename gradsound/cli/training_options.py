@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from gradsound.cli.argument_types import file_path, process_number, step_number
 from gradsound.cli.shared_options import add_device, add_sound
 from gradsound.output.formats import FORMATS
+from gradsound.signal_options import SIGNAL_NAMES
 
 if TYPE_CHECKING:
     from gradsound.cli.usage_errors import Parser
@@ -80,6 +81,12 @@ def _add_recording(command: Parser) -> None:
         help="only the layers whose names match, such as 'encoder.*'; repeatable",
     )
     command.add_argument("--comment", default="", help="free text for the run file")
+    command.add_argument(
+        "--signals",
+        action="append",
+        choices=SIGNAL_NAMES,
+        help="measure this of each layer too; repeatable",
+    )
     command.add_argument(
         "--budget",
         type=float,

@@ -10,6 +10,7 @@ from gradsound.cli.choices import PRESETS
 from gradsound.cli.shared_options import DEFAULTS
 from gradsound.output.formats import check_path
 from gradsound.script.run_options import RunOptions
+from gradsound.signal_options import check_signals
 
 if TYPE_CHECKING:
     import argparse
@@ -30,6 +31,7 @@ def get_run_options(options: argparse.Namespace) -> RunOptions:
         "layers": options.layers,
         "comment": options.comment,
         "budget": options.budget,
+        "signals": check_signals(options.signals or ()),
         "resume": options.resume,
         "start_step": options.start_step,
         "preset": _get_preset(options),

@@ -67,12 +67,13 @@ class WeightChange:
         self._begun = False
         current = [reference() for reference in references]
         weights: list[torch.Tensor] = [p for p in current if p is not None]
-        if references is not self._references or len(weights) != len(self._copies):
-            self._references, self._norms = references, BatchedNorms()
-            self._copies = [torch.empty_like(p) for p in weights]
-        if weights:
+        if references is not self._references:
+            self._references, self._norms, self._copies = references, BatchedNorms(), []
+        if len(weights) != len(self._copies):
+            self._copies = [p.detach().clone() for p in weights]
+        elif weights:
             torch._foreach_copy_(self._copies, weights)
-            self._begun = True
+        self._begun = bool(weights)
 
     def end(self) -> UpdateRatios | None:
         """Returns the ratios of the step; None if it did not begin, or the weights went."""
