@@ -10,6 +10,7 @@ from gradsound.api import attach
 from gradsound.integrations.alarm_actions import AlarmActions, check_stop_on
 from gradsound.music.presets import find_preset
 from gradsound.output.formats import check_path
+from gradsound.signal_options import check_signals
 from gradsound.workers.sinks import PageSink
 
 if TYPE_CHECKING:
@@ -40,8 +41,8 @@ class AttachedTraining:
 
     Raises:
         TypeError: If an option is unknown, or preset or voice has a wrong type.
-        ValueError: If both live and web are given, or wav, preset, port or stop_on is
-            invalid.
+        ValueError: If both live and web are given, or wav, preset, signals, port or
+            stop_on is invalid.
         OSError: If the sound file cannot be written.
         MissingExtraError: If websockets is not installed and web is given.
     """
@@ -136,6 +137,7 @@ def _checked_options(web: bool | int, options: dict[str, Any]) -> dict[str, Any]
     if web is not False and options.get("live"):
         raise ValueError(f"live and web are two ways to listen, got web={web}: give one")
     find_preset(options.get("preset", "notes"), options.get("voice"))
+    check_signals(options.get("signals", ()))
     if (wav := options.get("wav")) is not None:
         check_path(Path(wav))
     if web is False:

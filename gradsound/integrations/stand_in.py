@@ -56,6 +56,9 @@ class StandInTraining(AttachedTraining):
 
     Attributes:
         losses: The losses since the last step.
+
+    Raises:
+        ValueError: If there are signals; and as `AttachedTraining`.
     """
 
     def __init__(
@@ -65,6 +68,11 @@ class StandInTraining(AttachedTraining):
         stop_on: str | Iterable[str] = (),
     ) -> None:
         super().__init__(web, options, stop_on)
+        if signals := options.get("signals"):
+            raise ValueError(
+                f"signals must be empty with an optimizer of Keras or fastai, got "
+                f"{signals!r}: gradsound sees its gradients alone"
+            )
         self.losses = LossMean()
         self._optimizer: StandIn | None = None
 

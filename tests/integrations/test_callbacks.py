@@ -562,6 +562,8 @@ def test_bad_options_raise_in_the_constructor(kind: type) -> None:
         kind(wav="it.mp3")
     with pytest.raises(ValueError, match="no preset 'note'; did you mean 'notes'"):
         kind(preset="note")
+    with pytest.raises(ValueError, match="no signal 'srn'; did you mean 'snr'"):
+        kind(signals=["srn"])
     with pytest.raises(TypeError, match="voice"):
         kind(voice=3)
     assert [*Path().iterdir()] == []

@@ -21,6 +21,14 @@ def backward(model: torch.nn.Module) -> torch.Tensor:
     return loss
 
 
+def test_signals_are_refused() -> None:
+    """The weights do not change in its steps, and it keeps no moments."""
+    with pytest.raises(
+        ValueError, match="signals must be empty with an optimizer of Keras"
+    ):
+        StandInTraining(web=False, options={"signals": ["zeros"]})
+
+
 def test_steps_are_measured_and_update_nothing() -> None:
     """A step has the norms of the moment, values and the mean loss; weights stay."""
     model = small()

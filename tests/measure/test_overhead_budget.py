@@ -37,16 +37,16 @@ class FakeClock:
 
 @BOTH
 @pytest.mark.parametrize("clip", [False, True])
+@pytest.mark.parametrize("signals", [(), ("update_ratio", "snr")])
 def test_measuring_keeps_to_its_share(
-    monkeypatch, with_optimizer: bool, clip: bool
+    monkeypatch, with_optimizer: bool, clip: bool, signals: tuple[str, ...]
 ) -> None:
     """Measuring takes no more than the budget's share of the time, and not much less."""
     clock = FakeClock(monkeypatch)
     model = small()
-    optimizer = sgd(model)
-    collector = collector_for(
-        model, optimizer, with_optimizer, budget=1 / 13, parts=clock.parts
-    )
+    optimizer = sgd(model, momentum=0.5)
+    options = {"budget": 1 / 13, "parts": clock.parts, "signals": signals}
+    collector = collector_for(model, optimizer, with_optimizer, **options)
     begin = clock.now
 
     def step() -> None:
@@ -63,8 +63,9 @@ def test_measuring_keeps_to_its_share(
     assert numbers == sorted(set(numbers))
     assert len(numbers) < 3000
     assert numbers[0] == 0
-    assert numbers[-1] > 2900
+    assert numbers[-1] > 2800
     assert all((step.raw is not None) == clip for step in collector.steps)
+    assert all(("snr" in step.signals) == bool(signals) for step in collector.steps)
 
 
 def test_without_a_budget_every_step_is_measured(monkeypatch) -> None:

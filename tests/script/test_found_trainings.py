@@ -57,6 +57,23 @@ def test_a_loop_is_recorded_from_its_first_step(tmp_path: Path) -> None:
     assert all(np.isfinite(step.norms).all() for step in steps)
 
 
+def test_signals_are_measured_from_the_first_step(tmp_path: Path) -> None:
+    """Each option names one; plain SGD has no signal-to-noise ratio, as a line says."""
+    options = "--signals", "zeros", "--signals", "update_ratio", "--signals", "snr"
+    process = run_code(LOOP, tmp_path, *options)
+    run = gradsound.read_run(tmp_path / "run.jsonl")
+
+    assert "snr has no numbers, because SGD without momentum" in process.stderr
+    assert run.header.signals["update_ratio"] == "from the weights, every 4th step"
+    assert [[*step.signals] for step in run.steps] == [
+        ["update_ratio", "zeros"],
+        [],
+        [],
+        [],
+        ["update_ratio"],
+    ]
+
+
 # Each trains `model` by `optimizer`.
 LOOPS = {
     "plain": "train(model, optimizer)",
