@@ -227,6 +227,7 @@ class Twice(torch.optim.AdamW):
 def test_the_outer_of_nested_steps_counts(with_optimizer: bool) -> None:
     """The change is that of the whole step."""
     model = small()
+    torch.optim.AdamW(model.parameters())  # from the first one on, its steps call hooks
     optimizer = Twice(model.parameters(), lr=1e-4)
     names = ("update_ratio",)
     collector = collector_for(model, optimizer, with_optimizer, signals=names)
