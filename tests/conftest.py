@@ -14,7 +14,7 @@ from _pytest.runner import runtestprotocol
 from helpers.browser import chromium
 from helpers.lateness import Pressure
 from helpers.processes import MARK, processes, until
-from helpers.runs import make_run
+from helpers.runs import make_run, with_signals
 from helpers.sound_server import SoundServer, missing_program
 from hypothesis import HealthCheck, settings
 
@@ -121,12 +121,19 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def save(tmp_path: Path) -> Callable[..., Path]:
-    """Returns a function that writes norms to a run file and returns its path."""
+    """Returns a function that writes norms to a run file and returns its path.
+
+    Its ``signals`` are those of `with_signals`.
+    """
 
     def write(
-        norms: list[list[float | None]], *, name: str = "run.jsonl", **kwargs
+        norms: list[list[float | None]],
+        *,
+        name: str = "run.jsonl",
+        signals: dict[str, object] | None = None,
+        **kwargs,
     ) -> Path:
-        run = make_run(norms, **kwargs)
+        run = with_signals(make_run(norms, **kwargs), **(signals or {}))
         writer = RunWriter(tmp_path / name, run.header)
         writer.write(run.steps)
         writer.close()

@@ -126,7 +126,8 @@ class Composer:
         alarm_sounds = self._announce_moments(moments, begins, durations)
         factors = durations / self.layout.duration
         onsets = begins[:, None] + self.layout.onsets * factors[:, None]
-        self._ducking.attenuate(states.level, onsets)
+        for levels in (states.level, states.breath_level):
+            self._ducking.attenuate(levels, onsets)
         self._ducking.forget(begins[-1])
         notes = self._writer.notes(states, durations)
         self._tracks.update_values(moments)

@@ -109,6 +109,9 @@ def merge_rows(steps: StepBlock, begins: NDArray[np.intp]) -> StepBlock:
         raw=raw,
         clipped=clipped,
         values={n: _merge_value(value, begins) for n, value in steps.values.items()},
+        signals={
+            name: np.fmax.reduceat(own, begins) for name, own in steps.signals.items()
+        },
     )
 
 
@@ -146,7 +149,7 @@ def merge_steps(earlier: Step, later: Step) -> Step:
 
     NaN counts as larger than infinity, and any norm as larger than no gradient. So one
     unusual step of thousands stays audible. Each value is the later one, but NaN or
-    infinity stays.
+    infinity stays. Each signal is the larger one.
 
     The norms of a skipped step count only if both steps were skipped. They were thrown
     away, and their infinities would hide the norms of the other step.

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gradsound.music.textures import Layout
-    from gradsound.music.tracks import TrackStates
+    from gradsound.music.track_states import TrackStates
 
 _UNCLIPPED_LEVEL = 0.7  # times the level, so that the norm after clipping stands out
 _CLANG_LEVEL = 1.5  # times the level, so that a clang stands out of a drone
+_CLICK_SECONDS = 0.008  # least duration of a note that is held shorter than usual
+_FADE_LOSS = 5 / 8  # of its energy that a note loses in the time of a raised cosine
 _GLIDING = ("hertz", "level", "controls")  # fields in which a drone note follows the last
 
 
@@ -48,6 +50,11 @@ def _without_silent_zeros(drone: NDArray[np.void]) -> NDArray[np.void]:
     """
     zeros = drone[2].ravel()
     return np.concatenate([drone[:2].ravel(), zeros[zeros["level"].any(axis=1)]])
+
+
+def _energy(notes: NDArray[np.void]) -> NDArray[np.float64]:
+    """Returns for how many seconds notes at full level have their energy, shape (K,)."""
+    return np.asarray(notes["duration"] - 2 * _FADE_LOSS * notes["fade"])
 
 
 class NoteWriter:
@@ -109,13 +116,14 @@ class NoteWriter:
         factors = durations[moments] / self.layout.duration
         notes["onset"] = self.layout.onsets[tracks] * factors
         self._set_durations(notes, self.layout.note_seconds * factors)
+        self._hold_notes(notes, states.lengths[moments, tracks], durations)
         unclipped_hertz = states.unclipped_hertz[moments, tracks]
         clipped = ~np.isnan(unclipped_hertz)
         unclipped = notes[clipped]
         unclipped["hertz"] = unclipped_hertz[clipped, None]
         unclipped["level"] *= _UNCLIPPED_LEVEL
         unclipped["slot"] += len(self._pans)
-        return np.concatenate([notes, unclipped])
+        return np.concatenate([notes, unclipped, self._breaths(states, notes)])
 
     def hold(self, seconds: float, *, silent: bool = False) -> NDArray[np.void]:
         """Returns notes that continue the drone; no notes if the texture is no drone.
@@ -151,7 +159,9 @@ class NoteWriter:
         notes["duration"] = durations[moments]
         zeros = notes.copy()
         zeros["voice"], zeros["slot"] = width + 1, zeros["slot"] + 2 * width + 1
-        zeros["level"][~zero] = 0
+        zeros["hertz"] = states.breath_hertz[tracks, None]
+        breaths = self._peaks(states.breath_level.ravel())
+        zeros["level"][~zero] = breaths[~zero]
         notes["level"][~audible | zero] = 0
         unclipped = notes.copy()
         hertz = states.unclipped_hertz.ravel()
@@ -194,13 +204,52 @@ class NoteWriter:
         notes["voice"] = np.where(states.nonfinite[at], len(self._pans), tracks)
         notes["voice"][states.zero[at]] = len(self._pans) + 1
         notes["hertz"] = states.hertz[at][:, None]
-        level = states.level[at][:, None] * self.layout.gain
-        notes["level"] = level / np.sqrt(self.layout.polyphony)
+        notes["level"] = self._peaks(states.level[at])
         controls = {**states.controls, "depth": self._depths[None]}
         for name, values in controls.items():
             control = np.broadcast_to(values, states.hertz.shape)[at]
             notes["controls"][:, CONTROLS.index(name)] = control[:, None]
         return notes
+
+    def _peaks(self, levels: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Returns the peaks of notes at both ends, of which several sound at once."""
+        peaks = levels[:, None] * self.layout.gain / np.sqrt(self.layout.polyphony)
+        return np.asarray(peaks)
+
+    def _breaths(self, states: TrackStates, notes: NDArray[np.void]) -> NDArray[np.void]:
+        """Returns the breath in each of the notes that has one, shape (K,)."""
+        at = notes["step"], notes["track"]
+        shares = (states.breath_level / states.level)[at]
+        breaths: NDArray[np.void] = notes[shares > 0]
+        breaths["voice"] = len(self._pans) + 1
+        breaths["slot"] += 2 * len(self._pans) + 1
+        breaths["hertz"] = states.breath_hertz[breaths["track"], None]
+        breaths["level"] *= shares[shares > 0, None]
+        return breaths
+
+    def _hold_notes(
+        self,
+        notes: NDArray[np.void],
+        lengths: NDArray[np.float64],
+        durations: NDArray[np.float64],
+    ) -> None:
+        """Makes notes longer or shorter, as loud as before; they end with their moment.
+
+        Args:
+            notes: Of usual durations, shape (K,).
+            lengths: How many times as long each shall be, shape (K,).
+            durations: Duration of each moment in seconds, shape (S,).
+        """
+        if (lengths == 1).all():
+            return
+        usual, energy = notes["duration"].copy(), _energy(notes)
+        longest = durations[notes["step"]] - notes["onset"]
+        held = np.minimum(usual * lengths, np.maximum(longest, usual))
+        held = np.maximum(held, np.minimum(usual, _CLICK_SECONDS))
+        notes["duration"] = held
+        notes["fade"] *= np.minimum(held / usual, 1)
+        gains = np.sqrt(energy / _energy(notes))
+        notes["level"] *= np.minimum(gains, self.layout.headroom)[:, None]
 
     def _set_durations(
         self, notes: NDArray[np.void], durations: NDArray[np.float64]

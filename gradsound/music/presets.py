@@ -63,6 +63,8 @@ class Preset:
         equal_loudness: Whether all pitches of all voices are equally loud.
         clipping: Whether the norm before clipping sounds with the norm after it, as an
             interval. An idle clipping sounds as one note.
+        signals: Whether the signals of a run sound: ``update_ratio`` as how long a note is
+            held, and ``snr`` as how pure it is.
         alarms: Linear level of the alarm sounds, as ``level``; 0 (captions only) to 0.5.
         thresholds: Limits at which an alarm is raised.
         drives: Mappings of logged values to the sound.
@@ -93,6 +95,7 @@ class Preset:
     baseline: str = "fixed"
     equal_loudness: bool = True
     clipping: bool = True
+    signals: bool = True
     alarms: float = 0.12
     thresholds: Thresholds = field(default_factory=Thresholds)
     drives: tuple[Drive, ...] = ()
@@ -144,7 +147,8 @@ class Preset:
         """Returns when each of so many tracks sounds in a step of usual duration."""
         layout = lay_out(self.texture, tracks, self.note_seconds, self.rest_seconds)
         loudest = level_max(equal_loudness=self.equal_loudness) / self.level
-        return replace(layout, gain=min(layout.gain, loudest))
+        gain = min(layout.gain, loudest)
+        return replace(layout, gain=gain, headroom=loudest / gain)
 
 
 Preset.__init__ = refuse_old_keywords(  # type: ignore[method-assign]
@@ -211,6 +215,7 @@ PRESETS: Mapping[str, Preset] = {
             bands="layers",
             equal_loudness=False,
             clipping=False,
+            signals=False,
             alarms=0.0,
         ),
     )

@@ -32,6 +32,8 @@ class Layout:
         polyphony: Number of notes that sound at the same time, at most.
         gain: Linear factor of the notes' level. Fewer tracks sound for less of a step, so
             each note is louder, and the step has the same energy.
+        headroom: Linear factor by which a note may be louder than that, so that a shorter
+            one has the same energy.
     """
 
     onsets: NDArray[np.float64]
@@ -40,6 +42,7 @@ class Layout:
     duration: float
     polyphony: int
     gain: float = 1.0
+    headroom: float = 1.0
 
 
 def lay_out(texture: str, tracks: int, note_seconds: float, rest_seconds: float) -> Layout:

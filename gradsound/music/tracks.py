@@ -5,16 +5,17 @@ Shapes: S moments, L layers, B tracks (bands, then values with a voice).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gradsound.alarms.running_median import RunningMedian
 from gradsound.music.anchor import AnchorFollower, band_pitches
+from gradsound.music.articulation import Articulator
 from gradsound.music.equal_loudness import gains
 from gradsound.music.note_norms import note_norms
 from gradsound.music.run_loudness import single_loudness
+from gradsound.music.track_states import TrackStates
 from gradsound.name_matching import format_names
 from gradsound.runs.step_block import make_block
 from gradsound.synth.voices.builtin import breath, clang, find_voice, trace_builtin
@@ -37,31 +38,6 @@ _CONTROL_DECADES = 8.0  # decades over which "norm" goes from 0 to 1; the anchor
 # higher than the last, up to an octave: equal breaths at once could cancel each other.
 _BREATH_HERTZ = 32.0
 _BREATH_LEVEL = 0.8  # times the level: 3 to 4 LU softer, as 0 is no alarm
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TrackStates:
-    """What each track plays at each moment; arrays have the shape (S, B), but for one.
-
-    Attributes:
-        present: Whether the track has a norm or a value.
-        nonfinite: Whether its norm is NaN or infinite.
-        zero: Whether its norm is exactly 0, which has no pitch.
-        hertz: Pitch in Hz.
-        level: Linear peak.
-        unclipped_hertz: Pitch of the norm before clipping; NaN where clipping was idle.
-        controls: The inputs "norm" and "deviation" of the voices, by name.
-        anchor_norms: The norm at the anchor of the pitch at each moment, shape (S,).
-    """
-
-    present: NDArray[np.bool_]
-    nonfinite: NDArray[np.bool_]
-    zero: NDArray[np.bool_]
-    hertz: NDArray[np.float64]
-    level: NDArray[np.float64]
-    unclipped_hertz: NDArray[np.float64]
-    controls: dict[str, NDArray[np.float64]]
-    anchor_norms: NDArray[np.float64]
 
 
 class Tracks:
@@ -104,6 +80,7 @@ class Tracks:
         self._follower = AnchorFollower(self.pitches) if follow else None
         self._single = single_loudness(preset, len(self.names))
         self._breath_hertz = _BREATH_HERTZ * 2.0 ** (np.arange(len(self.names)) % 12 / 12)
+        self._articulator = Articulator(self.bands, heard=preset.signals)
         self._running_median = RunningMedian(count)
         self._last_values: dict[str, float] = {}
 
@@ -120,7 +97,8 @@ class Tracks:
     def states(self, moments: Sequence[Moment]) -> TrackStates:
         """Returns the states at the next moments, and updates the running medians."""
         steps = [moment.step for moment in moments]
-        found = note_norms(make_block(steps), self.bands, self._preset)
+        block = make_block(steps)
+        found = note_norms(block, self.bands, self._preset)
         norms, absent, finite = found.norms, found.absent, found.finite
         nonfinite, zero = ~(finite | absent), finite & (norms == 0)
         factors = np.ones(len(moments))  # of the norm at the anchor
@@ -150,12 +128,26 @@ class Tracks:
         for drive in self._brightness_drives:
             brightness = 2 * self._positions(drive, moments) - 1
             controls["deviation"][:] = np.nan_to_num(brightness)[:, None]
-        level = np.full(hertz.shape, self._preset.level)
+        articulation = self._articulator.articulate(block)
+        breaths = np.where(absent | nonfinite | zero, 0.0, articulation.breaths)
         states = TrackStates(
-            ~absent, nonfinite, zero, hertz, level, unclipped_hertz, controls, anchor_norms
+            present=~absent,
+            nonfinite=nonfinite,
+            zero=zero,
+            hertz=hertz,
+            level=self._preset.level * np.sqrt(1 - breaths),
+            unclipped_hertz=unclipped_hertz,
+            controls=controls,
+            lengths=np.where(nonfinite, 1.0, articulation.lengths),
+            breath_level=self._preset.level * np.sqrt(breaths),
+            breath_hertz=self._breath_hertz,
+            anchor_norms=anchor_norms,
         )
         for drive in self._voice_drives:
-            states = self._add_value_track(states, drive, moments)
+            positions = self._positions(drive, moments)
+            states = states.with_value(
+                positions, drive.hertz(positions), self._preset.level
+            )
         self._equalize(states)
         return states
 
@@ -208,24 +200,6 @@ class Tracks:
             values.append(last if moment.present else np.nan)
         return drive.positions(np.array(values))
 
-    def _add_value_track(
-        self, states: TrackStates, drive: Drive, moments: Sequence[Moment]
-    ) -> TrackStates:
-        """Returns the states with one more track, of a value."""
-        positions = self._positions(drive, moments)[:, None]
-        level = np.full(positions.shape, self._preset.level)
-        new = {"norm": np.nan_to_num(positions), "deviation": np.zeros(positions.shape)}
-        return TrackStates(
-            np.hstack([states.present, ~np.isnan(positions)]),
-            np.hstack([states.nonfinite, np.zeros(positions.shape, bool)]),
-            np.hstack([states.zero, np.zeros(positions.shape, bool)]),
-            np.hstack([states.hertz, drive.hertz(positions)]),
-            np.hstack([states.level, level]),
-            np.hstack([states.unclipped_hertz, np.full(positions.shape, np.nan)]),
-            {name: np.hstack([states.controls[name], new[name]]) for name in new},
-            states.anchor_norms,
-        )
-
     def _equalize(self, states: TrackStates) -> None:
         """Sets the levels so that all tracks are equally loud, and norms of 0 softer."""
         *programs, nonfinite_program, zero_program = self.programs
@@ -237,3 +211,4 @@ class Tracks:
             states.level[states.nonfinite] = self._preset.level * clangs
         breaths = _BREATH_LEVEL * gains(zero_program, states.hertz[states.zero])
         states.level[states.zero] = self._preset.level * breaths
+        states.breath_level[:] *= gains(zero_program, states.breath_hertz, *self._single)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
 import numpy as np
 
 from gradsound.runs.model import Header, Run
@@ -31,3 +34,15 @@ def make_run(
         for number, row in enumerate(norms)
     ]
     return Run(header, steps, "made")
+
+
+def with_signals(run: Run, **signals: list[float] | Callable[[int], list[float]]) -> Run:
+    """Returns a run with signals at every step: equal rows, or functions of its number."""
+
+    def of_step(number: int) -> Mapping[str, np.ndarray]:
+        rows = {n: row(number) if callable(row) else row for n, row in signals.items()}
+        return {name: np.array(row, np.float32) for name, row in rows.items()}
+
+    steps = [replace(step, signals=of_step(step.number)) for step in run.steps]
+    header = replace(run.header, signals=dict.fromkeys(signals, "from the weights"))
+    return replace(run, header=header, steps=steps)

@@ -130,6 +130,19 @@ def test_a_merged_step_has_the_later_value(
     assert values == {"loss": pytest.approx(merged, nan_ok=True), "epoch": 1.0, "rate": 0.5}
 
 
+def test_a_merged_step_has_the_larger_signal() -> None:
+    """A layer or a step without one does not count; a name may be in one step only."""
+    ratios, snrs = np.float32([[0.1, NAN, 0.3], [0.2, 0.4, NAN]]), np.float32([0.5] * 3)
+    one = step(1.0, 1.0, 1.0, signals={"update_ratio": ratios[0]})
+    other = step(1.0, 1.0, 1.0, number=1, signals={"update_ratio": ratios[1], "snr": snrs})
+
+    for merged in merge_steps(one, other), merge_steps(other, replace(one, number=2)):
+        assert sorted(merged.signals) == ["snr", "update_ratio"]
+        expected = np.float32([0.2, 0.4, 0.3])
+        np.testing.assert_array_equal(merged.signals["update_ratio"], expected)
+        np.testing.assert_array_equal(merged.signals["snr"], snrs)
+
+
 def test_a_merged_moment_has_all_alarms() -> None:
     """It spans the steps of both, with the alarms in their order."""
     spike, dead = Alarm("spike", 3, "spike in a"), Alarm("dead", 4, "dead layer: a")

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.events import random_events
+from helpers.runs import make_run, with_signals
 from helpers.scores import compose_run, note, score
 
 from gradsound import read_run
@@ -405,6 +406,17 @@ def test_a_run_sounds_like_its_file(preset, site: Site) -> None:
     scored = compose_run(Run(run.header, [*islice(run.steps, 24)], run.name), preset)
 
     assert_plays(site, scored, preset.channels)
+
+
+@pytest.mark.parametrize("name", ["notes", "ambient"])
+def test_signals_sound_as_in_the_file(name: str, site: Site) -> None:
+    """The page holds notes as long, and they have as much breath."""
+    run = make_run([[0.3, 1.0, 4.0]] * 4)
+    ratios, snrs = [0.0, 1e-4, 1e-2], [0.05, 0.2, 0.6]
+    scored = compose_run(with_signals(run, update_ratio=ratios, snr=snrs), PRESETS[name])
+
+    assert len(scored.notes) > len(compose_run(run, PRESETS[name]).notes)
+    assert_plays(site, scored, PRESETS[name].channels)
 
 
 def test_a_users_voice_is_played(site: Site) -> None:
