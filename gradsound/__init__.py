@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from gradsound.summary.norm_statistics import NormRange
     from gradsound.summary.rank_facts import RankFacts
     from gradsound.summary.run_summary import Summary, summarize
+    from gradsound.summary.signal_statistics import SignalRange
     from gradsound.summary.step_counts import LoggedSteps
     from gradsound.summary.value_statistics import ValueRange
     from gradsound.synth.voices.program import INPUTS, Program
@@ -72,6 +73,7 @@ __all__ = [
     "RankFacts",
     "Run",
     "RunFormatError",
+    "SignalRange",
     "Step",
     "StopTraining",
     "Summary",
@@ -122,6 +124,7 @@ _MODULES = {
     "summary.norm_statistics": ("NormRange",),
     "summary.rank_facts": ("RankFacts",),
     "summary.run_summary": ("Summary", "summarize"),
+    "summary.signal_statistics": ("SignalRange",),
     "summary.step_counts": ("LoggedSteps",),
     "summary.value_statistics": ("ValueRange",),
     "synth.voices.program": ("INPUTS", "Program"),

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from gradsound.runs.model import Run
     from gradsound.summary.norm_statistics import NormRange
     from gradsound.summary.run_summary import Summary
+    from gradsound.summary.signal_statistics import SignalRange
     from gradsound.summary.value_statistics import ValueRange
 
 _VERSION = 2  # of the keys; a removed key or a changed meaning makes it 3
@@ -47,11 +48,17 @@ def to_data(run: Run, summary: Summary) -> dict[str, Any]:
         "observations": [to_object(alarm) for alarm in summary.observations],
         "pitch": summary.pitch,
         "values": [_value(value) for value in summary.values.values()],
+        "signals": dict(header.signals),
         "norm": _norm(summary.total),
         "bands": [{"name": band.name, **_norm(band)} for band in summary.bands],
         "layers": [
-            {"name": layer.name, "parameters": parameters or None, **_norm(layer)}
-            for layer, parameters in zip(summary.layers, header.parameters)
+            {
+                "name": layer.name,
+                "parameters": parameters or None,
+                **_norm(layer),
+                "signals": {n: _signal(own[k]) for n, own in summary.signals.items()},
+            }
+            for k, (layer, parameters) in enumerate(zip(summary.layers, header.parameters))
         ],
     }
 
@@ -84,6 +91,17 @@ def _norm(norm: NormRange) -> dict[str, Any]:
         "zero": norm.zeros,
         "not_finite": norm.nonfinite,
         "no_gradient": norm.absent,
+    }
+
+
+def _signal(signal: SignalRange) -> dict[str, Any]:
+    return {
+        "steps": signal.count,
+        "zero": signal.zeros,
+        "lowest": _known(signal.lowest),
+        "typical": _known(signal.typical),
+        "highest": _known(signal.highest),
+        "last": _known(signal.last),
     }
 
 

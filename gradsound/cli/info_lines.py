@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gradsound.cli.alarm_output import to_text
 from gradsound.cli.choices import TOP
 from gradsound.cli.output import escape_unprintable
+from gradsound.cli.signal_lines import signal_columns, signal_facts
 from gradsound.cli.table_cells import format_number, shorten
 from gradsound.durations import count_steps, format_duration
 from gradsound.runs.value_roles import USUAL_VALUES, find_usual, is_evaluation_loss
@@ -103,6 +104,7 @@ def _facts(header: Header, summary: Summary) -> Iterator[tuple[str, str]]:
         epoch = values[epoch_name]
         first, last = format_number(epoch.first), format_number(epoch.last)
         yield "epoch", last if first == last else f"{first} to {last}"
+    yield from signal_facts(header, summary)
 
 
 def _describe_norm(norm: NormRange) -> str:
@@ -151,6 +153,11 @@ def _tables(
         title = "layer" if sizes else "norm" if summary.ranks is None else "rank"
         yield ""
         yield from _table(title, shown, sizes, columns)
+        if summary.signals:
+            yield ""
+            names = [row.name for row in shown]
+            signals = [*signal_columns(summary.signals, names)]
+            yield from _align_table("typical", names, signals, columns)
     if len(shown) == len(layers):
         return
     everything = f"{len(layers):,} {'layers' if summary.ranks is None else 'ranks'}"
@@ -191,12 +198,31 @@ def _table(
         ),
     ]
     useful = [(name, cells) for name, cells, is_useful in numbers if is_useful]
-    titles, cells = zip(*useful)
-    space = columns and max(_NAME_MIN, columns - len(titles) * (_CELL_WIDTH + 1))
-    names = [shorten(escape_unprintable(row.name), space) for row in rows]
-    width = max(_TITLE_WIDTH, *map(len, names))
+    yield from _align_table(title, [row.name for row in rows], useful, columns)
+
+
+def _align_table(
+    title: str,
+    rows: Sequence[str],
+    numbers: Sequence[tuple[str, Sequence[str]]],
+    columns: int | None,
+) -> Iterator[str]:
+    """Yields a title line and a line for each row.
+
+    Args:
+        title: Title of the column of names.
+        rows: The names.
+        numbers: The title of each further column, and its cells.
+        columns: Width of the table in characters, as for `to_lines`.
+    """
+    titles, cells = zip(*numbers)
+    widths = [max(_CELL_WIDTH, len(one)) for one in titles]
+    space = columns and max(_NAME_MIN, columns - sum(widths) - len(widths))
+    names = [shorten(escape_unprintable(row), space) for row in rows]
+    width = max(len(title), _TITLE_WIDTH, *map(len, names))
     for name, line in zip([title, *names], [titles, *zip(*cells)]):
-        yield " ".join([name.ljust(width), *(one.rjust(_CELL_WIDTH) for one in line)])
+        aligned = (one.rjust(width) for one, width in zip(line, widths))
+        yield " ".join([name.ljust(width), *aligned])
 
 
 def _at(step: int | None) -> str:

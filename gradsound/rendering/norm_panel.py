@@ -151,14 +151,14 @@ def draw_norms(
     for norm in norms:
         axes.axhline(norm, color="0.6", linewidth=0.5, alpha=0.4, zorder=0)
     pitches: dict[Pitch, Any] = {}
-    for pitch, (colour, _) in zip(series[0].curves.tracks.pitches, _styles(series[0])):
+    for pitch, (colour, _) in zip(series[0].curves.tracks.pitches, band_styles(series[0])):
         pitches.setdefault(pitch, colour)
     draw_pitches(axes, pitches, preset, norms)
 
 
 def _draw_curves(axes: Any, one: Series) -> None:
     """Draws the norms of all bands, and the norms that the optimizer did not get."""
-    styles = _styles(one)
+    styles = band_styles(one)
     for track, (colour, label) in enumerate(styles):
         draw_curve(axes, one.curves.norms, track, colour, label)
     for curves, text, shape in (
@@ -174,7 +174,7 @@ def _draw_curves(axes: Any, one: Series) -> None:
                 label = "_known"  # one entry in the legend explains all marks
 
 
-def _styles(one: Series) -> list[tuple[Any, str]]:
+def band_styles(one: Series) -> list[tuple[Any, str]]:
     """Returns the colour of each band, and its text in the legend; "" for none."""
     from matplotlib import colormaps
 
@@ -212,7 +212,7 @@ def _draw_lane(
     axes: Any, one: Series, steps: NDArray[np.float64], middle: float, lane: float
 ) -> None:
     """Draws a mark of each band at steps, shape (G, B), the bands one above another."""
-    styles = _styles(one)
+    styles = band_styles(one)
     for track, (colour, _) in enumerate(styles):
         at = steps[~np.isnan(steps[:, track]), track]
         height = middle * lane ** (0.5 - (track + 0.5) / len(styles))

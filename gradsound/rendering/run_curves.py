@@ -5,11 +5,12 @@ Shapes: R rows read at once, B bands, G groups of rows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradsound.music.articulation import band_medians
 from gradsound.music.moments import Moment, merge_groups
 from gradsound.music.note_norms import note_norms
 from gradsound.music.tracks import Tracks
@@ -47,6 +48,7 @@ class RunCurves:
         unapplied: The finite norms above 0 of steps that changed no weight, because the
             training or the scaler threw the gradients away.
         values: Curves of the losses and of the learning rate, by name.
+        signals: Curves of the bands' signals, by name.
         moments: The moments of the spectrogram: of one or more successive groups, the one
             with the largest norm.
         moment_steps: The first step of these groups, as long as ``moments``.
@@ -62,6 +64,7 @@ class RunCurves:
     unclipped: Curves
     unapplied: Curves
     values: dict[str, Curves]
+    signals: dict[str, Curves]
     moments: list[Moment]
     moment_steps: NDArray[np.float64]
     lanes: AlarmLanes
@@ -98,6 +101,7 @@ class CurveReader:
         self._unapplied: list[Curves] = []
         self._zero_steps: list[NDArray[np.float64]] = []
         self._values: dict[str, list[Curves]] = {}
+        self._signals: dict[str, list[Curves]] = {}
         self._moments: list[Moment] = []
         self._moment_steps: list[NDArray[np.float64]] = []
         self._ranks: list[RankMap] = []
@@ -112,6 +116,7 @@ class CurveReader:
         for block in resize_blocks(self._run.blocks(), size):
             self._add_norms(block)
             self._add_values(block)
+            self._add_signals(block)
             if are_ranks(self._run.header.layers):
                 self._ranks.append(map_ranks(block, self._group))
         alarms = [*self._summary.alarms, *self._summary.observations]
@@ -125,6 +130,7 @@ class CurveReader:
             join(self._unclipped),
             join(self._unapplied),
             {name: join(parts) for name, parts in self._values.items()},
+            {name: join(parts) for name, parts in self._signals.items()},
             self._moments,
             np.concatenate(self._moment_steps),
             AlarmLanes(alarms, self._summary.logged.last or 0),
@@ -161,6 +167,9 @@ class CurveReader:
         begins = np.cumsum(sizes) - sizes
         rows = np.repeat(firsts - begins, sizes) + np.arange(sizes.sum())
         chosen = steps.take(rows)
+        # The windows of a spectrogram stand in the middle of notes of usual length.
+        signals = {n: own for n, own in chosen.signals.items() if n != "update_ratio"}
+        chosen = replace(chosen, signals=signals)
         self._moments += merge_groups(chosen, [()] * len(chosen), begins)
 
     def _add_values(self, steps: StepBlock) -> None:
@@ -172,3 +181,10 @@ class CurveReader:
             present[value.rows, 0], values[value.rows, 0] = True, value.numbers
             curves = thin(numbers, values, present, self._group).without_gaps()
             self._values.setdefault(name, []).append(curves)
+
+    def _add_signals(self, steps: StepBlock) -> None:
+        at = steps.numbers.astype(np.float64)
+        for name, numbers in steps.signals.items():
+            medians = band_medians(numbers, self._tracks.bands)
+            curves = thin(at, medians, ~np.isnan(medians), self._group)
+            self._signals.setdefault(name, []).append(curves.without_gaps())

@@ -24,6 +24,7 @@ from gradsound.rendering.norm_panel import (
     panel_height,
 )
 from gradsound.rendering.panel_legend import axes_width, draw_own_legend
+from gradsound.rendering.signal_panel import draw_signal, signal_names
 from gradsound.rendering.sound_panel import draw_sounds
 from gradsound.rendering.spectrogram import analyse
 from gradsound.rendering.step_axis import draw_steps, draw_times, share_steps
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from gradsound.rendering.spectrogram import Spectrogram
     from gradsound.runs.model import Run
 
-_NORM_HEIGHT, _LOSS_HEIGHT, _SOUND_HEIGHT = 2.7, 1.2, 1.5  # inches
+_NORM_HEIGHT, _SIGNAL_HEIGHT, _LOSS_HEIGHT, _SOUND_HEIGHT = 2.7, 0.8, 1.2, 1.5  # inches
 _PANEL_MARGIN = 0.35  # inches, for the legend above a panel
 _AXES_HEIGHT = 0.9  # inches, of both axes at the bottom
 _SENTENCES_MAX = 16  # of each run; a picture has no room for more
@@ -73,6 +74,8 @@ class RunFigure:
                 )
             ]
 
+        self._signals = signal_names(self._series)
+
     def draw_on(self, axes: Any) -> None:
         """Draws norms, pitches and alarms on a user's axes."""
         draw_steps(axes, self._clock.span)
@@ -104,8 +107,13 @@ class RunFigure:
             inches = _NORM_HEIGHT / len(norms) ** 0.5
             draw_norms(panel, series, self._preset, limits, inches)
             draw_own_legend(panel, TEXT_WIDTH)
+        signals = axes[len(norms) : len(norms) + len(self._signals)]
+        for panel, name in zip(signals, self._signals):
+            draw_signal(panel, self._series, name)
+            if len(self._series) > 1:
+                draw_own_legend(panel, TEXT_WIDTH)
         if has_values(self._series):
-            draw_losses(axes[len(norms)], self._series, TEXT_WIDTH)
+            draw_losses(axes[len(norms) + len(signals)], self._series, TEXT_WIDTH)
         if self._sounding:
             labels = [one.label for one in self._series]
             draw_sounds(sounds, labels, [*map(self._analyse, self._sounding)])
@@ -122,6 +130,7 @@ class RunFigure:
         heights = [header_height(*header)]
         inches = _NORM_HEIGHT / len(norms) ** 0.5
         heights += [panel_height(series, inches) for series in norms]
+        heights += [_SIGNAL_HEIGHT] * len(self._signals)
         heights += [_LOSS_HEIGHT] * has_values(self._series)
         sounds = len(self._sounding)
         return heights + [_SOUND_HEIGHT / max(sounds, 1) ** 0.5] * sounds
@@ -130,8 +139,8 @@ class RunFigure:
         """Returns the span of each panel that has steps of its own; None for the others."""
         alone = [one.span if self._is_short(one) else None for one in self._curves]
         first = alone if len(norms) > 1 else [None]
-        losses = [None] * has_values(self._series)
-        return [*first, *losses, *alone[: len(self._sounding)]]
+        shared = [None] * (len(self._signals) + has_values(self._series))
+        return [*first, *shared, *alone[: len(self._sounding)]]
 
     def _is_short(self, curves: RunCurves) -> bool:
         """Returns whether a run is too short for the steps of the picture."""

@@ -5,7 +5,7 @@ Shapes: S steps, L layers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from gradsound.music.rank_sound import rank_preset
 from gradsound.runs.rank_layers import are_ranks
 from gradsound.summary.norm_statistics import NormStatistics
 from gradsound.summary.rank_facts import find_rank_facts
+from gradsound.summary.signal_statistics import SignalStatistics
 from gradsound.summary.step_counts import StepCounts
 from gradsound.summary.value_statistics import ValueStatistics
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from gradsound.runs.step_block import StepBlock
     from gradsound.summary.norm_statistics import NormRange
     from gradsound.summary.rank_facts import RankFacts
+    from gradsound.summary.signal_statistics import SignalRange
     from gradsound.summary.step_counts import LoggedSteps
     from gradsound.summary.value_statistics import ValueRange
 
@@ -62,6 +64,8 @@ class Summary:
             for another run. The total is then the median rank, and there are no bands.
         observations: What a healthy run may have, too, in the order of the steps: spikes
             now and then, a drift of the norm.
+        signals: The numbers of each layer, in the order of the run, by the name of the
+            signal; empty if only norms were measured.
 
     Example:
         >>> import numpy as np
@@ -92,6 +96,7 @@ class Summary:
     alarms: tuple[Alarm, ...]
     observations: tuple[Alarm, ...]
     ranks: RankFacts | None = None
+    signals: Mapping[str, tuple[SignalRange, ...]] = field(default_factory=dict)
 
 
 def summarize(run: Run) -> Summary:
@@ -144,6 +149,7 @@ def summarize_with(run: Run, thresholds: Thresholds) -> Summary:
         alarms=tuple(reading.alarms),
         observations=tuple(reading.observations),
         ranks=find_rank_facts(names, reading.alarms) if are_ranks(names) else None,
+        signals=reading.signals.ranges(),
     )
 
 
@@ -155,7 +161,8 @@ class _Reading:
         thresholds: Limits of the alarms.
 
     Attributes:
-        counts, values, layers: Statistics of the steps, the values and the layers.
+        counts, values, layers, signals: Statistics of the steps, the values, the norms of
+            the layers and their signals.
         groups: Statistics of the bands of several layers; all layers are the last one.
         anchor: The anchor of the pitches that fits the steps.
         alarms, observations: As in `Summary`, so far.
@@ -174,6 +181,7 @@ class _Reading:
         self._detector = RunDetector(header, thresholds)
         self.counts, self.values = StepCounts(), ValueStatistics()
         self.layers = NormStatistics(names)
+        self.signals = SignalStatistics(names, [*header.signals])
         self.groups = NormStatistics([band.name for band in self._groups])
         self.anchor = AnchorFit(preset)
         self.alarms: list[Alarm] = []
@@ -189,6 +197,7 @@ class _Reading:
         self.counts.add(steps)
         self.values.add(steps)
         applied = steps.take(~steps.skipped) if steps.skipped.any() else steps
+        self.signals.add(applied)
         if len(applied):
             norms, absent, numbers = applied.norms, applied.absent, applied.numbers
             nonfinite = numbers[applied.nonfinite.any(axis=1)]

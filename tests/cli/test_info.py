@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pexpect
 import pytest
-from helpers.runs import make_run
+from helpers.runs import make_run, with_signals
 
 from gradsound.cli import info_data
 from gradsound.cli.main import main
@@ -289,10 +289,11 @@ def test_json_says_the_same(save, capsys: pytest.CaptureFixture[str]) -> None:
         "pitch": "1 octave = factor 10; norm 1 is C4 in the first band",
         "values": [],
         "norm": norms,
+        "signals": {},
         "bands": [{"name": "layer0", **norms}, {"name": "layer1", **nothing}],
         "layers": [
-            {"name": "layer0", "parameters": 7, **norms},
-            {"name": "layer1", "parameters": 7, **nothing},
+            {"name": "layer0", "parameters": 7, **norms, "signals": {}},
+            {"name": "layer1", "parameters": 7, **nothing, "signals": {}},
         ],
     }
 
@@ -373,6 +374,43 @@ def test_every_key_is_described() -> None:
     )
 
     assert sorted(documented) == sorted(keys)
+
+
+def test_signals_of_layers(save, capsys: pytest.CaptureFixture[str]) -> None:
+    """A fact and a column for each signal; the table of layers stays as it is."""
+
+    def ratios(step: int) -> list[float]:
+        return [np.nan if step % 2 else 0.0 if step > 4 else 0.004, 0.002, np.nan]
+
+    norms = [[1.0, 2.0, 3.0]] * 8
+    path = save(norms, signals={"update_ratio": ratios, "snr": [0.05, np.inf, 0.5]})
+    lines, without = lines_of(capsys, path), lines_of(capsys, save(norms, name="b.jsonl"))
+
+    facts = [line for line in lines if "from the weights" in line]
+    assert facts == [
+        "update_ratio    typical 0.002 to 0.004, 0 at 1 step, from the weights",
+        "snr             typical 0.05 to 0.5, from the weights",
+    ]
+    assert [line for line in without[1:] if line not in lines] == []
+    assert lines[-5:] == [
+        "",
+        "typical update_ratio         snr",
+        "layer0         0.004        0.05",
+        "layer1         0.002           -",
+        "layer2             -         0.5",
+    ]
+
+
+def test_signals_in_json() -> None:
+    """The numbers of each layer by name; infinity and no number are null."""
+    run = with_signals(make_run([[1.0, 1.0]] * 3), snr=lambda step: [step / 4, np.nan])
+    data = info_data.to_data(run, summarize(run))
+    numbers = {"lowest": 0.0, "typical": 0.25, "highest": 0.5, "last": 0.5}
+
+    assert data["signals"] == {"snr": "from the weights"}
+    first, second = (layer["signals"] for layer in data["layers"])
+    assert first == {"snr": {"steps": 3, "zero": 1, **numbers}}
+    assert second == {"snr": {"steps": 0, "zero": 0, **dict.fromkeys(numbers)}}
 
 
 def test_the_example_of_the_documentation(
