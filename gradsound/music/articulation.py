@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradsound.runs.signals import hold_last
 from gradsound.runs.step import NO_SIGNALS
 
 if TYPE_CHECKING:
@@ -72,11 +73,7 @@ class Articulator:
     def _follow(self, name: str, steps: StepBlock) -> NDArray[np.float32]:
         """Returns the last known numbers of bands, shape (S, B); NaN before the first."""
         nothing = np.full(steps.norms.shape, np.nan, np.float32)
-        last = self._last.get(name, nothing[:1].ravel())
-        rows = np.vstack([last, steps.signals.get(name, nothing)])
-        places = np.where(np.isnan(rows), 0, np.arange(len(rows))[:, None])
-        places = np.maximum.accumulate(places, axis=0)
-        rows = np.take_along_axis(rows, places, axis=0)[1:]
+        rows = hold_last(steps.signals.get(name, nothing), self._last.get(name))
         self._last = {**self._last, name: rows[-1]}
         return band_medians(rows, self._bands)
 

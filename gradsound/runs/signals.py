@@ -35,6 +35,22 @@ def take_signals(signals: Signals, index: Any) -> Signals:
     return known_signals({name: own[index] for name, own in signals.items()})
 
 
+def hold_last(
+    numbers: NDArray[np.float32], last: NDArray[np.float32] | None
+) -> NDArray[np.float32]:
+    """Returns the numbers of a signal with the last known one where a layer has none.
+
+    Args:
+        numbers: Shape (S, L).
+        last: The last known numbers before these steps, shape (L,); None if none is.
+    """
+    first = np.full((1, numbers.shape[1]), np.nan, np.float32) if last is None else last
+    rows = np.vstack([first, numbers])
+    places = np.where(np.isnan(rows), 0, np.arange(len(rows))[:, None])
+    places = np.maximum.accumulate(places, axis=0)
+    return np.take_along_axis(rows, places, axis=0)[1:]
+
+
 def split_signals(signals: Signals, steps: int) -> Iterable[Signals]:
     """Returns the signals of each step.
 

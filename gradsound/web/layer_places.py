@@ -15,14 +15,20 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from gradsound.music.layer_groups import Band
     from gradsound.music.layer_tree import LayerTree
     from gradsound.music.presets import Preset
 
 
 def make_page_tree(names: Sequence[str], preset: Preset) -> LayerTree:
-    """Returns the tree of a page: the preset's bands, or the usual ones of too many."""
+    """Returns the tree of a page, of its bands."""
+    return make_layer_tree(names, page_bands(names, preset))
+
+
+def page_bands(names: Sequence[str], preset: Preset) -> tuple[Band, ...]:
+    """Returns the preset's bands, or the usual ones if it has too many."""
     bands = preset.bands_of(names)
-    return make_layer_tree(names, find_bands(names) if len(bands) > BANDS_MAX else bands)
+    return find_bands(names) if len(bands) > BANDS_MAX else bands
 
 
 class LayerPlaces:

@@ -6,8 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from gradsound.synth.sample_rate import SAMPLE_RATE
+from gradsound.web.band_signals import BandSignals
 from gradsound.web.broadcast import Broadcast, distinct_programs, run_hello
-from gradsound.web.layer_places import LayerPlaces, make_page_tree
+from gradsound.web.layer_places import LayerPlaces, make_page_tree, page_bands
 from gradsound.web.messages import (
     encode_caption,
     encode_columns,
@@ -56,6 +57,7 @@ class LiveStream:
         self._tree = make_page_tree(run.header.layers, preset)
         self._places = LayerPlaces(run.header.layers, self._tree)
         self._history = RecentHistory(self._tree.order)
+        self._signals = BandSignals(page_bands(run.header.layers, preset))
         self._on_caption, self._outcome = on_caption, outcome
         self._views: dict[Listener, RowView] = {}
         self._over = asyncio.Event()
@@ -120,6 +122,8 @@ class LiveStream:
         columns = self._history.columns_after(since)
         if columns is not None:
             listener.send(encode_columns(columns.of_rows(view.spans)))
+        if (signals := self._signals.message()) is not None:
+            listener.send(signals)
         for caption, clock_offset in self._history.captions:
             listener.send(self._encode(caption, view, clock_offset, past=True))
 
@@ -154,10 +158,14 @@ class LiveStream:
 
     def _add_moment(self, moment: Moment, onset: float) -> None:
         self._history.add(moment)
+        self._signals.add_moments([moment])
+        if (signals := self._signals.due(onset)) is not None:
+            self._send(signals)
         self._clock_offset = moment.step.time - onset
 
     def _add_past_moments(self, moments: list[Moment]) -> None:
         self._history.add_past(moments)
+        self._signals.add_moments(moments)
         columns = self._history.columns_after(moments[0].first - 1)
         if columns is not None:
             self._send_columns_of(columns)

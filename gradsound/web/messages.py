@@ -131,6 +131,21 @@ def encode_caption(
     return json.dumps(message)
 
 
+def encode_signals(frame: int, step: int, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Encodes the signals of bands; the page shows them when the sound reaches a frame.
+
+    Args:
+        frame: The frame of the step.
+        step: Number of the step.
+        rows: The name of each band, and its signals by name; None for an unknown number.
+
+    Example:
+        >>> encode_signals(0, 7, [{"name": "fc", "snr": 0.5}])
+        '{"kind": "signals", "frame": 0, "step": 7, "rows": [{"name": "fc", "snr": 0.5}]}'
+    """
+    return json.dumps({"kind": "signals", "frame": frame, "step": step, "rows": rows})
+
+
 def encode_playing() -> str:
     """Encodes the answer to a page's ``play``: later messages belong to that playback.
 

@@ -13,8 +13,9 @@ from gradsound.music.composer import Composer
 from gradsound.music.rank_sound import rank_preset
 from gradsound.runs.step_stream import StepStream
 from gradsound.synth.sample_rate import SAMPLE_RATE
+from gradsound.web.band_signals import BandSignals
 from gradsound.web.broadcast import Broadcast, distinct_programs, run_hello
-from gradsound.web.layer_places import LayerPlaces, make_page_tree
+from gradsound.web.layer_places import LayerPlaces, make_page_tree, page_bands
 from gradsound.web.messages import (
     encode_caption,
     encode_over,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from gradsound.music.moments import Moment
     from gradsound.music.presets import Preset
     from gradsound.runs.model import Run
+    from gradsound.runs.step_block import StepBlock
     from gradsound.web.listener import Listener
     from gradsound.web.overview import Overview
 
@@ -53,6 +55,8 @@ class OnDemandStream:
         self.programs = distinct_programs(composer.voices)
         self._tree = make_page_tree(run.header.layers, preset)
         self._places = LayerPlaces(run.header.layers, self._tree)
+        self._bands = page_bands(run.header.layers, preset)
+        self._signals = BandSignals(self._bands)  # at the end of the run
         self._hello = run_hello(
             run, preset, composer, self._places, SAMPLE_RATE, live=False
         )
@@ -85,12 +89,12 @@ class OnDemandStream:
             overview, failure = None, None
             try:
                 fitted, bands = AnchorFit(preset), preset.bands_of(run.header.layers)
-                overview = make_overview(
-                    run,
-                    self._tree,
-                    preset.thresholds,
-                    lambda block: fitted.add(block, bands),
-                )
+
+                def add(block: StepBlock) -> None:
+                    fitted.add(block, bands)
+                    self._signals.add(block)
+
+                overview = make_overview(run, self._tree, preset.thresholds, add)
                 with suppress(RuntimeError):  # the loop is closed
                     loop.call_soon_threadsafe(fit, fitted.preset())
             except (OSError, ValueError) as error:
@@ -107,7 +111,7 @@ class OnDemandStream:
         listener.send(self._hello)
         playback: asyncio.Task[None] | None = None
         view = RowView(self._tree, listener.path)
-        shown = asyncio.create_task(self._show(listener, view, listener.since))
+        shown = asyncio.create_task(self._show_first(listener, view))
         try:
             async for message in listener.messages():
                 opened = view.opened(message)
@@ -127,6 +131,12 @@ class OnDemandStream:
             if playback is not None:
                 playback.cancel()
 
+    async def _show_first(self, listener: Listener, view: RowView) -> None:
+        """Sends rows, columns and marks, then the signals at the end of the run."""
+        await self._show(listener, view, listener.since)
+        if (signals := self._signals.message()) is not None:
+            listener.send(signals)
+
     async def _show(self, listener: Listener, view: RowView, since: int) -> None:
         """Sends rows, the columns in these rows unless the page has them, and the marks."""
         listener.send(encode_rows(view.describe()))
@@ -137,10 +147,14 @@ class OnDemandStream:
 
     async def _play(self, listener: Listener, first_step: int) -> None:
         clock_offset = 0.0  # seconds from the sound's clock to the run's
+        signals = BandSignals(self._bands)
 
         def on_moment(moment: Moment, onset: float) -> None:
             nonlocal clock_offset
             clock_offset = moment.step.time - onset
+            signals.add_moments([moment])
+            if (message := signals.due(onset)) is not None:
+                listener.send(message)
 
         def on_caption(caption: Caption) -> None:
             message = encode_caption(
@@ -165,6 +179,7 @@ class OnDemandStream:
             live=False,
             first_step=first_step,
             on_moment=on_moment,
+            on_learned=signals.add_moments,
         )
         await broadcast.run()
         listener.send(encode_over())

@@ -13,6 +13,7 @@ import { state } from "./page_state.js";
 import * as readout from "./readout.js";
 import { RowNames } from "./row_names.js";
 import { areGroups, heldPicture, readRows, readLines } from "./rows.js";
+import { showSignals } from "./signals.js";
 import { Sound } from "./sound.js";
 
 const POLL_MS = 100; // between checks of the sound's position; a step sounds longer
@@ -52,6 +53,7 @@ function handleText(message) {
   else if (message.kind === "playing") state.unansweredPlays -= 1;
   else if (state.unansweredPlays > 0 && message.kind !== "marks") return;
   else if (message.kind === "caption") handleCaption(message);
+  else if (message.kind === "signals") showAt(message.frame, () => showSignals(message));
   else if (message.kind === "marks") message.marks.forEach(addMark);
   else if (message.kind === "over") handleEnd(message.how);
 }
