@@ -14,9 +14,13 @@ from gradsound.music.captions import (
     minute_text,
     pause_text,
 )
+from gradsound.runs.signals import hold_last
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from gradsound.music.layer_groups import Band
     from gradsound.music.moments import Moment
@@ -40,6 +44,7 @@ class CaptionSchedule:
         self._epoch: float | None = None
         self._next_minute = 1
         self._step_number = -1  # of the last step
+        self._signals: dict[str, NDArray[np.float32]] = {}  # the last ones, shape (L,)
         self.captions: list[Caption] = []
 
     def add(self, caption: Caption) -> None:
@@ -58,13 +63,15 @@ class CaptionSchedule:
             begin: Its begin in seconds.
         """
         step, self._step_number = moment.step, moment.step.number
+        for name, numbers in step.signals.items():
+            self._signals[name] = hold_last(numbers[None], self._signals.get(name))[0]
         epoch = step.values.get("epoch", self._epoch)
         if epoch is not None and epoch != self._epoch and isfinite(epoch):
             self._epoch = epoch
             text = epoch_text(moment.first, epoch)
             self.add(Caption(begin, text, "epoch", moment.first))
         if self._is_new_minute(begin):
-            text = minute_text(step, self._bands)
+            text = minute_text(replace(step, signals=self._signals), self._bands)
             self.add(Caption(begin, text, "minute", step.number))
 
     def add_pause(self, time: float) -> None:

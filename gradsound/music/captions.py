@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from math import isfinite, isnan
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from gradsound.alarms.thresholds import OBSERVATIONS
+from gradsound.music.articulation import band_medians
 from gradsound.music.layer_groups import BANDS_MAX, Band, band_norms
 from gradsound.runs.value_roles import USUAL_VALUES, find_usual
 
@@ -92,11 +95,18 @@ def epoch_text(step: int, epoch: float) -> str:
 def minute_text(step: Step, bands: Sequence[Band]) -> str:
     """Returns the text of a minute: norm, loss, learning rate, epoch, then the rest.
 
-    The rest is the norms of up to four bands and the other values, as many as fit.
+    The rest is the median of each signal over the layers, the norms of up to four bands and
+    the other values, as many as fit.
     """
     everything = Band("norm", tuple(range(len(step.norms))))
     shown = (everything, *(bands[:BANDS_MAX] if len(step.norms) > 1 else ()))
     norms, absent = band_norms(step.norms[None], step.absent[None], shown)
+    medians = {n: band_medians(own[None], shown[:1]) for n, own in step.signals.items()}
+    signals = [
+        f"{name.replace('_', ' ')} {_format_number(float(median[0, 0]), 2)}"
+        for name, median in medians.items()
+        if not np.isnan(median).any()
+    ]
     norm, *band_parts = [
         f"{band.name} {'no gradient' if silent else _format_number(float(number), 3)}"
         for band, number, silent in zip(shown, norms[0], absent[0])
@@ -107,7 +117,7 @@ def minute_text(step: Step, bands: Sequence[Band]) -> str:
     usual_names = [find_usual(usual, step.values) for usual in USUAL_VALUES]
     first = [values.pop(name) for name in usual_names if name is not None]
     text = f"step {step.number:,}: {norm}"
-    for part in (*first, *band_parts, *values.values()):
+    for part in (*first, *signals, *band_parts, *values.values()):
         if len(text) + len(part) + len(", ") <= TEXT_MAX:
             text += f", {part}"
     return text

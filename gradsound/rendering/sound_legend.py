@@ -29,7 +29,9 @@ from gradsound.synth.mixer import Mixer
 from gradsound.synth.sample_rate import SAMPLE_RATE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
 
     from gradsound.music.presets import Preset
     from gradsound.runs.model import Run
@@ -41,6 +43,12 @@ _PAUSE_SECONDS = 0.7  # between two examples, at least
 _CAPTION_SECONDS = 2.0  # from one caption to the next, to read it
 _GAP = "..."  # in place of the beginning of a long name
 _SWEEP_STEPS = 9  # from the lowest to the highest number of a value
+_SIGNALS = (  # name, number of all layers, caption
+    ("update_ratio", 0.01, "update ratio 0.01: held longer"),
+    ("update_ratio", 0.0, "update ratio 0, weights that do not move: clicks"),
+    ("snr", 0.05, "snr 0.05, gradients that are noise: breath"),
+    ("snr", 0.6, "snr 0.6, a batch that is repeated: pure"),
+)
 _MEANINGS = {
     "nonfinite": "NaN or infinity in a layer or in the loss",
     "loss": "the loss rises and stays high",
@@ -122,7 +130,9 @@ class _LegendSound:
 
     def __init__(self, run: Run, preset: Preset) -> None:
         self._preset, self._names = preset, run.header.layers
-        typical = np.nan_to_num([one.typical for one in summarize(run).layers], nan=1.0)
+        summary = summarize(run)
+        self._signals = summary.signals
+        typical = np.nan_to_num([one.typical for one in summary.layers], nan=1.0)
         self._typical = np.clip(typical, 1e-30, 1e30)  # (L,); ten times fits float32
         self._bands = preset.bands_of(self._names)
         self._mixer = Mixer(SAMPLE_RATE, preset.channels)
@@ -160,6 +170,9 @@ class _LegendSound:
             clipped = self._moment(1 / 3)
             raw = replace(clipped.step, raw=self._typical.astype(np.float32))
             yield "clipped to a third: two notes", [replace(clipped, step=raw)]
+        for text, signals in self._signal_examples():
+            typical = self._moment()
+            yield text, [replace(typical, step=replace(typical.step, signals=signals))]
         for drive in self._preset.drives:
             numbers = np.linspace(drive.low, drive.high, _SWEEP_STEPS)
             typical = self._moment()
@@ -172,6 +185,13 @@ class _LegendSound:
                     for number in numbers.tolist()
                 ],
             )
+
+    def _signal_examples(self) -> Iterator[tuple[str, Mapping[str, NDArray[np.float32]]]]:
+        """Yields the caption of each example of a signal, and the signals of all layers."""
+        for name, number, text in _SIGNALS if self._preset.signals else ():
+            is_held = self._preset.texture == "drone" and name == "update_ratio"
+            if name in self._signals and not is_held:
+                yield text, {name: np.full(len(self._names), number, np.float32)}
 
     def _moment(self, factor: float = 1.0, only: tuple[int, ...] | None = None) -> Moment:
         """Returns a step of typical norms times a factor, of all layers or of some."""

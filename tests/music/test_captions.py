@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from gradsound.alarms.thresholds import Alarm
 from gradsound.durations import format_duration
+from gradsound.music.caption_schedule import CaptionSchedule
 from gradsound.music.captions import (
     Caption,
     alarm_text,
@@ -53,6 +54,28 @@ def test_a_minute_of_a_log_with_one_norm() -> None:
     """The norm of the whole model is told once."""
     text = minute_text(step_of([0.25]), each_layer(["grad_norm"]))
     assert text == ("step 1,234: norm 0.25, loss 0.3333, lr 0.0003, epoch 2, accuracy 0.5")
+
+
+def test_a_minute_has_the_signals() -> None:
+    """The median of the layers, after the usual values; none of a signal without any."""
+    signals = {"update_ratio": [0.001, 0.0021, np.nan, 0.5], "snr": [np.nan] * 4}
+    arrays = {name: np.array(row, np.float32) for name, row in signals.items()}
+    step = replace(step_of([1.0] * 4), signals=arrays, values={})
+    text = minute_text(step, each_layer(["a", "b", "c", "d"]))
+
+    assert text.startswith("step 1,234: norm 2, update ratio 0.0021, a 1, b 1")
+
+
+def test_a_minute_has_the_last_signals() -> None:
+    """A step without a measurement has the numbers of an earlier one."""
+    schedule = CaptionSchedule(each_layer(["a"]), "")
+    one = np.array([0.25], np.float32)
+    step = replace(step_of([1.0]), values={})
+    schedule.add_moment(Moment(7, replace(step, signals={"snr": one})), 0.0)
+    schedule.add_moment(Moment(8, step), 61.0)
+
+    (caption,) = schedule.captions
+    assert caption.text == "step 1,234: norm 1, snr 0.25"
 
 
 def test_a_minute_without_finite_norms() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 import webvtt
-from helpers.runs import make_run
+from helpers.runs import make_run, with_signals
 from helpers.scores import PLAIN
 from helpers.wav import read_markers
 
@@ -228,3 +228,34 @@ def test_a_legend_needs_a_sound_file(tmp_path: Path) -> None:
     ):
         legend(RUN, tmp_path / "x.vtt")
     assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("name", ["notes", "ambient", "perone2019"])
+def test_signals_have_examples(tmp_path: Path, name: str) -> None:
+    """A long note, clicks, breath and a pure note, of the signals that the run has."""
+    signals = with_signals(ONE, update_ratio=[0.002], snr=[0.05])
+    texts = [caption.text for caption in legend(signals, tmp_path / "x.wav", preset=name)]
+    heard = [text for text in texts if text.startswith(("update", "snr"))]
+    expected = [
+        "update ratio 0.01: held longer",
+        "update ratio 0, weights that do not move: clicks",
+        "snr 0.05, gradients that are noise: breath",
+        "snr 0.6, a batch that is repeated: pure",
+    ]
+    first = {"notes": 0, "ambient": 2, "perone2019": 4}[name]
+
+    assert heard == expected[first:]
+    only = with_signals(ONE, snr=[0.05])
+    texts = [caption.text for caption in legend(only, tmp_path / "x.wav", preset=name)]
+    assert not [text for text in texts if text.startswith("update")]
+
+
+def test_clicks_of_the_legend_are_short(tmp_path: Path) -> None:
+    """The notes of weights that do not move sound for 9 ms of each step, others for 140."""
+    signals = with_signals(ONE, update_ratio=[0.002])
+    sounds = {}
+    for caption, samples in render_examples(tmp_path, signals, "notes"):
+        sounds[caption.text] = np.count_nonzero(np.abs(samples).max(axis=1) > 1e-3)
+    clicks = sounds["update ratio 0, weights that do not move: clicks"]
+
+    assert sounds["update ratio 0.01: held longer"] > 10 * clicks > 0
