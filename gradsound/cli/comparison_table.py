@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from math import isnan
+from statistics import median
 from typing import TYPE_CHECKING
 
 from gradsound.cli.output import escape_unprintable
@@ -78,6 +79,9 @@ def _facts(header: Header, summary: Summary) -> Iterator[tuple[tuple[int, str], 
         yield (5, "highest learning rate"), format_number(summary.values[rate].highest)
     if not isnan(summary.total.typical):
         yield (6, "typical norm"), format_number(summary.total.typical)
+    for name, layers in summary.signals.items():
+        if typical := [one.typical for one in layers if not isnan(one.typical)]:
+            yield (6, f"typical {name}"), format_number(median(typical))
     if count := summary.total.nonfinite:
         yield (7, "not finite"), _count(count, summary.first_nonfinite)
     for label, steps in (("skipped", summary.skipped), ("thrown away", summary.discarded)):

@@ -221,3 +221,15 @@ def test_wrong_comparisons_are_one_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
     assert {path: path.read_bytes() for path in Path().iterdir()} == before
+
+
+def test_signals_have_rows(save, capsys: pytest.CaptureFixture[str]) -> None:
+    """The median of the layers' typical numbers; a run without signals has none."""
+    norms = [[1.0, 2.0, 3.0]] * 3
+    save(norms, name="a.jsonl", signals={"snr": [0.25, 0.5, math.nan]})
+    save(norms, name="b.jsonl", signals={"update_ratio": [0.0, 0.002, 0.004]})
+    info("a.jsonl", "b.jsonl", "lr1.jsonl")
+    rows = table(capsys.readouterr().out)
+
+    assert rows["typical snr"] == ["0.375", "-", "-"]
+    assert rows["typical update_ratio"] == ["-", "0.002", "-"]
