@@ -116,7 +116,8 @@ class NoteWriter:
         factors = durations[moments] / self.layout.duration
         notes["onset"] = self.layout.onsets[tracks] * factors
         self._set_durations(notes, self.layout.note_seconds * factors)
-        self._hold_notes(notes, states.lengths[moments, tracks], durations)
+        if (states.lengths != 1).any():  # most runs have no signals
+            self._hold_notes(notes, states.lengths[moments, tracks], durations)
         unclipped_hertz = states.unclipped_hertz[moments, tracks]
         clipped = ~np.isnan(unclipped_hertz)
         unclipped = notes[clipped]
@@ -218,6 +219,8 @@ class NoteWriter:
 
     def _breaths(self, states: TrackStates, notes: NDArray[np.void]) -> NDArray[np.void]:
         """Returns the breath in each of the notes that has one, shape (K,)."""
+        if not states.breath_level.any():
+            return notes[:0]
         at = notes["step"], notes["track"]
         shares = (states.breath_level / states.level)[at]
         breaths: NDArray[np.void] = notes[shares > 0]
@@ -240,8 +243,6 @@ class NoteWriter:
             lengths: How many times as long each shall be, shape (K,).
             durations: Duration of each moment in seconds, shape (S,).
         """
-        if (lengths == 1).all():
-            return
         usual, energy = notes["duration"].copy(), _energy(notes)
         longest = durations[notes["step"]] - notes["onset"]
         held = np.minimum(usual * lengths, np.maximum(longest, usual))

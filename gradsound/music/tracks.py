@@ -211,4 +211,7 @@ class Tracks:
             states.level[states.nonfinite] = self._preset.level * clangs
         breaths = _BREATH_LEVEL * gains(zero_program, states.hertz[states.zero])
         states.level[states.zero] = self._preset.level * breaths
-        states.breath_level[:] *= gains(zero_program, states.breath_hertz, *self._single)
+        if states.breath_level.any():
+            states.breath_level[:] *= gains(
+                zero_program, states.breath_hertz, *self._single
+            )
