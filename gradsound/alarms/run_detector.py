@@ -1,4 +1,4 @@
-"""Detection of all alarms of a run: in its norms, its losses, its times and its skips.
+"""Detection of all alarms of a run: in norms and signals, losses, times and skips.
 
 Each alarm has hysteresis: the detector reports a condition when it begins, and not again
 before it has ended.
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from gradsound.alarms.loss_detector import LossLevels
     from gradsound.alarms.rank_detector import RankDetector
+    from gradsound.alarms.signal_detector import SignalDetector
     from gradsound.alarms.thresholds import Thresholds
     from gradsound.runs.model import Header
     from gradsound.runs.step import Step
@@ -57,6 +59,11 @@ class RunDetector:
         else:
             ordered = header.in_model_order
             self._norms = NormDetector(names, thresholds, in_model_order=ordered)
+        self._signals: SignalDetector | None = None
+        if header.signals:
+            from gradsound.alarms.signal_detector import SignalDetector  # few have any
+
+            self._signals = SignalDetector(names)
         self._losses = LossDetector(thresholds.plateau_steps)
         self._pauses = PauseDetector(thresholds)
         self._values = WatchedValues()
@@ -84,10 +91,10 @@ class RunDetector:
         # The scaler threw away the gradients of skipped steps, so their norms mean nothing.
         applied = np.flatnonzero(~steps.skipped)
         if len(applied) < len(steps):
-            norm_alarms = self._norms.detect(steps.take(applied), losses.take(applied))
+            layer_alarms = self._detect_layers(steps.take(applied), losses.take(applied))
         else:
-            norm_alarms = self._norms.detect(steps, losses)
-        for row, alarms in norm_alarms:
+            layer_alarms = self._detect_layers(steps, losses)
+        for row, alarms in layer_alarms:
             found.setdefault(int(applied[row]), []).extend(alarms)
         self._number, self.step_count = int(steps.numbers[-1]), self.step_count + len(steps)
         of_steps: list[tuple[Alarm, ...]] = [()] * len(steps)  # nearly all have none
@@ -106,6 +113,15 @@ class RunDetector:
     def end_alarm(self) -> Alarm:
         """Returns the alarm that announces the end of the run."""
         return end_alarm(self._number, self.step_count, self._pauses.time)
+
+    def _detect_layers(
+        self, steps: StepBlock, losses: LossLevels
+    ) -> Iterator[tuple[int, list[Alarm]]]:
+        """Yields rows with alarms in norms and signals, and these."""
+        yield from self._norms.detect(steps, losses)
+        if self._signals is not None:
+            rates = self._values.pick(steps.values).get("lr")
+            yield from self._signals.detect(steps, rates)
 
     def _find_evaluated(self, steps: StepBlock) -> NDArray[np.bool_]:
         """Returns which steps have an evaluation loss, shape (S,)."""

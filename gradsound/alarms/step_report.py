@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # A spike does not persist, because the running median follows a lasting rise.
-_PERSISTING = frozenset(("nonfinite", "vanishing", "dead", "rise", "rank", "straggler"))
+_PERSISTING = frozenset(
+    (
+        *("nonfinite", "vanishing", "dead", "rise", "rank", "straggler"),
+        *("still", "echo", "coarse"),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,13 @@ KINDS = (
     "dead",
     "rank",
     "straggler",
+    "still",
     "spike",
+    "leap",
     "rise",
     "vanishing",
+    "echo",
+    "coarse",
     "skipped",
     "slow",
     "overfit",
@@ -60,6 +64,27 @@ EARLY_RISE_RATIO = 50.0  # times the median of the first norms; a warm-up reache
 FIRST_NORMS, LAST_NORMS = 6, 3  # norms in these medians
 RISE_END = 1.5  # times the norm before; the end of a rise or of a collapse
 DRIFT_RATIO = 30.0  # times since the warm-up; an observation
+# Signals.
+STILL_RATIO = 1e-9  # of the weights, which a layer that never moved stays below
+STILL_SHARE = 1e-4  # of a layer's usual update ratio
+STILL_STEPS = 8  # from the first step with so small a ratio; ratios come every 4th
+STILL_FIRST_STEPS = 64  # the same, of a layer that never moved; rates begin at 0
+STILL_SUDDEN = 0.1  # of the usual ratio; the end of a schedule comes after smaller ones
+MOMENTUM_STEPS = 16  # steps for which a momentum keeps the gradient of a spike
+UPDATE_LEAP, UNRATED_LEAP = 3.0, 10.0  # times the usual; if no learning rate is known
+UPDATE_LEAP_END = 0.5  # of the log of that; hysteresis
+MOMENT_DECAY = 0.9  # b1 of Adam, or the momentum of SGD; most trainings have it
+ECHO_WINDOW = 64  # steps, whose cosines are usual
+ECHO_SPREAD_MIN = 0.13  # of cosines; where they hardly scatter, half of the layers is few
+ECHO_EXCESS = 1.0  # robust standard deviations; less does not add to the sum
+ECHO_STEP = 4.0  # the most that one step counts; a batch may resemble that before it
+ECHO_SUM = 6.5  # the sum of healthy runs reaches 5.3
+ECHO_RATE = (
+    0.25  # of the highest rate of ECHO_WINDOW steps; gradients of slow weights agree
+)
+COARSE_SHARE = 0.2  # of a layer's numbers, more zeros than ever; 0.05 is scatter
+COARSE_END = 0.5  # of that; hysteresis
+COARSE_WINDOW, COARSE_MIN = 16, 6  # counts of zeros, one every 10th step
 # Losses.
 LOSS_WINDOW = 64  # losses
 OUTLIER_LOSSES = 3  # the highest of a window, of which two are outliers
