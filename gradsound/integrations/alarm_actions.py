@@ -56,6 +56,19 @@ class AlarmActions:
             self._on_alarm(alarm)
 
 
+def check_save_on_stop(save: bool, stop_on: str | Iterable[str]) -> bool:
+    """Returns whether a callback writes a checkpoint when it ends the training.
+
+    Raises:
+        ValueError: If it never ends one.
+    """
+    if save and not stop_on:
+        raise ValueError(
+            "save_on_stop=True needs stop_on: name the alarms that end the training"
+        )
+    return save
+
+
 def check_stop_on(stop_on: str | Iterable[str]) -> tuple[str, ...]:
     """Returns kinds of alarms that end a training.
 

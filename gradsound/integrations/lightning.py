@@ -11,6 +11,7 @@ if find_spec("pytorch_lightning") and not find_spec("lightning"):  # its older p
 else:
     from lightning.pytorch import Callback  # type: ignore[assignment]
 
+from gradsound.integrations.alarm_actions import check_save_on_stop
 from gradsound.integrations.callback import AttachedTraining
 from gradsound.measure.deepspeed_engine import trained_parameters
 
@@ -57,7 +58,7 @@ class LightningCallback(Callback):
         **options: Any,
     ) -> None:
         self._training = AttachedTraining(web, options, stop_on)
-        self._save_on_stop = save_on_stop
+        self._save_on_stop = check_save_on_stop(save_on_stop, stop_on)
         self._loss_sum: Tensor | None = None
 
     def on_train_start(self, trainer: Any, pl_module: nn.Module) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
 
+from gradsound.integrations.alarm_actions import check_save_on_stop
 from gradsound.integrations.callback import AttachedTraining
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class TransformersCallback(TrainerCallback):
         **options: Any,
     ) -> None:
         self._training = AttachedTraining(web, options, stop_on)
-        self._save_on_stop = save_on_stop
+        self._save_on_stop = check_save_on_stop(save_on_stop, stop_on)
 
     def on_train_begin(self, *event: Any, **context: Any) -> None:
         """Attaches: the Trainer has prepared the model and the optimizer by now."""

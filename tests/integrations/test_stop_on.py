@@ -239,6 +239,13 @@ def test_every_other_kind_can_end_a_training() -> None:
     assert check_stop_on("loss") == ("loss",)
 
 
+@pytest.mark.parametrize("name", ["LightningCallback", "TransformersCallback"])
+def test_a_checkpoint_needs_an_end(name: str) -> None:
+    """A callback that never ends a training has no checkpoint to write."""
+    with pytest.raises(ValueError, match=r"^save_on_stop=True needs stop_on: name the"):
+        getattr(gradsound, name)(save_on_stop=True)
+
+
 def test_a_copy_has_no_alarm_of_the_training() -> None:
     """A pickled callback keeps stop_on, and wants no stop."""
     training = AttachedTraining(False, {}, ["nonfinite"])
