@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradsound.music.held_notes import hold_notes
 from gradsound.synth.score import NOTE
 from gradsound.synth.voices.program import CONTROLS
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 _UNCLIPPED_LEVEL = 0.7  # times the level, so that the norm after clipping stands out
 _CLANG_LEVEL = 1.5  # times the level, so that a clang stands out of a drone
-_CLICK_SECONDS = 0.008  # least duration of a note that is held shorter than usual
-_FADE_LOSS = 5 / 8  # of its energy that a note loses in the time of a raised cosine
 _GLIDING = ("hertz", "level", "controls")  # fields in which a drone note follows the last
 
 
@@ -46,15 +45,10 @@ def _without_silent_zeros(drone: NDArray[np.void]) -> NDArray[np.void]:
     """Returns the notes of a drone in one row; noise needs no note to keep its phase.
 
     Args:
-        drone: Of the norms, of norms before clipping, and of norms of 0, shape (3, ...).
+        drone: Of the norms, of norms before clipping, and breaths, shape (3, ...).
     """
     zeros = drone[2].ravel()
     return np.concatenate([drone[:2].ravel(), zeros[zeros["level"].any(axis=1)]])
-
-
-def _energy(notes: NDArray[np.void]) -> NDArray[np.float64]:
-    """Returns for how many seconds notes at full level have their energy, shape (K,)."""
-    return np.asarray(notes["duration"] - 2 * _FADE_LOSS * notes["fade"])
 
 
 class NoteWriter:
@@ -84,8 +78,8 @@ class NoteWriter:
         self.layout, self.drones = layout, texture == "drone"
         self._silent, self._fade_seconds = texture == "none", fade_seconds
         self._pans, self._depths = pans, _depths(len(pans))
-        # The last notes of the drone: of the norms, of the norms before clipping, and of
-        # the norms of 0.
+        # The last notes of the drone: of the norms, of the norms before clipping, and
+        # breaths.
         self._drone = np.zeros((3, len(pans)), NOTE)
         self._drone["track"] = np.arange(len(pans))
         self._drone["hertz"] = start_hertz
@@ -101,7 +95,7 @@ class NoteWriter:
         """Returns the notes of successive moments, shape (K,).
 
         The field "voice" is an index into `Tracks.programs`; slots are below 2 B, and from
-        2 B + 1 to 3 B in a drone.
+        2 B + 1 to 3 B for breaths.
 
         Args:
             states: States of the tracks.
@@ -117,7 +111,9 @@ class NoteWriter:
         notes["onset"] = self.layout.onsets[tracks] * factors
         self._set_durations(notes, self.layout.note_seconds * factors)
         if (states.lengths != 1).any():  # most runs have no signals
-            self._hold_notes(notes, states.lengths[moments, tracks], durations)
+            longest = durations[moments] - notes["onset"]
+            lengths = states.lengths[moments, tracks]
+            hold_notes(notes, lengths, longest, self.layout.headroom)
         unclipped_hertz = states.unclipped_hertz[moments, tracks]
         clipped = ~np.isnan(unclipped_hertz)
         unclipped = notes[clipped]
@@ -229,28 +225,6 @@ class NoteWriter:
         breaths["hertz"] = states.breath_hertz[breaths["track"], None]
         breaths["level"] *= shares[shares > 0, None]
         return breaths
-
-    def _hold_notes(
-        self,
-        notes: NDArray[np.void],
-        lengths: NDArray[np.float64],
-        durations: NDArray[np.float64],
-    ) -> None:
-        """Makes notes longer or shorter, as loud as before; they end with their moment.
-
-        Args:
-            notes: Of usual durations, shape (K,).
-            lengths: How many times as long each shall be, shape (K,).
-            durations: Duration of each moment in seconds, shape (S,).
-        """
-        usual, energy = notes["duration"].copy(), _energy(notes)
-        longest = durations[notes["step"]] - notes["onset"]
-        held = np.minimum(usual * lengths, np.maximum(longest, usual))
-        held = np.maximum(held, np.minimum(usual, _CLICK_SECONDS))
-        notes["duration"] = held
-        notes["fade"] *= np.minimum(held / usual, 1)
-        gains = np.sqrt(energy / _energy(notes))
-        notes["level"] *= np.minimum(gains, self.layout.headroom)[:, None]
 
     def _set_durations(
         self, notes: NDArray[np.void], durations: NDArray[np.float64]
