@@ -41,14 +41,14 @@ def _depths(tracks: int) -> NDArray[np.float64]:
     return np.linspace(0, 1, tracks) if tracks > 1 else np.zeros(1)
 
 
-def _without_silent_zeros(drone: NDArray[np.void]) -> NDArray[np.void]:
+def _without_silent_breaths(drone: NDArray[np.void]) -> NDArray[np.void]:
     """Returns the notes of a drone in one row; noise needs no note to keep its phase.
 
     Args:
         drone: Of the norms, of norms before clipping, and breaths, shape (3, ...).
     """
-    zeros = drone[2].ravel()
-    return np.concatenate([drone[:2].ravel(), zeros[zeros["level"].any(axis=1)]])
+    breaths = drone[2].ravel()
+    return np.concatenate([drone[:2].ravel(), breaths[breaths["level"].any(axis=1)]])
 
 
 class NoteWriter:
@@ -138,7 +138,7 @@ class NoteWriter:
             drone["level"][..., 1] = 0
         drone["step"], drone["duration"] = 0, seconds
         self._drone = drone
-        return _without_silent_zeros(drone)
+        return _without_silent_breaths(drone)
 
     def _glides(
         self, states: TrackStates, durations: NDArray[np.float64]
@@ -154,11 +154,10 @@ class NoteWriter:
         notes = self._make_notes(states, moments, tracks)
         notes["voice"] = tracks
         notes["duration"] = durations[moments]
-        zeros = notes.copy()
-        zeros["voice"], zeros["slot"] = width + 1, zeros["slot"] + 2 * width + 1
-        zeros["hertz"] = states.breath_hertz[tracks, None]
-        breaths = self._peaks(states.breath_level.ravel())
-        zeros["level"][~zero] = breaths[~zero]
+        breaths = notes.copy()  # a norm of 0 is nothing else
+        breaths["voice"], breaths["slot"] = width + 1, breaths["slot"] + 2 * width + 1
+        breaths["hertz"] = states.breath_hertz[tracks, None]
+        breaths["level"][~zero] = self._peaks(states.breath_level.ravel())[~zero]
         notes["level"][~audible | zero] = 0
         unclipped = notes.copy()
         hertz = states.unclipped_hertz.ravel()
@@ -167,7 +166,7 @@ class NoteWriter:
         unclipped["hertz"] = np.where(idle, notes["hertz"][:, 0], hertz)[:, None]
         unclipped["level"][idle] = 0
         unclipped["level"] *= _UNCLIPPED_LEVEL
-        drone = np.stack([notes, unclipped, zeros]).reshape(3, count, width)
+        drone = np.stack([notes, unclipped, breaths]).reshape(3, count, width)
         drone["continues"] = True
         # A silent track keeps its last audible pitch. Otherwise a track that fades out
         # would glide to the placeholder pitch of a missing norm.
@@ -182,7 +181,7 @@ class NoteWriter:
         clangs = self._make_notes(states, *np.nonzero(states.nonfinite))
         clangs["level"] *= _CLANG_LEVEL
         self._set_durations(clangs, durations[clangs["step"]])
-        return np.concatenate([_without_silent_zeros(drone[:, 1:]), clangs])
+        return np.concatenate([_without_silent_breaths(drone[:, 1:]), clangs])
 
     def _make_notes(
         self, states: TrackStates, moments: NDArray[np.intp], tracks: NDArray[np.intp]
