@@ -5,8 +5,8 @@ norms of g and of m before and after a step give the product of g and m before:
 |m after|^2 = b^2 |m before|^2 + (1 - b)^2 |g|^2 + 2 b (1 - b) g m. The signal-to-noise
 ratio of a gradient is |m|^2 by the average of |g|^2, so it gives |m|.
 
-The ratio itself is slower. It contains the norms of ten steps before, so it even falls where
-a batch repeats and is learned.
+The ratio itself is slower. It contains the norms of ten steps before, so it even falls
+where a batch repeats and is learned.
 
 Shapes: S steps, L layers.
 """

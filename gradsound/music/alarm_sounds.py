@@ -71,8 +71,22 @@ ALARM_SOUNDS: Mapping[str, AlarmSound] = {
     "straggler": AlarmSound(
         "sine", _beats(0, 0.08, 0.16, 0.24, 0.84, duration=0.07, hertz=698.5)
     ),
+    # One note, and the same after a long wait.
+    "still": AlarmSound("sine", _beats(0, 0.88, duration=0.10, hertz=196.0)),
     # A whoop, twice.
     "spike": AlarmSound("square", ((0, 0.20, 330.0, 1320.0), (0.26, 0.20, 330.0, 1320.0))),
+    # A low note and a high one at once after it, three times.
+    "leap": AlarmSound(
+        "organ",
+        (
+            (0, 0.06, 220.0, 220.0),
+            (0.06, 0.12, 1760.0, 1760.0),
+            (0.40, 0.06, 220.0, 220.0),
+            (0.46, 0.12, 1760.0, 1760.0),
+            (0.68, 0.06, 220.0, 220.0),
+            (0.74, 0.12, 1760.0, 1760.0),
+        ),
+    ),
     # Five glides up, each longer.
     "rise": AlarmSound(
         "square",
@@ -94,6 +108,18 @@ ALARM_SOUNDS: Mapping[str, AlarmSound] = {
             (0.44, 0.08, 349.2, 349.2),
             (0.70, 0.12, 233.1, 233.1),
         ),
+    ),
+    # Two notes, and the same two again and again.
+    "echo": AlarmSound(
+        "pluck",
+        (
+            *_beats(0, 0.26, 0.52, 0.78, duration=0.08, hertz=1865.0),
+            *_beats(0.09, 0.35, 0.61, 0.87, duration=0.08, hertz=1397.0),
+        ),
+    ),
+    # Seven short scratches on one pitch, without a pause.
+    "coarse": AlarmSound(
+        "clang", _beats(0, 0.05, 0.10, 0.15, 0.20, 0.25, 0.30, duration=0.04, hertz=440.0)
     ),
     # A hiccup.
     "skipped": AlarmSound("bell", ((0, 0.06, 988.0, 988.0), (0.09, 0.12, 659.0, 659.0))),
