@@ -2,10 +2,12 @@
 
 It trains a convolutional network, a transformer, LoRA, a ResNet, an autoencoder and an
 actor-critic, with each fault and without one. An alarm catches a fault if its kind fits,
-and if it comes within three steps of the first step whose gradients the fault touches. With
-``--runs`` it also counts the alarms of every run in a folder.
+and if it comes within three steps of the first step whose gradients the fault touches. Then
+it trains three of them with signals, with faults that no norm tells at once; how many steps
+an alarm may take depends on the fault. With ``--runs`` it also counts the alarms of every
+run in a folder.
 
-    python benchmarks/alarms.py [--seeds 3] [--runs DIR] [TRAINING ...]
+    python benchmarks/alarms.py [--seeds 3] [--first SEED] [--signals] [--runs DIR] [TRAINING ...]
 
 TRAINING is the beginning of a name in the tables, such as ``LoRA``. All take an hour.
 """
@@ -24,7 +26,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from cart_pole import ActorCritic
-from faults import FAULTS
+from faults import FAULTS, SIGNAL_FAULTS
 from image_tasks import (
     FAULTY_RECIPES,
     HEALTHY_RECIPES,
@@ -42,13 +44,16 @@ from gradsound.alarms.thresholds import OBSERVATIONS, Alarm, Thresholds
 from gradsound.runs.step_block import make_block
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from faults import Fault
 
     from gradsound import Step
 
 FIRST_SEED = 10
 FAULT_STEPS = 40  # of a training, from the step of its fault to its end
-CATCH_STEPS = 3  # in which an alarm must follow, to catch a fault
+SIGNALS = ("update_ratio", "snr", "zeros")
+SIGNAL_FAULT_STEP = 200  # of all; zeros are counted every 10th step
 NOT_COUNTED = {"recovery", "end"}
 COUNTS = f"{'rows':>6}  per 1,000  {'alarms':30}  observations"
 LOSSES = 20  # first or last ones, whose mean the table shows
@@ -71,6 +76,10 @@ FAULTY_TASKS: dict[str, list[MakeTask]] = {
 HEALTHY_TASKS: dict[str, list[MakeTask]] = {
     str(recipe): [partial(Convolutions, recipe=recipe)] for recipe in HEALTHY_RECIPES
 } | OTHERS
+SIGNAL_TASKS: dict[str, list[MakeTask]] = {
+    "convolutions, Adam": [partial(Convolutions, recipe=FAULTY_RECIPES[2])],
+    **{task.name: [task] for task in (Transformer, ResNet)},
+}
 
 
 def main() -> None:
@@ -82,6 +91,10 @@ def main() -> None:
     parser.add_argument(
         "--seeds", type=int, default=3, help="of each training; 0 trains nothing (3)"
     )
+    parser.add_argument(
+        "--first", type=int, default=FIRST_SEED, help=f"first seed ({FIRST_SEED})"
+    )
+    parser.add_argument("--signals", action="store_true", help="only train with signals")
     parser.add_argument(
         "--runs", type=Path, metavar="DIR", help="count the alarms of these runs too"
     )
@@ -97,9 +110,15 @@ def main() -> None:
     torch.set_num_threads(1)
     print(machine(threads()))
     if options.seeds:
-        seeds = range(FIRST_SEED, FIRST_SEED + options.seeds)
-        print_faults(seeds, chosen(FAULTY_TASKS, options.trainings))
-        print_healthy(seeds, chosen(HEALTHY_TASKS, options.trainings))
+        seeds = range(options.first, options.first + options.seeds)
+        if not options.signals:
+            print_faults(seeds, chosen(FAULTY_TASKS, options.trainings), FAULTS)
+            print_healthy(seeds, chosen(HEALTHY_TASKS, options.trainings))
+        tasks = chosen(SIGNAL_TASKS, options.trainings)
+        if tasks:
+            print("\nwith signals:")
+            print_faults(seeds, tasks, SIGNAL_FAULTS, SIGNALS)
+            print_healthy(seeds, tasks, SIGNALS)
     if options.runs is not None:
         print_runs(options.runs)
 
@@ -113,19 +132,26 @@ def chosen(tasks: dict[str, list[MakeTask]], names: list[str]) -> dict[str, list
     }
 
 
-def print_faults(seeds: range, faulty_tasks: dict[str, list[MakeTask]]) -> None:
+def print_faults(
+    seeds: range,
+    faulty_tasks: dict[str, list[MakeTask]],
+    faults: Collection[Fault],
+    signals: Collection[str] = (),
+) -> None:
     """Trains with each fault; prints how many were caught, and in how many steps."""
     print(f"\n{'training':26}{'fault':24}caught  steps  {'alarm':16}  others")
-    for (name, makers), fault in product(faulty_tasks.items(), FAULTS):
+    for (name, makers), fault in product(faulty_tasks.items(), faults):
         tasks = (make(seed, half=fault.half) for make, seed in product(makers, seeds))
         count, delays, fitting, others = 0, [], Counter[str](), Counter[str]()
         for task in tasks:
             if fault.half and not task.halves:
                 continue
+            if signals:
+                task.fault_step = SIGNAL_FAULT_STEP
             caught, first = [], task.fault_step + fault.delay
-            _, alarms = train(task, task.fault_step + FAULT_STEPS, fault)
+            _, alarms = train(task, task.fault_step + FAULT_STEPS, fault, signals)
             for index, alarm in alarms:
-                fits = alarm.kind in fault.kinds and 0 <= index - first < CATCH_STEPS
+                fits = alarm.kind in fault.kinds and 0 <= index - first < fault.steps
                 (fitting if fits else others)[alarm.kind] += 1
                 caught += [index - first + 1] * fits
             count, delays = count + 1, delays + caught[:1]
@@ -138,13 +164,15 @@ def print_faults(seeds: range, faulty_tasks: dict[str, list[MakeTask]]) -> None:
             )
 
 
-def print_healthy(seeds: range, healthy_tasks: dict[str, list[MakeTask]]) -> None:
+def print_healthy(
+    seeds: range, healthy_tasks: dict[str, list[MakeTask]], signals: Collection[str] = ()
+) -> None:
     """Trains without a fault; prints the loss, first and last, and the alarms."""
     width = max(map(len, HEALTHY_TASKS))
     print(f"\n{'healthy training':{width}}  seed  {'loss':20}  {COUNTS}")
     for (name, makers), seed in product(healthy_tasks.items(), seeds):
         for make in makers:
-            steps, alarms = train(make(seed), STEPS)
+            steps, alarms = train(make(seed), STEPS, signals=signals)
             losses = [step.values["loss"] for step in steps]
             first, last = np.mean(losses[:LOSSES]), np.mean(losses[-LOSSES:])
             print(
@@ -172,12 +200,15 @@ def print_runs(folder: Path) -> None:
 
 
 def train(
-    task: TrainingTask, steps: int, fault: Fault | None = None
+    task: TrainingTask,
+    steps: int,
+    fault: Fault | None = None,
+    signals: Collection[str] = (),
 ) -> tuple[list[Step], list[tuple[int, Alarm]]]:
     """Trains; returns what `find_alarms` returns of the run."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "run.jsonl"
-        task.train(log, steps, fault)
+        task.train(log, steps, fault, signals)
         return find_alarms(log)
 
 

@@ -11,7 +11,7 @@ import torch
 from models import Block
 from torch import nn
 from torch.nn import functional
-from training_task import STEPS, TrainingTask
+from training_task import STEPS, Batch, TrainingTask
 
 sys.path.append(str(Path(__file__).parents[1] / "demos"))
 from digits import DEVIATION, MEAN, load_digits
@@ -55,10 +55,15 @@ class Convolutions(TrainingTask):
         self.optimizer = kinds[recipe.optimizer](self.model.parameters(), lr=self.rate)
         self.batches = iter(draw(len(self.images), recipe.batch_size, STEPS, seed))
 
+    def draw_batch(self) -> Batch:
+        """Returns the next images and their labels."""
+        batch = next(self.batches)
+        return self.images[batch], self.labels[batch]
+
     def compute_loss(self) -> torch.Tensor:
         """Returns the mean negative log probability of a batch."""
-        batch = next(self.batches)
-        return functional.nll_loss(self.model(self.images[batch]), self.labels[batch])
+        images, labels = self.draw_batch()
+        return functional.nll_loss(self.model(images), labels)
 
 
 class ResNet(TrainingTask):
@@ -82,22 +87,27 @@ class ResNet(TrainingTask):
         )
         self.batches = iter(draw(len(self.images) - HELD_OUT, 32, STEPS, seed))
 
+    def draw_batch(self) -> Batch:
+        """Returns the next images and their labels."""
+        batch = next(self.batches)
+        return self.images[batch], self.labels[batch]
+
     def compute_loss(self) -> torch.Tensor:
         """Returns the mean cross-entropy of a batch."""
-        return self._cross_entropy(next(self.batches))
+        return self._cross_entropy(*self.draw_batch())
 
     def evaluate(self) -> Mapping[str, float]:
         """Returns the loss of the held-out digits."""
         self.model.eval()
         with torch.no_grad():
-            loss = self._cross_entropy(slice(-HELD_OUT, None))
+            loss = self._cross_entropy(self.images[-HELD_OUT:], self.labels[-HELD_OUT:])
         self.model.train()
         return {"val_loss": float(loss)}
 
-    def _cross_entropy(self, batch: torch.Tensor | slice) -> torch.Tensor:
+    def _cross_entropy(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         with torch.autocast("cpu", torch.bfloat16):
-            logits = self.model(self.images[batch])
-        return functional.cross_entropy(logits.float(), self.labels[batch])
+            logits = self.model(images)
+        return functional.cross_entropy(logits.float(), labels)
 
 
 class Autoencoder(nn.Module):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 from torch.nn import functional
-from training_task import TrainingTask
+from training_task import Batch, TrainingTask
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -122,24 +122,31 @@ class LanguageTask(TrainingTask):
         split = len(text) * 9 // 10
         self.text, self.held_out = text[:split], text[split:]
 
+    def draw_batch(self) -> Batch:
+        """Returns random sequences of bytes, and the bytes that follow each."""
+        return _draw(self.text, BATCH, self.generator)
+
     def compute_loss(self) -> torch.Tensor:
         """Returns the mean cross-entropy of a random batch, in nats for each byte."""
-        return self._cross_entropy(self.text, BATCH, self.generator)
+        return self._cross_entropy(*self.draw_batch())
 
     def evaluate(self) -> Mapping[str, float]:
         """Returns the loss of the held-out text."""
         with torch.no_grad():
             generator = torch.Generator().manual_seed(0)
-            loss = self._cross_entropy(self.held_out, 4 * BATCH, generator)
-        return {"val_loss": float(loss)}
+            batch = _draw(self.held_out, 4 * BATCH, generator)
+            return {"val_loss": float(self._cross_entropy(*batch))}
 
-    def _cross_entropy(
-        self, text: torch.Tensor, count: int, generator: torch.Generator
-    ) -> torch.Tensor:
-        starts = torch.randint(len(text) - CONTEXT, (count, 1), generator=generator)
-        tokens = text[starts + torch.arange(CONTEXT + 1)]
-        logits = self.model(tokens[:, :-1])
-        return functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
+    def _cross_entropy(self, tokens: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        logits = self.model(tokens)
+        return functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+
+
+def _draw(text: torch.Tensor, count: int, generator: torch.Generator) -> Batch:
+    """Returns sequences of a text, and what follows each byte, both of shape (N, T)."""
+    starts = torch.randint(len(text) - CONTEXT, (count, 1), generator=generator)
+    tokens = text[starts + torch.arange(CONTEXT + 1)]
+    return tokens[:, :-1], tokens[:, 1:]
 
 
 class Transformer(LanguageTask):

@@ -12,11 +12,12 @@ from torch import nn
 import gradsound
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from faults import Fault
 
+Batch = tuple[torch.Tensor, torch.Tensor]  # inputs and targets
 STEPS = 1000  # of a whole training; a schedule ends there
 
 
@@ -38,6 +39,7 @@ class TrainingTask(ABC):
         clip: Norm to which all gradients together are clipped; None clips nothing.
         evaluation_steps: Steps from one evaluation to the next.
         rate_factor: Multiplies the learning rate; a fault sets it.
+        keeps_gradients: Whether gradients pile up from step to step; a fault sets it.
     """
 
     name: ClassVar[str]
@@ -55,7 +57,12 @@ class TrainingTask(ABC):
     def __init__(self, seed: int, *, half: bool = False) -> None:
         torch.manual_seed(seed)
         self.seed, self.half, self.rate_factor = seed, half, 1.0
+        self.keeps_gradients = False
         self.scaler = torch.amp.GradScaler("cpu", enabled=half, init_scale=2.0**10)
+
+    def draw_batch(self) -> Batch:
+        """Returns the next batch, of a task that is supervised."""
+        raise NotImplementedError
 
     @abstractmethod
     def compute_loss(self) -> torch.Tensor:
@@ -69,17 +76,29 @@ class TrainingTask(ABC):
         """Returns values that a user would log at every evaluation."""
         return {}
 
-    def train(self, log: Path, steps: int, fault: Fault | None = None) -> None:
+    def train(
+        self,
+        log: Path,
+        steps: int,
+        fault: Fault | None = None,
+        signals: Collection[str] = (),
+    ) -> None:
         """Trains with gradsound attached.
 
         Args:
             log: The run file.
             steps: Number of steps, at most `STEPS`.
             fault: A fault; None for a healthy training.
+            signals: What to measure besides the norms, as for `gradsound.attach`.
         """
         scaler = self.scaler if self.half else None
         with gradsound.attach(
-            self.model, self.optimizer, log=log, scaler=scaler, comment=self.name
+            self.model,
+            self.optimizer,
+            log=log,
+            scaler=scaler,
+            comment=self.name,
+            signals=signals,
         ) as attachment:
             for number in range(steps):
                 if fault is not None:
@@ -87,7 +106,8 @@ class TrainingTask(ABC):
                 rate = self._rate_at(number)
                 for group in self.optimizer.param_groups:
                     group["lr"] = rate
-                self.optimizer.zero_grad()
+                if not self.keeps_gradients:
+                    self.optimizer.zero_grad()
                 with torch.autocast("cpu", torch.float16, enabled=self.half):
                     loss = self.compute_loss()
                 self.scaler.scale(loss).backward()
