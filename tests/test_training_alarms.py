@@ -12,7 +12,7 @@ import pytest
 import torch
 from helpers.alarms import header_of, healthy_norms, steps_of
 from helpers.models import sgd, small
-from helpers.ranks import torchrun
+from helpers.ranks import run_ranks
 from torch import nn
 
 import gradsound
@@ -269,7 +269,7 @@ def test_ranks(tmp_path: Path) -> None:
                 optimizer.step()
         print_line(ranks, rank, one.alarms == tuple(heard), [a.step for a in heard])
 """
-    done = torchrun(code, tmp_path)
+    done = run_ranks(code, tmp_path)
     lines = sorted(line for line in done.stdout.splitlines() if "rue" in line)
     has, has_not = "True [4]", "True []"
     assert [line[-len(has) :].strip() for line in lines] == [has, has, has, has_not]
@@ -298,7 +298,7 @@ def test_the_documented_way_to_stop_all_ranks(tmp_path: Path) -> None:
         exec(snippet)
         print_line("steps", steps)
 """
-    done = torchrun(code, tmp_path)
+    done = run_ranks(code, tmp_path)
     lines = sorted(line for line in done.stdout.splitlines() if line.startswith("steps"))
     assert done.returncode == 0, done.stderr
     assert len(lines) == 4

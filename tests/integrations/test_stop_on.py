@@ -18,7 +18,7 @@ from accelerate.state import AcceleratorState
 from helpers.keras_models import keras, sequential
 from helpers.models import sgd, small
 from helpers.monitors import attach_with_parts
-from helpers.ranks import torchrun
+from helpers.ranks import run_ranks
 from torch import nn
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainingArguments
@@ -213,7 +213,7 @@ def test_ranks_stop_together(tmp_path: Path) -> None:
     trainer.fit(module, DataLoader(ROWS, batch_size=4))
     print_line("stopped", trainer.global_step, trainer.should_stop)
 """
-    done = torchrun(code, tmp_path)
+    done = run_ranks(code, tmp_path)
     lines = [line for line in done.stdout.splitlines() if line.startswith("stopped")]
     assert len(lines) == 2, done.stderr
     assert lines[0] == lines[1]

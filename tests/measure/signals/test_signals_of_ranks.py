@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from helpers.models import small
 from helpers.pipelines import STEPS, data, whole_model
-from helpers.ranks import torchrun
+from helpers.ranks import run_ranks
 from helpers.signals import Witness, every, signal
 from torch import nn
 
@@ -40,7 +40,7 @@ def test_data_parallel(tmp_path: Path) -> None:
         ddp(x).square().mean().backward()
         optimizer.step()
 """
-    process = torchrun(code, tmp_path)
+    process = run_ranks(code, tmp_path)
     assert process.returncode == 0, process.stderr
     steps = [*gradsound.read_run(tmp_path / "run.jsonl").steps]
     model = small()
@@ -77,7 +77,7 @@ def test_a_pipeline(tmp_path: Path) -> None:
             compute = lambda: run.step(x) if rank == 0 else run.step(target=y)
             train(compute, parts, optimizer)
 """
-    process = torchrun(code, tmp_path)
+    process = run_ranks(code, tmp_path)
     assert process.returncode == 0, process.stderr
     for name in ("bubble", "interleaved"):
         model, (x, y) = whole_model(), data()
