@@ -18,6 +18,7 @@ from accelerate.state import AcceleratorState
 from helpers.keras_models import keras, sequential
 from helpers.models import sgd, small
 from helpers.monitors import attach_with_parts
+from helpers.processes import until
 from helpers.ranks import run_ranks
 from torch import nn
 from torch.utils.data import DataLoader
@@ -283,8 +284,10 @@ def test_wandb_gets_alerts(monkeypatch: pytest.MonkeyPatch) -> None:
     with wandb.init(mode="offline", dir="."):
         fit(gradsound.LightningCallback())
     (file,) = Path().glob("wandb/offline-run-*/run-*.wandb")
+    title = b"gradsound: nonfinite"  # of the loss and of the norms
+    # A process of W&B writes the file.
+    until(lambda: file.read_bytes().count(title) == 2, "an alert is missing")
     content = file.read_bytes()
-    assert content.count(b"gradsound: nonfinite") == 2  # of the loss and of the norms
     assert f"step {BAD}: the loss is NaN".encode() in content
     assert b"ERROR" in content
 
