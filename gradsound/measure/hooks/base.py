@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from gradsound.measure.norms.snapshot import NormCollector
     from gradsound.measure.parameter_tracker import ParameterTracker
     from gradsound.measure.raw_norms import RawMeasurement
+    from gradsound.measure.signals.pending_signals import PendingSignals
     from gradsound.measure.signals.signal_reader import SignalReader
     from gradsound.measure.step_queue import Emit
 
@@ -51,6 +52,7 @@ class GradientMonitor(StepRecorder):
         raw_norms: Norms from before clipping, for the next step.
         local_gradients: Measured in place of reduced gradients, if not None.
         signals: Reads the signals, if the user asked for some.
+        budget: Decides which steps to leave out; None if there is no budget.
         steps: Number of steps so far, measured or left out.
         closure_norms: Norms of the gradients that a closure made, for the step.
         evidence: What tells why no step was seen.
@@ -75,8 +77,8 @@ class GradientMonitor(StepRecorder):
         self.raw_norms = RawNorms(tracker, self.reader)
         self.evidence = StepEvidence(tracker)
         parameters = len(tracker.parameters)
-        self._budget = None if budget is None else parts.budget(budget, parameters)
-        self.closure_norms = ClosureNorms(self.reader, self._budget)
+        self.budget = None if budget is None else parts.budget(budget, parameters)
+        self.closure_norms = ClosureNorms(self.reader, self.budget)
         self.handles.append(self.raw_norms)
         self.update_parameters()
 
@@ -177,7 +179,7 @@ class GradientMonitor(StepRecorder):
         # trainings drop single gradients there.
         if self.raw_norms.watch.discarded or self.raw_norms.watch.is_gone():
             self.record_discarded()
-        if self._budget is not None and not self._budget.allows(begin):
+        if self.budget is not None and not self.budget.allows(begin):
             if self.raw_norms.watch.accumulated:  # what is measured is of a part only
                 self.drop_raw_norms()
             return
@@ -188,8 +190,8 @@ class GradientMonitor(StepRecorder):
             clipped.values.update(self.logged_values.pop())
             if parameters is None:  # the user clips, in an unknown way
                 self.raw_norms.watch.look_for_zeros()
-        if self._budget is not None:
-            self._budget.add(time.perf_counter() - begin)
+        if self.budget is not None:
+            self.budget.add(time.perf_counter() - begin)
 
     @never_raises
     def after_unscale(self, scaler: GradScaler, optimizer: Optimizer) -> None:
@@ -213,6 +215,8 @@ class GradientMonitor(StepRecorder):
             number, seconds, None, clipped.measurements, None, None, clipped.values
         )
         self.queue.pending.append(step)
+        if self.signals is not None:
+            self.signals.close()
         self.queue.emit_if_due(time.perf_counter())
 
     @never_raises
@@ -224,7 +228,7 @@ class GradientMonitor(StepRecorder):
     def _count_step(self, begin: float) -> bool:
         """Counts a step; returns whether the budget allows to measure it."""
         self.steps += 1
-        if self._budget is None or self._budget.allows(begin):
+        if self.budget is None or self.budget.allows(begin):
             return True
         self.drop_raw_norms()
         return False
@@ -243,6 +247,7 @@ class GradientMonitor(StepRecorder):
     ) -> None:
         """Queues a measured step, emits due steps, and charges the budget."""
         clipped = self.raw_norms.pop()
+        signals: PendingSignals | None = None
         if not self._stopped:
             number, seconds = self.steps - 1, begin - self.start
             raw: Sequence[RawMeasurement] = ()
@@ -251,7 +256,10 @@ class GradientMonitor(StepRecorder):
                 values = {**clipped.values, **values}
                 if self.local_gradients is None:  # else `norms` are from before clipping
                     raw = clipped.measurements
-            signals = None if self.signals is None else self.signals.open()
+            if self.signals is not None:
+                self.signals.close()
+                if skipped_loss_scale is None:  # a skipped step changes nothing
+                    signals = self.signals.open()
             step = PendingStep(
                 number,
                 seconds,
@@ -263,42 +271,10 @@ class GradientMonitor(StepRecorder):
                 signals,
             )
             self.queue.pending.append(step)
-        if self.signals is None:  # else the step is emitted when these are complete
+        if signals is None:  # else the step is emitted when these are complete
             self.queue.emit_if_due(begin)
-        if self._budget is not None:
-            self._budget.charge(begin)
-
-    @never_raises
-    def begin_signals(self, optimizer: Optimizer) -> None:
-        """Reads what a step is about to change, after its gradients were measured.
-
-        With a closure, the gradients are measured after the step.
-        """
-        if self.signals is not None:
-            begin = time.perf_counter()
-            allowed = self._budget is None or self._budget.allows(begin)
-            self.signals.before_step(optimizer, closure=self.in_closure and allowed)
-            self._charge_signals(begin)
-
-    @never_raises
-    def end_signals(self, optimizer: Optimizer, *, alone: bool) -> None:
-        """Reads what a step changed, and emits due steps.
-
-        Args:
-            optimizer: The optimizer that made the step.
-            alone: Whether no other optimizer goes on with the measured step.
-        """
-        if self.signals is not None:
-            begin = time.perf_counter()
-            self.signals.after_step(optimizer)
-            if alone:
-                self.signals.close()
-            self.queue.emit_if_due(begin)
-            self._charge_signals(begin)
-
-    def _charge_signals(self, begin: float) -> None:
-        if self._budget is not None:
-            self._budget.charge_more(begin)
+        if self.budget is not None:
+            self.budget.charge(begin)
 
     def close(self) -> None:
         """Emits all steps and removes the hooks, as `StepRecorder.close`."""

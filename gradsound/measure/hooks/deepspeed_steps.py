@@ -95,8 +95,8 @@ class DeepSpeedMonitor(GradientMonitor):
             PendingStep(number, seconds, applied, raw, loss_scaling, None, values)
         )
         self.queue.emit_if_due(step.begin)
-        if self._budget is not None:
-            self._budget.charge(step.begin)
+        if self.budget is not None:
+            self.budget.charge(step.begin)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from gradsound.measure.hooks.base import GradientMonitor
 from gradsound.measure.hooks.closure import has_closure, observe_closure
 from gradsound.measure.hooks.guards import never_raises
 from gradsound.measure.hooks.parts import DEFAULT_PARTS, MonitorParts
+from gradsound.measure.hooks.signal_hooks import begin_signals, end_signals
 from gradsound.measure.hooks.step_hooks import StepHook, frame_of_step, is_within
 from gradsound.measure.norms.snapshot import NormCollector
 
@@ -131,7 +132,7 @@ class ModelMonitor(GradientMonitor):
                 self.call_between_steps()
         if self.signals is not None and not is_inner:
             self._outer_step = step
-            self.begin_signals(optimizer)
+            begin_signals(self, optimizer)
         if not self.in_closure:
             return None
         self._closure_step = step, id(optimizer)
@@ -147,7 +148,7 @@ class ModelMonitor(GradientMonitor):
             self.in_closure, self._closure_step = False, (None, 0)
         if self._outer_step is not None and step is self._outer_step:
             self._outer_step = None
-            self.end_signals(optimizer, alone=False)
+            end_signals(self, optimizer, alone=False)
         if closed:
             self.call_between_steps()
 

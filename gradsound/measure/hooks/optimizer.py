@@ -9,6 +9,7 @@ from gradsound.measure.hooks.base import GradientMonitor
 from gradsound.measure.hooks.closure import has_closure, observe_closure
 from gradsound.measure.hooks.optimizer_wrappers import find_inner_optimizers
 from gradsound.measure.hooks.parts import DEFAULT_PARTS, MonitorParts
+from gradsound.measure.hooks.signal_hooks import begin_signals, end_signals
 from gradsound.measure.hooks.step_hooks import StepHook, frame_of_step, is_within
 from gradsound.measure.layers import parameter_ids
 
@@ -101,7 +102,7 @@ class _StepHooks:
         if not closure:
             self._monitor.measure(optimizer, self._fresh(optimizer))
             self._call_between_steps()
-        self._monitor.begin_signals(optimizer)
+        begin_signals(self._monitor, optimizer)
         if not closure:
             return None
         after = partial(self._monitor.after_closure, self._fresh(optimizer))
@@ -117,7 +118,7 @@ class _StepHooks:
         if closed:
             self._monitor.measure(optimizer, self._fresh(optimizer))
             self._monitor.in_closure = False
-        self._monitor.end_signals(optimizer, alone=True)
+        end_signals(self._monitor, optimizer, alone=True)
         if closed:
             self._monitor.call_between_steps()
 

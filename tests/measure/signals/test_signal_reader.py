@@ -80,6 +80,26 @@ def test_a_step_is_emitted_with_its_signals() -> None:
         assert "snr" in collector.emitted[-1].signals
 
 
+@BOTH
+def test_steps_that_are_all_skipped_are_emitted(with_optimizer: bool) -> None:
+    """No hook comes after them, and their training is the one of which to tell."""
+    model = small()
+    optimizer = torch.optim.Adam(model.parameters())
+    scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+    parts = MonitorParts(queue=partial(StepQueue, max_delay=0.0))
+    collector = collector_for(
+        model, optimizer, with_optimizer, scaler=scaler, parts=parts, **ALL
+    )
+    for _ in range(3):
+        optimizer.zero_grad()
+        scaler.scale(model(torch.ones(4, 3)).sum() * torch.inf).backward()
+        scaler.step(optimizer)
+        scaler.update()
+
+    assert [step.skipped for step in collector.emitted] == [True] * 3
+    assert [dict(step.signals) for step in collector.emitted] == [{}] * 3
+
+
 class FailingSteps:
     """Makes LocalNorms, but fails from one call on.
 
