@@ -84,8 +84,9 @@ def _add_recording(command: Parser) -> None:
     command.add_argument(
         "--signals",
         action="append",
-        choices=SIGNAL_NAMES,
-        help="measure this of each layer too; repeatable",
+        metavar="NAME",
+        help=f"measure a signal of each layer too, one of {', '.join(SIGNAL_NAMES)}; "
+        "repeatable",
     )
     command.add_argument(
         "--budget",

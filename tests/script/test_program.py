@@ -203,7 +203,7 @@ def test_ctrl_c_ends_a_script_as_under_python(tmp_path: Path, words: list[object
         (["--wav", "run.mp3", "train.py"], "a sound file ends in .wav, .flac, .ogg"),
         (["--log", "absent/run.jsonl", "train.py"], "there is no folder"),
         (["--budget", "2", "train.py"], "budget must be a share of time between 0 and 1"),
-        (["--signals", "srn", "train.py"], "argument --signals: invalid choice: 'srn'"),
+        (["--signals", "srn", "train.py"], "no signal 'srn'; did you mean 'snr'?"),
         (["--preset", "note", "train.py"], "no preset 'note'; did you mean 'notes'?"),
         (["--voice", "bel", "train.py"], "did you mean 'bell'?"),
         (["--start-step", "-1", "train.py"], "start_step must be a whole number"),
