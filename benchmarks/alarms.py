@@ -7,7 +7,7 @@ it trains three of them with signals, with faults that no norm tells at once; ho
 an alarm may take depends on the fault. With ``--runs`` it also counts the alarms of every
 run in a folder.
 
-    python benchmarks/alarms.py [--seeds 3] [--first SEED] [--signals] [--runs DIR] [TRAINING ...]
+    python benchmarks/alarms.py [--seeds 3] [--signals] [--runs DIR] [TRAINING ...]
 
 TRAINING is the beginning of a name in the tables, such as ``LoRA``. All take an hour.
 """

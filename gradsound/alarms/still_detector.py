@@ -40,7 +40,8 @@ class StillDetector:
         self._usual = np.full(layers, nan, np.float32)  # decades, while a layer moves
         self._has_moved, self._still = np.zeros((2, layers), bool)
         self._begins = np.full(layers, -1)  # step counts since when layers are still
-        self._by_design = np.zeros(layers, bool)  # still, because a schedule has ended
+        # Whether a layer stopped for lack of a gradient, or as its schedule ended.
+        self._explained = np.zeros(layers, bool)
         self._rate = self._highest_rate = 0.0  # the last rate above 0, and the highest
 
     def detect(self, updates: MeasuredUpdates, reports: StepReports) -> None:
@@ -57,12 +58,14 @@ class StillDetector:
             limits = np.fmax(_LEAST, self._usual + _SHARE)
             moves = decades >= limits
             if not moves.all() or not self._has_moved.all() or self._still.any():
+                stopped, has_norm = decades < limits, updates.norms[k] > _SMALL_NORM
+                self._explained |= stopped & ~has_norm & self._has_moved
+                self._begins[stopped & ~has_norm] = -1
                 # Weights that are all 0 have no ratio, nor do those of no optimizer. Later,
                 # another optimizer may have them.
-                still = (decades < limits) | (np.isnan(decades) & ~self._has_moved)
-                still &= updates.norms[k] > _SMALL_NORM  # not without a gradient
+                still = (stopped | (np.isnan(decades) & ~self._has_moved)) & has_norm
                 count = int(updates.counts[k])
-                self._follow(still, moves, count, updates.windows[:, k])
+                self._follow(still, count, updates.windows[:, k])
                 self._report(moves, count, rate, reports[row])
             if rate > 0:
                 self._rate, self._highest_rate = rate, max(rate, self._highest_rate)
@@ -70,20 +73,17 @@ class StillDetector:
     def _follow(
         self,
         still: NDArray[np.bool_],
-        moves: NDArray[np.bool_],
         count: int,
         window: NDArray[np.float32],
     ) -> None:
-        """Keeps since when layers are still, and whether that is by design."""
+        """Keeps since when layers are still, and whether a schedule explains it."""
         begun = still & (self._begins < 0)
         self._begins[begun] = count
-        self._begins[~still & ~moves & ~self._still] = -1
         if self._highest_rate:
-            is_late = self._rate < PLATEAU_RATE * self._highest_rate
-            self._by_design[begun] = is_late
+            ends = np.array(self._rate < PLATEAU_RATE * self._highest_rate)
         else:  # a rate that falls to 0 along a schedule, the updates follow
-            falls = _newest(window) < self._usual + _SUDDEN
-            self._by_design[begun] = falls[begun]
+            ends = _newest(window) < self._usual + _SUDDEN
+        self._explained |= begun & ends
 
     def _report(
         self, moves: NDArray[np.bool_], count: int, rate: float, report: StepReport
@@ -91,7 +91,7 @@ class StillDetector:
         """Adds layers that are still for long, and those that move again."""
         patience = np.where(self._has_moved, STILL_STEPS, STILL_FIRST_STEPS)
         is_long = (self._begins >= 0) & (count - self._begins >= patience)
-        new = is_long & ~(self._still | self._by_design)
+        new = is_long & ~(self._still | self._explained)
         if new.any():
             first = int(np.argmax(new))
             again = " no longer" if self._has_moved[first] else " does not"
@@ -103,6 +103,7 @@ class StillDetector:
             report.add_recovery("still", "the optimizer moves again:", moved)
         self._has_moved |= moves
         self._still &= ~moves
+        self._explained &= ~moves
         self._begins[moves] = -1
 
 
