@@ -79,9 +79,7 @@ ECHO_SPREAD_MIN = 0.13  # of cosines; where they hardly scatter, half of the lay
 ECHO_EXCESS = 1.0  # robust standard deviations; less does not add to the sum
 ECHO_STEP = 4.0  # the most that one step counts; a batch may resemble that before it
 ECHO_SUM = 6.5  # the sum of healthy runs reaches 5.3
-ECHO_RATE = (
-    0.25  # of the highest rate of ECHO_WINDOW steps; gradients of slow weights agree
-)
+ECHO_RATE = 0.25  # of the highest of ECHO_WINDOW steps; slow weights repeat gradients
 COARSE_SHARE = 0.2  # of a layer's numbers, more zeros than ever; 0.05 is scatter
 COARSE_END = 0.5  # of that; hysteresis
 COARSE_WINDOW, COARSE_MIN = 16, 6  # counts of zeros, one every 10th step
