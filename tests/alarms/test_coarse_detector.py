@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers.signal_runs import detect, found, zeros
+from helpers.signal_steps import detect, found, zeros
 
 from gradsound.alarms.thresholds import Alarm
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers.signal_runs import detect, found, gradients
+from helpers.signal_steps import detect, found, gradients
 
 from gradsound.alarms.moment_cosines import MomentCosines
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from helpers.alarms import header_of
-from helpers.signal_runs import detect, gradients
+from helpers.signal_steps import detect, gradients
 
 from gradsound.alarms.run_detector import RunDetector
 from gradsound.alarms.thresholds import Thresholds
