@@ -4,7 +4,8 @@
 # make newest: test by Python 3.14, and what needs no torch by 3.15 (needs root; 2 GB).
 # make docs: build the documentation into build/docs.   make dist: build what is published.
 # make pythons: run the tests by every supported Python that is installed; TOX_DISCOVER=path
-# names Pythons that are not on the PATH.
+# names Pythons that are not on the PATH.   make torches: run the tests of the torch side by
+# the oldest, the pinned and the newest torch (10 GB); RELEASES='==2.6.*' chooses.
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
@@ -12,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 # folder called gradsound in the working directory, such as a checkout seen from above.
 EDITABLE := --config-settings editable_mode=compat --editable
 
-.PHONY: demo test newest stress docs dist pythons clean
+.PHONY: demo test newest stress docs dist pythons torches clean
 
 demo: .venv/demo
 	$(BIN)/python demos/five_runs.py
@@ -43,6 +44,9 @@ dist: .venv/test
 pythons: .venv/test
 	$(PIP) tox
 	$(BIN)/tox
+
+torches:
+	tests/torches.sh $(RELEASES)
 
 .venv/demo: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

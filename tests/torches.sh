@@ -10,12 +10,15 @@ cd "$(dirname "$0")/.."
 pinned=$(grep -m1 -o '^torch==[^ ;]*' constraints.txt)
 [ $# -gt 0 ] || set -- '==2.6.*' "${pinned#torch}" ''
 export PYTHONPATH=$PWD PYTHONDONTWRITEBYTECODE=1
-# These tell what a later release does.
-declare -A left_out=(['==2.6.*']="--deselect
-  tests/measure/hooks/test_clipping.py::test_compiled_clipping_has_as_many_graphs")
+# Its FSDP2 does not train on a CPU, so neither do stages; it does not compile clipping.
+declare -A left_out=(['==2.6.*']="(test_sharded and not parallel) or test_pipelines
+  or test_rank_0_alone_records_values or test_a_rank_that_attaches_alone
+  or test_a_rank_that_closes_alone or test_a_rank_that_fails_to_measure
+  or test_compiled_clipping_has_as_many_graphs")
 failed=0
 for release in "$@"; do
-  folder=build/torches/torch${release//[^0-9.]/}
+  number=${release#==}
+  folder=build/torches/${number:-newest}
   python=$folder/bin/python
   if [ ! -e "$folder/made" ]; then
     rm -rf "$folder"
@@ -30,14 +33,14 @@ for release in "$@"; do
   fi
   "$python" -c 'import platform, torch
 print(f"torch {torch.__version__}, Python {platform.python_version()}:", flush=True)'
+  without=${left_out[$release]:-nothing_else}
   # The other tests of hooks need packages that ask for one torch.
-  # shellcheck disable=SC2086 # a word each
   "$python" -m pytest -m "not realtime" -p no:cacheprovider --quiet --tb=short \
+    -k "not (${without//$'\n'/ })" \
     --ignore tests/measure/hooks/test_optimizer_wrappers.py \
     --ignore tests/measure/hooks/test_closure.py \
     --ignore tests/measure/test_keras_variables.py \
-    ${left_out[$release]-} \
     tests/measure tests/script/test_found_trainings.py tests/test_api.py \
-    tests/test_resume.py || failed=1
+    tests/test_on_alarm.py tests/test_resume.py || failed=1
 done
 exit $failed
