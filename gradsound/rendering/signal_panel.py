@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gradsound.rendering.curves import Curves
     from gradsound.rendering.norm_panel import Series
 
-_LABELS = {"update_ratio": "update\nratio", "zeros": "share of\nzeros"}
+_LABELS = {"update_ratio": "update ratio"}
 _GUIDES = {  # numbers with a meaning for the ear, as in gradsound.music.articulation
     "update_ratio": ((1e-3, "usual length"),),
     "snr": ((0.05, "noise"), (0.6, "pure")),
@@ -29,6 +29,7 @@ _MARGIN = 1.3  # times the highest number, and below the lowest
 _ZERO = 3.0  # times below the lowest number is the line of 0
 _TICKS_MAX = 4
 _SIZE = 8.0  # points, of the ticks
+_LABEL_SIZE = 9.0  # points; a panel is as high as the longest label
 _NAME_WIDTH = 290.0  # points, of a run in the legend
 
 
@@ -75,7 +76,7 @@ def draw_signal(axes: Any, series: Sequence[Series], name: str) -> None:
             fontsize=_SIZE,
             verticalalignment="center",
         )
-    axes.set_ylabel(_LABELS.get(name, name))
+    axes.set_ylabel(_LABELS.get(name, name), fontsize=_LABEL_SIZE)
     axes.grid(alpha=0.25)
 
 
