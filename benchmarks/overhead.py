@@ -19,17 +19,15 @@ Needs ``pip install '.[benchmark]'``.
 
 from __future__ import annotations
 
-import argparse
 import os
 import random
 import statistics
 import sys
-import tempfile
 import time
 
 import torch
+from chosen_models import chosen_models
 from experiment_loggers import LONG_CASES, open_wandb_run
-from machine import check_choices, machine, threads
 from models import MODELS
 from runs import new_log
 from timed_loop import BARE, Hooks, Loop, Measure
@@ -39,7 +37,6 @@ from torch.nn.utils import clip_grad_norm_  # by name: gradsound does not replac
 import gradsound
 from gradsound.measure.norms.batched import BatchedNorms
 
-THREADS = 1  # of two cores; the other is for processes and threads of the tools
 MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
 MINUTES_MAX = 2  # for the short turns of one model
 HOOK_ROUNDS_MAX = 50  # turns with timed hooks
@@ -187,18 +184,10 @@ def main() -> None:
     if MALLOC.items() - os.environ.items():  # the C library reads it at its start
         command = [sys.executable, *sys.argv]
         os.execve(sys.executable, command, {**os.environ, **MALLOC})  # noqa: S606 (itself)
-    parser = argparse.ArgumentParser(description="Cost of recording every step.")
-    parser.add_argument("models", nargs="*", default=[*MODELS], metavar="model")
-    parser.add_argument("--rounds", type=int, default=400)
-    arguments = parser.parse_args()
-    check_choices(parser, "model", arguments.models, MODELS)
-    torch.set_num_threads(THREADS)
-    print(machine(threads()))
-    with tempfile.TemporaryDirectory() as folder, open_wandb_run(folder):
-        os.chdir(folder)
+    chosen = chosen_models("Cost of recording every step.", [*MODELS], 400)
+    with chosen as arguments, open_wandb_run("."):
         for model in arguments.models:
             compare(model, arguments.rounds)
-        os.chdir("/")
 
 
 if __name__ == "__main__":

@@ -13,18 +13,14 @@ Needs ``pip install '.[torch]'``.
 
 from __future__ import annotations
 
-import argparse
-import os
 import random
 import statistics
-import tempfile
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-import torch
-from machine import check_choices, machine, threads
+from chosen_models import chosen_models
 from models import MODELS
 from timed_loop import Hooks, Loop
 
@@ -124,18 +120,9 @@ def compare(name: str, rounds: int) -> None:
 
 def main() -> None:
     """Prints a table for each model."""
-    parser = argparse.ArgumentParser(description="Cost of finding a training.")
-    parser.add_argument("models", nargs="*", default=[*CHOSEN], metavar="model")
-    parser.add_argument("--rounds", type=int, default=400)
-    arguments = parser.parse_args()
-    check_choices(parser, "model", arguments.models, MODELS)
-    torch.set_num_threads(1)
-    print(machine(threads()))
-    with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)
+    with chosen_models("Cost of finding a training.", [*CHOSEN], 400) as arguments:
         for model in arguments.models:
             compare(model, arguments.rounds)
-        os.chdir("/")
 
 
 if __name__ == "__main__":

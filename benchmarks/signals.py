@@ -12,19 +12,16 @@ gradsound's hooks, from turns of their own, which chance changes less.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import random
 import statistics
 import sys
-import tempfile
 from typing import TYPE_CHECKING
 
-import torch
-from machine import check_choices, machine, threads
+from chosen_models import chosen_models
 from models import MODELS
-from overhead import CONTROL, MALLOC, THREADS, print_ratios
+from overhead import CONTROL, MALLOC, print_ratios
 from runs import new_log
 from timed_loop import BARE, Hooks, Loop
 
@@ -91,18 +88,9 @@ def main() -> None:
     if MALLOC.items() - os.environ.items():  # the C library reads it at its start
         command = [sys.executable, *sys.argv]
         os.execve(sys.executable, command, {**os.environ, **MALLOC})  # noqa: S606 (itself)
-    parser = argparse.ArgumentParser(description="Cost of signals beside the norms.")
-    parser.add_argument("models", nargs="*", default=DEFAULT, metavar="model")
-    parser.add_argument("--rounds", type=int, default=300)
-    arguments = parser.parse_args()
-    check_choices(parser, "model", arguments.models, MODELS)
-    torch.set_num_threads(THREADS)
-    print(machine(threads()))
-    with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)
+    with chosen_models("Cost of signals beside the norms.", DEFAULT, 300) as arguments:
         for model in arguments.models:
             compare(model, arguments.rounds)
-        os.chdir("/")
 
 
 if __name__ == "__main__":

@@ -15,16 +15,12 @@ Needs ``pip install '.[benchmark]'``.
 
 from __future__ import annotations
 
-import argparse
-import os
 import random
 import statistics
-import tempfile
 import time
 from pathlib import Path
 
-import torch
-from machine import check_choices, machine, threads
+from chosen_models import chosen_models
 from models import MODELS
 from runs import make_header, make_run, new_log, write_run
 from timed_loop import Loop, Measure
@@ -34,7 +30,6 @@ from gradsound.alarms.run_detector import RunDetector
 from gradsound.runs.step_block import make_block
 from gradsound.training_alarms import _BLOCK_STEPS
 
-THREADS = 1
 TURN_SECONDS = 1.0
 LAYERS = (4, 100, 1000)
 BLOCKED_STEPS = 1024  # steps whose detection is timed
@@ -111,22 +106,12 @@ def print_first_look() -> None:
 
 def main() -> None:
     """Prints the tables."""
-    parser = argparse.ArgumentParser(description="Cost of alarms in the training itself.")
-    parser.add_argument(
-        "models", nargs="*", default=["CNN, batch 10", "MLP, 100 layers"], metavar="model"
-    )
-    parser.add_argument("--rounds", type=int, default=15)
-    arguments = parser.parse_args()
-    check_choices(parser, "model", arguments.models, MODELS)
-    torch.set_num_threads(THREADS)
-    print(machine(threads()))
-    with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)
+    models = ["CNN, batch 10", "MLP, 100 layers"]
+    with chosen_models("Cost of alarms in the training itself.", models, 15) as arguments:
         for model in arguments.models:
             compare(model, arguments.rounds)
         print_detection()
         print_first_look()
-        os.chdir("/")
 
 
 if __name__ == "__main__":
