@@ -27,7 +27,8 @@ from gradsound.cli.commands import watch as command_module
 from gradsound.cli.commands.watch import get_kinds
 from gradsound.cli.main import main
 from gradsound.cli.watch import find_alarms
-from gradsound.runs.json_lines import encode_header, encode_step
+from gradsound.runs.header_line import encode_header
+from gradsound.runs.json_lines import encode_step
 from gradsound.runs.step_block import make_block
 from gradsound.runs.writer import RunWriter
 
@@ -123,7 +124,7 @@ def test_an_unknown_kind_has_a_suggestion(watch) -> None:
     status, lines, errors = watch(SAMPLE, "--until", "loss,nonfinit")
 
     assert (status, lines) == (2, [])
-    start = "gradsound: no alarm 'nonfinit'; did you mean 'nonfinite'? There are: dead, "
+    start = "gradsound: no alarm 'nonfinit'; did you mean 'nonfinite'? There are: coarse, "
     assert errors.startswith(start)
     assert errors.count("\n") == 1
     assert watch(SAMPLE, "--until", "end")[0] == 2
