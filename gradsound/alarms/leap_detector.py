@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradsound.alarms.running_median import RunningMedian
-from gradsound.alarms.thresholds import UNRATED_LEAP, UPDATE_LEAP, UPDATE_LEAP_END
+from gradsound.alarms.thresholds import (
+    RECORD_UPDATE,
+    UNRATED_LEAP,
+    UPDATE_LEAP,
+    UPDATE_LEAP_END,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,6 +25,7 @@ if TYPE_CHECKING:
     from gradsound.alarms.step_report import StepReports
 
 _RATED, _UNRATED = log10(UPDATE_LEAP), log10(UNRATED_LEAP)
+_RECORD = log10(RECORD_UPDATE)
 
 
 class LeapDetector:
@@ -32,6 +38,7 @@ class LeapDetector:
     def __init__(self, layers: int) -> None:
         self._by_rate = RunningMedian(layers)  # of ratios by the learning rate
         self._leaping = np.zeros(layers, bool)
+        self._highest = np.full((1, layers), -np.inf, np.float32)  # ratio in decades
 
     def detect(self, updates: MeasuredUpdates, reports: StepReports) -> None:
         """Adds the alarms of steps to their reports.
@@ -40,11 +47,17 @@ class LeapDetector:
             updates: The update ratios of the steps.
             reports: The reports of the steps.
         """
-        # A warm-up or a restart of the schedule that is not known changes the updates, too.
-        limits = np.where(np.isnan(updates.rates), _UNRATED, _RATED)
+        # A warm-up or a restart of a schedule that is not known changes the updates, too. A
+        # restart goes back to ratios that the run had.
+        unrated = np.isnan(updates.rates)
+        limits = np.where(unrated, _UNRATED, _RATED)
+        highest = np.fmax.accumulate(np.concatenate([self._highest, updates.decades]))
+        self._highest = highest[-1:]
+        possible = (updates.decades > highest[:-1] + _RECORD) | ~unrated[:, None]
         excesses = self._find_excess(updates)
-        for row, excess, limit in zip(updates.rows.tolist(), excesses, limits.tolist()):
-            leaps = excess > limit
+        for k, row in enumerate(updates.rows.tolist()):
+            excess, limit = excesses[k], limits[k]
+            leaps = (excess > limit) & possible[k]
             if leaps.any() and not self._leaping.any():
                 first = int(np.nanargmax(excess))
                 detail = f", {10 ** excess[first]:.3g} x as far as usual"

@@ -51,8 +51,9 @@ class MomentCosines:
             ratios: Their signal-to-noise ratios, shape (S, L).
 
         Returns:
-            Shape (S, L), from -1 to 1; NaN where the ratio of the step or of the one
-            before is unknown.
+            Shape (S, L); NaN where the ratio of the step or of the one before is unknown.
+            They are from -1 to 1, if the moment decays as supposed and contains gradients
+            alone; else they may be anywhere.
         """
         squares = np.square(norms)
         moments = np.empty((len(norms) + 1, norms.shape[1]))
@@ -71,4 +72,4 @@ class MomentCosines:
             cosines = products / (2 * _A * _B * np.sqrt(before * squares))
         cosines[is_gap] = np.nan
         self._moments, self._number = moments[-1], int(numbers[-1])
-        return np.asarray(np.where(np.isfinite(cosines), np.clip(cosines, -1, 1), np.nan))
+        return np.asarray(np.where(np.isfinite(cosines), cosines, np.nan))

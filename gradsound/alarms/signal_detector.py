@@ -79,7 +79,7 @@ class SignalDetector:
             self._leap.detect(updates, reports)
         paces = self._find_paces(ratios, rates)
         self._echo.detect(steps.numbers, norms, noise, paces, reports)
-        self._coarse.detect(zeros, reports)
+        self._coarse.detect(zeros, norms, reports)
         yield from reports.alarms()
 
     def _find_paces(

@@ -56,3 +56,12 @@ def test_few_counts_are_no_usual_share() -> None:
     shares = np.zeros((100, 1))
     shares[60:] = 0.9
     assert found(zeros(shares)) == [("coarse", 70, "")]
+
+
+def test_a_gradient_that_is_nearly_gone_is_not_coarse() -> None:
+    """It underflows in any format, as that of an expert without hard samples."""
+    shares, norms = np.tile([0.0, 0.3, 0.8], (300, 1)), np.ones((300, 3))
+    shares[200:260] = [0.5, 0.6, 0.8]
+    assert found(zeros(shares, norms)) != []
+    norms[200:260] = 1e-3
+    assert found(zeros(shares, norms)) == []

@@ -50,6 +50,46 @@ def test_slow_weights_make_no_echo() -> None:
     assert found(falls) == []
 
 
+def test_weights_at_the_end_of_a_schedule_make_no_echo() -> None:
+    """The rate is then 4 % of the highest, and the gradients resemble each other."""
+    rates = np.geomspace(1, 0.01, 300)
+    steps = gradients(300, repeat=range(220, 300))
+    slow = [replace(step, values={"lr": rates[step.number]}) for step in steps]
+
+    assert found(slow) == []
+    assert found([replace(step, values={"lr": 1.0}) for step in steps]) != []
+
+
+def test_a_set_learned_by_heart_makes_no_echo() -> None:
+    """A few hard samples make nearly all of the moment, and come again."""
+    scales = 10 ** np.random.default_rng(0).normal(0, 0.8, 400)
+
+    assert found(gradients(400, repeat=range(200, 240), scales=scales)) == []
+    assert found(gradients(400, repeat=range(200, 240), scales=scales**0.1)) != []
+
+
+def test_a_moment_with_a_far_other_decay_makes_no_echo() -> None:
+    """Its cosines are beyond 1, so they are none."""
+    assert found(gradients(repeat=range(120, 200), decay=0.5)) == []
+
+
+def test_of_few_layers_all_must_echo() -> None:
+    """A network with one logit has gradients of few directions in its last layers."""
+    usual, echo = gradients(layers=3), gradients(layers=3, repeat=range(120, 200))
+    first = np.array([True, False, False])
+    mixed = [
+        replace(
+            ours,
+            norms=np.where(first, ours.norms, theirs.norms),
+            signals={"snr": np.where(first, ours.signals["snr"], theirs.signals["snr"])},
+        )
+        for ours, theirs in zip(usual, echo)
+    ]
+
+    assert found(mixed) == []
+    assert found(echo)[0][0] == "echo"
+
+
 def test_missing_ratios_make_no_echo() -> None:
     """A budget leaves steps out: then nothing is known of two successive ones."""
     assert found(gradients(300, repeat=range(120, 300))[::2]) == []

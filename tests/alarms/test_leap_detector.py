@@ -59,6 +59,16 @@ def test_a_schedule_is_no_leap() -> None:
     assert found(updates(moving(300) * rates[:, None], 0.01 * rates)) == []
 
 
+def test_a_restart_of_an_unknown_schedule_is_no_leap() -> None:
+    """It goes back to ratios that the run had; a larger one than ever is a leap."""
+    rates = np.concatenate([np.geomspace(1, 1e-3, 200), np.ones(40)])[:, None]
+    ratios = moving(240) * rates
+
+    assert found(updates(ratios)) == []
+    ratios[200:] *= 10
+    assert found(updates(ratios)) == [("leap", 200, "")]
+
+
 def test_a_larger_gradient_explains_a_larger_update() -> None:
     """Also for the steps after it, as momentum keeps it."""
     ratios, norms = moving(), np.ones((200, 2))

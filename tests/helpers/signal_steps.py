@@ -52,10 +52,10 @@ def updates(
     ]
 
 
-def zeros(shares: np.ndarray) -> list[Step]:
+def zeros(shares: np.ndarray, norms: np.ndarray | None = None) -> list[Step]:
     """Returns steps with shares of zeros, of shape (S, L)."""
-    ones = np.ones(shares.shape[1])
-    return [step_with(k, ones, {"zeros": row}) for k, row in enumerate(shares.tolist())]
+    norms = np.ones(shares.shape) if norms is None else norms
+    return [step_with(k, norms[k], {"zeros": row}) for k, row in enumerate(shares.tolist())]
 
 
 def gradients(
@@ -64,6 +64,7 @@ def gradients(
     seed: int = 0,
     repeat: range = range(0),
     decay: float = 0.9,
+    scales: np.ndarray | None = None,
 ) -> list[Step]:
     """Returns steps of random gradients, with ratios of signal to noise as Adam has them.
 
@@ -73,13 +74,15 @@ def gradients(
         seed: Seed of the gradients.
         repeat: Steps with the gradient of the one before.
         decay: That of the moment.
+        scales: What the gradient of each step is multiplied by.
     """
     random = np.random.default_rng(seed)
     moment, square, weight = np.zeros((layers, 100)), np.zeros(layers), 0.0
-    made, gradient = [], np.zeros((layers, 100))
+    made, usual = [], np.zeros((layers, 100))
     for number in range(steps):
         if number not in repeat:
-            gradient = random.normal(0, 1, (layers, 100)) + 0.2
+            usual = random.normal(0, 1, (layers, 100)) + 0.2
+        gradient = usual * (1 if scales is None else scales[number])
         norms = np.linalg.norm(gradient, axis=1)
         moment = decay * moment + (1 - decay) * gradient
         square = decay * square + (1 - decay) * norms**2
