@@ -281,7 +281,7 @@ def test_wandb_gets_alerts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A real offline run of W&B has the alarms; without a run, nothing is sent."""
     monkeypatch.setenv("WANDB_SILENT", "true")
     fit(gradsound.LightningCallback())
-    with wandb.init(mode="offline", dir="."):
+    with wandb.init(mode="offline", dir=Path.cwd()):  # its process has another folder
         fit(gradsound.LightningCallback())
 
     def content() -> bytes:

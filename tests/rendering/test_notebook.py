@@ -288,7 +288,7 @@ def test_wandb(save, monkeypatch) -> None:
     """An offline W&B run has the rendered sound, with the run's comment as caption."""
     monkeypatch.setenv("WANDB_SILENT", "true")
     run = gradsound.read_run(save(RUN, comment="try 7"))
-    with wandb.init(mode="offline", project="p", dir=".") as logging:
+    with wandb.init(mode="offline", project="p", dir=Path.cwd()) as logging:
         sound = run.audio()
         logging.log({"sound": sound})
     (path,) = Path("wandb").glob("offline-run-*/files/media/audio/sound_*.wav")
