@@ -63,7 +63,9 @@ class Program:
         """
         ours = sys.modules["__main__"]  # Python would clear a module that nothing keeps
         main = ModuleType("__main__")
-        vars(main).update(__annotations__={}, __builtins__=sys.modules["builtins"])
+        if sys.version_info < (3, 14):  # later, a module has it once it is needed
+            vars(main)["__annotations__"] = {}
+        vars(main)["__builtins__"] = sys.modules["builtins"]
         sys.modules["__main__"] = main
         try:
             self._start(main)
@@ -88,6 +90,7 @@ class Program:
             sys.argv[0] = "-c"
             main.__loader__ = BuiltinImporter
             code = compile(f"{self.name}\n", "<string>", "exec", dont_inherit=True)
+            _keep_lines(code, self.name)
             exec(code, vars(main))  # noqa: S102 (the user's own code)
             return
         if pkgutil.get_importer(self.name) is not None:  # a folder or a zip file
@@ -99,6 +102,15 @@ class Program:
         code, loader = _read_code(file)
         vars(main).update(__file__=file, __cached__=None, __loader__=loader)
         exec(code, vars(main))  # noqa: S102 (the user's own script)
+
+
+def _keep_lines(code: CodeType, text: str) -> None:
+    """Keeps the lines of a code for tracebacks, which show them since Python 3.13."""
+    if sys.version_info >= (3, 13):
+        import linecache
+
+        key = code if hasattr(linecache, "_make_key") else code.co_filename
+        linecache._register_code(key, text, code.co_filename)
 
 
 def _read_code(file: str) -> tuple[CodeType, Any]:

@@ -67,6 +67,8 @@ left_out=(--ignore tests/measure/hooks/test_optimizer_wrappers.py
   --ignore tests/measure/distributed/test_distributed.py
   --ignore tests/measure/distributed/test_reduction_wait.py
   --deselect tests/measure/test_logged_values.py::test_rank_0_alone_records_values
+  # The package is not installed there, so there is no command of this name.
+  --deselect "tests/script/test_program.py::test_ctrl_c_ends_a_script_as_under_python[words1]"
   # This torch trains in no process forked from a training; the other has a PYTHONPATH.
   --deselect tests/script/test_found_trainings.py::test_forked_and_spawned_processes_are_not_attached
   --deselect tests/runs/test_restarts.py::test_of_ten_that_resume_at_once_one_goes_on)
