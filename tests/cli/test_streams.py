@@ -21,7 +21,14 @@ import gradsound
 from gradsound.cli.main import main
 
 COMMAND = [sys.executable, "-m", "gradsound"]
-STEPS = 1_500_000  # reading them takes more than a second
+EARLY = [
+    sys.executable,
+    "-c",
+    "from gradsound.cli import main, progress\n"
+    "progress._DELAY_SECONDS = progress._REFRESH_SECONDS = 0.01\n"
+    "main.main()",
+]  # the command, whose progress begins soon: a fast machine reads for no whole second
+STEPS = 1_000_000
 FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="no /dev/full")
 
@@ -190,10 +197,12 @@ def screen_lines(stderr_text: str) -> list[str]:
     return [line.rstrip() for line in lines]
 
 
-def in_terminal(*arguments: object, **names: str) -> tuple[str, str, int]:
+def in_terminal(
+    *arguments: object, program: list[str] = COMMAND, **names: str
+) -> tuple[str, str, int]:
     """Returns standard output, the terminal's text as standard error, and the status."""
     test_end, command_end = pty.openpty()
-    line = [*COMMAND, *map(str, arguments)]
+    line = [*program, *map(str, arguments)]
     with started(
         line, stdout=subprocess.PIPE, stderr=command_end, env=os.environ | names
     ) as process:
@@ -214,7 +223,7 @@ def in_terminal(*arguments: object, **names: str) -> tuple[str, str, int]:
 def test_progress_is_shown_in_a_terminal(tmp_path: Path, long: Path, line: str) -> None:
     """A terminal shows steps read, their total and the time; then each warning once."""
     words = line.format(run=long, folder=tmp_path).split()
-    out, stderr_text, status = in_terminal(*words)
+    out, stderr_text, status = in_terminal(*words, program=EARLY)
     warning = (
         f"gradsound: {long}: line {STEPS + 2} is torn and left out; the run ends there"
     )
@@ -249,7 +258,7 @@ def test_an_error_ends_progress(long: Path) -> None:
     """An error erases the progress and stands on a line of its own."""
     with long.open("a") as file:
         file.write("}\n")
-    _, stderr_text, status = in_terminal("info", long)
+    _, stderr_text, status = in_terminal("info", long, program=EARLY)
 
     assert status == 2
     assert re.search(r"steps, \d+:\d\d", stderr_text)
