@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from gradsound.measure.live_objects import find_objects
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _ENGINE = "DeepSpeedEngine"
 # Where DeepSpeed's optimizers keep the model's parameters, one list for each group: ZeRO 1
@@ -35,11 +38,16 @@ def trained_parameters(optimizer: Any) -> list[nn.Parameter]:
     Args:
         optimizer: A torch optimizer, or one of DeepSpeed's around it.
     """
+    return [*chain.from_iterable(parameter_groups(optimizer))]
+
+
+def parameter_groups(optimizer: Any) -> Iterable[Iterable[nn.Parameter]]:
+    """Returns the parameters of an optimizer as `trained_parameters`, by group."""
     if is_engine_optimizer(optimizer):
         for name in _PARAMETER_LISTS:
             if (groups := getattr(optimizer, name, None)) is not None:
-                return [*chain.from_iterable(groups)]
-    return [p for group in optimizer.param_groups for p in group["params"]]
+                return groups  # type: ignore[no-any-return]
+    return [group["params"] for group in optimizer.param_groups]
 
 
 def is_partitioned(parameter: object) -> bool:

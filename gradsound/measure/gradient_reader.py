@@ -141,13 +141,15 @@ class GradientReader:
         return norms
 
     def _snapshot(self, fresh: Container[int] | None) -> NormSnapshot:
+        if fresh is None and self.source is None and self._sharded is None:
+            return self._batched.compute_of(self._tracker.parameters)
         return self._batched.compute(self._gradients(fresh))
 
     def _checked_snapshot(self, step: int, fresh: Container[int] | None) -> NormSnapshot:
-        snapshot = self._batched.compute(self._gradients(fresh))
+        snapshot = self._snapshot(fresh)
         if self._tracker.is_due(snapshot.without_gradient) and self._tracker.refresh():
             self._on_change()
-            snapshot = self._batched.compute(self._gradients(fresh))
+            snapshot = self._snapshot(fresh)
         if self.expects_no_stages:
             self.expects_no_stages = False
             self._warn_late_stages()
@@ -160,7 +162,7 @@ class GradientReader:
 
     def _gradients(self, fresh: Container[int] | None) -> list[torch.Tensor | None]:
         """Returns this rank's gradients, length P; None for a parameter without one."""
-        alive = [reference() for reference in self._tracker.parameters]
+        alive = self._tracker.alive_parameters()
         if fresh is not None:
             alive = [p if id(p) in fresh else None for p in alive]
         if self.source is not None:

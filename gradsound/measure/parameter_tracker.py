@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradsound.measure.deepspeed_engine import parameter_groups
 from gradsound.measure.layer_changes import LayerWarnings
 from gradsound.measure.layer_names import parameters_by_module
 from gradsound.measure.layers import find_trained_layers, is_sharded, parameter_ids
+from gradsound.measure.untrained_layers import UntrainedLayers
 from gradsound.name_matching import match_names
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
     Reference: TypeAlias = Callable[[], nn.Parameter | None]
 
-_CHECK_STEPS = 100  # between checks, and for optimizers that take turns to step once
+_CHECK_STEPS = 100  # between checks
 
 
 class ParameterTracker:
@@ -76,8 +78,7 @@ class ParameterTracker:
         self.sharded = any(layer.sharded for layer in layers)
         self._steps = 0
         self._all_layers = np.ones(len(layers), bool)
-        self._untrained = {layer.name for layer in layers if layer.frozen}  # so far
-        self._thaw_steps: dict[str, int] = {}  # of these layers, when they were thawed
+        self._untrained = UntrainedLayers(layer.name for layer in layers if layer.frozen)
         self._set_parameters(
             [
                 [_nothing] if layer.frozen else [weakref.ref(p) for p in layer.parameters]
@@ -105,11 +106,19 @@ class ParameterTracker:
         self._had_gradient = np.zeros(len(self.parameters), bool)  # in some step
         self._lost_gradient = np.zeros(len(self.parameters), bool)  # in a later step
         self._without_gradient: NDArray[np.bool_] | None = None  # in the last step
-        self._optimizer_ids = parameter_ids(self._current_optimizers())
+        self._held_ids = self._ids_in_optimizers()
 
     def _current_optimizers(self) -> list[Optimizer]:
         alive = [reference() for reference in self.optimizers]
         return [optimizer for optimizer in alive if optimizer is not None]
+
+    def _ids_in_optimizers(self) -> list[list[int]]:
+        """Returns the ids of the parameters in each group of the optimizers."""
+        return [
+            [*map(id, group)]
+            for optimizer in self._current_optimizers()
+            for group in parameter_groups(optimizer)
+        ]
 
     def alive_parameters(self) -> list[nn.Parameter | None]:
         """Returns the parameters, length P; None for one that no longer exists."""
@@ -128,7 +137,7 @@ class ParameterTracker:
         self._steps += 1
         due = (
             self._steps % _CHECK_STEPS == 0
-            or parameter_ids(self._current_optimizers()) != self._optimizer_ids
+            or self._ids_in_optimizers() != self._held_ids
             or self.any_thawed()
         )
         # Plans return the same array at every step: to compare elements costs more.
@@ -200,7 +209,7 @@ class ParameterTracker:
             elif usable:
                 if optimizer_ids is not None:
                     self._untrained.discard(name)
-                elif self._stays_untrained(name, usable):
+                elif self._untrained.waits_in_vain(name, usable, self.stepped, self._steps):
                     changed["not held"].append(name)
             elif not current:
                 changed["removed"].append(name)
@@ -225,20 +234,6 @@ class ParameterTracker:
             or len(before) != len(self.parameters)
             or any(one() is not other() for one, other in zip(before, self.parameters))
         )
-
-    def _stays_untrained(self, name: str, parameters: Sequence[nn.Parameter]) -> bool:
-        """Returns whether a layer thawed long ago, and no optimizer that stepped has it."""
-        if name not in self._untrained:
-            return False
-        held = parameter_ids([*self.stepped]) or set()
-        if any(id(p) in held for p in parameters):
-            self._untrained.discard(name)
-        elif any(p.requires_grad for p in parameters):
-            begin = self._thaw_steps.setdefault(name, self._steps)
-            return self._steps - begin >= _CHECK_STEPS
-        else:
-            self._thaw_steps.pop(name, None)
-        return False
 
 
 def _nothing() -> None:

@@ -104,6 +104,7 @@ class PendingStep:
     def _discarded_step(self) -> Step:
         """Returns the step with the norms from before clipping, the only ones there are."""
         norms, absent = self.raw[0].values()
+        norms, absent = norms.copy(), absent.copy()
         for measurement in self.raw[1:]:
             layers, (more_norms, more_absent) = measurement.layers, measurement.values()
             norms[layers], absent[layers] = more_norms[layers], more_absent[layers]

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from gradsound.measure.norms.per_layer import combine_together
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -88,6 +90,7 @@ class StepQueue:
         steps: list[Step] = []
         try:
             self._is_emitting = True
+            combine_together([step.norms for step in tuple(self.pending)])
             while self.pending and (wait or self._is_ready(self.pending[0])):
                 steps.append(self.pending.popleft().step())
         finally:  # if a step fails, the steps before it are still emitted

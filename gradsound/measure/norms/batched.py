@@ -1,67 +1,50 @@
-"""Norms of many gradients in few operations, by a plan that is made once.
+"""Norms of many gradients at one moment: by machine code where it can, else by torch.
 
-Only work that must precede the next change of the gradients happens here, at every step.
 Shapes: P parameters.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from gradsound.measure.norms.compute import (
-    LARGE,
-    compute_norm,
-    compute_norms_on_device,
-    compute_row_norms,
-)
 from gradsound.measure.norms.snapshot import NormSnapshot
+from gradsound.measure.norms.torch_norms import TorchNorms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     from gradsound.measure.norms.compute import Gradients
-    from gradsound.measure.norms.jit import JitNorms
-
-_STACKED_MAX = 4096  # elements of a gradient; to copy a larger one costs more than it saves
-_STACK_LEAST = 4  # gradients of one shape; to copy fewer costs more than it saves
-_STACK_ELEMENTS = 2**17  # in one stack at most, so that it stays in the processor's cache
-_PLANS_MAX = 8  # plans kept; beyond, all are made again
-_REPLAN_STEPS = 100  # a plan is slow, but right, for gradients on another device
+    from gradsound.measure.norms.object_norms import ObjectNorms
 
 
 @lru_cache(maxsize=1)
-def load_jit_norms() -> type[JitNorms] | None:
-    """Returns the class that reads small gradients by machine code; None if it cannot.
+def load_object_norms() -> type[ObjectNorms] | None:
+    """Returns the class that reads gradients by machine code; None if it cannot.
 
-    It needs llvmlite, and a processor that llvmlite knows. Without it, torch computes the
-    same norms more slowly.
+    It needs llvmlite, a processor that llvmlite knows, and torch 2.10 or later. Without it,
+    torch computes the same norms more slowly.
     """
     try:
-        from gradsound.measure.norms.jit import JitNorms
+        from gradsound.measure.norms.object_norms import ObjectNorms
 
-        JitNorms([])
-    except (ImportError, OSError, RuntimeError):
+        ObjectNorms(0)
+    except (ImportError, OSError, RuntimeError, AttributeError):
         return None
-    return JitNorms
+    return ObjectNorms
 
 
 class BatchedNorms:
     """Computes the norms of the same parameters' gradients again and again.
 
-    It keeps a plan for each set of parameters that have a gradient. To look at the shape of
-    every gradient at every step would cost more than to read a small gradient.
-
     Args:
-        load_jit: Returns the class for small gradients, or None. Called only if there are
-            small gradients in host memory.
+        load_objects: Returns the class for gradients that machine code can read, or None.
+            Called only if there is such a gradient.
 
     Example:
         >>> norms = BatchedNorms()
@@ -70,11 +53,14 @@ class BatchedNorms:
     """
 
     def __init__(
-        self, load_jit: Callable[[], type[JitNorms] | None] = load_jit_norms
+        self, load_objects: Callable[[], type[ObjectNorms] | None] = load_object_norms
     ) -> None:
-        self._load_jit = load_jit
-        self._plans: dict[tuple[bool, ...], _Plan] = {}
-        self._calls = 0
+        self._load_objects = load_objects
+        self._chosen = False  # whether machine code reads; decided by the first gradients
+        self._objects: ObjectNorms | None = None
+        self._torch = TorchNorms()
+        self._others: list[int] = []  # gradients that torch reads
+        self._without_gradient = np.zeros(0, bool)
 
     def compute(self, gradients: Gradients) -> NormSnapshot:
         """Computes L2 norms without waiting for a device.
@@ -83,99 +69,59 @@ class BatchedNorms:
             gradients: Length P, of any dtype, device and layout; None for a parameter
                 without a gradient. They are not changed.
         """
-        without_gradient = tuple([gradient is None for gradient in gradients])
-        if self._calls % _REPLAN_STEPS == 0 or len(self._plans) > _PLANS_MAX:
-            self._plans.clear()
-        self._calls += 1
-        if (plan := self._plans.get(without_gradient)) is not None:
-            try:
-                return _execute(plan, gradients)
-            except (RuntimeError, TypeError):  # a gradient changed its type or layout
-                pass
-        plan = self._plans[without_gradient] = _make_plan(gradients, self._load_jit)
-        return _execute(plan, gradients)
+        if not self._chosen:
+            self._choose(gradients)
+        if (objects := self._objects) is None:
+            return self._torch.compute(gradients)
+        if objects.read(gradients):
+            self._sort(objects)
+        return self._snapshot(objects, lambda k: gradients[k])
+
+    def compute_of(
+        self, parameters: Sequence[Callable[[], torch.Tensor | None]]
+    ) -> NormSnapshot:
+        """Computes the L2 norms of parameters' gradients without waiting for a device.
+
+        Args:
+            parameters: Weak references, length P, or other callables; those are not called
+                if machine code reads, and stand for parameters without a gradient then.
+        """
+        if (objects := self._objects) is None:
+            return self.compute([_gradient(reference) for reference in parameters])
+        if objects.read_of(parameters):
+            self._sort(objects)
+        return self._snapshot(objects, lambda k: _gradient(parameters[k]))
+
+    def _choose(self, gradients: Gradients) -> None:
+        given = [gradient for gradient in gradients if gradient is not None]
+        self._chosen = bool(given)
+        if any(one.is_cpu and one.dtype is torch.float32 for one in given):
+            kind = self._load_objects()
+            self._objects = None if kind is None else kind(len(gradients))
+
+    def _sort(self, objects: ObjectNorms) -> None:
+        """Notes which gradients there are, and which of them torch reads."""
+        self._without_gradient = objects.without_gradient()
+        self._others = objects.unreadable().tolist()
+
+    def _snapshot(
+        self, objects: ObjectNorms, gradient_of: Callable[[int], torch.Tensor | None]
+    ) -> NormSnapshot:
+        norms = objects.norms
+        if not self._others:
+            return NormSnapshot(self._without_gradient, norms, _NOTHING, (), ())
+        others: list[torch.Tensor | None] = [None] * len(norms)
+        for k in self._others:
+            others[k] = gradient_of(k)
+        rest = self._torch.compute(others)
+        return NormSnapshot(
+            self._without_gradient, norms, rest.order, rest.values, rest.vectors
+        )
 
 
-@dataclass(slots=True)
-class _Plan:
-    """How to compute the norms of gradients of certain types, by parameter index.
-
-    Attributes:
-        without_gradient: Which parameters have no gradient, shape (P,).
-        small: Small gradients that machine code reads, if any.
-        stacks: Other small gradients of equal shape and dtype, computed as the rows of one
-            matrix, with the memory of that matrix. To allocate it at every step would cost
-            more than all other work.
-        single: All other gradients in host memory.
-        order: Parameter indices of all these in this order, at most P.
-        devices: Gradients in the memory of each accelerator.
-    """
-
-    without_gradient: NDArray[np.bool_]
-    small: JitNorms | None = None
-    stacks: list[tuple[list[int], torch.Tensor]] = field(default_factory=list)
-    single: list[int] = field(default_factory=list)
-    order: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, np.intp))
-    devices: dict[torch.device, list[int]] = field(default_factory=dict)
+_NOTHING: NDArray[np.intp] = np.zeros(0, np.intp)
 
 
-def _make_plan(
-    gradients: Gradients, load_jit: Callable[[], type[JitNorms] | None]
-) -> _Plan:
-    plan = _Plan(np.array([gradient is None for gradient in gradients]))
-    small: list[int] = []
-    stackable, devices = defaultdict(list), defaultdict(list)
-    for index, gradient in enumerate(gradients):
-        if gradient is None:
-            continue
-        if not gradient.is_cpu:
-            devices[gradient.device].append(index)
-        elif (  # the size first: a model with large gradients alone does not load LLVM
-            gradient.numel() <= LARGE
-            and (jit := load_jit()) is not None
-            and jit.can_read(gradient)
-        ):
-            small.append(index)
-        elif (
-            gradient.layout is torch.strided
-            and not gradient.is_complex()
-            and 0 < gradient.numel() <= _STACKED_MAX
-        ):
-            stackable[gradient.shape, gradient.dtype].append(index)
-        else:
-            plan.single.append(index)
-    if small and (jit := load_jit()) is not None:
-        plan.small = jit(small)
-    for (shape, dtype), indices in stackable.items():
-        if len(indices) < _STACK_LEAST:
-            plan.single += indices
-        else:
-            plan.stacks += _make_stacks(indices, shape, dtype)
-    plan.devices = dict(devices)
-    stacked = [k for indices, _ in plan.stacks for k in indices]
-    plan.order = np.array(small + stacked + plan.single, np.intp)
-    return plan
-
-
-def _make_stacks(
-    indices: list[int], shape: torch.Size, dtype: torch.dtype
-) -> Iterator[tuple[list[int], torch.Tensor]]:
-    """Divides gradients of one shape into stacks of limited memory."""
-    rows = max(1, _STACK_ELEMENTS // shape.numel())
-    for begin in range(0, len(indices), rows):
-        part = indices[begin : begin + rows]
-        yield part, torch.empty(len(part), *shape, dtype=dtype)
-
-
-def _execute(plan: _Plan, gradients: Gradients) -> NormSnapshot:
-    small = b"" if plan.small is None else plan.small.compute(gradients)
-    values: list[float] = []
-    vectors: list[torch.Tensor] = []
-    for indices, memory in plan.stacks:
-        torch.stack([gradients[k] for k in indices], out=memory)  # type: ignore[misc]
-        values += compute_row_norms(memory.flatten(1))
-    for k in plan.single:
-        values.append(compute_norm(gradients[k]))  # type: ignore[arg-type]
-    for device, indices in plan.devices.items():
-        vectors.append(compute_norms_on_device(indices, gradients, device))
-    return NormSnapshot(plan.without_gradient, plan.order, small, values, vectors)
+def _gradient(reference: Callable[[], torch.Tensor | None]) -> torch.Tensor | None:
+    parameter = reference()
+    return None if parameter is None else parameter.grad

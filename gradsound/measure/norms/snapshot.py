@@ -21,29 +21,31 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class NormSnapshot:
-    """Norms in the order of their computation; the queue sorts them later.
+    """Norms as they were computed; the queue puts them together later.
 
     Attributes:
         without_gradient: Which parameters have no gradient, shape (P,).
-        order: Parameter indices of the norms in ``small``, then of those in ``values``.
-        small: Norms of small gradients in host memory, as bytes of float64.
+        read: Norms that machine code read, shape (P,), 0 for the other parameters; None if
+            it read none.
+        order: Parameter indices of the norms in ``values``.
         values: Norms of other gradients in host memory.
         vectors: One vector of norms for each accelerator, in its memory, shape (P,), 0 for
             parameters elsewhere.
     """
 
     without_gradient: NDArray[np.bool_]
+    read: NDArray[np.float64] | None
     order: NDArray[np.intp]
-    small: bytes
     values: Sequence[float]
     vectors: Sequence[torch.Tensor]
 
     def host_norms(self) -> NDArray[np.float64]:
         """Returns the norms of gradients in host memory, 0 elsewhere, shape (P,)."""
-        norms = np.zeros(len(self.without_gradient))
-        small = np.frombuffer(self.small)
-        norms[self.order[: len(small)]] = small
-        norms[self.order[len(small) :]] = self.values
+        if self.read is None:
+            norms = np.zeros(len(self.without_gradient))
+        else:
+            norms = self.read.copy()
+        norms[self.order] = self.values
         return norms
 
 
@@ -84,8 +86,8 @@ class NormCollector:
                 devices[norm.device][index] = norm
         return NormSnapshot(
             without_gradient,
+            read=None,
             order=np.array([*host], int),
-            small=b"",
             values=[*host.values()],
             vectors=[torch.stack(norms) for norms in devices.values()],
         )

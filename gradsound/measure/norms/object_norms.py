@@ -1,0 +1,166 @@
+"""Norms of gradients that machine code finds by itself, for the extra ``jit``.
+
+In a training loop, the code of Python and of torch has left the caches when a monitor
+measures. So each call for a gradient costs a multiple of the time for reading a small one.
+This module compiles one function instead. It follows references to parameters, parameters
+to gradients and gradients to their numbers. Torch tells where these are by the exchange API
+of DLPack, a table of C functions. Shapes: P parameters.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import sys
+import weakref
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from gradsound.llvm import compile_function
+from gradsound.measure.norms import machine_code
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+_WITHOUT_GRADIENT, _UNREADABLE = 1, 2  # states of a gradient; 0 if its norm is read
+
+_ONE_THREAD_MAX = 2**20  # elements; several threads of torch read a larger gradient faster
+# Of DLPack: its major version; the place of dltensor_from_py_object_no_sync in the table;
+# the code of memory of the host; those of the type of float32 (kind, bits, lanes).
+_VERSION, _DESCRIBE_AT = 1, 40
+_BLOCK = 2**14  # norms whose memory is allocated at once
+_CPU, _FLOAT32 = 1, 2 | 32 << 8 | 1 << 16
+
+
+class ObjectNorms:
+    """Reads the L2 norms of the same parameters' gradients again and again.
+
+    It reads dense float32 gradients in host memory. If torch computes with several threads,
+    it leaves those of more than a million elements to them.
+
+    Args:
+        count: P, the number of parameters.
+
+    Raises:
+        ImportError: If torch has no exchange API of a known version (2.10 has one).
+        RuntimeError: If LLVM cannot compile for this processor.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._call = _function()
+        self._parameters: Sequence[object] = ()  # alive, as the table has their addresses
+        self._table, self._states = np.zeros(count, np.int64), np.full(count, 255, np.uint8)
+        # To ask an array for its address takes longer than to read a small gradient.
+        self._addresses = self._table.ctypes.data, self._states.ctypes.data
+        self._rows = np.zeros((0, count))
+        self._rows_address, self._row = 0, -1
+        self._largest = _ONE_THREAD_MAX if torch.get_num_threads() > 1 else sys.maxsize
+
+    @property
+    def norms(self) -> NDArray[np.float64]:
+        """Norms by the last call, shape (P,), 0 where it read none; never changed."""
+        norms: NDArray[np.float64] = self._rows[self._row]
+        return norms
+
+    def read(self, gradients: Sequence[torch.Tensor | None]) -> bool:
+        """Reads gradients, length P; returns whether any became another kind."""
+        self._parameters = ()
+        self._table[:] = [*map(id, gradients)]
+        return self._read(0)
+
+    def read_of(self, parameters: Sequence[object]) -> bool:
+        """Reads the gradients of parameters, as `read`.
+
+        Args:
+            parameters: Weak references, length P; any other object stands for a parameter
+                without a gradient.
+        """
+        if parameters is not self._parameters:
+            weak = [isinstance(one, weakref.ref) and id(one) for one in parameters]
+            self._table[:], self._parameters = weak, parameters
+        return self._read(id(_GRAD))
+
+    def without_gradient(self) -> NDArray[np.bool_]:
+        """Returns which parameters have no gradient, shape (P,)."""
+        absent: NDArray[np.bool_] = self._states == _WITHOUT_GRADIENT
+        return absent
+
+    def unreadable(self) -> NDArray[np.intp]:
+        """Returns the indices of gradients that are of another kind."""
+        return np.flatnonzero(self._states == _UNREADABLE)
+
+    def _read(self, attribute: int) -> bool:
+        self._row += 1
+        if self._row == len(self._rows):
+            self._add_rows()
+        table, states = self._addresses
+        count = len(self._table)
+        row = self._rows_address + self._row * self._rows.strides[0]
+        return self._call(table, count, attribute, self._largest, row, states) > 0
+
+    def _add_rows(self) -> None:
+        """Makes room for the norms of many steps: to do so at each step takes longer."""
+        count = len(self._table)
+        self._rows, self._row = np.zeros((1 + _BLOCK // max(count, 1), count)), 0
+        self._rows_address = self._rows.ctypes.data
+
+
+_GRAD = sys.intern("grad")
+
+
+@lru_cache(maxsize=1)
+def _function() -> Callable[..., int]:
+    """Returns the machine code, which holds the lock of the interpreter."""
+    get_ref = getattr(ctypes.pythonapi, "PyWeakref_GetRef", None)
+    addresses = {
+        "NONE": id(None),
+        "TENSOR": id(torch.Tensor),
+        "GET_ATTRIBUTE": _address(ctypes.pythonapi.PyObject_GetAttr),
+        "GET_TYPE": _address(ctypes.pythonapi.PyObject_Type),
+        "INCREASE": _address(ctypes.pythonapi.Py_IncRef),
+        "DECREASE": _address(ctypes.pythonapi.Py_DecRef),
+        "CLEAR_ERROR": _address(ctypes.pythonapi.PyErr_Clear),
+        "DEREFERENCE": _address(get_ref or ctypes.pythonapi.PyWeakref_GetObject),
+        "DESCRIBE": _exchange_function(),
+    }
+    words = {name: f"inttoptr (i64 {one} to ptr)" for name, one in addresses.items()}
+    words |= {"CPU": str(_CPU), "FLOAT32": str(_FLOAT32)}
+    dereference = machine_code.DEREFERENCE if get_ref else machine_code.DEREFERENCE_BORROWED
+    parts = machine_code.NORMS, machine_code.DENSE_SIZE, machine_code.NORM, dereference
+    code = re.sub(r"\b[A-Z][A-Z_0-9]+\b", lambda word: words[word.group()], "".join(parts))
+    pointer, integer = ctypes.c_void_p, ctypes.c_int64
+    signature = ctypes.PYFUNCTYPE(
+        integer, pointer, integer, pointer, integer, pointer, pointer
+    )
+    return signature(compile_function(code, "gradsound_norms"))
+
+
+def _exchange_function() -> int:
+    """Returns the address of torch's function that describes a tensor, without a sync.
+
+    Raises:
+        ImportError: If torch has none of a known version.
+    """
+    capsule = getattr(torch.Tensor, "__dlpack_c_exchange_api__", None)
+    if capsule is None:
+        raise ImportError("torch before 2.10 has no exchange API of DLPack")
+    get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
+    get_pointer.restype, get_pointer.argtypes = (
+        ctypes.c_void_p,
+        [ctypes.py_object, ctypes.c_char_p],
+    )
+    table = get_pointer(capsule, b"dlpack_exchange_api")
+    if (version := ctypes.c_uint32.from_address(table).value) != _VERSION:
+        raise ImportError(f"torch has version {version} of DLPack's exchange API")
+    if not (describe := ctypes.c_void_p.from_address(table + _DESCRIBE_AT).value):
+        raise ImportError("torch describes no tensors by DLPack's exchange API")
+    return describe
+
+
+def _address(function: object) -> int:
+    return ctypes.cast(function, ctypes.c_void_p).value or 0  # type: ignore[arg-type]
