@@ -24,6 +24,8 @@ import random
 import statistics
 import sys
 import time
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
 
 import torch
 from chosen_models import chosen_models
@@ -36,6 +38,11 @@ from torch.nn.utils import clip_grad_norm_  # by name: gradsound does not replac
 
 import gradsound
 from gradsound.measure.norms.batched import BatchedNorms
+from gradsound.measure.parameter_tracker import ParameterTracker
+from gradsound.measure.step_queue import StepQueue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
 MINUTES_MAX = 2  # for the short turns of one model
@@ -46,6 +53,12 @@ SETTLE_SECONDS = 1.0  # a process has started then, and the work of the last is 
 BUDGET_SECONDS = 30.0  # of training with a budget
 CONTROL = "bare again (control)"
 CLIPPING = "clipping"
+PARTS = {  # of the time in the hooks
+    "finding and reading gradients": (BatchedNorms, "compute_of"),
+    "looking for other parameters": (ParameterTracker, "is_due"),
+    "emitting": (StepQueue, "emit_ready"),
+}
+PART_STEPS_MAX = 1000
 TINY = "10,000 tiny"  # without long turns: the other tools take minutes for it
 
 
@@ -97,6 +110,39 @@ def hook_seconds(loop: Loop, rounds: int) -> float:
             loop.turn(lambda _: None, loop.steps)
             seconds.append(hooks.seconds / (loop.warm + loop.steps))
     return statistics.median(seconds)
+
+
+def part_seconds(loop: Loop, steps: int) -> dict[str, float]:
+    """Returns the mean seconds a step of the parts of the hooks; a timer takes 0.2 us."""
+    seconds: dict[str, float] = {}
+    with gradsound.attach(loop.model, loop.optimizer, log=new_log()), ExitStack() as stack:
+        loop.turn(lambda _: None, loop.steps)  # the first step loads what it needs
+        for part, (owner, name) in PARTS.items():
+            stack.enter_context(timed_method(owner, name, seconds, part))
+        loop.turn(lambda _: None, steps)
+    return {part: total / (loop.warm + steps) for part, total in seconds.items()}
+
+
+@contextmanager
+def timed_method(
+    owner: type, name: str, seconds: dict[str, float], part: str
+) -> Iterator[None]:
+    """Adds up the seconds that calls of a method take, while the context is open."""
+    method = getattr(owner, name)
+    seconds[part] = 0.0
+
+    def call(*args: object, **options: object) -> object:
+        begin = time.perf_counter()
+        try:
+            return method(*args, **options)
+        finally:
+            seconds[part] += time.perf_counter() - begin
+
+    setattr(owner, name, call)
+    try:
+        yield
+    finally:
+        setattr(owner, name, method)
 
 
 def long_turns(loop: Loop, steps: int) -> dict[str, list[float]]:
@@ -171,6 +217,9 @@ def compare(name: str, rounds: int) -> None:
     print(
         f"  {'gradsound, in its hooks':30} {1 + hooks / step:7.3f} x {hooks * 1e6:+9.0f} us"
     )
+    part_steps = min(PART_STEPS_MAX, 10 + round(LONG_ROUNDS / loop.seconds))
+    for part, time_taken in part_seconds(loop, part_steps).items():
+        print(f"    of it {part:34} {time_taken * 1e6:+9.0f} us")
     if name == TINY:
         print(f"  {'gradsound, budget of 1 %':30} {budget_result(loop, BUDGET_SECONDS)}")
     else:

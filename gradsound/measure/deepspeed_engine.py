@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +107,7 @@ def _live_engines() -> list[Any]:
     return [one for one in find_objects(nn.Module) if is_engine(one)]
 
 
+@lru_cache(maxsize=32)  # asked at each step; a class is always of one kind
 def _is_named(kind: type, name: str) -> bool:
     """Returns whether a class is one of DeepSpeed's classes, or a subclass of it."""
     return any(
