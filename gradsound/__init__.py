@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         StopTraining,
         VoiceError,
     )
+    from gradsound.experts import in_use
     from gradsound.integrations.composer import ComposerCallback as ComposerCallback
     from gradsound.integrations.fastai import FastaiCallback as FastaiCallback
     from gradsound.integrations.keras import KerasCallback as KerasCallback
@@ -81,6 +82,7 @@ __all__ = [
     "ValueRange",
     "VoiceError",
     "attach",
+    "in_use",
     "legend",
     "listen",
     "plot",
@@ -105,6 +107,7 @@ _MODULES = {
         "StopTraining",
         "VoiceError",
     ),
+    "experts": ("in_use",),
     "integrations.composer": ("ComposerCallback",),
     "integrations.fastai": ("FastaiCallback",),
     "integrations.keras": ("KerasCallback",),

@@ -1,4 +1,4 @@
-"""Detection of all alarms of a run: in norms and signals, losses, times and skips.
+"""Detection of all alarms of a run: in norms and signals, values, times and skips.
 
 Each alarm has hysteresis: the detector reports a condition when it begins, and not again
 before it has ended.
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradsound.alarms.collapse_detector import CollapseDetector
 from gradsound.alarms.loss_detector import LossDetector
 from gradsound.alarms.norm_detector import NormDetector
 from gradsound.alarms.pause_detector import PauseDetector
@@ -65,6 +66,7 @@ class RunDetector:
 
             self._signals = SignalDetector(names)
         self._losses = LossDetector(thresholds.plateau_steps)
+        self._experts = CollapseDetector(thresholds.collapsed)
         self._pauses = PauseDetector(thresholds)
         self._values = WatchedValues()
         self._number = -1  # of the last step
@@ -85,6 +87,7 @@ class RunDetector:
         for row, alarm in (
             *self._pauses.detect(steps.numbers, steps.times, self._find_evaluated(steps)),
             *loss_alarms,
+            *self._experts.detect(steps.numbers, self._values.pick_experts(steps.values)),
             *self._detect_skips(steps),
         ):
             found.setdefault(row, []).append(alarm)

@@ -17,6 +17,7 @@ KINDS = (
     "leap",
     "rise",
     "vanishing",
+    "collapsed",
     "echo",
     "coarse",
     "skipped",
@@ -107,6 +108,11 @@ EVALUATION_FALL = 0.005  # of the lowest evaluation loss; no plateau while it fa
 OVERFIT_EVALUATIONS = 12  # evaluations since the lowest loss
 OVERFIT_RISE = 0.03  # of the lowest loss
 OVERFIT_SHARE = 0.8  # of the highest rise since then; less is a bump that falls again
+# Experts in use.
+COLLAPSE_WINDOW = 16  # numbers, whose median counts; one batch may choose few experts
+COLLAPSE_FIRST = 32  # numbers before an alarm; at first, one expert may be chosen
+COLLAPSE_SHARE = 0.5  # of the most experts that the run had in use
+COLLAPSE_END = 1.2  # times the limit; hysteresis
 # Pauses and skipped steps.
 STALL_GROWTH = 2.0  # times the longest reported pause; regular evaluation pauses alike
 LONG_STALL_SECONDS = 10.0  # seconds; longer pauses do not come from other processes
@@ -153,6 +159,9 @@ class Thresholds:
         plateau_steps: Losses (`Attachment.log_values`) before the first plateau alarm. A
             plateau is a loss that would certainly fall by less than 2 % if the run were
             twice as long.
+        collapsed: A mixture of experts has collapsed if its experts in use (`in_use`) are
+            fewer than this, or than half of the most that the run had. With k experts for
+            each token, k is the least possible: then set it to 1.5 k.
         stall: A stall is longer than this many times the median of the last 32 intervals
             between steps.
         stall_seconds: A stall also lasts at least this many seconds. From 10 s on, it is
@@ -176,6 +185,7 @@ class Thresholds:
     vanishing_steps: int = 20
     dead_steps: int = 3
     plateau_steps: int = 64
+    collapsed: float = 1.5
     stall: float = 20.0
     stall_seconds: float = 2.0
 

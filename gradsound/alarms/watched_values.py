@@ -1,10 +1,14 @@
-"""Values of a run that the detectors watch: loss, evaluation loss, learning rate."""
+"""Values of a run that the detectors watch: losses, learning rate, experts in use."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gradsound.runs.value_roles import find_usual, is_evaluation_loss
+from gradsound.runs.value_roles import (
+    are_experts_in_use,
+    find_usual,
+    is_evaluation_loss,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,6 +29,7 @@ class WatchedValues:
         self._known: set[str] = set()
         self._names: dict[str, str] = {}  # by kind
         self.evaluations: set[str] = set()
+        self._experts: list[str] = []  # of each layer, if they are logged so
 
     def pick(self, values: Mapping[str, LoggedValue]) -> dict[str, LoggedValue]:
         """Returns the "loss", "evaluation" and "lr" of steps that have them."""
@@ -38,11 +43,16 @@ class WatchedValues:
             self._learn(names)
         return {kind: values[name] for kind, name in self._names.items() if name in values}
 
+    def pick_experts(self, values: Mapping[str, LoggedValue]) -> dict[str, LoggedValue]:
+        """Returns the experts in use of steps that have them; `pick` learns the names."""
+        return {name: values[name] for name in self._experts if name in values}
+
     def _learn(self, names: Sequence[str]) -> None:
         """Adds the names that a step has first."""
         self._known.update(names)
         evaluations = [name for name in names if is_evaluation_loss(name)]
         self.evaluations.update(evaluations)
+        self._experts += [name for name in names if are_experts_in_use(name)]
         found = {usual: find_usual(usual, names) for usual in ("loss", "lr")}
         found["evaluation"] = evaluations[0] if evaluations else None
         for kind, name in found.items():

@@ -39,6 +39,10 @@ def _beats(*onsets: float, duration: float, hertz: float) -> tuple[Tone, ...]:
     return tuple((onset, duration, hertz, hertz) for onset in onsets)
 
 
+def _chord(onset: float, duration: float, *hertz: float) -> tuple[Tone, ...]:
+    return tuple((onset, duration, one, one) for one in hertz)
+
+
 ALARM_SOUNDS: Mapping[str, AlarmSound] = {
     # Three fast beats and two: the rhythm of an emergency.
     "nonfinite": AlarmSound(
@@ -107,6 +111,15 @@ ALARM_SOUNDS: Mapping[str, AlarmSound] = {
             (0.25, 0.08, 523.3, 523.3),
             (0.44, 0.08, 349.2, 349.2),
             (0.70, 0.12, 233.1, 233.1),
+        ),
+    ),
+    # Three notes at once, then two, and one that stays.
+    "collapsed": AlarmSound(
+        "organ",
+        (
+            *_chord(0, 0.10, 622.3, 1244.5, 2489.0),
+            *_chord(0.24, 0.10, 622.3, 1244.5),
+            (0.48, 0.50, 622.3, 622.3),
         ),
     ),
     # Two notes, and the same two again and again.

@@ -61,6 +61,7 @@ _MEANINGS = {
     "leap": "weights change far more than usual",
     "rise": "the norm rises and stays high",
     "vanishing": "a layer has next to no gradient",
+    "collapsed": "few of the experts are in use",
     "echo": "gradients repeat those before",
     "coarse": "far more of a gradient is 0",
     "skipped": "the scaler skipped a step",

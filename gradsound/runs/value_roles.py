@@ -1,4 +1,4 @@
-"""Roles of logged values, found by name: loss, evaluation loss, learning rate, epoch.
+"""Roles of logged values, found by name: loss, learning rate, epoch, experts in use.
 
 It knows the names that trainers write; docs/logs.md lists them.
 """
@@ -34,6 +34,10 @@ _EVALUATION_LOSS = re.compile(
     r"(?:[/._ -](?:epoch|step))?",
     re.IGNORECASE,
 )
+# The number that `gradsound.in_use` returns, of a model or of one of its layers.
+_EXPERTS_IN_USE = re.compile(
+    r"(?:.*/)?experts|(?:.*[/_])?experts[/_]in[/_]use(?:[/_](?:layers?[/_]?)?\d+)?"
+)
 # Of values that have "loss" in their name and are none, such as the scale of a GradScaler.
 _NO_LOSS = {"scale", "scaler", "weight", "coef", "coefficient", "ratio", "lr", "norm"}
 
@@ -61,6 +65,11 @@ def _normalize(name: str) -> str:
 def is_evaluation_loss(name: str) -> bool:
     """Whether a name is that of an evaluation loss, such as "eval_loss" or "val/loss"."""
     return _EVALUATION_LOSS.fullmatch(name) is not None
+
+
+def are_experts_in_use(name: str) -> bool:
+    """Whether a name is that of the experts in use, such as "layer3/experts_in_use"."""
+    return _EXPERTS_IN_USE.fullmatch(_normalize(name)) is not None
 
 
 def find_role(name: str) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradsound.alarms.thresholds import (
+    COLLAPSE_FIRST,
     EARLY_MIN,
     FIRST_NORMS,
     LAST_NORMS,
@@ -12,7 +13,7 @@ from gradsound.alarms.thresholds import (
 )
 from gradsound.durations import count_steps
 from gradsound.name_matching import format_names
-from gradsound.runs.value_roles import find_usual
+from gradsound.runs.value_roles import are_experts_in_use, find_usual
 from gradsound.summary.alarm_lines import alarm_lines
 
 if TYPE_CHECKING:
@@ -76,13 +77,17 @@ def describe_faults(summary: Summary) -> Iterator[str]:
 def unjudged_kinds(summary: Summary) -> dict[str, int]:
     """Returns the kinds of alarms for which a run is too short, and the steps they need.
 
-    A plateau needs so many losses. It is not among them if the run has no loss.
+    A plateau needs so many losses, and a collapse so many numbers of experts in use. They
+    are not among them if the run has none.
     """
     needed = {"spike": EARLY_MIN + 1, "rise": FIRST_NORMS + LAST_NORMS}
     kinds = {kind: steps for kind, steps in needed.items() if summary.steps < steps}
     loss, first_check = find_usual("loss", summary.values), Thresholds().plateau_steps
     if loss is not None and summary.values[loss].count < first_check:
         kinds["plateau"] = first_check
+    counts = [one.count for name, one in summary.values.items() if are_experts_in_use(name)]
+    if counts and max(counts) < COLLAPSE_FIRST:
+        kinds["collapsed"] = COLLAPSE_FIRST
     return kinds
 
 

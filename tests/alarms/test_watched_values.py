@@ -61,3 +61,13 @@ def test_losses_of_two_data_sets_in_turns_are_no_overfitting() -> None:
             )
 
     assert "overfit" not in {alarm.kind for alarm in detect(steps)}
+
+
+def test_the_experts_of_each_layer_are_watched() -> None:
+    """Numbers of experts in use do not replace each other, as losses do."""
+    watched = WatchedValues()
+    values = gather_values([{"a/experts": 2.0, "b/experts": 3.0, "loss": 1.0}])
+    watched.pick(values)
+
+    assert [*watched.pick_experts(values)] == ["a/experts", "b/experts"]
+    assert watched.pick_experts(gather_values([{"loss": 1.0}])) == {}

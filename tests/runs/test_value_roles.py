@@ -2,7 +2,12 @@
 
 import pytest
 
-from gradsound.runs.value_roles import find_role, find_usual, is_evaluation_loss
+from gradsound.runs.value_roles import (
+    are_experts_in_use,
+    find_role,
+    find_usual,
+    is_evaluation_loss,
+)
 
 
 @pytest.mark.parametrize(
@@ -49,3 +54,31 @@ def test_roles(name: str, role: str | None) -> None:
 def test_the_loss_of_the_training(names: list[str], found: str | None) -> None:
     """Of several usual names the first counts; other losses are none of the training."""
     assert find_usual("loss", names) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        *((name, True) for name in ("experts", "train/experts", "layer3.experts")),
+        *(
+            (name, True)
+            for name in ("experts_in_use", "Experts in use", "moe/experts-in-use")
+        ),
+        *(
+            (name, True)
+            for name in ("experts/in_use", "moe_experts_in_use", "a.b.experts.in_use")
+        ),
+        *((name, True) for name in ("experts_in_use_3", "experts_in_use/layer_3")),
+        *(
+            (name, False)
+            for name in ("num_experts", "active_experts", "experts/3", "expert")
+        ),
+        *(
+            (name, False)
+            for name in ("memory_in_use", "in_use", "experts_loss", "experts_total")
+        ),
+    ],
+)
+def test_names_of_experts_in_use(name: str, found: bool) -> None:
+    """How many experts there are, the load of one, and memory are other numbers."""
+    assert are_experts_in_use(name) == found

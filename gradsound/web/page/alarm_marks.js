@@ -19,6 +19,7 @@ export const MARKS = {
   leap: { path: "M0.5 11V8H4L8 1H11.5L6 11Z", meaning: "weights change far more than usual" },
   rise: { path: "M1 11 8 4 6 2H11V7L9.5 5.5 4 11Z", meaning: "the norm rises and stays high" },
   vanishing: { path: "M0.5 1H11.5L6 11Z", meaning: "a norm far below the largest" },
+  collapsed: { path: "M0.5 2.5H7.5V9.5H0.5ZM9 1H11V3H9ZM9 5H11V7H9ZM9 9H11V11H9Z", meaning: "few of the experts are in use" },
   echo: { path: "M1 1H3V11H1ZM4 3H6V11H4ZM7 5H9V11H7ZM10 7H11.5V11H10Z", meaning: "gradients repeat those before" },
   coarse: { path: "M1 1H4V4H1ZM8 1H11V4H8ZM4.5 4.5H7.5V7.5H4.5ZM1 8H4V11H1ZM8 8H11V11H8Z", meaning: "far more of a gradient is 0" },
   skipped: { path: "M1 1 6 6 1 11ZM6 1 11 6 6 11Z", meaning: "the scaler skipped a step" },
