@@ -78,8 +78,9 @@ def draw_use(axes: Axes, trainings: Mapping[str, Sequence[Training]]) -> None:
             axes.plot(used, f"C{color}", lw=0.8)
             axes.plot(one.told, used[one.told], "kv", ms=5)
     axes.plot([], [], "kv", ms=5, label="alarm: collapsed")
-    axes.set(title="experts in use", xlabel="step", ylim=(0, EXPERTS + 2.4))
-    axes.legend(loc="upper right", fontsize="small", frameon=False, ncols=2)
+    axes.set(title="experts in use", xlabel="step", ylim=(0, EXPERTS + 3.5))
+    axes.set_yticks(range(EXPERTS + 1))
+    axes.legend(loc="upper left", fontsize="small", frameon=False)
 
 
 def draw_scene(axes: Axes, net: Net) -> None:
