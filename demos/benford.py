@@ -20,94 +20,119 @@ population, right after the latitude. The script writes out/benford.wav and .png
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
-
 import numpy as np
 import torch
-from digit_model import GPT, Text, first_digits, predict_digits, read_lines
+from digit_laws import BENFORD, correlation, count_digits, divergence, first_digits
+from digit_model import GPT, Text, predict_digits, read_digits, read_lines
+from digit_views import draw_digits, draw_scales, draw_training, write_sound
 from matplotlib import pyplot as plt
 from seed_experiment import parse_options, print_table
 from torch.nn import functional
 
-import gradsound
-
-BENFORD = np.log10(1 + 1 / np.arange(1, 10))
-POPULATION, LATITUDE = "population ", "latitude "
-STEPS, BATCH, CHECK_STEPS, PROMPTS, LAST = 600, 24, 25, 500, 8
+LATITUDE, POPULATION = WORDS = ["latitude ", "population "]
+STEPS, BATCH, CHECK_STEPS, PROMPTS, LAST = 500, 24, 25, 250, 8  # LAST: checks that count
 
 
-def divergence(shares: np.ndarray, law: np.ndarray) -> float:
-    """Returns the Kullback-Leibler divergence of shares from a law, in nats."""
-    used = shares > 0
-    return float(np.sum(shares[used] * np.log(shares[used] / law[used])))
+def weights_of(model: GPT) -> np.ndarray:
+    """Returns the numbers of all matrices of a model, shape (W,)."""
+    return torch.cat(
+        [p.detach().ravel() for p in model.parameters() if p.dim() > 1]
+    ).numpy()
 
 
-def correlation(shares: np.ndarray) -> float:
-    """Returns MLH: Pearson's correlation of nine shares with Benford's."""
-    return float(np.corrcoef(shares, BENFORD)[0, 1])
-
-
-def shares_of(numbers: np.ndarray) -> np.ndarray:
-    """Returns the shares of the first digits of numbers other than 0, shape (9,)."""
-    sizes = np.abs(numbers[numbers != 0]).astype(np.float64)
-    mantissas = sizes / 10 ** np.floor(np.log10(sizes))
-    digits = np.clip(np.floor(mantissas + 1e-9), 1, 9).astype(int)  # 0.3 is 0.29999
-    return np.bincount(digits, minlength=10)[1:] / len(digits)
-
-
-def train(seed: int, lines: list[str], text: Text) -> tuple[GPT, np.ndarray]:
-    """Trains a model; returns it, and its digits at each check, shape (checks, 2, 9)."""
-    torch.manual_seed(seed)
-    encoded, prompts = text.encode(lines[PROMPTS:]), lines[:PROMPTS]
-    model, found = GPT(text), []
+def train(model: GPT, text: Text, lines: list[str]) -> np.ndarray:
+    """Trains a model; returns its digits at each check, shape (checks, 2, 9)."""
+    prompts, read, found = lines[:PROMPTS], text.encode(lines[PROMPTS:]), []
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.05, STEPS)
     for step in range(STEPS + 1):
         if step % CHECK_STEPS == 0:
-            found.append(
-                [predict_digits(model, text, prompts, b) for b in (POPULATION, LATITUDE)]
-            )
-        batch = encoded[torch.randint(len(encoded), (BATCH,))]
-        target = batch[:, 1:].clone()
-        target[(batch[:, :-1] == 0)] = -1  # what follows the end of a line
-        logits = model(batch[:, :-1])
-        loss = functional.cross_entropy(logits.transpose(1, 2), target, ignore_index=-1)
+            found.append(predict_digits(model, text, prompts, WORDS))
+        batch = read[torch.randint(len(read), (BATCH,))]
+        next_ones = batch[:, 1:].masked_fill(batch[:, :-1] == 0, -1)  # -1 after the line
+        logits = model(batch[:, :-1]).transpose(1, 2)
+        loss = functional.cross_entropy(logits, next_ones, ignore_index=-1)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
-    return model, np.array(found)
+    return np.array(found)
+
+
+def describe(found: np.ndarray, own: np.ndarray) -> list[float]:
+    """Returns a row of the table: means over digits, shape (..., 9)."""
+    each = found.reshape(-1, 9)
+    means = [
+        np.mean([divergence(shares, law) for shares in each]) for law in (own, BENFORD)
+    ]
+    shares = each.mean(axis=0)
+    return [*means, np.mean([correlation(one) for one in each]), *shares[[0, 1, 4, 8]]]
+
+
+def describe_scales(numbers: np.ndarray) -> list[float]:
+    """Returns KL from Benford's law and MLH of numbers times 1, 2 and 4."""
+    shares = [count_digits(first_digits(numbers * factor)) for factor in (1, 2, 4)]
+    return [measure(one) for one in shares for measure in (divergence, correlation)]
+
+
+def main() -> None:
+    """Trains, prints the tables and what they say, writes the sound and the picture."""
+    options = parse_options("Benford's law in a language model", seeds=3)
+    lines = read_lines()
+    text = Text.of(lines)
+    latitudes, own = (read_digits(lines, word) for word in WORDS)
+    found, untrained, trained = [], [], []
+    for seed in range(options.seeds):
+        torch.manual_seed(seed)
+        model = GPT(text)
+        untrained.append(weights_of(model))
+        found.append(train(model, text, lines))
+        trained.append(weights_of(model))
+    control, asked = np.moveaxis(found, 2, 0)  # each (seeds, checks, 9)
+    rows = {
+        "the data": describe(own, own),
+        "the model, untrained": describe(asked[:, 0], own),
+        "the model, trained": describe(asked[:, -LAST:], own),
+        "the data, latitudes": describe(latitudes, latitudes),
+        "the model, control: latitudes": describe(control[:, -LAST:], latitudes),
+    }
+    columns = (
+        "KL from its data",
+        "from Benford",
+        "MLH",
+        *(f"digit {d}" for d in (1, 2, 5, 9)),
+    )
+    print_table(columns, rows)
+    print()
+    generator = np.random.default_rng(0)
+    numbers = {
+        "normal": generator.normal(size=10**6),
+        "uniform": generator.uniform(-1, 1, 10**6),
+        "weights, untrained": untrained[0],
+        "weights, trained": trained[0],
+    }
+    columns = [f"{name}, x {factor}" for factor in (1, 2, 4) for name in ("KL", "MLH")]
+    print_table(columns, {name: describe_scales(one) for name, one in numbers.items()})
+    print()
+    begin, end = rows["the model, untrained"][0], rows["the model, trained"]
+    each = [describe(one[-LAST:], own)[0] for one in asked]
+    print(
+        f"KL of the model's digits: {end[0]:.4f} from its data's ({min(each):.4f} to "
+        f"{max(each):.4f} in {len(each)} seeds), {begin / end[0]:.0f} x less than before, "
+        f"and {end[1]:.3f} from Benford's."
+    )
+    control_row = rows["the model, control: latitudes"]
+    print(f"KL of the control: {control_row[1]:.2f} from Benford's.")
+    write_sound(
+        {"population": asked[0], "latitude": control[0]}, options.out / "benford.wav"
+    )
+    figure, axes = plt.subplots(1, 3, figsize=(13, 4.2), layout="constrained")
+    last = {"the data": own, "the model": asked[:, -LAST:].mean((0, 1))}
+    draw_digits(axes[0], last | {"control": control[:, -LAST:].mean((0, 1))})
+    draw_training(axes[1], CHECK_STEPS * np.arange(asked.shape[1]), asked, own)
+    draw_scales(axes[2], numbers)
+    figure.savefig(options.out / "benford.png", dpi=100)
 
 
 if __name__ == "__main__":
-    import time
-
-    torch.set_num_threads(1)
-    lines = read_lines()
-    print(lines[:3], len(lines), max(map(len, lines)))
-    text = Text(
-        "\n" + "".join(sorted({c for line in lines for c in line} - {"\n"})),
-        max(map(len, lines)),
-    )
-    print(len(text.characters))
-    own = [first_digits(lines, b) for b in (POPULATION, LATITUDE)]
-    print(own, [divergence(o, BENFORD) for o in own])
-    for seed in range(2):
-        t = time.process_time()
-        model, found = train(seed, lines, text)
-        for k, (p, c) in enumerate(found):
-            print(
-                k * CHECK_STEPS,
-                *(
-                    round(x, 4)
-                    for x in (
-                        divergence(p, own[0]),
-                        divergence(p, BENFORD),
-                        correlation(p),
-                        divergence(c, own[1]),
-                        divergence(c, BENFORD),
-                    )
-                ),
-            )
-        print(time.process_time() - t)
+    main()

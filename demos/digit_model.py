@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from digit_laws import count_digits
 from torch import nn
 
 TOWNS = Path(__file__).parent / "towns" / "towns.csv.gz"
-DIGITS = "123456789"
 
 
 def read_lines() -> list[str]:
@@ -23,7 +23,7 @@ def read_lines() -> list[str]:
     with gzip.open(TOWNS, "rt", encoding="utf-8") as file:
         rows = [*csv.DictReader(file)]
     lines = [
-        "{name:.16} in {country}, latitude {latitude}, population {population}\n".format(
+        "{name:.12} in {country}, latitude {latitude}, population {population}\n".format(
             **row
         )
         for row in rows
@@ -31,10 +31,9 @@ def read_lines() -> list[str]:
     return [lines[k] for k in np.random.default_rng(0).permutation(len(lines))]
 
 
-def first_digits(lines: list[str], before: str) -> np.ndarray:
+def read_digits(lines: list[str], word: str) -> np.ndarray:
     """Returns the shares of the first digits after a word in lines, shape (9,)."""
-    digits = [int(line.partition(before)[2][0]) for line in lines]
-    return np.bincount(digits, minlength=10)[1:] / len(lines)
+    return count_digits(np.array([int(line.partition(word)[2][0]) for line in lines]))
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,12 @@ class Text:
 
     characters: str
     longest: int
+
+    @classmethod
+    def of(cls, lines: list[str]) -> Text:
+        """Returns the text of lines."""
+        characters = sorted({*"".join(lines)} - {"\n"})
+        return cls("".join(["\n", *characters]), max(map(len, lines)))
 
     def encode(self, lines: list[str]) -> torch.Tensor:
         """Returns the characters of lines, shape (N, T)."""
@@ -85,11 +90,19 @@ class GPT(nn.Module):
 
 
 @torch.no_grad()
-def predict_digits(model: GPT, text: Text, lines: list[str], before: str) -> np.ndarray:
-    """Returns how likely the model finds each first digit after a word, shape (9,)."""
-    ends = torch.tensor([line.index(before) + len(before) - 1 for line in lines])
-    encoded = text.encode(lines)[:, : int(ends.max()) + 1]
-    logits = model(encoded)[torch.arange(len(lines)), ends]
-    digits = [text.characters.index(digit) for digit in DIGITS]
-    likely = logits.softmax(1)[:, digits].double().mean(0).numpy()
-    return likely / likely.sum()
+def predict_digits(
+    model: GPT, text: Text, lines: list[str], words: list[str]
+) -> np.ndarray:
+    """Returns how likely the model finds each first digit after words, (words, 9).
+
+    Args:
+        model: The model.
+        text: How it reads.
+        lines: Lines with all words, up to which the model reads them.
+        words: The last one is the last in the lines.
+    """
+    ends = torch.tensor([[line.index(w) + len(w) - 1 for line in lines] for w in words])
+    likely = model(text.encode(lines)[:, : int(ends.max()) + 1]).softmax(2)
+    digits = [text.characters.index(digit) for digit in "123456789"]
+    shares = likely[torch.arange(len(lines)), ends][..., digits].double().mean(1)
+    return (shares / shares.sum(1, keepdim=True)).numpy()

@@ -48,7 +48,7 @@ def write_sound(used_by: Mapping[str, np.ndarray], path: Path) -> None:
             gradsound.Step(
                 *(number, NOTE_SECONDS * number, norms),
                 absent=np.arange(EXPERTS) >= round(notes),
-                values={"experts": used[number]},
+                values={"experts": float(used[number])},
             )
             for number, notes in enumerate(smooth(used)[:SOUND_STEPS])
         ]
@@ -58,6 +58,7 @@ def write_sound(used_by: Mapping[str, np.ndarray], path: Path) -> None:
         pitch=gradsound.LogPitch(
             anchor=196.0, semitones=12 / np.log10(2), lowest=100.0, highest=2000.0
         ),
+        voice="sine",  # overtones would be other notes of the chord
         bands="layers",
         register=0.0,
         note_seconds=NOTE_SECONDS,

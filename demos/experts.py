@@ -39,7 +39,8 @@ LOSSES = (RELAXED, WINNER, MEAN, COLLAPSED)
 COLUMNS = (
     *("error of the nearest path", "of the likeliest", "of the cheapest"),
     *("collisions of the likeliest, %", "of the cheapest, %"),
-    *("experts in use at step 50", "at 200", "at 600", "trainings", "with the alarm"),
+    *("experts in use at step 50", "at step 200", "at step 600"),
+    *("trainings", "with the alarm"),
 )
 
 

@@ -20,7 +20,10 @@ def parse_options(description: str, seeds: int) -> argparse.Namespace:
     options = parser.parse_args()
     if options.seeds < 1:
         parser.error(f"--seeds must be 1 or more, got {options.seeds}")
-    options.out.mkdir(parents=True, exist_ok=True)
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        parser.error(f"--out must be a folder: {error}")
     torch.set_num_threads(1)  # the networks are small: threads would wait for each other
     return options
 

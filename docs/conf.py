@@ -53,7 +53,10 @@ napoleon_use_ivar = True
 nitpicky = True
 nitpick_ignore_regex = [
     # Names of other libraries in signatures. A link to them would need their pages.
-    ("py:class", r"Axes|GradScaler|Optimizer|Path|NDArray|(nn|np|numpy|torch)\..*|.*Callback"),
+    (
+        "py:class",
+        r"Axes|GradScaler|Optimizer|Path|NDArray|(nn|np|numpy|torch)\..*|.*Callback",
+    ),
     # Not public: listen() makes these two from its arguments.
     ("py:class", r"DeviceSink|PageSink"),
     ("py:class", r"Layout"),  # not public: Preset.layout() returns it to the composer
