@@ -117,8 +117,12 @@ def main() -> None:
     print_table(COLUMNS, rows)
     print()
     for loss in (RELAXED, WINNER, MEAN):
-        likeliest, cheapest = results[loss].mean(axis=0)[3:]
-        print(f"{loss}: cheapest / likeliest collisions {cheapest / likeliest:.3f}.")
+        likeliest, cheapest = results[loss][:, 3:].T
+        each, ratio = cheapest / likeliest, cheapest.mean() / likeliest.mean()
+        print(
+            f"{loss}: the cheapest path collides {ratio:.3f} x as often as the likeliest, "
+            f"{each.min():.3f} to {each.max():.3f} in {len(each)} seeds."
+        )
     steps = [one.told[0] if one.told else STEPS for one in trainings[COLLAPSED]]
     early, count = sum(step < 40 for step in steps), len(steps)
     print(
