@@ -66,8 +66,9 @@ def test_losses_of_two_data_sets_in_turns_are_no_overfitting() -> None:
 def test_the_experts_of_each_layer_are_watched() -> None:
     """Numbers of experts in use do not replace each other, as losses do."""
     watched = WatchedValues()
+    for values in ({"b/experts": 2.0}, {"a/experts": 3.0, "loss": 1.0}):
+        watched.pick(gather_values([values]))
     values = gather_values([{"a/experts": 2.0, "b/experts": 3.0, "loss": 1.0}])
-    watched.pick(values)
 
-    assert [*watched.pick_experts(values)] == ["a/experts", "b/experts"]
+    assert [*watched.pick_experts(values)] == ["b/experts", "a/experts"]
     assert watched.pick_experts(gather_values([{"loss": 1.0}])) == {}

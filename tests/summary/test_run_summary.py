@@ -194,6 +194,20 @@ def test_short_runs_say_so(steps: int, losses: int, kinds: list[str]) -> None:
     assert line.startswith(f"too short to judge: {steps} steps; ") == bool(kinds)
 
 
+@pytest.mark.parametrize(("count", "kinds"), [(0, []), (31, ["collapsed"]), (32, [])])
+def test_few_numbers_of_experts_say_so(count: int, kinds: list[str]) -> None:
+    """A run has no collapse before it has 32 numbers of experts in use, if it has any."""
+    run = make_run(healthy_norms(50).tolist())
+    steps = [
+        replace(step, values={"experts": 4.0} if k < count else {})
+        for k, step in enumerate(run.steps)
+    ]
+    summary = summarize(replace(run, steps=steps))
+
+    assert [*unjudged_kinds(summary)] == kinds
+    assert ("not known: collapsed (needs 32)" in describe(summary)[0]) == bool(kinds)
+
+
 def test_values_of_a_run() -> None:
     """Each value has its range, and the summary has no value that was not logged."""
     summary: Summary = summarize(with_losses([3.0, 1.0, 2.0]))
