@@ -12,11 +12,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-def parse_options(description: str, seeds: int) -> argparse.Namespace:
-    """Returns the options of a demo: ``seeds``, how many; ``out``, an existing folder."""
+def parse_options(description: str, seeds: int, **folders: str) -> argparse.Namespace:
+    """Returns the options of a demo: ``seeds``, how many; ``out``, an existing folder.
+
+    Args:
+        description: What the demo does.
+        seeds: How many, by default.
+        **folders: Help for options that are more folders, by name; None if not given.
+    """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--seeds", type=int, default=seeds, help="how many (%(default)s)")
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder of the files")
+    for name, meaning in folders.items():
+        parser.add_argument(f"--{name}", type=Path, metavar="DIR", help=meaning)
     options = parser.parse_args()
     if options.seeds < 1:
         parser.error(f"--seeds must be 1 or more, got {options.seeds}")
