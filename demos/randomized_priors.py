@@ -21,7 +21,8 @@ class Settings:
     """What distinguishes two ensembles.
 
     Attributes:
-        prior: The fixed part of each member: "none", "networks", "sine" or "sines".
+        prior: The fixed part of each member: "none"; "networks" or "sines", a random one
+            each; "network" or "sine", one for all.
         scale: Factor of the prior.
         decay: L2 penalty of what is trained.
         gain: Factor by which networks see x. At 1, a random network is nearly straight.
@@ -73,11 +74,13 @@ def call_networks(tensors: list[torch.Tensor], inputs: torch.Tensor) -> torch.Te
 def make_prior(settings: Settings, generator: torch.Generator) -> Callable:
     """Returns the fixed part of all members, a function of x of shape (MEMBERS, N, 1)."""
     networks = make_networks(generator)
+    first = [tensor[:1].expand(MEMBERS, -1, -1) for tensor in networks]
     phases = torch.rand(MEMBERS, 1, 1, generator=generator) * 2 * math.pi
     kinds = {
         "none": torch.zeros_like,
         "networks": lambda x: call_networks(networks, settings.gain * x),
-        "sine": lambda x: torch.sin(3 * x),  # one for all members
+        "network": lambda x: call_networks(first, settings.gain * x),
+        "sine": lambda x: torch.sin(3 * x),
         "sines": lambda x: torch.sin(3 * x + phases),
     }
     kind = kinds[settings.prior]
