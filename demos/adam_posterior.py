@@ -46,7 +46,7 @@ class Posterior:
                 logits = self.model(images[rows])
                 nn.functional.cross_entropy(logits, labels[rows]).backward()
                 optimizer.step()
-        self.examples = len(images)
+        self.seed, self.examples = seed, len(images)
         self.second_moments = read_second_moments(self.model, optimizer)
 
     def widths(
@@ -81,12 +81,16 @@ class Posterior:
     def sample(
         self, images: torch.Tensor, widths: Mapping[str, torch.Tensor], samples: int
     ) -> torch.Tensor:
-        """Returns what sampled networks say, shape (samples, N, 10), softmax."""
+        """Returns what sampled networks say, shape (samples, N, 10), softmax.
+
+        They are the same networks for all images.
+        """
+        generator = torch.Generator().manual_seed(self.seed)
         weights, dims = dict(self.model.named_parameters()), {}
         for name, weight in weights.items():
             dims[name] = 0 if name in widths else None
             if name in widths:
-                noise = torch.randn(samples, *weight.shape)
+                noise = torch.randn(samples, *weight.shape, generator=generator)
                 weights[name] = weight + widths[name] * noise
         call = vmap(lambda one, x: functional_call(self.model, one, (x,)), (dims, None))
         return call(weights, images).softmax(dim=2)
