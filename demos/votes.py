@@ -20,7 +20,7 @@ HEARD = 8  # samples, and images of each kind
 DIGITS_IN_OCTAVE = 6  # two semitones for each
 # Equal notes begin at phases that cancel. Tuned so, a unison is as loud as a cluster.
 CENTS = torch.tensor([-1.0, 6.0, -4.0, 1.0, -6.0, -3.0, 3.0, 4.0])
-SLOW = replace(CHORD, voice="sine", note_seconds=0.4, rest_seconds=0.15)
+SLOW = replace(CHORD, voice="sine", level=0.06, note_seconds=0.4, rest_seconds=0.15)
 
 
 def render_votes(votes: Mapping[str, torch.Tensor], path: Path) -> None:
