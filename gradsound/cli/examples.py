@@ -49,9 +49,9 @@ _LINES = {
   gradsound devices
   gradsound devices | grep '^\\*'""",
     "voices": """\
-  gradsound voices
   gradsound voices bell
-  gradsound voices bell -o bell.wav""",
+  gradsound voices bell -o bell.wav
+  gradsound voices bell --emit aarch64 -o bell.o""",
     "plot": """\
   gradsound plot run.jsonl -o run.png
   gradsound plot run.jsonl other.jsonl -o both.pdf --duration 1:00

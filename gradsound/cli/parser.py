@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from gradsound.cli.argument_types import file_path, step_number
-from gradsound.cli.choices import SHELLS
+from gradsound.cli.choices import SHELLS, TARGETS
 from gradsound.cli.examples import EXAMPLES, EXIT_CODES
 from gradsound.cli.shared_options import (
     DEFAULTS,
@@ -156,11 +156,21 @@ def _add_devices(commands: _Commands) -> None:
 
 
 def _add_voices(commands: _Commands) -> None:
-    purpose = "list voices, describe one, or write a demo of it from C2 to C7"
+    purpose = "list voices, describe one, or write its demo or its native code"
     command = _add_command(commands, "voices", purpose)
     command.add_argument("voice", nargs="?", metavar="VOICE", help=VOICE_HELP)
     command.add_argument(
-        "-o", "--output", type=file_path, metavar="FILE", help="sound file to write"
+        "-o",
+        "--output",
+        type=file_path,
+        metavar="FILE",
+        help=f"sound file to write, ending in {_ENDINGS}: a demo from C2 to C7; with "
+        "--emit native code, ending in .o, or of wasm32 in .wasm",
+    )
+    command.add_argument(
+        "--emit",
+        metavar="TARGET",
+        help=f"write native code for {', '.join(TARGETS)}, and a C header beside it",
     )
 
 

@@ -29,6 +29,7 @@ LINES = {
     "gradsound render run.jsonl --preset ": [*PRESETS],
     "gradsound play run.jsonl --voice ": [*VOICES],
     "gradsound voices pl": ["pluck"],
+    "gradsound voices bell --emit ": ["aarch64", "riscv64", "wasm32", "x86_64"],
     "gradsound legend run.jsonl --preset per": ["perone2019"],
     "gradsound render run.jsonl --scale penta": ["pentatonic"],
     "gradsound play run.jsonl --latency ": ["low", "safe"],

@@ -16,6 +16,7 @@ from gradsound.cli import choices, commands
 from gradsound.cli.main import main
 from gradsound.cli.parser import build_parser
 from gradsound.output.sound_device_process import BLOCK_FRAMES
+from gradsound.synth.kernels.native_code import TARGETS
 from gradsound.synth.voices.builtin import VOICES
 
 
@@ -92,6 +93,7 @@ def test_the_names_on_offer_are_those_of_the_package() -> None:
     assert tuple(VOICES) == choices.VOICES
     assert tuple(SCALES) == choices.SCALES
     assert tuple(BLOCK_FRAMES) == choices.LATENCIES
+    assert tuple(TARGETS) == choices.TARGETS
 
 
 def test_each_command_is_a_module() -> None:

@@ -317,6 +317,7 @@ CLOSED_PATHS = {
     "render run.jsonl -o locked/x.wav": "locked/x.wav: Permission denied",
     "plot run.jsonl -o locked/x.png": "locked/x.png: Permission denied",
     "voices bell -o locked/x.wav": "locked/x.wav: Permission denied",
+    "voices bell --emit wasm32 -o locked/x.wasm": "locked/x.wasm: Permission denied",
     "info secret.jsonl": "secret.jsonl: Permission denied",
     "play secret.jsonl": "secret.jsonl: Permission denied",
     "run secret.jsonl": "secret.jsonl: Permission denied",

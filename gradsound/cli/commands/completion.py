@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gradsound.alarms.thresholds import KINDS
 from gradsound.cli.argument_types import file_path
-from gradsound.cli.choices import LATENCIES, PRESETS, SCALES, VOICES
+from gradsound.cli.choices import LATENCIES, PRESETS, SCALES, TARGETS, VOICES
 from gradsound.cli.output import print_text
 from gradsound.errors import MissingExtraError
 
@@ -21,6 +21,7 @@ _CHOICES: Mapping[str, Iterable[str]] = {
     "voice": VOICES,
     "scale": SCALES,
     "latency": LATENCIES,
+    "emit": TARGETS,
     "until": [kind for kind in KINDS if kind != "end"],
 }
 
