@@ -42,7 +42,7 @@ def write_code(voice: Voice, target: str, path: Path) -> None:
     _check(target, path)
     program = find_voice(voice)
     code = compile_program(program, target)
-    header = to_c_header(program, target).encode()
+    header = to_c_header(program).encode()
     _write({path: code, path.with_suffix(HEADER_SUFFIX): header})
 
 

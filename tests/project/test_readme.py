@@ -1,12 +1,16 @@
 """Documents: every snippet runs, every link leads to a file, every table is complete."""
 
 import json
+import platform
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers.models import small, train
+from helpers.native_code import path_of
 from helpers.scripts import LOOP, execute
 
 from gradsound import PRESETS
@@ -14,9 +18,12 @@ from gradsound.alarms.thresholds import KINDS
 from gradsound.cli.main import main
 from gradsound.runs.header_line import decode_header
 from gradsound.runs.json_lines import decode_step
+from gradsound.synth.events import EVENT
+from gradsound.synth.kernels import numpy_kernel
 from gradsound.synth.kernels.llvm_module import to_llvm_ir
+from gradsound.synth.voices.builtin import find_voice
 from gradsound.synth.voices.functions import FUNCTIONS
-from gradsound.synth.voices.program import INPUTS
+from gradsound.synth.voices.program import INPUTS, PADDING
 from gradsound.synth.voices.tracer import BRIGHT, trace
 
 ROOT = Path(__file__).parents[2]
@@ -67,13 +74,12 @@ def test_voices_are_as_described(
     for code in snippets(text, "python"):
         exec(compile(code, "voices.md", "exec"), namespace)  # noqa: S102 (our own document)
     output = capsys.readouterr().out
-    graph, program = snippets(text, "text")
     (loop,) = snippets(text, "llvm")
 
-    assert output == graph + program
+    assert output == "".join(snippets(text, "text"))
     assert loop.rstrip() in to_llvm_ir(trace(namespace["reed"]), 1, "kernel")
     for line in "".join(snippets(text, "sh")).splitlines():
-        if " play " not in line:
+        if line.startswith("gradsound") and " play " not in line:
             with pytest.raises(SystemExit) as exit_info:
                 main(shlex.split(line, comments=True)[1:])
             assert exit_info.value.code == 0, line
@@ -86,6 +92,38 @@ def test_voices_are_as_described(
     signs.add("invert")
     documented = {FUNCTIONS[name] for name in signs.union(functions)}
     assert documented == {*FUNCTIONS.values()}
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the document has x86_64 in C")
+def test_hosts_of_native_code_play_as_described(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The programs in C and JavaScript of docs/voices.md write numpy's samples."""
+    text = (ROOT / "docs/voices.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    (c_code,), (js_code,) = snippets(text, "c"), snippets(text, "js")
+    Path("main.c").write_text(c_code)
+    Path("main.mjs").write_text(js_code)
+    lines = "".join(snippets(text, "sh")).splitlines()
+    for line in lines:
+        if "--emit" in line:
+            with pytest.raises(SystemExit) as exit_info:
+                main(shlex.split(line)[1:])
+            assert exit_info.value.code == 0, line
+    (compiler,) = [line for line in lines if not line.startswith("gradsound")]
+    path_of("gcc")
+    subprocess.run(["/bin/sh", "-ec", compiler], check=True)
+    process = subprocess.run([path_of("node"), "main.mjs"], capture_output=True, check=True)
+    note = np.zeros(1, EVENT)
+    note["count"], note["fade"], note["increment"] = 44_100, 441, 440 / 44_100 * 2**32
+    note["gain"], note["controls"][:, :2] = (0.5, 0.25), ((0.5, 0.5), (1, -1))
+    out = np.zeros((1, 44_100 + PADDING), np.float32)
+    numpy_kernel.make_kernel(find_voice("bell"), 1)(out, 0, 1 / 44_100, note)
+
+    assert np.abs(out).max() > 0.3
+    for samples in (Path("bell.raw").read_bytes(), process.stdout):
+        played = np.frombuffer(samples, np.float32)
+        np.testing.assert_array_equal(played, out[0, :44_100])
 
 
 def test_the_listening_guide_is_complete(tmp_path: Path, monkeypatch) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gradsound.synth.kernels.native_code import code_suffix, function_names
+from gradsound.synth.kernels.native_code import function_names
 from gradsound.synth.voices.program import PADDING
 from gradsound.version import __version__
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 MARK = "written by gradsound"  # in the first line of each header
 _HEADER = """\
-/* The voice {voice} as native code for {target}, {mark} {version}.
+/* The voice {voice} as native code, {mark} {version}.
 
    The two functions add the samples of events to a block of samples, for one channel and
    for two. Their samples are equal to gradsound's to the last bit, if the processor rounds
@@ -37,7 +37,11 @@ _HEADER = """\
    count    Number of events, 0 or more. Those outside of the block add nothing.
    events   The events, at a multiple of 8 bytes, little-endian, 72 bytes each. Their order
             decides how the sum is rounded; gradsound sorts them by first frame, then slot.
-{host}*/
+
+   In WebAssembly, the module imports a memory, env.memory, and exports the functions. A
+   pointer is an offset into the memory. A host in JavaScript passes pointers and period as
+   numbers, all other arguments as BigInt.
+*/
 
 #ifndef GRADSOUND_{guard}_H
 #define GRADSOUND_{guard}_H
@@ -82,28 +86,21 @@ void {stereo}(float *out, int64_t stride, int64_t frames, int64_t start, float p
 
 #endif
 """
-_WASM_HOST = """
-   The module imports a memory, env.memory, and exports the functions. A pointer is an
-   offset into the memory. A host in JavaScript passes a pointer and the period as numbers,
-   and the other arguments as BigInt. The engine needs SIMD (simd128).
-"""
 
 
-def to_c_header(program: Program, target: str) -> str:
+def to_c_header(program: Program) -> str:
     """Returns the text of the header of `native_code.compile_program`'s code.
 
-    It is ASCII, and contains no text of a user but the letters and digits of the
-    program's name.
+    It is the same for all targets. It is ASCII, and contains no text of a user but the
+    letters and digits of the program's name.
     """
     mono, stereo = function_names(program)
     voice = mono.removesuffix("_mono")
     return _HEADER.format(
         voice=voice,
-        target=target,
         mark=MARK,
         version=__version__,
         padding=PADDING,
-        host=_WASM_HOST if code_suffix(target) == ".wasm" else "",
         guard=voice.upper(),
         mono=mono,
         stereo=stereo,

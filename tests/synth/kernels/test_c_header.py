@@ -70,7 +70,7 @@ def build(folder: Path, main: str, *options: object) -> Path:
 def emit(voice: str, target: str, folder: Path) -> Path:
     """Writes a voice's code and header; returns the path of the code."""
     program = trace_builtin(VOICES[voice])
-    (folder / f"{voice}.h").write_text(to_c_header(program, target))
+    (folder / f"{voice}.h").write_text(to_c_header(program))
     (folder / f"{voice}.o").write_bytes(compile_program(program, target))
     return folder / f"{voice}.o"
 
@@ -116,7 +116,7 @@ def test_python_plays_a_shared_library(tmp_path: Path) -> None:
 
 def test_c_knows_the_events_layout(tmp_path: Path) -> None:
     """Each field of an event is where numpy has it, and no other field is there."""
-    (tmp_path / "bell.h").write_text(to_c_header(trace_builtin(VOICES["bell"]), "x86_64"))
+    (tmp_path / "bell.h").write_text(to_c_header(trace_builtin(VOICES["bell"])))
     prints = "".join(f"PRINT({name});\n" for name in EVENT.names)
     size = r'printf("%zu\n", sizeof(struct gradsound_event)); return 0; }'
     main = build(tmp_path, f"{LAYOUT}{prints}{size}\n")
@@ -155,7 +155,7 @@ NAMES = {
 def test_any_name_is_one_in_c(name: str, tmp_path: Path) -> None:
     """The header of a voice of any name compiles, and declares the object's functions."""
     program = Program(name, *_parts(trace_builtin(VOICES["sine"])))
-    (tmp_path / "voice.h").write_bytes(to_c_header(program, "x86_64").encode("ascii"))
+    (tmp_path / "voice.h").write_bytes(to_c_header(program).encode("ascii"))
     mono, stereo = function_names(program)
 
     assert (mono, stereo) == (f"{NAMES[name]}_mono", f"{NAMES[name]}_stereo")
