@@ -5,7 +5,8 @@ records every sample.
 
     python benchmarks/web.py [--seconds 60] [delays traffic listeners voices]
 
-It needs ``pip install '.[web]'``, playwright, chromium, pulseaudio and pulseaudio-utils.
+It needs ``pip install '.[web,jit]'``, playwright, chromium, pulseaudio, pulseaudio-utils
+and, for voices, nodejs.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from gradsound.live.run_source import RunSource
 from gradsound.live.stdin_spool import spool_stdin
 from gradsound.music.presets import at_speed
 from gradsound.open_run import open_files
-from gradsound.synth.kernels.javascript import to_javascript
+from gradsound.synth.kernels.page_voices import to_page_voices
 from gradsound.web.folder_site import FolderSite
 from gradsound.web.live_stream import LiveStream
 from gradsound.web.on_demand_stream import OnDemandStream
@@ -165,7 +165,7 @@ async def _serve(
             conductor.catch_up()
 
         source.on_idle = report_idle
-    voices = {"voices.js": to_javascript(stream.programs)}
+    voices = {"voices.js": to_page_voices(stream.programs)}
     server = Server(
         stream.serve_listener, address.token, voices, is_public=address.is_public
     )

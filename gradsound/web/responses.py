@@ -19,7 +19,8 @@ _MEDIA_TYPES = {
 # Pages of this machine, such as a notebook, may show the page in a frame: a local server
 # that knows the address could request all files anyway. A frame can trick a user into
 # clicks on a hidden page; here such a click only starts or stops the sound. A policy cannot
-# name the loopback of IPv6.
+# name the loopback of IPv6. 'wasm-unsafe-eval' lets the page compile WebAssembly, and no
+# JavaScript: the module is in a script of this server, which the page runs anyway.
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
@@ -28,7 +29,8 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; "
+    "img-src 'self'; "
     "connect-src 'self' {}; base-uri 'none'; form-action 'none'; "
     "frame-ancestors http://localhost:* http://127.0.0.1:*"
 )

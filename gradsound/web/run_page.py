@@ -11,7 +11,7 @@ from gradsound.listed_alarms import open_listed
 from gradsound.live.run_source import RunSource
 from gradsound.runs.growth import is_growing, is_network
 from gradsound.runs.log_choice import NO_CHOICE, LogChoice
-from gradsound.synth.kernels.javascript import to_javascript
+from gradsound.synth.kernels.page_voices import to_page_voices
 from gradsound.web.live_stream import LiveStream
 from gradsound.web.on_demand_stream import OnDemandStream
 
@@ -46,7 +46,7 @@ class RunPage:
         stream: LiveStream | OnDemandStream,
         source: RunSource | None,
     ) -> None:
-        self.files = {"voices.js": to_javascript(stream.programs).encode()}
+        self.files = {"voices.js": to_page_voices(stream.programs).encode()}
         self.listeners = 0
         self._run, self._stream, self._source = run, stream, source
         self._tasks = [asyncio.create_task(stream.run())]

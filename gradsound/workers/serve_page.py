@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gradsound.music.preset_json import from_data
 from gradsound.runs.lines import read_lines
 from gradsound.runs.reader import find_restarts, parse_run
-from gradsound.synth.kernels.javascript import to_javascript
+from gradsound.synth.kernels.page_voices import to_page_voices
 from gradsound.web.live_stream import LiveStream
 from gradsound.web.server import Server
 from gradsound.workers.caption_log import log_caption
@@ -57,7 +57,7 @@ def _serve(job: dict[str, Any]) -> None:
             outcome=lambda: outcome,
         )
         streams.append(stream)
-        voices = {"voices.js": to_javascript(stream.programs)}
+        voices = {"voices.js": to_page_voices(stream.programs)}
         server = Server(stream.serve_listener, job["token"], voices, is_public=False)
         await server.serve(socket.socket(fileno=job["socket"]), stream.run())
 

@@ -539,7 +539,8 @@ def test_the_page_runs_only_its_own_scripts(save) -> None:
             assert policy["default-src"] == "'none'"
             here = "http://localhost:* http://127.0.0.1:*"  # where notebooks run
             assert policy["frame-ancestors"] == here
-            assert policy["script-src"] == policy["style-src"] == "'self'"
+            assert policy["script-src"] == "'self' 'wasm-unsafe-eval'"
+            assert policy["style-src"] == "'self'"
             assert policy["connect-src"] == f"'self' ws://{url.split('/')[2]}"
             assert headers["X-Content-Type-Options"] == "nosniff"
             assert headers["Referrer-Policy"] == "no-referrer"

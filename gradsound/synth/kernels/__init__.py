@@ -1,1 +1,1 @@
-"""Kernels: code that computes the samples of a program, by numpy, LLVM or JavaScript."""
+"""Kernels: code that computes samples, by numpy, LLVM, WebAssembly or JavaScript."""

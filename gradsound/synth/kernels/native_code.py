@@ -85,10 +85,20 @@ def compile_program(program: Program, target: str) -> bytes:
         ValueError: If this build of LLVM lacks the target.
         RuntimeError: If LLVM cannot compile the program.
     """
-    names = function_names(program)
-    codes = [to_llvm_ir(program, channels, name) for channels, name in enumerate(names, 1)]
+    mono, stereo = function_names(program)
+    return compile_kernels({mono: (program, 1), stereo: (program, 2)}, target)
+
+
+def compile_kernels(kernels: Mapping[str, tuple[Program, int]], target: str) -> bytes:
+    """Returns kernels as `compile_program` does, and raises the same errors.
+
+    Args:
+        kernels: Program and number of channels of each function, by its name in C.
+        target: One of `TARGETS`.
+    """
+    codes = [to_llvm_ir(*kernel, name) for name, kernel in kernels.items()]
     code = _compile(codes, target)
-    return to_wasm_module(code, names) if target == _WASM else code
+    return to_wasm_module(code, [*kernels]) if target == _WASM else code
 
 
 def _compile(codes: Sequence[str], target: str) -> bytes:

@@ -21,9 +21,14 @@ export class Fade {
     return this.off && this.#level === 0;
   }
 
+  // Whether the level is 1 and stays there.
+  get full() {
+    return !this.off && this.#level === 1;
+  }
+
   // Multiplies n samples by the level; the first is `offset` frames after the last advance.
   apply(samples, n, offset) {
-    if (this.#level === 1 && !this.off) return;
+    if (this.full) return;
     for (let k = 0; k < n; k += 1) {
       const level = this.#levelAfter(offset + k + 1);
       samples[k] *= level * level * (3 - 2 * level); // smoothstep: a corner would click

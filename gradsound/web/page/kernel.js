@@ -79,12 +79,16 @@ function edge(share) {
 export class Voice {
   #names;
   #evaluate;
+  #playAll;
   #events = []; // sorted by first frame, then slot; the order of additions fixes the rounding
+  #audible = []; // in the block being rendered
 
-  // Takes an entry of voices.js, which gradsound.synth.kernels.javascript writes.
-  constructor({ inputs: names, evaluate }) {
+  // Takes an entry of voices.js, which gradsound.synth.kernels.page_voices writes, and its
+  // function of wasm_kernel.js, if there is one.
+  constructor({ inputs: names, evaluate }, playAll) {
     this.#names = names;
     this.#evaluate = evaluate;
+    this.#playAll = playAll;
   }
 
   get size() {
@@ -107,20 +111,30 @@ export class Voice {
 
   // Adds the block that begins at a frame to the channels. trackFades: a Fade per track.
   play(channels, start, trackFades) {
-    const end = start + QUANTUM;
+    let fading = !Number.isSafeInteger(start); // or no whole frame, of a malformed message
+    let count = 0;
     for (const event of this.#events) {
-      if (event.first >= end) break;
-      const from = max(start, event.first);
-      const n = min(end, event.first + event.count) - from;
-      const fade = event.track < 0 ? undefined : trackFades[event.track];
-      if (n <= 0 || fade?.silent) continue;
-      this.#render(event, from - event.first, n);
-      fade?.apply(tone, n, from - start);
-      for (let channel = 0; channel < CHANNELS; channel += 1) {
-        const out = channels[channel];
-        const pan = event.pan[channel];
-        for (let k = 0; k < n; k += 1) out[from - start + k] += fround(tone[k] * pan);
-      }
+      if (event.first >= start + QUANTUM) break;
+      const fade = trackFades[event.track];
+      if (event.first + event.count <= start || fade?.silent) continue;
+      fading ||= fade !== undefined && !fade.full;
+      this.#audible[count++] = event;
+    }
+    this.#audible.length = count;
+    if (this.#playAll !== undefined && !fading) this.#playAll(channels, start, this.#audible);
+    else for (const event of this.#audible) this.#add(event, channels, start, trackFades);
+  }
+
+  // Adds one event to the channels.
+  #add(event, channels, start, trackFades) {
+    const from = max(start, event.first);
+    const n = min(start + QUANTUM, event.first + event.count) - from;
+    this.#render(event, from - event.first, n);
+    trackFades[event.track]?.apply(tone, n, from - start);
+    for (let channel = 0; channel < CHANNELS; channel += 1) {
+      const out = channels[channel];
+      const pan = event.pan[channel];
+      for (let k = 0; k < n; k += 1) out[from - start + k] += fround(tone[k] * pan);
     }
   }
 

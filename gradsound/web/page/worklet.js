@@ -5,6 +5,7 @@ import { Fade, JUMP_SECONDS, TRACK_SECONDS } from "./fade.js";
 import { CHANNELS, QUANTUM, Voice } from "./kernel.js";
 import { limit } from "./limiter.js";
 import { MARGIN, OBSERVATION, SLACK, SUSPENDED, jumpTarget } from "./playback_delay.js";
+import { compileKernels } from "./wasm_kernel.js";
 
 const { max, min, round } = Math;
 
@@ -50,7 +51,7 @@ function parseEvents(buffer) {
 // events and clears processed before it. The option `live` says whether the run still grows.
 class Synthesizer extends AudioWorkletProcessor {
   #live;
-  #voices = globalThis.gradsoundVoices.map((voice) => new Voice(voice));
+  #voices;
   #trackFades = []; // by track, up to the last track that was ever silenced
   #masterFade = new Fade(0, FADE); // off until the next jump
   #position = null; // the server's frame to render next
@@ -66,6 +67,9 @@ class Synthesizer extends AudioWorkletProcessor {
 
   constructor({ processorOptions: { live } }) {
     super();
+    // Here, because voices.js is loaded after this module.
+    const kernels = compileKernels(globalThis.gradsoundModule, QUANTUM);
+    this.#voices = globalThis.gradsoundVoices.map((voice, k) => new Voice(voice, kernels[k]));
     this.#live = live;
     this.port.onmessage = ({ data }) => {
       if (data.silence) this.#silence(...data.silence);

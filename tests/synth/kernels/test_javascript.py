@@ -1,13 +1,15 @@
 """The browser's synthesizer: its samples equal the mixer's to the last bit.
 
 The tests run in a real Chromium, under the page's own policy: it loads scripts only from
-the server and forbids eval.
+the server and forbids eval, but not WebAssembly. The page plays by a module; it plays by
+JavaScript while a track fades, or where there is no module.
 """
 
 import base64
 import math
+import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 from pathlib import Path
@@ -23,6 +25,7 @@ from gradsound.music.presets import PRESETS
 from gradsound.runs.model import Run
 from gradsound.synth.events import EVENT
 from gradsound.synth.kernels import javascript, numpy_kernel
+from gradsound.synth.kernels.page_voices import to_page_voices
 from gradsound.synth.limiter import limit
 from gradsound.synth.mixer import render
 from gradsound.synth.score import Score
@@ -37,8 +40,20 @@ MARGIN = 882  # frames by which the page is behind the server
 FADE = 256  # frames of a fade before and after a jump, in whole quanta
 LATER = 128 * 300  # frame of a later message
 RUN = Path(__file__).parents[3] / "samples/runs/3-sgd-lr1-batch10.jsonl"
-POLICY = "default-src 'none'; script-src 'self'; connect-src 'self'"
+POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'"
+STRICT = POLICY.replace(" 'wasm-unsafe-eval'", "")
 SERVED = Path(messages.__file__).with_name("page")
+# Makes a voice fail that is played by JavaScript.
+MODULE_ALONE = """
+for (const voice of globalThis.gradsoundVoices) {
+  voice.evaluate = () => { throw new Error("played by JavaScript"); };
+}
+"""
+WRITERS = {
+    "module": lambda programs: to_page_voices(programs) + MODULE_ALONE,
+    "javascript": javascript.to_javascript,
+}
+BOTH = pytest.mark.parametrize("writer", WRITERS)
 EACH = pytest.mark.parametrize("voice", [*VOICES.values(), clang], ids=lambda v: v.__name__)
 
 _RESULT = (("select", 3, 1.0, 0.0),)  # of a bool
@@ -221,6 +236,8 @@ class Site:
         files = {"/": PAGE, "/test.js": TEST, "/probe.js": PROBE}
         files |= {f"/{path.name}": path.read_bytes() for path in SERVED.iterdir()}
         self.files = files
+        self.policy = POLICY
+        site = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
@@ -229,7 +246,7 @@ class Site:
                 kind = "text/html" if self.path == "/" else "text/javascript"
                 self.send_header("Content-Type", kind)
                 self.send_header("Cache-Control", "no-store")
-                self.send_header("Content-Security-Policy", POLICY)
+                self.send_header("Content-Security-Policy", site.policy)
                 self.end_headers()
                 self.wfile.write(body or b"")
 
@@ -243,8 +260,12 @@ class Site:
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("console", lambda message: self.errors.append(message.text))
 
-    def open(self, programs: Sequence[Program]) -> None:
-        self.files["/voices.js"] = javascript.to_javascript(programs).encode()
+    def open(
+        self,
+        programs: Sequence[Program],
+        write: Callable[[Sequence[Program]], str] = to_page_voices,
+    ) -> None:
+        self.files["/voices.js"] = write(programs).encode()
         self.page.goto(self.address)
 
     def render(
@@ -362,15 +383,50 @@ def assert_plays(site: Site, scored: Score, channels: int) -> None:
     )
 
 
+@BOTH
 @EACH
-def test_a_browser_computes_numpys_samples(voice, site: Site) -> None:
+def test_a_browser_computes_numpys_samples(voice, writer: str, site: Site) -> None:
     """The samples of 300 random events are equal, with events of one frame and glides."""
     events = random_events(300)
     expected = rendered(events, 20_700, trace_builtin(voice))
-    site.open([trace_builtin(voice)])
+    site.open([trace_builtin(voice)], WRITERS[writer])
     samples, _ = site.render(MARGIN + len(expected), [(0, [message(events)])])
 
     assert np.abs(expected).max() > 0.05
+    np.testing.assert_array_equal(samples[MARGIN:], expected)
+
+
+def test_a_thousand_notes_at_once_are_played(site: Site) -> None:
+    """They are more than the memory of the module holds, so it plays them in parts."""
+    events = np.concatenate([drone(k, 5000, 100.0 + k) for k in range(1000)])
+    events["gain"] /= 100
+    site.open([find_voice("saw")], WRITERS["module"])
+    samples, _ = site.render(MARGIN + 6000, [(0, [message(events)])])
+
+    np.testing.assert_array_equal(samples[MARGIN:], rendered(events, 6000, "saw"))
+
+
+@pytest.mark.parametrize(
+    ("policy", "line"),
+    [
+        (STRICT, ""),
+        (POLICY, "WebAssembly.Memory = () => { throw new RangeError(); };"),
+        (POLICY, "delete globalThis.WebAssembly;"),
+        (POLICY, 'globalThis.gradsoundModule = "00";'),
+    ],
+    ids=["policy", "memory", "engine", "module"],
+)
+def test_a_browser_without_the_module_plays(policy: str, line: str, site: Site) -> None:
+    """Where a browser cannot or may not compile the module, it plays by JavaScript."""
+    events = random_events(30)
+    expected = rendered(events, 20_700, "bell")
+    site.policy = policy
+    site.open([find_voice("bell")], lambda programs: to_page_voices(programs) + line)
+    samples, _ = site.render(MARGIN + len(expected), [(0, [message(events)])])
+    site.policy = POLICY
+
+    assert [error for error in site.errors if "WebAssembly" not in error] == []
+    site.errors.clear()
     np.testing.assert_array_equal(samples[MARGIN:], expected)
 
 
@@ -419,7 +475,8 @@ def test_signals_sound_as_in_the_file(name: str, site: Site) -> None:
     assert_plays(site, scored, PRESETS[name].channels)
 
 
-def test_a_users_voice_is_played(site: Site) -> None:
+@BOTH
+def test_a_users_voice_is_played(writer: str, site: Site) -> None:
     """Where it returns NaN, the page and numpy are silent."""
 
     def own(phase, time, deviation, depth, noise):
@@ -433,7 +490,7 @@ def test_a_users_voice_is_played(site: Site) -> None:
     events = random_events(40)
     events["count"], events["gain"] = 800, 1 / 3
     expected = rendered(events, 20_700, own)
-    site.open([trace(own)])
+    site.open([trace(own)], WRITERS[writer])
     samples, _ = site.render(MARGIN + len(expected), [(0, [message(events)])])
 
     assert (expected[:, 0] == 0).sum() > 1000
@@ -488,6 +545,7 @@ def test_a_users_text_is_no_code() -> None:
     renamed = Program(hostile, plain.inputs, plain.operations)
 
     assert javascript.to_javascript([renamed]) == javascript.to_javascript([plain])
+    assert to_page_voices([renamed]) == to_page_voices([plain])
     for inputs, operations in (
         ((hostile,), (("abs", 0),)),
         (("phase",), ((hostile, 0),)),
@@ -495,6 +553,18 @@ def test_a_users_text_is_no_code() -> None:
     ):
         with pytest.raises((ValueError, KeyError, IndexError)):
             javascript.to_javascript([Program("hostile", inputs, operations)])
+
+
+def test_a_server_without_llvmlite_has_no_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page then plays by JavaScript."""
+    programs = [Program("other", ("phase",), (("mul", 0, 0.123),))]  # not compiled before
+    monkeypatch.setitem(sys.modules, "llvmlite.binding", None)
+    without = to_page_voices(programs)
+    monkeypatch.undo()
+
+    assert without == javascript.to_javascript(programs)
+    assert to_page_voices(programs).startswith(without)
+    assert "gradsoundModule" in to_page_voices(programs)
 
 
 def test_a_late_event_is_played_whole(site: Site) -> None:
