@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from gradsound.music.presets import PRESETS, Preset
     from gradsound.music.value_mapping import Drive
     from gradsound.rendering.picture import plot
-    from gradsound.rendering.sound import render
+    from gradsound.rendering.rendered_file import render
     from gradsound.rendering.sound_legend import legend
     from gradsound.run_views import Run, read_ranks, read_run
     from gradsound.runs.model import Header
@@ -120,7 +120,7 @@ _MODULES = {
     "music.value_mapping": ("Drive",),
     "rendering.sound_legend": ("legend",),
     "rendering.picture": ("plot",),
-    "rendering.sound": ("render",),
+    "rendering.rendered_file": ("render",),
     "run_views": ("Run", "read_ranks", "read_run"),
     "runs.model": ("Header",),
     "runs.step": ("Step",),

@@ -64,7 +64,7 @@ def _present(path: Path, options: argparse.Namespace) -> None:
     usual: dict[str, Any] = {"layers": None, "choice": NO_CHOICE, "preset": preset}
     usual |= {"speed": 1.0, "follow": False}
     if options.output is not None:
-        from gradsound.rendering.sound import render
+        from gradsound.rendering.rendered_file import render
 
         render(path, options.output, preset=preset)
         print_line(f"Hear it in {options.output}.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gradsound.cli.opened_runs import open_runs
 from gradsound.cli.option_values import get_duration, get_preset
 from gradsound.cli.progress import Progress
-from gradsound.rendering.sound import render
+from gradsound.rendering.rendered_file import render
 
 if TYPE_CHECKING:
     import argparse

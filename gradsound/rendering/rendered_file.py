@@ -1,0 +1,108 @@
+"""Renders finished runs to files: sound files, or what has a writer of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gradsound.music.presets import at_speed, find_preset
+from gradsound.open_run import open_runs_for_outputs
+from gradsound.output.formats import OTHER_ENDINGS, check_folder, check_path, find_ending
+from gradsound.output.webvtt import VTT_SUFFIX, write_captions
+from gradsound.rendering.sound import Sound
+from gradsound.runs.compare import divide_norms
+from gradsound.runs.model import repeatable
+from gradsound.synth.sample_rate import SAMPLE_RATE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from gradsound.music.presets import Preset
+    from gradsound.runs.model import Run
+    from gradsound.synth.voices.builtin import Voice
+
+
+def _write_captions(sound: Sound, path: Path) -> None:
+    write_captions(path, sound.compose())
+
+
+# What is no sound file, by ending; each ending has a row in OTHER_ENDINGS, too.
+WRITERS: Mapping[str, Callable[[Sound, Path], None]] = {
+    VTT_SUFFIX: _write_captions,
+}
+
+
+def render(
+    run: Run | str | Path,
+    path: str | Path,
+    *,
+    other: Run | str | Path | Sequence[Run | str | Path] | None = None,
+    difference: bool = False,
+    preset: str | Preset = "notes",
+    voice: Voice | None = None,
+    speed: float = 1.0,
+    duration: float | None = None,
+    sample_rate: int = SAMPLE_RATE,
+    subtype: str | None = None,
+) -> None:
+    r"""Writes the sound of a run to a file; the same run gives the same bytes.
+
+    A WebVTT file next to the sound, ``run.vtt`` for ``run.wav``, gets a caption for every
+    alarm, every epoch and every minute, and one if the pitches move by decades of norm to
+    where the run lies. A WAV file also gets markers, except for minutes.
+
+    Args:
+        run: A run, or the path of a run file.
+        path: The file to write, ending in .wav, .flac or .ogg, or in .vtt for the captions
+            alone. The complete new file replaces an existing one.
+        other: Another run to compare step by step: ``run`` sounds in the left ear, this
+            one in the right. Or several, up to seven: at each step, the norms of all
+            layers of each run sound as one note, in turn from left to right.
+        difference: Whether to sound the ratio of the norms, ``other`` to ``run``; equal
+            norms sound as norm 1.
+        preset: How steps sound: the name of one of ``gradsound.PRESETS``, or a preset of
+            your own.
+        voice: The voice of all bands, in place of the preset's voices: a name that
+            ``gradsound voices`` lists, or a function or module of your own
+            (docs/voices.md).
+        speed: How many times faster than the preset steps sound; pitches stay.
+        duration: Longest sound, in seconds, 5 or more. To fit it, steps sound faster; if
+            that is not enough, several steps are merged into one with each layer's largest
+            norm. An alarm without time left is a caption only.
+        sample_rate: Frames a second, 16,000 to 192,000 Hz.
+        subtype: The samples' format by libsndfile's name: PCM_16 (default), PCM_24 or
+            FLOAT in WAV, PCM_16 or PCM_24 in FLAC, VORBIS in Ogg.
+
+    Raises:
+        ValueError: If an argument is outside its range, or a run has no steps.
+        VoiceError: If the voice cannot be compiled; the message has the line.
+        RunFormatError: If a run file is not a run.
+        OSError: If a file cannot be read or written.
+        ImportError: If soundfile cannot be loaded; the message has the remedy.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import gradsound
+        >>> _ = Path("metrics.csv").write_text("step,grad_norm/fc\n0,0.5\n1,0.25\n")
+        >>> gradsound.render("metrics.csv", "run.wav")
+        >>> print(Path("run.vtt").read_text().splitlines()[-1])
+        step 1: end of the run: 2 steps
+    """
+    path = Path(path)
+    ending = find_ending(path, WRITERS)
+    outputs = [path] if ending else [path, path.with_suffix(VTT_SUFFIX)]
+    runs = open_runs_for_outputs(run, other, outputs, "write its sound")
+    if ending is None:
+        check_path(path, subtype, others=OTHER_ENDINGS)
+    else:
+        check_folder(path)
+    preset = at_speed(find_preset(preset, voice), speed)
+    if difference:
+        if len(runs) != 2:
+            raise ValueError(f"a difference needs two runs, got {len(runs)}")
+        runs = [divide_norms(*map(repeatable, runs))]
+    sound = Sound(runs, preset, duration, sample_rate)
+    if ending is None:
+        sound.write(path, subtype)
+    else:
+        WRITERS[ending](sound, path)
