@@ -20,6 +20,7 @@ FORMATS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 # What else `gradsound.render` writes, by the ending of the file's name.
 OTHER_ENDINGS: Mapping[str, str] = {
     ".vtt": "captions alone",
+    ".labels.txt": "labels of Audacity",
 }
 
 

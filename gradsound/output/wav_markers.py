@@ -1,4 +1,4 @@
-"""Markers in WAV files, which audio editors show, and a chunk of data for gradsound alone.
+"""Markers in WAV files, which some players show, and a chunk of data for gradsound alone.
 
 A WAV file is a list of chunks (Multimedia Programming Interface and Data Specifications
 1.0, Microsoft and IBM 1991). A chunk ``cue `` holds the markers, a chunk ``LIST`` their
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _DATA_NAME = b"grad"  # name of the chunk of data
+_LABEL_BYTES = 255  # libsndfile keeps as many, and would cut within a character
 _MAX_SIZE = 2**32 - 2  # bytes after the first 8; the file's header has 32 bits for them
 
 
@@ -76,9 +77,13 @@ def _cues(markers: Sequence[tuple[int, str]]) -> bytes:
     points, labels = struct.pack("<I", len(markers)), b"adtl"
     for number, (frame, label) in enumerate(markers, 1):
         points += struct.pack("<II4sIII", number, frame, b"data", 0, 0, frame)
-        text = label.encode("utf-8", "replace").replace(b"\0", b" ") + b"\0"
-        labels += _chunk(b"labl", struct.pack("<I", number) + text)
+        labels += _chunk(b"labl", struct.pack("<I", number) + _label_text(label) + b"\0")
     return _chunk(b"cue ", points) + _chunk(b"LIST", labels)
+
+
+def _label_text(label: str) -> bytes:
+    text = label.encode("utf-8", "replace").replace(b"\0", b" ")
+    return text[:_LABEL_BYTES].decode("utf-8", "ignore").encode()
 
 
 def _chunk(name: bytes, content: bytes) -> bytes:

@@ -19,7 +19,8 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from gradsound.errors import warn
-from gradsound.output.formats import FORMATS, part_path
+from gradsound.output.formats import FORMATS
+from gradsound.output.text_file import as_utf8, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,14 +50,7 @@ def write_captions(path: Path, captions: Iterable[Caption]) -> None:
     target = path.with_suffix(VTT_SUFFIX)
     text = _webvtt(captions)
     affected = _sounds_of_other_captions(path, text) if target != path else []
-    part = part_path(target)
-    try:
-        part.write_text(text, encoding="utf-8", newline="\n")
-        part.replace(target)
-    except OSError as error:
-        with suppress(OSError):
-            part.unlink()
-        raise type(error)(error.errno, error.strerror, str(target)) from error
+    write_text(target, text)
     if affected:
         warn(
             f"{target}: the captions of {path.name} replaced those of "
@@ -74,8 +68,7 @@ def _webvtt(captions: Iterable[Caption]) -> str:
         span = f"{_timestamp(begin)} --> {_timestamp(end)}"
         lines = [escape(" ".join(text.split()), quote=False) for text in texts]
         blocks.append("\n".join([span, *lines, ""]))
-    # A name of a file need not be UTF-8, and a name in a run may be half a character.
-    return "\n".join(blocks).encode("utf-8", "backslashreplace").decode()
+    return as_utf8("\n".join(blocks))
 
 
 def _cues(captions: Iterable[Caption]) -> list[tuple[float, list[str]]]:

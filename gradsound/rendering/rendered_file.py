@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gradsound.music.presets import at_speed, find_preset
 from gradsound.open_run import open_runs_for_outputs
 from gradsound.output.formats import OTHER_ENDINGS, check_folder, check_path, find_ending
+from gradsound.output.labels import LABELS_ENDING, write_labels
 from gradsound.output.webvtt import VTT_SUFFIX, write_captions
 from gradsound.rendering.sound import Sound
 from gradsound.runs.compare import divide_norms
@@ -26,9 +27,14 @@ def _write_captions(sound: Sound, path: Path) -> None:
     write_captions(path, sound.compose())
 
 
+def _write_labels(sound: Sound, path: Path) -> None:
+    write_labels(path, sound.compose())
+
+
 # What is no sound file, by ending; each ending has a row in OTHER_ENDINGS, too.
 WRITERS: Mapping[str, Callable[[Sound, Path], None]] = {
     VTT_SUFFIX: _write_captions,
+    LABELS_ENDING: _write_labels,
 }
 
 
@@ -53,8 +59,9 @@ def render(
 
     Args:
         run: A run, or the path of a run file.
-        path: The file to write, ending in .wav, .flac or .ogg, or in .vtt for the captions
-            alone. The complete new file replaces an existing one.
+        path: The file to write, ending in .wav, .flac or .ogg; or in .vtt for the captions
+            alone, or in .labels.txt for labels that Audacity imports. The complete new
+            file replaces an existing one.
         other: Another run to compare step by step: ``run`` sounds in the left ear, this
             one in the right. Or several, up to seven: at each step, the norms of all
             layers of each run sound as one note, in turn from left to right.

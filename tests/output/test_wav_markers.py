@@ -233,3 +233,22 @@ def test_alarms_and_epochs_are_markers(tmp_path: Path) -> None:
     assert markers[2][0] == 8 * step + 6174  # after the step's two notes
     samples, _ = soundfile.read(tmp_path / "x.wav")
     assert np.abs(samples[markers[2][0] : markers[2][0] + 2000]).max() > 0.02
+
+
+@pytest.mark.parametrize(
+    ("label", "kept"),
+    [
+        ("x" * 255, "x" * 255),
+        ("x" * 256, "x" * 255),
+        ("é" * 200, "é" * 127),
+        ("x" + "😀" * 80, "x" + "😀" * 63),
+        ("xy" + "层" * 80 + "\ud800" * 90, "xy" + "层" * 80 + "?" * 13),
+    ],
+)
+def test_long_labels_end_at_a_character(tmp_path: Path, label: str, kept: str) -> None:
+    """Libsndfile shows 255 bytes: a label has as many whole characters as fit."""
+    path = noise_file(tmp_path / "x.wav")
+    add_markers(path, [(9, label), (10, "next")])
+
+    assert read_markers(path) == [(9, kept), (10, "next")]
+    assert kept.encode() + b"\0" in path.read_bytes()

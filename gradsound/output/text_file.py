@@ -1,0 +1,35 @@
+"""Text files that other programs read: UTF-8, complete before they have their names."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from gradsound.output.formats import part_path
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def as_utf8(text: str) -> str:
+    r"""Returns a text that UTF-8 can hold, with half characters as ``\udcff``.
+
+    A name of a file need not be UTF-8, and a name in a run may be half a character.
+    """
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def write_text(path: Path, text: str) -> None:
+    r"""Writes a text with line ends of ``\n``; it replaces an existing file when complete.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    part = part_path(path)
+    try:
+        part.write_text(text, encoding="utf-8", newline="\n")
+        part.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink()
+        raise type(error)(error.errno, error.strerror, str(path)) from error
