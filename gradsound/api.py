@@ -76,8 +76,8 @@ def attach(
             If None, any optimizer with some of the model's parameters counts.
         log: The run file. gradsound renames an existing one, with its sound, to a free
             number (run.1.jsonl). None writes no run file.
-        wav: The sound file, which ends in .wav, .flac or .ogg. gradsound renames an
-            existing one in the same way. None writes no sound file.
+        wav: The sound file, which ends in .wav, .flac, .ogg, .mp3 or .opus. gradsound
+            renames an existing one in the same way. None writes no sound file.
         layers: Layers to measure: one glob over their names, or several. None measures all.
         preset: How steps sound: a name from ``gradsound.PRESETS``, or a preset of your own.
         voice: Replaces the preset's voice: a name that ``gradsound voices`` lists, or your

@@ -127,6 +127,17 @@ def test_a_custom_preset() -> None:
     np.testing.assert_allclose(soundfile.info("x.flac").duration, 7 * 0.1, rtol=1e-9)
 
 
+@pytest.mark.parametrize("name", ["x.mp3", "x.opus"])
+def test_a_lossy_sound_is_that_of_render(name: str) -> None:
+    """The renderer of a training writes the same bytes as `render`, at the same rate."""
+    model = small()
+    with gradsound.attach(model, wav=name):
+        train(model, sgd(model), 7)
+    gradsound.render("run.jsonl", f"again.{name}")
+
+    assert Path(name).read_bytes() == Path(f"again.{name}").read_bytes()
+
+
 def test_sound_alone_leaves_no_run() -> None:
     """With log=None, only the sound and its captions remain."""
     model = small()
@@ -230,7 +241,11 @@ def test_an_older_run_is_renamed() -> None:
     ("changes", "error", "message"),
     [
         ({"log": None}, ValueError, "log and wav are both None"),
-        ({"wav": "x.mp3"}, ValueError, "x.mp3: a sound file ends in .wav, .flac, .ogg"),
+        (
+            {"wav": "x.aac"},
+            ValueError,
+            "x.aac: a sound file ends in .wav, .flac, .ogg, .mp3, .opus",
+        ),
         ({"wav": "none/x.wav"}, FileNotFoundError, "none/x.wav"),
         ({"log": "none/x.jsonl"}, FileNotFoundError, "none/x.jsonl"),
         ({"log": "x.wav", "wav": "x.wav"}, ValueError, "log must not be x.wav or its"),

@@ -22,7 +22,7 @@ from gradsound.cli.shared_options import (
 from gradsound.cli.text_options import add_info, add_list, add_watch
 from gradsound.cli.training_options import add_attach, add_demo, add_detach, add_script
 from gradsound.cli.usage_errors import Parser
-from gradsound.output.formats import FORMATS, OTHER_ENDINGS
+from gradsound.output.formats import ALL_ENDINGS, ENDINGS, FORMATS
 from gradsound.synth.sample_rate import SAMPLE_RATE, SAMPLE_RATES
 from gradsound.version import __version__
 
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     _Commands: TypeAlias = argparse._SubParsersAction[Parser]
-
-_ENDINGS = ", ".join(FORMATS)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -87,8 +85,7 @@ def _add_render(commands: _Commands) -> None:
     purpose = "write the sound of a run, or of several, to a file"
     command = _add_command(commands, "render", purpose)
     add_runs(command, "two: one in each ear; up to 8: in turn, from left to right")
-    others = "".join(f"; or {ending} for {what}" for ending, what in OTHER_ENDINGS.items())
-    add_output(command, f"sound file to write, ending in {_ENDINGS}{others}")
+    add_output(command, f"sound file to write, ending in {ALL_ENDINGS}")
     command.add_argument(
         "--difference",
         action="store_true",
@@ -101,15 +98,14 @@ def _add_render(commands: _Commands) -> None:
     command.add_argument(
         "--rate",
         type=int,
-        default=SAMPLE_RATE,
         metavar="HZ",
-        help=f"sample rate, {low} to {high} ({SAMPLE_RATE})",
+        help=f"sample rate, {low} to {high} ({SAMPLE_RATE}; in .opus 48000)",
     )
-    subtypes = dict.fromkeys(name for _, names in FORMATS.values() for name in names)
+    subtypes = dict.fromkeys(name for form in FORMATS.values() for name in form.subtypes)
     command.add_argument(
         "--subtype",
         choices=subtypes,
-        help="format of the samples (PCM_16, in Ogg VORBIS)",
+        help="format of the samples (PCM_16 in WAV and FLAC)",
     )
 
 
@@ -186,7 +182,7 @@ def _add_legend(commands: _Commands) -> None:
     purpose = "write an example of each band's and each alarm's sound"
     command = _add_command(commands, "legend", purpose)
     add_run(command)
-    add_output(command, f"sound file to write, ending in {_ENDINGS}")
+    add_output(command, f"sound file to write, ending in {ENDINGS}")
     add_sound(command)
 
 

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 from gradsound.cli.argument_types import file_path, process_number, step_number
 from gradsound.cli.shared_options import add_device, add_sound
-from gradsound.output.formats import FORMATS
+from gradsound.output.formats import ENDINGS
 from gradsound.signal_options import SIGNAL_NAMES
 
 if TYPE_CHECKING:
     from gradsound.cli.usage_errors import Parser
 
 WAIT_SECONDS = 30.0
-_ENDINGS = ", ".join(FORMATS)
 
 
 def add_script(command: Parser) -> None:
@@ -65,7 +64,7 @@ def _add_process(command: Parser) -> None:
 def _add_recording(command: Parser) -> None:
     _add_live(command)
     command.add_argument(
-        "--wav", type=file_path, metavar="FILE", help=f"sound file, ending in {_ENDINGS}"
+        "--wav", type=file_path, metavar="FILE", help=f"sound file, ending in {ENDINGS}"
     )
     command.add_argument(
         "--log",
@@ -113,7 +112,7 @@ def add_demo(command: Parser) -> None:
         "--output",
         type=file_path,
         metavar="FILE",
-        help=f"write a sound file, ending in {_ENDINGS}, instead of playing",
+        help=f"write a sound file, ending in {ENDINGS}, instead of playing",
     )
     _add_web(command, "play in a browser instead of on the sound device")
 

@@ -59,7 +59,7 @@ class Caption:
 
     @property
     def marks(self) -> bool:
-        """Whether a WAV file gets a marker for this caption."""
+        """Whether a sound file gets a marker or a chapter for this caption."""
         return self.kind != "minute"
 
     @property
@@ -157,6 +157,11 @@ def markers(captions: Iterable[Caption], sample_rate: int) -> list[tuple[int, st
     """Returns the frame and the text of each caption that a WAV file marks."""
     marked = [caption for caption in captions if caption.marks]
     return [(round(caption.time * sample_rate), caption.text) for caption in marked]
+
+
+def chapters(captions: Iterable[Caption]) -> list[tuple[float, str]]:
+    """Returns the time in seconds and the text of each caption that is a chapter."""
+    return [(caption.time, caption.text) for caption in captions if caption.marks]
 
 
 def format_time(seconds: float) -> str:

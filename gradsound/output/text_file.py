@@ -19,6 +19,14 @@ def as_utf8(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+def timestamp(seconds: float) -> str:
+    """Returns a time as 00:01:02.345."""
+    minutes, milliseconds = divmod(round(seconds * 1000), 60_000)
+    hours, minute = divmod(minutes, 60)
+    second, millisecond = divmod(milliseconds, 1000)
+    return f"{hours:02}:{minute:02}:{second:02}.{millisecond:03}"
+
+
 def write_text(path: Path, text: str) -> None:
     r"""Writes a text with line ends of ``\n``; it replaces an existing file when complete.
 

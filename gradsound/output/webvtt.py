@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from gradsound.errors import warn
 from gradsound.output.formats import FORMATS
-from gradsound.output.text_file import as_utf8, write_text
+from gradsound.output.text_file import as_utf8, timestamp, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,7 +65,7 @@ def _webvtt(captions: Iterable[Caption]) -> str:
     blocks = ["WEBVTT\n"]
     for (begin, texts), next_begin in zip(cues, next_begins):
         end = min(begin + _SHOWN_SECONDS, next_begin)
-        span = f"{_timestamp(begin)} --> {_timestamp(end)}"
+        span = f"{timestamp(begin)} --> {timestamp(end)}"
         lines = [escape(" ".join(text.split()), quote=False) for text in texts]
         blocks.append("\n".join([span, *lines, ""]))
     return as_utf8("\n".join(blocks))
@@ -101,10 +101,3 @@ def _sounds_of_other_captions(sound: Path, text: str) -> list[str]:
             same_name = [sound.with_suffix(suffix) for suffix in FORMATS]
             return [one.name for one in same_name if one != sound and one.exists()]
     return []
-
-
-def _timestamp(seconds: float) -> str:
-    minutes, milliseconds = divmod(round(seconds * 1000), 60_000)
-    hours, minute = divmod(minutes, 60)
-    second, millisecond = divmod(milliseconds, 1000)
-    return f"{hours:02}:{minute:02}:{second:02}.{millisecond:03}"

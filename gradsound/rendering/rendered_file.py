@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING
 
 from gradsound.music.presets import at_speed, find_preset
 from gradsound.open_run import open_runs_for_outputs
-from gradsound.output.formats import OTHER_ENDINGS, check_folder, check_path, find_ending
+from gradsound.output.formats import (
+    ALL_ENDINGS,
+    FORMATS,
+    check_folder,
+    check_path,
+    default_rate,
+    find_ending,
+)
 from gradsound.output.labels import LABELS_ENDING, write_labels
 from gradsound.output.webvtt import VTT_SUFFIX, write_captions
 from gradsound.rendering.sound import Sound
 from gradsound.runs.compare import divide_norms
 from gradsound.runs.model import repeatable
-from gradsound.synth.sample_rate import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -48,20 +54,21 @@ def render(
     voice: Voice | None = None,
     speed: float = 1.0,
     duration: float | None = None,
-    sample_rate: int = SAMPLE_RATE,
+    sample_rate: int | None = None,
     subtype: str | None = None,
 ) -> None:
     r"""Writes the sound of a run to a file; the same run gives the same bytes.
 
     A WebVTT file next to the sound, ``run.vtt`` for ``run.wav``, gets a caption for every
     alarm, every epoch and every minute, and one if the pitches move by decades of norm to
-    where the run lies. A WAV file also gets markers, except for minutes.
+    where the run lies. A WAV file also gets markers, except for minutes, and the other
+    formats get chapters.
 
     Args:
         run: A run, or the path of a run file.
-        path: The file to write, ending in .wav, .flac or .ogg; or in .vtt for the captions
-            alone, or in .labels.txt for labels that Audacity imports. The complete new
-            file replaces an existing one.
+        path: The file to write. Its name ends in .wav, .flac, .ogg, .mp3 or .opus; or in
+            .vtt for the captions alone, or in .labels.txt for labels that Audacity imports.
+            The complete new file replaces an existing one.
         other: Another run to compare step by step: ``run`` sounds in the left ear, this
             one in the right. Or several, up to seven: at each step, the norms of all
             layers of each run sound as one note, in turn from left to right.
@@ -76,9 +83,10 @@ def render(
         duration: Longest sound, in seconds, 5 or more. To fit it, steps sound faster; if
             that is not enough, several steps are merged into one with each layer's largest
             norm. An alarm without time left is a caption only.
-        sample_rate: Frames a second, 16,000 to 192,000 Hz.
+        sample_rate: Frames a second, 16,000 to 192,000 Hz; 44,100 if None, in Opus 48,000.
+            MP3 and Opus have some rates only.
         subtype: The samples' format by libsndfile's name: PCM_16 (default), PCM_24 or
-            FLOAT in WAV, PCM_16 or PCM_24 in FLAC, VORBIS in Ogg.
+            FLOAT in WAV, PCM_16 or PCM_24 in FLAC; the others have one.
 
     Raises:
         ValueError: If an argument is outside its range, or a run has no steps.
@@ -99,8 +107,12 @@ def render(
     ending = find_ending(path, WRITERS)
     outputs = [path] if ending else [path, path.with_suffix(VTT_SUFFIX)]
     runs = open_runs_for_outputs(run, other, outputs, "write its sound")
+    if sample_rate is None:
+        sample_rate = default_rate(path)
     if ending is None:
-        check_path(path, subtype, others=OTHER_ENDINGS)
+        if path.suffix.lower() not in FORMATS:
+            raise ValueError(f"{path}: a sound file ends in {ALL_ENDINGS}")
+        check_path(path, subtype, sample_rate)
     else:
         check_folder(path)
     preset = at_speed(find_preset(preset, voice), speed)

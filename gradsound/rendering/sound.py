@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradsound.alarms.run_detector import RunDetector
-from gradsound.music.captions import markers
+from gradsound.music.captions import chapters, markers
 from gradsound.music.ensemble import Ensemble
 from gradsound.music.fit_duration import fit_duration
 from gradsound.music.moments import Moment, merge_groups
 from gradsound.music.rank_sound import rank_preset
 from gradsound.music.run_layout import share_preset
+from gradsound.output.chapters import add_chapters
 from gradsound.output.sound_file import write_sound
 from gradsound.output.wav_markers import add_markers
 from gradsound.output.webvtt import write_captions
@@ -110,7 +111,8 @@ class Sound:
         Raises:
             ValueError, RunFormatError, OSError, ImportError: As `gradsound.render`.
         """
-        finish = self._add_markers if path.suffix.lower() == ".wav" else None
+        is_wav = path.suffix.lower() == ".wav"
+        finish = self._add_markers if is_wav else self._add_chapters
         write_sound(path, self.blocks(), self.sample_rate, subtype, finish)
         write_captions(path, self.captions)
 
@@ -174,6 +176,9 @@ class Sound:
         begins = np.arange(0, len(steps), self._steps_per_moment)
         return merge_groups(steps, alarms, begins, present)
 
-    def _add_markers(self, path: Path) -> None:
+    def _add_chapters(self, path: Path, frames: int) -> None:
+        add_chapters(path, chapters(self.captions), frames / self.sample_rate)
+
+    def _add_markers(self, path: Path, _: int) -> None:
         data = json.dumps(self.timeline.to_data()).encode()
         add_markers(path, markers(self.captions, self.sample_rate), data)

@@ -15,18 +15,19 @@ import numpy as np
 from gradsound.alarms.thresholds import WINDOW_STEPS, Alarm
 from gradsound.music.alarm_sounds import ALARM_SOUNDS
 from gradsound.music.anchor import fit_anchor
-from gradsound.music.captions import TEXT_MAX, Caption, fit_text, markers
+from gradsound.music.captions import TEXT_MAX, Caption, chapters, fit_text, markers
 from gradsound.music.composer import Composer
 from gradsound.music.moments import Moment, missing_moment
 from gradsound.music.pitch_sentence import pitch_sentence
 from gradsound.music.presets import find_preset
 from gradsound.open_run import open_run_for_outputs
+from gradsound.output.chapters import add_chapters
+from gradsound.output.formats import ENDINGS, check_path, default_rate
 from gradsound.output.sound_file import write_sound
 from gradsound.output.wav_markers import add_markers
 from gradsound.output.webvtt import VTT_SUFFIX, write_captions
 from gradsound.summary.run_summary import summarize
 from gradsound.synth.mixer import Mixer
-from gradsound.synth.sample_rate import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -82,12 +83,13 @@ def legend(
 ) -> list[Caption]:
     r"""Writes an example of each band, of some norms and of each alarm, with captions.
 
-    A WebVTT file next to the sound gets the captions. A WAV file gets them as markers, too.
+    A WebVTT file next to the sound gets the captions. A WAV file also gets
+    them as markers, and a file of another format as chapters.
 
     Args:
         run: A run, or the path of a run file. Its layers sound at their typical norms; a
             layer without any finite norm sounds at norm 1.
-        path: The sound file to write, ending in .wav, .flac or .ogg.
+        path: The sound file to write, ending in .wav, .flac, .ogg, .mp3 or .opus.
         preset: How steps sound, as for `gradsound.render`.
         voice: The voice of all bands, as for `gradsound.render`.
 
@@ -113,15 +115,16 @@ def legend(
     path = Path(path)
     preset = find_preset(preset, voice)
     if path.suffix.lower() == VTT_SUFFIX:
-        raise ValueError(
-            f"{path}: a legend is a sound file; end its name in .wav, .flac or .ogg"
-        )
+        raise ValueError(f"{path}: a legend is a sound file; end its name in {ENDINGS}")
     run = open_run_for_outputs(
         run, [path, path.with_suffix(VTT_SUFFIX)], "write its legend"
     )
-    sound = _LegendSound(run, fit_anchor(preset, [run]))
-    finish = sound.mark_examples if path.suffix.lower() == ".wav" else None
-    write_sound(path, sound.blocks(), SAMPLE_RATE, finish=finish)
+    sample_rate = default_rate(path)
+    check_path(path)
+    sound = _LegendSound(run, fit_anchor(preset, [run]), sample_rate)
+    is_wav = path.suffix.lower() == ".wav"
+    finish = sound.add_markers if is_wav else sound.add_chapters
+    write_sound(path, sound.blocks(), sample_rate, finish=finish)
     write_captions(path, sound.captions)
     return sound.captions
 
@@ -133,14 +136,15 @@ class _LegendSound:
         captions: One for each example so far, in order of time.
     """
 
-    def __init__(self, run: Run, preset: Preset) -> None:
+    def __init__(self, run: Run, preset: Preset, sample_rate: int) -> None:
         self._preset, self._names = preset, run.header.layers
+        self._sample_rate = sample_rate
         summary = summarize(run)
         self._signals = summary.signals
         typical = np.nan_to_num([one.typical for one in summary.layers], nan=1.0)
         self._typical = np.clip(typical, 1e-30, 1e30)  # (L,); ten times fits float32
         self._bands = preset.bands_of(self._names)
-        self._mixer = Mixer(SAMPLE_RATE, preset.channels)
+        self._mixer = Mixer(sample_rate, preset.channels)
         self.captions: list[Caption] = []
 
     def blocks(self) -> Iterator[Samples]:
@@ -152,9 +156,13 @@ class _LegendSound:
             for kind in ALARM_SOUNDS:
                 yield from self._render_alarm(kind)
 
-    def mark_examples(self, path: Path) -> None:
+    def add_markers(self, path: Path, _: int) -> None:
         """Adds a marker to the WAV file at the first frame of each example."""
-        add_markers(path, markers(self.captions, SAMPLE_RATE))
+        add_markers(path, markers(self.captions, self._sample_rate))
+
+    def add_chapters(self, path: Path, frames: int) -> None:
+        """Adds a chapter for each example to a file of another format."""
+        add_chapters(path, chapters(self.captions), frames / self._sample_rate)
 
     def _examples(self) -> Iterator[tuple[str, list[Moment]]]:
         """Yields the caption of each example, and its moments."""

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradsound.output.formats import default_rate
 from gradsound.output.sound_file import write_sound
 from gradsound.synth.mixer import render
-from gradsound.synth.sample_rate import SAMPLE_RATE
 from gradsound.synth.score import NOTE, Score
 from gradsound.synth.voices.builtin import VOICES, find_voice
 from gradsound.synth.voices.program import CONTROLS
@@ -52,12 +52,13 @@ def write_demo(voice: Voice, path: Path) -> None:
     highest number.
 
     Raises:
-        ValueError: If the path does not end in .wav, .flac or .ogg.
+        ValueError: If the path does not end as a sound file does.
         VoiceError: If the voice cannot be compiled.
         OSError: If the file cannot be written.
     """
     score = demo_score(find_voice(voice))
-    write_sound(path, [render(score, SAMPLE_RATE)], SAMPLE_RATE)
+    sample_rate = default_rate(path)
+    write_sound(path, [render(score, sample_rate)], sample_rate)
 
 
 def demo_score(voice: Program) -> Score:

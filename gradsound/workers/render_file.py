@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from gradsound.errors import without_warnings
 from gradsound.music.anchor import AnchorFit
 from gradsound.music.preset_json import from_data, to_data
-from gradsound.output.formats import FORMATS
+from gradsound.output.formats import FORMATS, default_rate
 from gradsound.output.webvtt import VTT_SUFFIX
 from gradsound.rendering.sound import Sound
 from gradsound.runs.file_locks import lock_folders
@@ -112,11 +112,12 @@ def _write(
     preset = from_data(preset_data)
     fit = AnchorFit(preset)
     steps = StepStream(_observe(run, fit, preset))
-    sound = Sound([replace(run, steps=steps)], preset)
+    rate = default_rate(draft)
+    sound = Sound([replace(run, steps=steps)], preset, sample_rate=rate)
     sound.write(draft)
     if fit.preset() != preset or any(one.kind == "pitch" for one in sound.captions):
         with without_warnings():  # the first reading gave them
-            Sound([replace(run, steps=finished)], preset).write(draft)
+            Sound([replace(run, steps=finished)], preset, sample_rate=rate).write(draft)
 
 
 def _observe(run: Run, fit: AnchorFit, preset: Preset) -> Iterator[StepBlock]:

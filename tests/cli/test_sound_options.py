@@ -146,7 +146,7 @@ WRONG = {
     "render run.jsonl run.jsonl -o x.wav": "run.jsonl: is given twice; give each run once",
     "render run.jsonl -o no.vtt/x.vtt": "no.vtt/x.vtt: No such file or directory",
     "render run.jsonl -o run.vtt/x.vtt": "run.vtt/x.vtt: Not a directory",
-    "legend run.jsonl -o x.mp3": "x.mp3: a sound file ends in .wav, .flac, .ogg",
+    "legend run.jsonl -o x.aac": "x.aac: a sound file ends in .wav, .flac, .ogg",
     "legend run.jsonl -o x.vtt": "a legend is a sound file; end its name in .wav",
     "legend run.jsonl -o run.jsonl": "run.jsonl: is the run itself; write its legend to",
     "legend run.vtt -o run.flac": "run.vtt: is the run itself",

@@ -1,7 +1,6 @@
 """Sound files: samples read back as written, bytes are reproducible, no file is partial."""
 
 import os
-import resource
 import struct
 import subprocess
 import sys
@@ -11,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from helpers.ffmpeg import decode
 
 from gradsound.errors import GradsoundWarning
-from gradsound.output.formats import FORMATS, check_path
+from gradsound.output.formats import FORMATS, check_path, default_rate
 from gradsound.output.sound_file import MAX_WAV_BYTES, write_sound
 
 RATE = 44_100
@@ -21,8 +21,8 @@ EACH = pytest.mark.parametrize(
     ("name", "subtype"),
     [
         (f"x{suffix}", subtype)
-        for suffix, (_, subtypes) in FORMATS.items()
-        for subtype in subtypes
+        for suffix, form in FORMATS.items()
+        for subtype in form.subtypes
     ],
 )
 
@@ -76,20 +76,30 @@ def test_full_scale_does_not_wrap(tmp_path: Path, subtype: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "subtype"), [("x.wav", "PCM_16"), ("x.flac", "PCM_16"), ("x.ogg", "VORBIS")]
+    ("name", "subtype", "rate"),
+    [
+        ("x.wav", "PCM_16", 44_100),
+        ("x.flac", "PCM_16", 44_100),
+        ("x.ogg", "VORBIS", 44_100),
+        ("x.mp3", "MPEG_LAYER_III", 44_100),
+        ("x.OPUS", "OPUS", 48_000),
+    ],
 )
-def test_default_subtypes(tmp_path: Path, name: str, subtype: str) -> None:
+def test_defaults(tmp_path: Path, name: str, subtype: str, rate: int) -> None:
     """By default WAV and FLAC have 16 bits, which every player accepts."""
-    write_sound(tmp_path / name, [tone()], RATE)
+    assert default_rate(tmp_path / name) == rate
+    write_sound(tmp_path / name, [tone()], rate)
+    info = soundfile.info(tmp_path / name)
 
-    assert soundfile.info(tmp_path / name).subtype == subtype
+    assert (info.subtype, info.samplerate) == (subtype, rate)
 
 
 @EACH
 def test_two_channels_stay_apart(tmp_path: Path, name: str, subtype: str) -> None:
     """The first channel is the left one, in every format."""
     left = tone(3000)
-    write_sound(tmp_path / name, [np.hstack([left, 0 * left])], RATE, subtype)
+    rate = default_rate(tmp_path / name)
+    write_sound(tmp_path / name, [np.hstack([left, 0 * left])], rate, subtype)
     read, _ = soundfile.read(tmp_path / name)
 
     assert read.shape == (3000, 2)
@@ -103,9 +113,9 @@ def test_the_order_in_memory_changes_no_byte(
 ) -> None:
     """Channels one after another, or frame by frame, make the same file."""
     samples = np.hstack([tone(3000), tone(3000)[::-1]])
-    contents = []
+    contents, rate = [], default_rate(tmp_path / name)
     for order in ("C", "F"):
-        write_sound(tmp_path / name, [np.asarray(samples, order=order)], RATE, subtype)
+        write_sound(tmp_path / name, [np.asarray(samples, order=order)], rate, subtype)
         contents.append((tmp_path / name).read_bytes())
 
     assert contents[0] == contents[1]
@@ -145,12 +155,12 @@ def test_finish_changes_the_file_before_it_appears(tmp_path: Path) -> None:
     """`finish` gets the complete file under another name; its error keeps the old file."""
     (tmp_path / "x.wav").write_text("old")
 
-    def finish(part: Path) -> None:
+    def finish(part: Path, frames: int) -> None:
         assert (tmp_path / "x.wav").read_text() == "old"
-        assert soundfile.info(part).frames == 100
+        assert soundfile.info(part).frames == frames == 100
         part.write_text("new")
 
-    def fail(part: Path) -> None:
+    def fail(part: Path, _: int) -> None:
         raise ValueError(part.name)
 
     with pytest.raises(ValueError, match=r"x\.wav\.[0-9a-f]{8}\.part"):
@@ -161,22 +171,79 @@ def test_finish_changes_the_file_before_it_appears(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["x.wav"]
 
 
-def test_vorbis_keeps_level_and_length(tmp_path: Path) -> None:
-    """A lossy file has the length of the samples, and their level within 0.1 dB."""
-    samples = tone(100_000)
-    write_sound(tmp_path / "x.ogg", split(samples), RATE)
-    read, _ = soundfile.read(tmp_path / "x.ogg", always_2d=True)
+LOSSY = pytest.mark.parametrize("name", ["x.ogg", "x.mp3", "x.opus"])
+
+
+def chord(rate: int) -> np.ndarray:
+    """Returns three seconds of five sines on two channels, with edges, shape (N, 2)."""
+    time = np.arange(3 * rate + 77) / rate
+    hertz = np.array([[110.0, 330, 880, 2093, 5000], [220, 440, 1318, 3000, 4186]])
+    samples = np.sin(2 * np.pi * hertz[:, None] * time[:, None]).sum(-1) / 12
+    return (samples * np.minimum(1, 20 * np.minimum(time, time[-1] - time))).T.astype("f4")
+
+
+@LOSSY
+@pytest.mark.parametrize("decoder", ["libsndfile", "ffmpeg"])
+def test_lossy_files_keep_level_length_and_time(
+    tmp_path: Path, name: str, decoder: str
+) -> None:
+    """Two decoders give all frames, each at its time, 20 dB above what coding changes.
+
+    The level is the same within 0.1 dB, the peak within 1 dB.
+    """
+    rate = default_rate(tmp_path / name)
+    samples = chord(rate)
+    write_sound(tmp_path / name, np.array_split(samples, [1, 70_000]), rate)
+    if decoder == "ffmpeg":
+        read = decode(tmp_path / name).reshape(-1, 2)
+    else:
+        read, _ = soundfile.read(tmp_path / name, dtype="float32")
 
     assert read.shape == samples.shape
-    np.testing.assert_allclose(read.std(), samples.std(), rtol=0.012)
+    np.testing.assert_allclose(read.std(0), samples.std(0), rtol=0.012)
+    np.testing.assert_allclose(np.abs(read).max(), np.abs(samples).max(), rtol=0.12)
+    assert np.linalg.norm(read - samples) < 0.1 * np.linalg.norm(samples)
+
+
+@pytest.mark.parametrize("name", ["x.mp3", "x.opus"])
+def test_all_sample_rates_of_a_lossy_format(tmp_path: Path, name: str) -> None:
+    """The file has all frames at each rate that the format takes, and no other rate."""
+    form = FORMATS[Path(name).suffix]
+    for rate in form.sample_rates:
+        write_sound(tmp_path / name, [tone(5000)], rate)
+        info = soundfile.info(tmp_path / name)
+        assert (info.samplerate, info.frames) == (rate, 5000)
+
+    for rate in (44_100, 96_000) if name == "x.opus" else (16_001, 96_000):
+        with pytest.raises(
+            ValueError, match=rf"{name[1:]} files have .* 48000 Hz, got {rate}"
+        ):
+            write_sound(tmp_path / name, [tone()], rate)
+
+
+@pytest.mark.parametrize("name", ["x.mp3", "x.opus"])
+def test_a_format_that_libsndfile_lacks_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Before 1.1, libsndfile had no MP3; a build without Xiph's libraries has no Opus."""
+    formats, subtypes = soundfile.available_formats(), soundfile.available_subtypes()
+    missing = ("MP3", "OPUS", "MPEG_LAYER_III")
+    for function, known in (("formats", formats), ("subtypes", subtypes)):
+        left = {key: text for key, text in known.items() if key not in missing}
+        monkeypatch.setattr(soundfile, f"available_{function}", lambda *_, left=left: left)
+
+    message = f"libsndfile cannot write {name[1:]} files here: end the name in .ogg, or pip"
+    with pytest.raises(ValueError, match=message):
+        check_path(tmp_path / name)
+    assert not [*tmp_path.iterdir()]
 
 
 @EACH
 def test_same_bytes(tmp_path: Path, name: str, subtype: str) -> None:
     """The same samples make the same bytes, at any time."""
-    contents = []
+    contents, rate = [], default_rate(tmp_path / name)
     for _ in range(2):
-        write_sound(tmp_path / name, split(tone(100_000)), RATE, subtype)
+        write_sound(tmp_path / name, split(tone(100_000)), rate, subtype)
         contents.append((tmp_path / name).read_bytes())
         now = time.time()
         while int(time.time()) == int(now):  # libsndfile writes the time in seconds
@@ -185,10 +252,11 @@ def test_same_bytes(tmp_path: Path, name: str, subtype: str) -> None:
     assert contents[0] == contents[1]
 
 
-def test_ogg_pages_have_right_checksums(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["x.ogg", "x.opus"])
+def test_ogg_pages_have_right_checksums(tmp_path: Path, name: str) -> None:
     """Every page has the checksum of RFC 3533, computed bit by bit."""
-    write_sound(tmp_path / "x.ogg", [tone(3000)], RATE)
-    content, pages = (tmp_path / "x.ogg").read_bytes(), 0
+    write_sound(tmp_path / name, [tone(3000)], default_rate(tmp_path / name))
+    content, pages = (tmp_path / name).read_bytes(), 0
     while content:
         lacing = content[27 : 27 + content[26]]
         page, content = np.split(
@@ -219,7 +287,7 @@ def test_failure_keeps_the_old_file(tmp_path: Path, name: str, subtype: str) -> 
 
     (tmp_path / name).write_text("old")
     with pytest.raises(KeyboardInterrupt):
-        write_sound(tmp_path / name, blocks(), RATE, subtype)
+        write_sound(tmp_path / name, blocks(), default_rate(tmp_path / name), subtype)
 
     assert [file.name for file in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_text() == "old"
@@ -249,26 +317,30 @@ def test_a_disk_without_any_space_is_named(tmp_path: Path) -> None:
 
 
 @EACH
-@pytest.mark.parametrize(
-    ("frames", "limit"),
-    [
-        (300_000, 50_000),  # a write fails
-        (1_400, 2_500),  # libsndfile closes the file without an error
-    ],
-)
+@pytest.mark.parametrize("frames", [300_000, 1_400])
 def test_full_disk_is_an_error(
-    tmp_path: Path, name: str, subtype: str, frames: int, limit: int
+    tmp_path: Path, name: str, subtype: str, frames: int
 ) -> None:
-    """On a full disk, the error names the file and no partial file is left."""
+    """On a full disk, the error names the file and no partial file is left.
+
+    If the file is large, a write fails; a small one is closed by libsndfile without an
+    error.
+    """
     code = f"""if True:
         import resource, sys
         from pathlib import Path
         import numpy as np
         from gradsound.output.sound_file import write_sound
         noise = np.random.default_rng(0).uniform(-1, 1, ({frames}, 1)).astype("f4")
-        resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
+        path = Path(sys.argv[1])
+        def write():
+            write_sound(path, np.array_split(noise, 3), 48000, {subtype!r})
+        write()
+        limit = path.stat().st_size // 2
+        path.unlink()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
         try:
-            write_sound(Path(sys.argv[1]), np.array_split(noise, 3), 44100, {subtype!r})
+            write()
         except OSError as error:
             print(error.filename, error.strerror)
     """
@@ -283,10 +355,10 @@ def test_full_disk_is_an_error(
         stdout.strip() == f"{tmp_path / name} Writing the sound failed (is the disk full?)"
     )
     assert not list(tmp_path.iterdir())
-    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != limit
 
 
-def test_a_large_block_of_vorbis_needs_little_stack(tmp_path: Path) -> None:
+@LOSSY
+def test_a_large_block_needs_little_stack(tmp_path: Path, name: str) -> None:
     """Libsndfile keeps the frames of a call on the stack, and would end the process."""
     code = """if True:
         import resource, sys
@@ -295,11 +367,11 @@ def test_a_large_block_of_vorbis_needs_little_stack(tmp_path: Path) -> None:
         from gradsound.output.sound_file import write_sound
         hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
         resource.setrlimit(resource.RLIMIT_STACK, (2**19, hard))
-        write_sound(Path(sys.argv[1]), [np.zeros((1_000_000, 1), "f4")], 44100)
+        write_sound(Path(sys.argv[1]), [np.zeros((1_000_000, 1), "f4")], 48000)
     """
-    subprocess.run([sys.executable, "-c", code, tmp_path / "x.ogg"], check=True)
+    subprocess.run([sys.executable, "-c", code, tmp_path / name], check=True)
 
-    assert soundfile.info(tmp_path / "x.ogg").frames == 1_000_000
+    assert soundfile.info(tmp_path / name).frames == 1_000_000
 
 
 @pytest.mark.parametrize(
@@ -348,10 +420,11 @@ def test_largest_wav_is_within_32_bits() -> None:
 @pytest.mark.parametrize(
     ("name", "subtype", "message"),
     [
-        ("x.mp3", None, r"x.mp3: a sound file ends in .wav, .flac, .ogg"),
+        ("x.aac", None, r"x.aac: a sound file ends in .wav, .flac, .ogg, .mp3, .opus"),
         ("x", None, "ends in .wav"),
         ("x.flac", "FLOAT", "FLAC has subtype PCM_16, PCM_24, got 'FLOAT'"),
         ("x.ogg", "PCM_16", "OGG has subtype VORBIS, got 'PCM_16'"),
+        ("x.opus", "VORBIS", "OGG has subtype OPUS, got 'VORBIS'"),
     ],
 )
 def test_unknown_formats_are_refused(name: str, subtype: str | None, message: str) -> None:

@@ -54,7 +54,7 @@ def test_the_demo_plays_in_a_browser(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["-o", "a.mp3"], "a sound file ends in .wav, .flac, .ogg"),
+        (["-o", "a.aac"], "a sound file ends in .wav, .flac, .ogg, .mp3, .opus"),
         (["-o", "a.wav", "--web"], "--web and --output are two destinations: give one"),
         (["--port", "8000"], "--port is for a page: add --web"),
         (["--web", "--port", "70000"], "port must be 0 to 65535, got 70000"),

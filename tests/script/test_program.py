@@ -200,7 +200,10 @@ def test_ctrl_c_ends_a_script_as_under_python(tmp_path: Path, words: list[object
         (["--port", "8000", "train.py"], "--port is for a page: add --web"),
         (["--web", "--port", "70000", "train.py"], "port must be 0 to 65535, got 70000"),
         (["--volume", "0.5", "train.py"], "--volume is for a sound device: add --live"),
-        (["--wav", "run.mp3", "train.py"], "a sound file ends in .wav, .flac, .ogg"),
+        (
+            ["--wav", "run.aac", "train.py"],
+            "a sound file ends in .wav, .flac, .ogg, .mp3, .opus",
+        ),
         (["--log", "absent/run.jsonl", "train.py"], "there is no folder"),
         (["--budget", "2", "train.py"], "budget must be a share of time between 0 and 1"),
         (["--signals", "srn", "train.py"], "no signal 'srn'; did you mean 'snr'?"),
