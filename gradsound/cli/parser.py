@@ -107,6 +107,12 @@ def _add_render(commands: _Commands) -> None:
         choices=subtypes,
         help="format of the samples (PCM_16 in WAV and FLAC)",
     )
+    command.add_argument(
+        "--stems",
+        type=file_path,
+        metavar="DIR",
+        help="also write a file of each band, and one of the alarms, into this folder",
+    )
 
 
 def _add_play(commands: _Commands) -> None:

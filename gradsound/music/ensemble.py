@@ -65,6 +65,7 @@ class Ensemble:
                 for layers, pan, name, layout in zip(runs, pans, names, layouts)
             ]
         self.channels = preset.channels if len(runs) == 1 else 2
+        self._names = names if len(runs) > 1 else [""]
         self.timeline = self._start_timeline(names)
 
     def _start_timeline(self, names: Sequence[str]) -> Timeline:
@@ -79,6 +80,27 @@ class Ensemble:
             onsets = [composer.layout.onsets for composer in self._composers]
             layout = replace(layout, onsets=np.concatenate(onsets))
         return Timeline.for_layout(tracks, layout)
+
+    @property
+    def stems(self) -> list[str]:
+        """Names of the stems: each track of each run, then the alarm sounds of all."""
+        tracks = [
+            f"{name} {track}".strip()
+            for name, composer in zip(self._names, self._composers)
+            for track, _ in composer.layers_by_track()
+        ]
+        return [*tracks, "alarms"]
+
+    def split(self, score: Score) -> list[Score]:
+        """Returns the part of a score that each of `stems` plays."""
+        counts = [len(composer.layers_by_track()) for composer in self._composers]
+        firsts = np.cumsum([0, *counts])  # stems of the runs
+        tracks, runs = score.notes["track"], score.notes["slot"] // SLOTS_PER_RUN
+        stems = np.where(tracks < 0, firsts[-1], firsts[runs] + tracks)
+        return [
+            replace(score, notes=score.notes[stems == stem])
+            for stem in range(firsts[-1] + 1)
+        ]
 
     @property
     def captions(self) -> list[Caption]:

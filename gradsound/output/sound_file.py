@@ -63,14 +63,18 @@ def write_sound(
     with SoundWriter(path, sample_rate, subtype, max_wav_bytes) as file:
         for block in blocks:
             if not file.write(block):
-                warn(
-                    f"{path}: a WAV file holds 4 GiB, so only the first "
-                    f"{file.frames / sample_rate / 3600:.1f} hours are in it: choose "
-                    ".flac, a higher speed or fewer layers"
-                )
+                warn_full(path, file.frames / sample_rate)
                 break
         file.close(finish)
         file.publish()
+
+
+def warn_full(path: Path, seconds: float) -> None:
+    """Warns that a WAV file ends after so many seconds, because no more fit."""
+    warn(
+        f"{path}: a WAV file holds 4 GiB, so only the first {seconds / 3600:.1f} hours are "
+        "in it: choose .flac, a higher speed or fewer layers"
+    )
 
 
 class SoundWriter:

@@ -18,6 +18,7 @@ from gradsound.output.formats import (
 from gradsound.output.labels import LABELS_ENDING, write_labels
 from gradsound.output.webvtt import VTT_SUFFIX, write_captions
 from gradsound.rendering.sound import Sound
+from gradsound.rendering.stems import check_stems, write_stems
 from gradsound.runs.compare import divide_norms
 from gradsound.runs.model import repeatable
 
@@ -56,6 +57,7 @@ def render(
     duration: float | None = None,
     sample_rate: int | None = None,
     subtype: str | None = None,
+    stems: str | Path | None = None,
 ) -> None:
     r"""Writes the sound of a run to a file; the same run gives the same bytes.
 
@@ -87,6 +89,9 @@ def render(
             MP3 and Opus have some rates only.
         subtype: The samples' format by libsndfile's name: PCM_16 (default), PCM_24 or
             FLOAT in WAV, PCM_16 or PCM_24 in FLAC; the others have one.
+        stems: A folder for the stems: a file of each band, such as ``1-conv1.wav``, and
+            one of the alarms, in the format of ``path``. They add up to the whole sound,
+            except where the limiter keeps it from clipping; a warning says so.
 
     Raises:
         ValueError: If an argument is outside its range, or a run has no steps.
@@ -115,13 +120,17 @@ def render(
         check_path(path, subtype, sample_rate)
     else:
         check_folder(path)
+    if stems is not None:
+        check_stems(path, Path(stems))
     preset = at_speed(find_preset(preset, voice), speed)
     if difference:
         if len(runs) != 2:
             raise ValueError(f"a difference needs two runs, got {len(runs)}")
         runs = [divide_norms(*map(repeatable, runs))]
     sound = Sound(runs, preset, duration, sample_rate)
-    if ending is None:
-        sound.write(path, subtype)
-    else:
+    if ending is not None:
         WRITERS[ending](sound, path)
+    elif stems is not None:
+        write_stems(sound, path, Path(stems), subtype)
+    else:
+        sound.write(path, subtype)

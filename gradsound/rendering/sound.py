@@ -33,7 +33,7 @@ from gradsound.synth.mixer import Mixer
 from gradsound.synth.sample_rate import SAMPLE_RATE, check_sample_rate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from gradsound.alarms.thresholds import Alarm
@@ -111,10 +111,14 @@ class Sound:
         Raises:
             ValueError, RunFormatError, OSError, ImportError: As `gradsound.render`.
         """
-        is_wav = path.suffix.lower() == ".wav"
-        finish = self._add_markers if is_wav else self._add_chapters
+        finish = self.finisher(path)
         write_sound(path, self.blocks(), self.sample_rate, subtype, finish)
         write_captions(path, self.captions)
+
+    def finisher(self, path: Path) -> Callable[[Path, int], None]:
+        """Returns what adds the markers or chapters to a finished file of this name."""
+        is_wav = path.suffix.lower() == ".wav"
+        return self._add_markers if is_wav else self._add_chapters
 
     def compose(self) -> list[Caption]:
         """Composes all scores without their samples, and returns the captions.
@@ -132,11 +136,34 @@ class Sound:
         Raises:
             ValueError, RunFormatError: As `scores`.
         """
-        mixer = Mixer(self.sample_rate, self._ensemble.channels)
+        for (block,) in self._mix(1, lambda score: [score]):
+            yield block
+
+    @property
+    def stems(self) -> list[str]:
+        """Names of the stems."""
+        return self._ensemble.stems
+
+    def blocks_with_stems(self) -> Iterator[list[Samples]]:
+        """Yields blocks of shape (N, C): of the whole sound, then of each stem.
+
+        Raises:
+            ValueError, RunFormatError: As `scores`.
+        """
+        ensemble = self._ensemble
+        count = 1 + len(ensemble.stems)
+        return self._mix(count, lambda score: [score, *ensemble.split(score)])
+
+    def _mix(
+        self, count: int, split: Callable[[Score], list[Score]]
+    ) -> Iterator[list[Samples]]:
+        """Yields blocks of so many sounds, among which each score is split."""
+        mixers = [Mixer(self.sample_rate, self._ensemble.channels) for _ in range(count)]
         for score in self.scores():
-            mixer.add(score)
-            while mixer.frames_left:
-                yield mixer.read(min(mixer.frames_left, _FRAMES))
+            for mixer, part in zip(mixers, split(score)):
+                mixer.add(part)
+            while left := mixers[0].frames_left:
+                yield [mixer.read(min(left, _FRAMES)) for mixer in mixers]
 
     def scores(self) -> Iterator[Score]:
         """Yields consecutive scores of many steps each, then the score of the end.

@@ -119,12 +119,9 @@ def legend(
     run = open_run_for_outputs(
         run, [path, path.with_suffix(VTT_SUFFIX)], "write its legend"
     )
-    sample_rate = default_rate(path)
     check_path(path)
-    sound = _LegendSound(run, fit_anchor(preset, [run]), sample_rate)
-    is_wav = path.suffix.lower() == ".wav"
-    finish = sound.add_markers if is_wav else sound.add_chapters
-    write_sound(path, sound.blocks(), sample_rate, finish=finish)
+    sound = _LegendSound(run, fit_anchor(preset, [run]), path)
+    write_sound(path, sound.blocks(), default_rate(path), finish=sound.finish)
     write_captions(path, sound.captions)
     return sound.captions
 
@@ -136,15 +133,15 @@ class _LegendSound:
         captions: One for each example so far, in order of time.
     """
 
-    def __init__(self, run: Run, preset: Preset, sample_rate: int) -> None:
+    def __init__(self, run: Run, preset: Preset, path: Path) -> None:
         self._preset, self._names = preset, run.header.layers
-        self._sample_rate = sample_rate
+        self._sample_rate, self._is_wav = default_rate(path), path.suffix.lower() == ".wav"
         summary = summarize(run)
         self._signals = summary.signals
         typical = np.nan_to_num([one.typical for one in summary.layers], nan=1.0)
         self._typical = np.clip(typical, 1e-30, 1e30)  # (L,); ten times fits float32
         self._bands = preset.bands_of(self._names)
-        self._mixer = Mixer(sample_rate, preset.channels)
+        self._mixer = Mixer(self._sample_rate, preset.channels)
         self.captions: list[Caption] = []
 
     def blocks(self) -> Iterator[Samples]:
@@ -156,13 +153,12 @@ class _LegendSound:
             for kind in ALARM_SOUNDS:
                 yield from self._render_alarm(kind)
 
-    def add_markers(self, path: Path, _: int) -> None:
-        """Adds a marker to the WAV file at the first frame of each example."""
-        add_markers(path, markers(self.captions, self._sample_rate))
-
-    def add_chapters(self, path: Path, frames: int) -> None:
-        """Adds a chapter for each example to a file of another format."""
-        add_chapters(path, chapters(self.captions), frames / self._sample_rate)
+    def finish(self, path: Path, frames: int) -> None:
+        """Adds a marker or a chapter at the begin of each example to the finished file."""
+        if self._is_wav:
+            add_markers(path, markers(self.captions, self._sample_rate))
+        else:
+            add_chapters(path, chapters(self.captions), frames / self._sample_rate)
 
     def _examples(self) -> Iterator[tuple[str, list[Moment]]]:
         """Yields the caption of each example, and its moments."""

@@ -26,4 +26,5 @@ def run(options: argparse.Namespace) -> None:
             duration=get_duration(options),
             sample_rate=options.rate,
             subtype=options.subtype,
+            stems=options.stems,
         )
