@@ -40,6 +40,7 @@ _BUFFER_BLOCKS = (
     4  # of a finished run: a key sounds 0.2 s later, a busy machine pauses less
 )
 _KEYS = "+ louder  - softer  m mute  q quit"
+_SHORT_KEYS = "+ - m q"
 
 
 def play(
@@ -175,17 +176,36 @@ def _update_terminal(
     keyboard: int | None,
     closed: threading.Event,
 ) -> None:
-    keys = f"   {_KEYS}" if keyboard is not None else ""
     while not closed.is_set():
         if keyboard is None:
             closed.wait(_POLL_SECONDS)
         elif select.select([keyboard], [], [], _POLL_SECONDS)[0]:
             for key in os.read(keyboard, 64).decode(errors="replace"):
                 _handle_key(playback, key)
-        volume = "muted" if playback.muted else f"volume {playback.volume:.0%}"
-        number = playback.step_number
-        step = "waiting" if number < 0 else f"step {number:,}"
-        line.show(f"{step}  {volume}{keys}")
+        texts = status_texts(
+            playback.step_number,
+            playback.volume,
+            muted=playback.muted,
+            keys=keyboard is not None,
+        )
+        line.show(*texts)
+
+
+def status_texts(number: int, volume: float, *, muted: bool, keys: bool) -> list[str]:
+    """Returns texts for the line of the terminal, from wide to narrow.
+
+    Args:
+        number: Number of the step that sounds; -1 before the first.
+        volume: Linear gain, 0 to 1.
+        muted: Whether silence plays.
+        keys: Whether keys are read.
+    """
+    step = "waiting" if number < 0 else f"step {number:,}"
+    state = f"{step}  {'muted' if muted else f'volume {volume:.0%}'}"
+    if not keys:
+        return [state]
+    # In a narrow terminal, the keys are more use than the state.
+    return [f"{state}   {_KEYS}", f"{state}   {_SHORT_KEYS}", _SHORT_KEYS]
 
 
 def _handle_key(playback: DevicePlayback, key: str) -> None:

@@ -43,11 +43,13 @@ class StatusLine:
         with self._lock:
             self._write("")
 
-    def show(self, text: str) -> None:
-        """Replaces the line, cut to the width of the terminal."""
+    def show(self, *texts: str) -> None:
+        """Replaces the line by the first text that fits the terminal, or cuts the last."""
         if self.visible and _in_foreground():
+            width = _columns() - 1
+            text = next((one for one in texts if len(one) <= width), texts[-1])
             with self._lock:
-                self._write(text[: _columns() - 1])
+                self._write(text[:width])
 
     def print_above(self, text: str) -> None:
         """Prints a line that stays, with or without a terminal."""

@@ -26,6 +26,10 @@ from typing import Any
 sys.path[:] = [path for path in sys.path if path != os.path.dirname(__file__)]  # noqa: PTH120
 
 _BYTES = 4  # a sample, float32
+# What fails, because the words of PortAudio name neither the device nor a cause.
+_START = "the sound system does not start"
+_OPEN = "the sound device {name} does not open ({reason})"
+_PLAY = "the sound device {name} is gone: it was unplugged, or its sound server ended"
 _POLL_SECONDS = 1.0  # between checks that the parent lives
 
 
@@ -38,6 +42,7 @@ def main() -> None:
     # The parent kills this process when it hangs, unless the parent was killed itself.
     watch = threading.Thread(target=_exit_with, args=(os.getppid(),), daemon=True)
     watch.start()
+    failure, device = _START, {"name": ""}
     try:
         import pyaudio
 
@@ -46,9 +51,10 @@ def main() -> None:
             _send(answers, _output_devices(audio))
             return
         device = _select(_output_devices(audio), job["device"])
+        failure = _OPEN
         stream = _open(pyaudio, audio, device, job)
     except Exception as error:  # noqa: BLE001 (the parent reports any)
-        _send(answers, {"error": _reason(error)})
+        _send(answers, {"error": _reason(error, failure, device["name"])})
         return
     _send(answers, device)
     size = job["frames"] * device["channels"] * _BYTES
@@ -60,7 +66,7 @@ def main() -> None:
             stream.write(bytes(size))
         stream.stop_stream()
     except OSError as error:
-        _send(answers, {"error": _reason(error)})
+        _send(answers, {"error": _reason(error, _PLAY, device["name"])})
 
 
 def _play(stream: Any, answers: int, size: int) -> None:
@@ -128,11 +134,12 @@ def _open(pyaudio: Any, audio: Any, device: dict[str, Any], job: dict[str, Any])
     )
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, failure: str, name: str) -> str:
+    """Returns the reason of an error in a sentence about what failed."""
     if isinstance(error, ImportError):
         return f"PyAudio cannot be loaded: {error}"
-    if isinstance(error, OSError) and len(error.args) > 1:  # (number, text) of PortAudio
-        return f"the sound device failed: {error.args[1]}"
+    if isinstance(error, OSError):  # its last argument is the text of PortAudio
+        return failure.format(name=name, reason=str(error.args[-1]).lower())
     return str(error)
 
 

@@ -66,6 +66,10 @@ class Stream:
 class PyAudio:
     devices = json.loads((here / "devices.json").read_text())
 
+    def __init__(self):
+        if (reason := fault("start")) is not None:
+            raise OSError(-9979, reason)
+
     def get_default_output_device_info(self):
         if fault("no default"):
             raise OSError("No Default Output Device Available")
@@ -298,10 +302,17 @@ def test_channels_are_converted(
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
-        ({"open": "Invalid sample rate"}, "the sound device failed: Invalid sample rate"),
+        (
+            {"open": "Invalid sample rate"},
+            "the sound device Default does not open (invalid sample rate)",
+        ),
+        ({"start": "Host API not found"}, "the sound system does not start"),
         ({"import": True}, "PyAudio cannot be loaded: libportaudio.so is missing"),
         ({"exit": True}, "the process of the sound device died"),
-        ({"write": True}, "the sound device failed: Stream closed"),
+        (
+            {"write": True},
+            "the sound device Default is gone: it was unplugged, or its sound server ended",
+        ),
         ({"hang": True}, "the sound device does not answer"),
     ],
 )
@@ -380,13 +391,13 @@ def test_only_the_first_of_several_failures_is_reported(
     wait(lambda: (fake.folder / "opened").exists(), device)
     second = time.monotonic()
     wait(lambda: device.wait_for_request(0.01))
-    assert reasons == ["the sound device failed: one"]
+    assert reasons == ["the sound device Default does not open (one)"]
     assert second - first >= 0.5 + 1.0
 
     fake.fail(write=True)
     device.write(np.zeros((FRAMES, 2), np.float32))
     wait(lambda: len(reasons) == 2, device)
-    assert reasons[1] == "the sound device failed: Stream closed"
+    assert reasons[1].startswith("the sound device Default is gone:")
 
 
 def test_a_killed_process_is_replaced(open_device: Open) -> None:
