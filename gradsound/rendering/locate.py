@@ -17,16 +17,18 @@ if TYPE_CHECKING:
     from gradsound.runs.model import Run
 
 _WAV = b"RIFF"  # first four bytes of a WAV file
+# First bytes of sounds; an MP3 file begins with a tag, or with a frame of MPEG 1 or 2.
+_SOUNDS = (_WAV, b"fLaC", b"OggS", b"ID3", b"\xff\xfb", b"\xff\xf3")
 _REMEDY = "give the run file, and the preset and speed that it was rendered with"
 
 
 def is_sound(path: Path) -> bool:
-    """Returns whether a file is a sound, by its first four bytes, not by its name.
+    """Returns whether a file is a sound, by its first bytes, not by its name.
 
     Raises:
         OSError: If the file cannot be read.
     """
-    return path.is_file() and _first_bytes(path) in (_WAV, b"fLaC", b"OggS")
+    return path.is_file() and _first_bytes(path).startswith(_SOUNDS)
 
 
 def _first_bytes(path: Path) -> bytes:

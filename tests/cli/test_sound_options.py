@@ -169,6 +169,9 @@ WRONG = {
     "locate sound.wav 0 --duration 9 --band a=*": "leave out --band, --duration",
     "locate sound.flac 0": "sound.flac: only WAV files carry their steps; give the run",
     "locate sound.ogg --step 1": "sound.ogg: only WAV files carry their steps; give the",
+    "render run.jsonl -o x.vtt --stems s": "x.vtt: has no stems, as it is no sound file",
+    "render run.jsonl -o x.wav --stems run.jsonl": "run.jsonl: Not a directory",
+    "render run.jsonl -o x.wav --stems no/s": "no/s: No such file or directory",
     "locate run.jsonl --step 1 --speed 0": "speed must be 0.07 to 70",
     "locate run.jsonl 0 --duration 0:x": "a time is seconds, m:ss or h:mm:ss, got '0:x'",
 }

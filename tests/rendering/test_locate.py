@@ -14,6 +14,7 @@ from gradsound.cli.main import main
 from gradsound.durations import parse_time
 from gradsound.music.presets import at_speed
 from gradsound.music.value_mapping import Drive
+from gradsound.output.sound_file import write_sound
 from gradsound.rendering.locate import (
     compute_timeline,
     describe_step,
@@ -202,3 +203,21 @@ def test_a_silence_belongs_to_the_step_before() -> None:
     assert timeline.position_at(-1.0) is None
     assert describe_time(timeline, 0.3).endswith("the silence after it")
     assert describe_step(timeline, 1) == "step 1 is at 0:00 (0.35 s)"
+
+
+@pytest.mark.parametrize("name", ["x.mp3", "x.opus", "x.ogg", "x.flac"])
+@pytest.mark.parametrize("rate", [16_000, 48_000])
+def test_other_sounds_are_known_as_sounds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, rate: int
+) -> None:
+    """Of a sound that carries no steps, the message says so, with and without chapters."""
+    path = tmp_path / name
+    for chapters in (True, False):
+        if chapters:
+            gradsound.render(make_run([[1.0]]), path, sample_rate=rate)
+        else:
+            write_sound(path, [np.zeros((rate, 2), np.float32)], rate)
+        assert "only WAV files carry their steps" in locate(capsys, path, 0)
+        with pytest.raises(SystemExit):
+            main(["info", str(path)])
+        assert f"{name}: is a sound (" in capsys.readouterr().err
