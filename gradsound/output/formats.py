@@ -44,7 +44,7 @@ FORMATS: Mapping[str, Format] = {  # by suffix
         (16_000, 22_050, 24_000, 32_000, 44_100, 48_000),
         optional=True,
     ),
-    # Opus resamples any other rate; this way, it gets the samples as they are.
+    # Opus has no 44,100 Hz; a sound is synthesized at 48,000, and never resampled.
     ".opus": Format("OGG", ("OPUS",), (16_000, 24_000, 48_000), 48_000, optional=True),
 }
 ENDINGS = ", ".join(FORMATS)
