@@ -33,7 +33,9 @@ LINES = {
     "gradsound legend run.jsonl --preset per": ["perone2019"],
     "gradsound render run.jsonl --scale penta": ["pentatonic"],
     "gradsound play run.jsonl --latency ": ["low", "safe"],
-    "gradsound render run.jsonl --subtype ": ["PCM_16", "PCM_24", "FLOAT", "VORBIS"],
+    "gradsound render run.jsonl --subtype ": [
+        *("PCM_16", "PCM_24", "FLOAT", "VORBIS", "MPEG_LAYER_III", "OPUS")
+    ],
     "gradsound info zet": ["zeta.jsonl"],
     "gradsound info --json zet": ["zeta.jsonl"],
     "gradsound info the": [r"the\ run.jsonl"],
