@@ -22,7 +22,7 @@ _PARAMETER_LISTS = ("bit16_groups", "bf16_groups", "fp16_groups")
 
 def is_engine(value: object) -> bool:
     """Returns whether a value is an engine, as `deepspeed.initialize` returns it."""
-    return _is_named(type(value), _ENGINE)
+    return _is_named(type(value), _ENGINE)  # type: ignore[arg-type]
 
 
 def is_engine_optimizer(value: object) -> bool:
@@ -30,7 +30,7 @@ def is_engine_optimizer(value: object) -> bool:
 
     With ZeRO 0 and float32, the optimizer of an engine is a plain torch optimizer.
     """
-    return _is_named(type(value), "DeepSpeedOptimizer")
+    return _is_named(type(value), "DeepSpeedOptimizer")  # type: ignore[arg-type]
 
 
 def trained_parameters(optimizer: Any) -> list[nn.Parameter]:
@@ -107,7 +107,7 @@ def _live_engines() -> list[Any]:
     return [one for one in find_objects(nn.Module) if is_engine(one)]
 
 
-@lru_cache(maxsize=32)  # asked at each step; a class is always of one kind
+@lru_cache(maxsize=32)  # asked at each step. To mypy, classes are not hashable
 def _is_named(kind: type, name: str) -> bool:
     """Returns whether a class is one of DeepSpeed's classes, or a subclass of it."""
     return any(
