@@ -41,6 +41,7 @@ class Ensemble:
 
     Attributes:
         channels: Number of channels, 1 or 2.
+        track_names: Name of each track of each run, with that of the run if several.
         timeline: The times of the composed steps, with the tracks of all runs; of two
             runs, which sound at once, those of the first.
     """
@@ -66,17 +67,19 @@ class Ensemble:
             ]
         self.channels = preset.channels if len(runs) == 1 else 2
         self._names = names if len(runs) > 1 else [""]
-        self.timeline = self._start_timeline(names)
+        self.track_names = [one.track_descriptions() for one in self._composers]
+        if len(runs) > 1:
+            self.track_names = [
+                [f"{name}, {track}" for track in tracks]
+                for name, tracks in zip(names, self.track_names)
+            ]
+        self.timeline = self._start_timeline()
 
-    def _start_timeline(self, names: Sequence[str]) -> Timeline:
+    def _start_timeline(self) -> Timeline:
         first, *others = self._composers
         tracks, layout = first.track_descriptions(), first.layout
         if len(others) > 1:
-            tracks = [
-                f"{name}, {track}"
-                for name, composer in zip(names, self._composers)
-                for track in composer.track_descriptions()
-            ]
+            tracks = [track for tracks in self.track_names for track in tracks]
             onsets = [composer.layout.onsets for composer in self._composers]
             layout = replace(layout, onsets=np.concatenate(onsets))
         return Timeline.for_layout(tracks, layout)

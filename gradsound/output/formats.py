@@ -52,6 +52,7 @@ ENDINGS = ", ".join(FORMATS)
 OTHER_ENDINGS: Mapping[str, str] = {
     ".vtt": "captions alone",
     ".labels.txt": "labels of Audacity",
+    ".mid": "notes as MIDI",
 }
 
 ALL_ENDINGS = "; ".join(

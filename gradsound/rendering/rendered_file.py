@@ -16,6 +16,7 @@ from gradsound.output.formats import (
     find_ending,
 )
 from gradsound.output.labels import LABELS_ENDING, write_labels
+from gradsound.output.midi.timed_notes import TimedNotes
 from gradsound.output.webvtt import VTT_SUFFIX, write_captions
 from gradsound.rendering.sound import Sound
 from gradsound.rendering.stems import check_stems, write_stems
@@ -38,10 +39,19 @@ def _write_labels(sound: Sound, path: Path) -> None:
     write_labels(path, sound.compose())
 
 
+def _write_midi(sound: Sound, path: Path) -> None:
+    from gradsound.output.midi.midi_file import write_midi  # needs mido
+
+    timed = TimedNotes(sound.scores())
+    write_midi(path, timed, sound.captions, sound.track_names, sound.title)
+
+
 # What is no sound file, by ending; each ending has a row in OTHER_ENDINGS, too.
 WRITERS: Mapping[str, Callable[[Sound, Path], None]] = {
     VTT_SUFFIX: _write_captions,
     LABELS_ENDING: _write_labels,
+    ".mid": _write_midi,
+    ".midi": _write_midi,
 }
 
 
@@ -69,8 +79,8 @@ def render(
     Args:
         run: A run, or the path of a run file.
         path: The file to write. Its name ends in .wav, .flac, .ogg, .mp3 or .opus; or in
-            .vtt for the captions alone, or in .labels.txt for labels that Audacity imports.
-            The complete new file replaces an existing one.
+            .vtt for the captions alone, in .labels.txt for labels that Audacity imports, or
+            in .mid for the notes as MIDI. The complete new file replaces an existing one.
         other: Another run to compare step by step: ``run`` sounds in the left ear, this
             one in the right. Or several, up to seven: at each step, the norms of all
             layers of each run sound as one note, in turn from left to right.
@@ -99,6 +109,7 @@ def render(
         RunFormatError: If a run file is not a run.
         OSError: If a file cannot be read or written.
         ImportError: If soundfile cannot be loaded; the message has the remedy.
+        MissingExtraError: If mido is not installed, for MIDI.
 
     Example:
         >>> from pathlib import Path

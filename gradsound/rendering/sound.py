@@ -65,6 +65,7 @@ class Sound:
 
     Attributes:
         sample_rate: Frames a second, in Hz.
+        title: The names of the runs.
 
     Raises:
         ValueError: If the sample rate is outside its range, or the duration too short.
@@ -91,6 +92,7 @@ class Sound:
                 preset, self._steps_per_moment = fitted
         self._runs = runs
         names = short_names(runs)
+        self.title = ", ".join(names)
         until = inf if duration is None else duration
         self._ensemble = Ensemble(layers, preset, names, until, follow=follow)
         self._detectors = [RunDetector(run.header, preset.thresholds) for run in runs]
@@ -99,6 +101,11 @@ class Sound:
     def captions(self) -> list[Caption]:
         """The captions of the sound rendered so far, in order of time."""
         return self._ensemble.captions
+
+    @property
+    def track_names(self) -> list[list[str]]:
+        """The name of each track of each run; with that of its run if there are several."""
+        return self._ensemble.track_names
 
     @property
     def timeline(self) -> Timeline:
