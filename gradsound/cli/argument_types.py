@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+_PORT_MAX = 65535
+
 
 def file_path(text: str) -> Path:
     """Returns the path; an empty one is refused, because it means the working directory."""
@@ -29,6 +31,18 @@ def process_number(text: str) -> int:
             f"must be the number of a process, got {text!r}; 'pgrep -af python' lists them"
         )
     return int(text)
+
+
+def osc_address(text: str) -> tuple[str, int]:
+    """Returns the host and the port of HOST:PORT; an address of IPv6 is in brackets."""
+    host, _, port = text.rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    is_clear = bare and (bare != host or ":" not in host)
+    if not (is_clear and port.isdecimal() and 0 < int(port) <= _PORT_MAX):
+        raise argparse.ArgumentTypeError(
+            f"must be HOST:PORT, such as 127.0.0.1:57120, got {text!r}"
+        )
+    return bare, int(port)
 
 
 def row_count(text: str) -> int:

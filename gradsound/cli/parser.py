@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from gradsound.cli.argument_types import file_path, step_number
+from gradsound.cli.argument_types import file_path, osc_address, step_number
 from gradsound.cli.choices import SHELLS, TARGETS
 from gradsound.cli.examples import EXAMPLES, EXIT_CODES
 from gradsound.cli.shared_options import (
@@ -22,7 +22,7 @@ from gradsound.cli.shared_options import (
 from gradsound.cli.text_options import add_info, add_list, add_watch
 from gradsound.cli.training_options import add_attach, add_demo, add_detach, add_script
 from gradsound.cli.usage_errors import Parser
-from gradsound.output.formats import ALL_ENDINGS, ENDINGS, FORMATS
+from gradsound.output.formats import ALLENDINGS, ENDINGS, FORMATS
 from gradsound.synth.sample_rate import SAMPLE_RATE, SAMPLE_RATES
 from gradsound.version import __version__
 
@@ -85,7 +85,7 @@ def _add_render(commands: _Commands) -> None:
     purpose = "write the sound of a run, or of several, to a file"
     command = _add_command(commands, "render", purpose)
     add_runs(command, "two: one in each ear; up to 8: in turn, from left to right")
-    add_output(command, f"sound file to write, ending in {ALL_ENDINGS}")
+    add_output(command, f"sound file to write, ending in {ALLENDINGS}")
     command.add_argument(
         "--difference",
         action="store_true",
@@ -127,7 +127,13 @@ def _add_play(commands: _Commands) -> None:
         help="play only new steps, as the training adds them; fast ones are merged",
     )
     add_device(command)
-    command.set_defaults(latency="safe", volume=1.0)
+    command.add_argument(
+        "--osc",
+        type=osc_address,
+        metavar="HOST:PORT",
+        help="play by Open Sound Control instead, on another program's instruments",
+    )
+    command.set_defaults(volume=1.0)
 
 
 def _add_serve(commands: _Commands) -> None:
@@ -165,7 +171,7 @@ def _add_voices(commands: _Commands) -> None:
         "--output",
         type=file_path,
         metavar="FILE",
-        help=f"sound file to write, ending in {_ENDINGS}: a demo from C2 to C7; with "
+        help=f"sound file to write, ending in {ENDINGS}: a demo from C2 to C7; with "
         "--emit native code, ending in .o, or of wasm32 in .wasm",
     )
     command.add_argument(

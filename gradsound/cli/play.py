@@ -1,4 +1,4 @@
-"""gradsound play: plays a run on the sound device, with keys for volume, mute and quit."""
+"""gradsound play: plays a run, with keys for volume, mute and quit."""
 
 from __future__ import annotations
 
@@ -9,15 +9,12 @@ from contextlib import contextmanager, suppress
 from math import inf
 from typing import TYPE_CHECKING
 
+from gradsound.cli.playback import make_playback
 from gradsound.cli.status_line import StatusLine
-from gradsound.errors import NoDeviceError, warn
-from gradsound.live.device_playback import DevicePlayback
 from gradsound.live.run_source import RunSource
 from gradsound.music.anchor import fit_anchor
 from gradsound.music.presets import at_speed
 from gradsound.open_run import open_run
-from gradsound.output.sound_device_process import BLOCK_FRAMES, SoundDevice
-from gradsound.synth.sample_rate import SAMPLE_RATE
 
 try:
     import termios
@@ -29,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from gradsound.cli.playback import OscSink, Playback
     from gradsound.music.presets import Preset
     from gradsound.runs.log_choice import LogChoice
     from gradsound.workers.sinks import DeviceSink
@@ -36,9 +34,6 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 0.05  # between polls of the keyboard
 _VOLUME_STEP = 2**0.5  # times louder or softer at a key: 3 dB
 _MIN_VOLUME = 2**-8  # softest volume by keys; m mutes
-_BUFFER_BLOCKS = (
-    4  # of a finished run: a key sounds 0.2 s later, a busy machine pauses less
-)
 _KEYS = "+ louder  - softer  m mute  q quit"
 _SHORT_KEYS = "+ - m q"
 
@@ -52,7 +47,7 @@ def play(
     preset: Preset,
     speed: float,
     follow: bool,
-    live: DeviceSink,
+    live: DeviceSink | OscSink,
 ) -> None:
     """Plays a run until its end, the key q or Ctrl-C.
 
@@ -65,11 +60,12 @@ def play(
         speed: How many times faster than the preset steps sound.
         follow: Whether to play steps as the file grows and to merge steps that come too
             fast. Steps that are already in a file are not played.
-        live: The device, its latency and the volume.
+        live: The device, its latency and the volume; or a receiver of Open Sound Control.
 
     Raises:
-        OSError: If the file cannot be read.
+        OSError: If the file cannot be read, or the receiver not be reached.
         ValueError: If the file is not a run, or an argument is outside its range.
+        MissingExtraError: If python-osc is not installed, for a receiver.
         NoDeviceError: If no sound device is available at the start.
     """
     preset = at_speed(preset, speed)
@@ -85,13 +81,12 @@ def play(
             run = run.select(layers)
         if finished:
             preset = fit_anchor(preset, [run])
-        playback = DevicePlayback(
+        playback = make_playback(
             run,
             preset,
-            _open_device(live, finished=finished),
-            SAMPLE_RATE,
-            live=follow,
-            volume=live.volume,
+            live,
+            finished=finished,
+            follow=follow,
             on_caption=lambda caption: line.print_above(str(caption)),
             first_step=inf if growing else 0,
         )
@@ -109,37 +104,8 @@ def play(
         raise ValueError(f"{source.name}: has no steps, so there is nothing to hear")
 
 
-def _open_device(live: DeviceSink, *, finished: bool) -> SoundDevice:
-    """Returns the open sound device; it only warns when the device disappears later.
-
-    A finished run has time: its buffer is larger.
-    """
-
-    def refuse(reason: str) -> None:
-        raise NoDeviceError(f"{reason}; 'gradsound render' writes a file instead")
-
-    def report_loss(reason: str) -> None:
-        warn(f"{reason}; playback resumes with the next device, Ctrl-C ends it")
-
-    device = SoundDevice(
-        live.device,
-        BLOCK_FRAMES[live.latency],
-        SAMPLE_RATE,
-        refuse,
-        buffer_blocks=_BUFFER_BLOCKS if finished else 1,
-    )
-    try:
-        while device.name is None:
-            device.wait_for_request(_POLL_SECONDS)
-    except BaseException:
-        device.close()
-        raise
-    device.on_loss = report_loss
-    return device
-
-
 @contextmanager
-def _terminal_controls(playback: DevicePlayback, line: StatusLine) -> Iterator[None]:
+def _terminal_controls(playback: Playback, line: StatusLine) -> Iterator[None]:
     """Shows the step that plays and reads keys; without a terminal it does nothing."""
     keyboard, closed = _open_keyboard(), threading.Event()
     if keyboard is not None:
@@ -171,7 +137,7 @@ def _open_keyboard() -> int | None:
 
 
 def _update_terminal(
-    playback: DevicePlayback,
+    playback: Playback,
     line: StatusLine,
     keyboard: int | None,
     closed: threading.Event,
@@ -208,7 +174,7 @@ def status_texts(number: int, volume: float, *, muted: bool, keys: bool) -> list
     return [f"{state}   {_KEYS}", f"{state}   {_SHORT_KEYS}", _SHORT_KEYS]
 
 
-def _handle_key(playback: DevicePlayback, key: str) -> None:
+def _handle_key(playback: Playback, key: str) -> None:
     if key in "+=":
         playback.volume = min(1.0, playback.volume * _VOLUME_STEP)
     elif key in "-_":

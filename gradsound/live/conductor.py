@@ -142,6 +142,19 @@ class Conductor:
             return 0.0
         return max(0.0, self._onset + MIN_STEP_SECONDS - sequencer.time)
 
+    def due_passages(self, sequencer: Sequencer, ahead: int) -> Iterator[Passage]:
+        """Yields the passages that a player with a clock needs, as `next_passages` does.
+
+        Args:
+            sequencer: At the frame of the clock.
+            ahead: Frames that are to be composed before the clock reaches them.
+        """
+        before = -1.0
+        # A passage of no duration (an alarm) or none at all ends the loop.
+        while sequencer.frames_left < ahead and sequencer.next_start > before:
+            before = sequencer.next_start
+            yield from self.next_passages(sequencer)
+
     def next_passages(self, sequencer: Sequencer) -> Iterator[Passage]:
         """Yields the passages to play next.
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 # Hz of the clang, whose audible pitch is five times as high: NaN growls at 220 Hz, infinity
 # shrieks two octaves above.
-_NAN_HERTZ, _INFINITY_HERTZ = 44.0, 176.0
+NAN_HERTZ, INFINITY_HERTZ = 44.0, 176.0
 _CONTROL_DECADES = 8.0  # decades over which "norm" goes from 0 to 1; the anchor is 0.5
 # Hz of the breath of 0, which is ten to eighty times as high. Each track is a semitone
 # higher than the last, up to an octave: equal breaths at once could cancel each other.
@@ -117,7 +117,7 @@ class Tracks:
             raw_hertz = self._hertz(np.where(clipped, found.unclipped, 1.0) / baseline)
             unclipped_hertz[clipped] = raw_hertz[clipped]
         hertz = np.where(zero, self._breath_hertz[: zero.shape[1]], hertz)
-        hertz[nonfinite] = np.where(np.isnan(norms[nonfinite]), _NAN_HERTZ, _INFINITY_HERTZ)
+        hertz[nonfinite] = np.where(np.isnan(norms[nonfinite]), NAN_HERTZ, INFINITY_HERTZ)
         with np.errstate(divide="ignore"):
             decades = np.log10(known)
         anchors = np.log10(anchor_norms)[:, None].astype(decades.dtype)

@@ -148,16 +148,12 @@ class Broadcast:
         return max(0.0, left, self.conductor.pause(self._sequencer))
 
     def _send_due(self) -> None:
-        sequencer, before = self._sequencer, -1.0
-        # A passage of no duration (an alarm) or none at all ends the loop.
-        while sequencer.frames_left < self._ahead and sequencer.next_start > before:
-            before = sequencer.next_start
-            for passage in self.conductor.next_passages(sequencer):
-                onset = sequencer.next_start
-                self._send(self._encode(passage, round(onset * self._sample_rate)))
-                if passage.moment is not None:
-                    self._on_moment(passage.moment, onset)
-                self._report_captions()
+        for passage in self.conductor.due_passages(self._sequencer, self._ahead):
+            onset = self._sequencer.next_start
+            self._send(self._encode(passage, round(onset * self._sample_rate)))
+            if passage.moment is not None:
+                self._on_moment(passage.moment, onset)
+            self._report_captions()
         self._report_captions()
 
     def _report_captions(self) -> None:

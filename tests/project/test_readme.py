@@ -180,7 +180,7 @@ def test_every_extra_is_documented() -> None:
     documented = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
     assert sorted(documented) == sorted(
         re.findall(
-            r"^(\w+) =\s+\w+>=[\d.]+(?:; python_version .*)?$",
+            r"^(\w+) =\s+[\w-]+>=[\d.]+(?:; python_version .*)?$",
             (ROOT / "setup.cfg").read_text().partition("[options.extras_require]")[2],
             re.MULTILINE,
         )

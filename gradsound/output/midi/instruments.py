@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradsound.music.tracks import INFINITY_HERTZ
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -35,7 +37,6 @@ _OTHER_PROGRAMS = (4, 89)  # of a user's voice, as of "soft"
 _ALARM_HERTZ = (110.0, 175.0, 280.0, 440.0, 700.0, 1100.0, 1800.0)
 _ALARM_KEYS = np.array([36, 41, 45, 48, 77, 76, 67, 81])  # bass drum to open triangle
 _NAN_KEY, _INFINITY_KEY = 52, 55  # chinese cymbal, splash cymbal
-_INFINITY_HERTZ = 88.0  # between the clangs of NaN and of infinity, two octaves apart
 BREATH_KEY = 70  # maracas
 
 
@@ -51,7 +52,7 @@ def find_program(voice: str, *, sustained: bool) -> int:
 
 def clang_keys(hertz: NDArray[np.float64]) -> NDArray[np.intp]:
     """Returns the percussion of the clangs of NaN and infinity, by their pitches."""
-    return np.where(hertz < _INFINITY_HERTZ, _NAN_KEY, _INFINITY_KEY)
+    return np.where(hertz == INFINITY_HERTZ, _INFINITY_KEY, _NAN_KEY)
 
 
 def alarm_keys(hertz: NDArray[np.float64]) -> NDArray[np.intp]:
