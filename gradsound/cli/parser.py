@@ -22,7 +22,7 @@ from gradsound.cli.shared_options import (
 from gradsound.cli.text_options import add_info, add_list, add_watch
 from gradsound.cli.training_options import add_attach, add_demo, add_detach, add_script
 from gradsound.cli.usage_errors import Parser
-from gradsound.output.formats import ALLENDINGS, ENDINGS, FORMATS
+from gradsound.output.formats import ALL_ENDINGS, ENDINGS, FORMATS
 from gradsound.synth.sample_rate import SAMPLE_RATE, SAMPLE_RATES
 from gradsound.version import __version__
 
@@ -85,7 +85,7 @@ def _add_render(commands: _Commands) -> None:
     purpose = "write the sound of a run, or of several, to a file"
     command = _add_command(commands, "render", purpose)
     add_runs(command, "two: one in each ear; up to 8: in turn, from left to right")
-    add_output(command, f"sound file to write, ending in {ALLENDINGS}")
+    add_output(command, f"sound file to write, ending in {ALL_ENDINGS}")
     command.add_argument(
         "--difference",
         action="store_true",

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import mido
+import pytest
+
+mido = pytest.importorskip("mido", reason="needs mido")
 
 PERCUSSION = 9
 

@@ -77,7 +77,7 @@ run_tests python3 -m pytest "${left_out[@]}" "${tests[@]}"
 # No torch and no cffi are built for it yet; these need one of them, or are left out above.
 without=()
 for name in music/test_{alarm_announcer,articulation,equal_loudness,fit_duration,value_mapping} \
-  output/test_{sound_file,wav_markers,webvtt} runs/test_{compare,compressed_file} \
+  output/midi/test_midi_file output/test_{sound_file,wav_markers,webvtt} runs/test_{compare,compressed_file} \
   synth/kernels/test_kernels synth/voices/test_voices; do
   without+=(--ignore "tests/$name.py")
 done
