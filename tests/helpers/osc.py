@@ -83,7 +83,8 @@ class Receiver:
                 assert name != address
                 received.append(Received(at, due, name, values))
 
-            routes = dispatcher.Dispatcher(strict_timing=False)
+            routes = dispatcher.Dispatcher()
             routes.map("/gradsound/*", handle)
-            routes.call_handlers_for_packet(datagram, ("127.0.0.1", 0))
+            for message in osc_bundle.OscBundle(datagram):  # alone, each is due at once
+                routes.call_handlers_for_packet(message.dgram, ("127.0.0.1", 0))
         return sorted(received, key=lambda message: message.due)

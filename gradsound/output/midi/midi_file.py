@@ -68,7 +68,7 @@ def write_midi(
     for part, messages in parts.items():
         file.tracks.append(_track(_name(part, names), messages, timed.end))
     if percussion := percussion_messages(timed):
-        file.tracks.append(_track("alarms", percussion, timed.end))
+        file.tracks.append(_track("percussion", percussion, timed.end))
     if len(file.tracks) > _TRACKS_MAX:
         raise ValueError(
             f"{path}: a MIDI file has {_TRACKS_MAX:,} tracks at most, got "

@@ -206,7 +206,7 @@ def test_captions_are_markers_and_alarms_are_percussion(tmp_path: Path) -> None:
     played = [
         note for note in read_midi(tmp_path / "run.mid") if note.channel == PERCUSSION
     ]
-    assert {note.track for note in played} == {"alarms"}
+    assert {note.track for note in played} == {"percussion"}
     begins = np.array([note.begin for note in played])
     for onset in (0, 0.12, 0.24, 0.48, 0.60):  # the alarm sound of NaN
         assert np.abs(begins - markers[0][0] - onset).min() <= 0.001
@@ -299,7 +299,7 @@ def test_a_run_without_notes_is_a_file_too(tmp_path: Path) -> None:
 
     assert [track.name for track in open_midi(tmp_path / "run.mid").tracks] == [
         "made",
-        "alarms",
+        "percussion",
     ]
 
 
