@@ -33,7 +33,6 @@ _LINES = {
     "render": """\
   gradsound render run.jsonl -o run.wav
   gradsound render run.jsonl -o minute.flac --duration 1:00 --preset chord
-  gradsound render run.jsonl -o run.mid
   gradsound render run.jsonl other.jsonl -o both.ogg --layers '*'""",
     "play": """\
   gradsound play run.jsonl --speed 2
