@@ -38,7 +38,7 @@ _DATAGRAM_MAX = 1400
 _BUNDLE_HEAD = 16  # bytes of a bundle before its first message; each has four more
 _LENGTH = 4
 _INT_MAX = 2**31 - 1  # of the type i
-_TEXT_MAX = 300  # characters of a text; captions have 80 at most, names of layers may not
+_TEXT_MAX = 400  # bytes of a text; a message has two at most whose length is not ours
 TimedMessage: TypeAlias = "tuple[float, OscMessage]"  # seconds
 
 
@@ -54,8 +54,8 @@ def message(address: str, types: str, *values: str | float) -> OscMessage:
     builder = OscMessageBuilder(f"/gradsound/{address}")
     for kind, value in zip(types, values, strict=True):
         if isinstance(value, str):
-            text = value[:_TEXT_MAX].replace("\0", "")
-            builder.add_arg(text.encode("utf-8", "backslashreplace").decode(), kind)
+            text = value.replace("\0", "").encode("utf-8", "backslashreplace")
+            builder.add_arg(text[:_TEXT_MAX].decode("utf-8", "ignore"), kind)
         elif kind == "i":
             builder.add_arg(int(min(value, _INT_MAX)), kind)
         else:

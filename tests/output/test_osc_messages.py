@@ -89,10 +89,10 @@ def test_a_caption_is_an_alarm_or_a_text() -> None:
         "/gradsound/alarm",
         [7, "nonfinite", "块\\udc80", "step 7: NaN in \\udc80é"],
     )
-    minute = Caption(1.0, "x" * 5000, "minute")
+    minute = Caption(1.0, "块" * 5000, "minute")
     address, values = decoded(caption_message(minute))
     assert (address, values[:2]) == ("/gradsound/caption", [-1, "minute"])
-    assert values[2] == "x" * 300
+    assert values[2] == "块" * 133  # 399 bytes
 
 
 def test_a_step_beyond_32_bits_stays_at_the_largest() -> None:
@@ -109,7 +109,7 @@ def test_bundles_fit_into_datagrams(drawn: list[tuple[float, int]]) -> None:
     """No datagram has more than 1400 bytes; none mixes times; nothing is lost."""
     now = time.time()
     messages = [
-        (now + at, message("caption", "iss", k, "minute", "é" * length))
+        (now + at, message("caption", "iss", k, "\udc80" * length, "é" * length))
         for k, (at, length) in enumerate(drawn)
     ]
     datagrams = [bundle(together, at) for at, together in pack(messages)]
