@@ -128,6 +128,14 @@ def refuse_old_keywords(
     return decorate
 
 
+def error_text(error: Exception) -> str:
+    """Returns the error's text; of an OSError the file and the reason, not the number."""
+    if isinstance(error, OSError) and error.strerror:
+        has_file = error.filename is not None
+        return f"{error.filename}: {error.strerror}" if has_file else error.strerror
+    return str(error)
+
+
 def warn(message: str) -> None:
     """Issues a `GradsoundWarning`; prints it where warnings are errors.
 

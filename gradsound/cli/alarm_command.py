@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradsound.cli.alarm_output import to_object
-from gradsound.cli.output import error_text, escape_unprintable, print_error
+from gradsound.cli.output import escape_unprintable, print_error
 from gradsound.cli.termination import defer_interruptions
+from gradsound.errors import error_text
 from gradsound.summary.alarm_lines import AlarmLine
 
 if TYPE_CHECKING:

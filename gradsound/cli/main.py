@@ -9,9 +9,9 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from gradsound.cli.output import drop_buffer, error_text, flush, print_error
+from gradsound.cli.output import drop_buffer, flush, print_error
 from gradsound.cli.termination import exit_on_sigterm
-from gradsound.errors import NoDeviceError, print_warnings_plainly
+from gradsound.errors import NoDeviceError, error_text, print_warnings_plainly
 
 if TYPE_CHECKING:
     import argparse

@@ -68,14 +68,6 @@ def print_error(message: str) -> None:
         drop_buffer(sys.stderr)
 
 
-def error_text(error: Exception) -> str:
-    """Returns the error's text; of an OSError the file and the reason, not the number."""
-    if isinstance(error, OSError) and error.strerror:
-        has_file = error.filename is not None
-        return f"{error.filename}: {error.strerror}" if has_file else error.strerror
-    return str(error)
-
-
 def drop_buffer(stream: TextIO) -> None:
     """Redirects a stream to the null device.
 

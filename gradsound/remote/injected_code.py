@@ -52,6 +52,12 @@ def answer(folder: str, ours: str) -> None:
         if other := _other_package(ours):
             report.tell("other", f"{other}\n{sys.executable}")
             return
+        if not os.access(f"{ours}/gradsound/__init__.py", os.R_OK):
+            report.tell(
+                "error",
+                f"its user cannot read {ours}/gradsound: attach by one that all may read",
+            )
+            return
         sys.path.append(ours)  # the last place, for this import alone
         try:
             from gradsound.script.own_modules import import_ours

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradsound.remote import injected_code
+from gradsound.remote.permission import explain_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,14 +89,14 @@ class Injection:
         try:
             sys.remote_exec(self.process.pid, str(self._code))  # type: ignore[attr-defined]
         except PermissionError as error:
-            raise PermissionError(self.process.not_allowed()) from error
+            raise PermissionError(explain_refusal(self.process.pid)) from error
         except RuntimeError as error:
             if not self.process.alive:
                 raise ValueError(f"process {self.process.pid} has ended") from error
             if "not enabled" in str(error):
                 raise ValueError(self.process.forbidden()) from error
             if "PyRuntime" in str(error):
-                raise ValueError(self.process.not_python()) from error
+                raise ValueError(self.process.no_runtime()) from error
             raise ValueError(f"process {self.process.pid}: {error}") from error
 
     @property

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import os
-import pwd
 import re
 import sys
-from contextlib import suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gradsound.remote.permission import explain_refusal
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
 FIRST = (3, 14)  # the first Python that runs code in another process (PEP 768)
 _VERSION = re.compile(
     r"/libpython3\.(\d+)t?\.so|/python3\.(\d+)t?$|\.cpython-3(\d+)t?-[^/]*\.so$"
 )
+_DELETED = " (deleted)"
 _PYTHON = re.compile(r"python|pypy", re.IGNORECASE)
-_PTRACE_SCOPE = Path("/proc/sys/kernel/yama/ptrace_scope")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class TargetProcess:
     def alive(self) -> bool:
         """Whether it runs; a process that ended and that its parent forgot does not."""
         try:
-            return _field(self._folder, "State")[:1] not in ("Z", "X")
+            return read_status(self._folder, "State")[:1] not in ("Z", "X")
         except (OSError, KeyError):
             return False
 
@@ -52,7 +53,7 @@ class TargetProcess:
             PermissionError: If the system does not let this user attach to it.
         """
         self.check_alive()
-        if (leader := _field(self._folder, "Tgid")) != str(self.pid):
+        if (leader := read_status(self._folder, "Tgid")) != str(self.pid):
             raise ValueError(
                 f"{self.pid} is a thread of process {leader}: attach to that process"
             )
@@ -83,14 +84,32 @@ class TargetProcess:
 
         Raises:
             ValueError: If it does not.
+            PermissionError: If it may run, but the system hides it from this user.
         """
         if sys.platform != "linux":
             raise ValueError("attaching needs Linux: start the training with gradsound run")
-        if not self.alive:
-            raise ValueError(
-                f"there is no process {self.pid}: 'pgrep -af python' lists the processes "
-                "that run Python"
-            )
+        if self.alive:
+            return
+        if self._hidden():
+            raise PermissionError(explain_refusal(self.pid))
+        raise ValueError(
+            f"there is no process {self.pid}: 'pgrep -af python' lists the processes that "
+            "run Python"
+        )
+
+    def _hidden(self) -> bool:
+        """Returns whether it exists, but not in a /proc that is mounted with hidepid."""
+        try:
+            os.kill(self.pid, 0)
+        except PermissionError:
+            pass  # it exists
+        except (ProcessLookupError, OverflowError):
+            return False
+        try:
+            read_status(self._folder, "State")
+        except OSError:
+            return True
+        return False
 
     def check_file(self, path: Path) -> None:
         """Refuses a process that does not see a file of this one.
@@ -117,71 +136,47 @@ class TargetProcess:
 
     def not_python(self) -> str:
         """Returns the sentence about a process without Python."""
-        name = _field(self._folder, "Name")
+        name = read_status(self._folder, "Name")
         return f"process {self.pid} ({name}) is not Python: give the process that trains"
 
-    def not_allowed(self) -> str:
-        """Returns why the system does not let this user attach, and what changes that."""
-        owner, user = self._folder.stat().st_uid, os.geteuid()
-        if user not in (0, owner):
-            try:
-                name = pwd.getpwuid(owner).pw_name
-            except KeyError:
-                name = str(owner)
-            return (
-                f"process {self.pid} belongs to {name}: attach as that user, or as root "
-                "with sudo"
-            )
-        scope = _PTRACE_SCOPE.read_text().strip() if _PTRACE_SCOPE.exists() else "0"
-        if scope == "3":
-            return (
-                f"the system lets nobody attach to process {self.pid} until it starts "
-                "again (kernel.yama.ptrace_scope is 3): start the training with gradsound "
-                "run"
-            )
-        if scope != "0" and user != 0:
-            return (
-                f"the system lets only root attach to process {self.pid} "
-                f"(kernel.yama.ptrace_scope is {scope}): use sudo, or allow it by 'sudo "
-                "sysctl kernel.yama.ptrace_scope=0'"
-            )
+    def no_runtime(self) -> str:
+        """Returns the sentence about a process whose Python cannot be read from here."""
+        if self._find_version() is None:
+            return self.not_python()
         return (
-            f"the system does not let this process attach to process {self.pid}: in a "
-            "container, that needs the capability SYS_PTRACE (docker run --cap-add "
-            "SYS_PTRACE)"
+            f"the Python of process {self.pid} has a file that is not seen here, as in a "
+            "container: run gradsound attach there"
         )
 
-    def workers(self) -> list[TargetProcess]:
-        """Returns the processes below this one that a launcher started as its workers.
+    def has_rank(self) -> bool:
+        """Returns whether it is a Python that a launcher gave a rank."""
+        if _PYTHON.search(self._executable()) is None:
+            return False
+        variables = self._read("environ").split(b"\0")
+        return any(one.startswith(b"RANK=") for one in variables)
 
-        These are the topmost with a RANK, or else those that have loaded torch.
+    def has_torch(self) -> bool:
+        """Returns whether it has loaded torch."""
+        return b"/libtorch" in self._read("maps")
 
-        Raises:
-            ValueError: If there are none.
-        """
-        below: dict[int, list[int]] = {}
-        for folder in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError, KeyError):  # it has just ended
-                below.setdefault(int(_field(folder, "PPid")), []).append(int(folder.name))
-        found = _topmost(self.pid, below, TargetProcess._has_rank)
-        found = found or _topmost(self.pid, below, TargetProcess._has_torch)
-        if not found:
-            raise ValueError(
-                f"no worker of a launcher is below process {self.pid}: leave --all out if "
-                "it trains itself"
-            )
-        return found
-
-    def _has_rank(self) -> bool:
-        variables = (self._folder / "environ").read_bytes().split(b"\0")
-        ranked = any(one.startswith(b"RANK=") for one in variables)
-        return ranked and _PYTHON.search(self._executable()) is not None
-
-    def _has_torch(self) -> bool:
-        return "/libtorch" in (self._folder / "maps").read_text()
+    def _read(self, name: str) -> bytes:
+        with self._explained():
+            return (self._folder / name).read_bytes()
 
     def _executable(self) -> str:
-        return str((self._folder / "exe").readlink())
+        with self._explained():
+            try:
+                return str((self._folder / "exe").readlink())
+            except FileNotFoundError:  # a thread of the kernel has none
+                return ""
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Says which setting keeps what the system knows of it from this user."""
+        try:
+            yield
+        except PermissionError as error:
+            raise PermissionError(explain_refusal(self.pid)) from error
 
     def _find_version(self) -> tuple[int, int] | None:
         """Returns the version of its Python, by its files; None for an unknown one.
@@ -190,12 +185,11 @@ class TargetProcess:
             ValueError: If it is no Python.
             PermissionError: If the system tells nothing about it.
         """
-        try:
-            lines = (self._folder / "maps").read_text().splitlines()
-            executable = self._executable() if lines else ""
-        except PermissionError as error:
-            raise PermissionError(self.not_allowed()) from error
-        files = [executable, *{line.rpartition(" ")[2] for line in lines}]
+        lines = self._read("maps").decode(errors="replace").splitlines()
+        executable = self._executable()
+        # The file of a Python that was updated since the process began is deleted.
+        mapped = {line.removesuffix(_DELETED).rpartition(" ")[2] for line in lines}
+        files = [executable.removesuffix(_DELETED), *mapped]
         for file in files:
             if (match := _VERSION.search(file)) is not None:
                 return 3, int(next(filter(None, match.groups())))
@@ -204,32 +198,14 @@ class TargetProcess:
         return None
 
     def _forbids_code(self) -> bool:
-        try:
-            variables = (self._folder / "environ").read_bytes().split(b"\0")
-            words = (self._folder / "cmdline").read_bytes().split(b"\0")
-        except PermissionError as error:
-            raise PermissionError(self.not_allowed()) from error
+        variables = self._read("environ").split(b"\0")
+        words = self._read("cmdline").split(b"\0")
         name = b"PYTHON_DISABLE_REMOTE_DEBUG="
         by_variable = any(one.startswith(name) and one != name for one in variables)
         return by_variable or any(b"disable-remote-debug" in word for word in words[1:4])
 
 
-def _topmost(
-    pid: int, below: dict[int, list[int]], matches: Callable[[TargetProcess], bool]
-) -> list[TargetProcess]:
-    """Returns the highest processes below one that match, in the order of their numbers."""
-    found: list[TargetProcess] = []
-    for child in sorted(below.get(pid, [])):
-        process = TargetProcess(child)
-        try:
-            fits = matches(process)
-        except OSError:
-            fits = False
-        found += [process] if fits else _topmost(child, below, matches)
-    return found
-
-
-def _field(folder: Path, name: str) -> str:
+def read_status(folder: Path, name: str) -> str:
     """Returns a field of the status of a process."""
     for line in (folder / "status").read_text().splitlines():
         key, _, value = line.partition(":")

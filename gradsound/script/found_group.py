@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gradsound.errors import error_text
 from gradsound.measure.layers import parameter_ids
 from gradsound.script.found_run import parameters_of
 
@@ -60,3 +61,12 @@ def describe_group(
     layers = f"{run.layer_count} layer{'' if run.layer_count == 1 else 's'}"
     more = "; each optimizer has a run of its own" if several else ""
     return f"records {run.name} ({layers}, {names}) in {file}{more}"
+
+
+def describe_refusal(optimizer: Optimizer, error: Exception) -> str:
+    """Returns a sentence about why an optimizer is not recorded."""
+    name = type(optimizer).__name__
+    text = f"{name} is not recorded, the script goes on: {error_text(error)}"
+    if isinstance(error, PermissionError):  # as where root attaches to another user
+        text += "; give --log a file that the user of the training may write"
+    return text

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 from gradsound.attachment import is_attached
 from gradsound.measure.hooks.step_hooks import optimizers_in_a_step
 from gradsound.script.first_cycle import FirstCycle
-from gradsound.script.found_group import describe_group, find_group
+from gradsound.script.found_group import describe_group, describe_refusal, find_group
 from gradsound.script.found_run import FoundRun, parameters_of
 from gradsound.script.noted_loss import NotedLoss
 from gradsound.script.wrapped_torch import WrappedTorch
@@ -230,10 +230,7 @@ class FoundTrainings:
             )
             run = FoundRun(group, scaler, options)
         except (OSError, ValueError, TypeError, ImportError, RuntimeError) as error:
-            self._tell(
-                "error",
-                f"{type(optimizer).__name__} is not recorded, the script goes on: {error}",
-            )
+            self._tell("error", describe_refusal(optimizer, error))
             return None
         finally:
             self._begins = False

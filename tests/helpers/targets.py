@@ -16,7 +16,12 @@ PACKAGE = Path(gradsound.__file__).parents[1]
 
 @contextmanager
 def target(
-    code: str, folder: Path, *words: object, options: Sequence[str] = (), **environment: str
+    code: str,
+    folder: Path,
+    *words: object,
+    options: Sequence[str] = (),
+    prefix: Sequence[object] = (),
+    **environment: str,
 ) -> Iterator[subprocess.Popen[str]]:
     """Runs a script, which knows no gradsound, and waits until it prints "ready".
 
@@ -25,6 +30,7 @@ def target(
         folder: Its folder.
         *words: Its arguments.
         options: Options of Python, or a launcher.
+        prefix: The words of a program that starts Python, such as setpriv.
         **environment: Further environment variables.
     """
     (folder / "train.py").write_text(code)
@@ -32,7 +38,7 @@ def target(
     with (
         (folder / "errors").open("w") as errors,
         subprocess.Popen(
-            [sys.executable, *options, "train.py", *map(str, words)],
+            [*map(str, prefix), sys.executable, *options, "train.py", *map(str, words)],
             cwd=folder,
             env=variables,
             stdin=subprocess.PIPE,
@@ -50,24 +56,23 @@ def target(
 
 
 def command(
-    name: str, *words: object, folder: Path, user: int | None = None
+    name: str, *words: object, folder: Path, prefix: Sequence[object] = ()
 ) -> subprocess.CompletedProcess[str]:
-    """Runs `gradsound attach` or `gradsound detach`, as another user if one is given."""
+    """Runs `gradsound attach` or `gradsound detach`, by a program such as setpriv."""
     return subprocess.run(
-        [sys.executable, "-m", "gradsound", name, *map(str, words)],
+        [*map(str, prefix), sys.executable, "-m", "gradsound", name, *map(str, words)],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(PACKAGE)},
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
-        user=user,
     )
 
 
-def refuse(*words: object, folder: Path, **more: int) -> str:
+def refuse(*words: object, folder: Path, prefix: Sequence[object] = ()) -> str:
     """Returns the one line with which `gradsound attach` refuses these words."""
-    process = command("attach", *words, folder=folder, **more)
+    process = command("attach", *words, folder=folder, prefix=prefix)
     assert (process.returncode, process.stdout) == (2, ""), process.stderr
     *earlier, line = process.stderr.splitlines(keepends=True)
     assert line.startswith("gradsound: ")

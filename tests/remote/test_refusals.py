@@ -13,6 +13,7 @@ from helpers.processes import started, until
 from helpers.scripts import execute
 from helpers.targets import refuse, target
 
+from gradsound.remote.launcher import find_workers
 from gradsound.remote.target_process import TargetProcess
 
 WAITS = "print('ready', flush=True)\ninput()\n"
@@ -156,7 +157,7 @@ def test_the_workers_of_a_launcher(tmp_path: Path) -> None:
     with target(code, tmp_path, 0, RANK="") as process:
         launcher = TargetProcess(process.pid)
         until(lambda: len(_below(process.pid)) == 4, "they start")
-        workers = {one.pid for one in launcher.workers()}
+        workers = {one.pid for one in find_workers(launcher)}
         children = {pid for pid, parent in _below(process.pid) if parent == process.pid}
 
     assert workers == children

@@ -10,6 +10,7 @@ from gradsound.cli.output import flush, print_error, print_line
 from gradsound.cli.training_values import get_run_options
 from gradsound.remote.conversation import converse
 from gradsound.remote.injection import Injection
+from gradsound.remote.launcher import find_workers
 from gradsound.remote.target_process import TargetProcess
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def give_order(options: argparse.Namespace, order: Mapping[str, object]) -> None
     processes = [process]
     if options.all:
         process.check_alive()
-        processes = process.workers()
+        processes = find_workers(process)
     for one in processes:
         one.check()
     workers = len(processes) if options.all else 0

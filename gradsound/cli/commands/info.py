@@ -9,8 +9,9 @@ from gradsound.cli.choices import TOP
 from gradsound.cli.info_data import to_data
 from gradsound.cli.info_lines import to_lines
 from gradsound.cli.opened_runs import find_kind, get_paths, open_run_of, open_selection
-from gradsound.cli.output import error_text, print_error, print_line, terminal_columns
+from gradsound.cli.output import print_error, print_line, terminal_columns
 from gradsound.cli.progress import Progress
+from gradsound.errors import error_text
 from gradsound.summary.run_summary import summarize
 
 if TYPE_CHECKING:

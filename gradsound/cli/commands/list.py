@@ -6,7 +6,8 @@ import json
 from typing import TYPE_CHECKING
 
 from gradsound.cli.listing import to_data, to_lines
-from gradsound.cli.output import error_text, print_error, print_line, terminal_columns
+from gradsound.cli.output import print_error, print_line, terminal_columns
+from gradsound.errors import error_text
 from gradsound.run_folder import RunFolder
 
 if TYPE_CHECKING:
