@@ -9,8 +9,9 @@ import torch
 from checked_case import RUN, Training, check, copies, data
 from composer import Trainer
 from composer.algorithms import SAM, GradientClipping
-from composer.core import Algorithm, Callback, Event
+from composer.core import Algorithm, Callback, Event, Precision
 from composer.models import ComposerModel
+from composer.trainer import trainer as composer_trainer
 from helpers.models import small
 from helpers.oracle import true_norms
 from torch.utils.data import DataLoader
@@ -56,7 +57,11 @@ class Applied(Callback):
     """Adds the true norms to a training when the gradients of a batch are complete."""
 
     def __init__(self, done: Training) -> None:
-        self._done, self._losses, self._norms = done, [], None
+        self._done, self._losses, self._norms, self._before = done, [], None, []
+
+    def batch_start(self, state: object, logger: object) -> None:
+        """Keeps the weights before the step."""
+        self._before = copies(state.model)
 
     def before_train_batch(self, state: object, logger: object) -> None:
         """Forgets a batch that SAM evaluates again."""
@@ -74,6 +79,8 @@ class Applied(Callback):
         """Adds what the last evaluation of the batch made."""
         self._done.applied.append(self._norms)
         self._done.losses.append(sum(self._losses) / len(self._losses))
+        pairs = zip(self._before, state.model.parameters())
+        self._done.skipped.append(all(torch.equal(old, new) for old, new in pairs))
 
 
 class Attaching(Callback):
@@ -126,8 +133,45 @@ def _ours() -> Callback:
     return gradsound.ComposerCallback(log=RUN)
 
 
+def autocast_on_a_cpu(precision: Precision, *_: object, **__: object) -> torch.autocast:
+    """Returns the context in which composer computes losses, on a CPU."""
+    half = precision == Precision.AMP_FP16
+    dtype = torch.float16 if half else torch.bfloat16
+    return torch.autocast("cpu", dtype, enabled=precision != Precision.FP32)
+
+
+def train_with_loss_scale(attached: bool, scale: float, **options: object) -> Training:
+    """Fits in float16; with a loss scale that is too large, Composer skips first steps."""
+    composer_trainer.GradScaler = partial(torch.amp.GradScaler, "cpu", init_scale=scale)
+    return train(attached, precision="amp_fp16", **options)
+
+
+def train_with_skipped_steps(attached: bool) -> Training:
+    """Fits with a loss scale of which not all steps get usable gradients."""
+    done = train_with_loss_scale(attached, 2.0**24, clip=True)
+    if not 0 < sum(done.skipped) < len(done.skipped):
+        raise RuntimeError(f"{sum(done.skipped)} of {len(done.skipped)} steps skipped")
+    return done
+
+
 check("fit", train)
 check("clipped", partial(train, clip=True))
 check("microbatches, clipped", partial(train, clip=True, device_train_microbatch_size=2))
 check("SAM (closure)", lambda on: train(on, SAM(rho=0.05)))
 check("attach in a callback", partial(train, callback=Attaching))
+# Composer refuses mixed precision on a CPU, where torch has both of these too.
+composer_trainer._validate_precision = lambda *_: None
+composer_trainer.get_precision_context = autocast_on_a_cpu
+check("amp_bf16, clipped", partial(train, clip=True, precision="amp_bf16"))
+check(
+    "amp_bf16, microbatches",
+    partial(train, precision="amp_bf16", device_train_microbatch_size=2),
+)
+check("amp_bf16, SAM", lambda on: train(on, SAM(rho=0.05), precision="amp_bf16"))
+check("amp_fp16", partial(train_with_loss_scale, scale=2.0**8))
+check("amp_fp16, clipped", partial(train_with_loss_scale, scale=2.0**8, clip=True))
+check("amp_fp16, clipped, steps skipped", train_with_skipped_steps)
+check(
+    "amp_fp16, attach in a callback",
+    partial(train_with_loss_scale, scale=2.0**8, clip=True, callback=Attaching),
+)
