@@ -48,6 +48,7 @@ def attach(
     budget: float | None = None,
     signals: str | Collection[str] = (),
     ranks: Literal["first", "each"] = "first",
+    stage: int | None = None,
     resume: bool = False,
     start_step: int | None = None,
     live: bool | DeviceSink | PageSink = False,
@@ -94,6 +95,9 @@ def attach(
             is exactly 0). docs/recording.md defines them.
         ranks: "each" makes every rank record the gradients of its own batch, before the
             reduction, to files of its own (run.rank1.jsonl). So you can find a bad rank.
+        stage: In a pipeline that you wrote yourself, the number of the stage that this rank
+            trains, from 0. Each rank records what its optimizer applies, to files of its
+            own. gradsound finds the stages of torch.distributed.pipelining without it.
         resume: Whether to go on in an existing run file, for a training that goes on from a
             checkpoint. Without one, a new file begins. The sound is of the whole run.
         start_step: Number of the first step; the run loses its steps from there on. None
@@ -145,7 +149,7 @@ def attach(
             raise
         raise MissingExtraError("torch") from error
     chosen_preset = find_preset(preset, voice)
-    check_options(comment, budget, ranks, start_step)
+    check_options(comment, budget, ranks, start_step, stage)
     check_on_alarm(on_alarm)
     wanted = check_signals(signals)
     sink = (
@@ -155,7 +159,8 @@ def attach(
     model, optimizer, scaler = unwrap_engine(model, optimizer, scaler)
     optimizers = unwrap_optimizers(optimizer)
     patterns = (layers,) if isinstance(layers, str) else layers and tuple(layers)
-    role = find_role(find_layers(model, optimizers, patterns), each=ranks == "each")
+    found = find_layers(model, optimizers, patterns)
+    role = find_role(found, each=ranks == "each", stage=stage)
     refuse_second_attachment(model, optimizers)
     header = Header(
         layers=tuple(layer.name for layer in role.layers),

@@ -9,11 +9,15 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.amp import GradScaler
 
-_STEP_MAX = 2**53  # the largest whole number that every JSON reader keeps exact
+_WHOLE_MAX = 2**53  # the largest whole number that every JSON reader keeps exact
 
 
 def check_options(
-    comment: str, budget: float | None, ranks: str, start_step: int | None
+    comment: str,
+    budget: float | None,
+    ranks: str,
+    start_step: int | None,
+    stage: int | None = None,
 ) -> None:
     """Checks options of `gradsound.attach`.
 
@@ -29,12 +33,15 @@ def check_options(
         )
     if ranks not in ("first", "each"):
         raise ValueError(f"ranks must be 'first' or 'each', got {ranks!r}")
-    if start_step is None:
+    _check_whole("stage", stage)
+    _check_whole("start_step", start_step)
+
+
+def _check_whole(name: str, number: int | None) -> None:
+    if number is None:
         return
-    if type(start_step) is not int or not 0 <= start_step <= _STEP_MAX:
-        raise ValueError(
-            f"start_step must be a whole number of 0 or more, got {start_step!r}"
-        )
+    if type(number) is not int or not 0 <= number <= _WHOLE_MAX:
+        raise ValueError(f"{name} must be a whole number of 0 or more, got {number!r}")
 
 
 def check_on_alarm(on_alarm: object) -> None:

@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch.distributed as dist
 
-from gradsound.measure.distributed.ranks import current_rank, rank_count
+from gradsound.measure.distributed.ranks import (
+    current_rank,
+    rank_count,
+    warn_of_other_layers,
+)
 from gradsound.measure.distributed.rendezvous import wait_for_ranks
 from gradsound.measure.live_objects import find_objects
 from gradsound.runs.rank_files import rank_path
@@ -77,7 +81,9 @@ class RankRole:
         return group
 
 
-def find_role(layers: tuple[Layer, ...], *, each: bool) -> RankRole:
+def find_role(
+    layers: tuple[Layer, ...], *, each: bool, stage: int | None = None
+) -> RankRole:
     """Returns the role of this rank.
 
     In a pipeline, each rank has layers of its own, and each stage is recorded once: by the
@@ -86,13 +92,34 @@ def find_role(layers: tuple[Layer, ...], *, each: bool) -> RankRole:
     Args:
         layers: The layers that the model has on this rank.
         each: Whether the user asks for the gradients of each rank's own batch.
+        stage: The stage that the layers are, if the user tells it.
     """
     count, rank = rank_count(), current_rank()
-    if count > 1 and (role := _find_stages(rank, layers)) is not None:
+    if count == 1:
+        return RankRole(rank, layers, records=True)
+    if (role := _find_stages(rank, layers)) is not None:
         return role
-    if count > 1 and each:
-        return RankRole(rank, layers, records=True, peers=tuple(range(count)), local=True)
+    everyone = tuple(range(count))
+    if stage is not None:
+        holders = [one for layer in layers for one in _ranks_of_shards(layer)]
+        return RankRole(
+            rank,
+            layers,
+            records=rank == min(holders, default=rank),
+            peers=everyone,
+            stages=(stage,) * len(layers),
+        )
+    if each:
+        return RankRole(rank, layers, records=True, peers=everyone, local=True)
+    if not any(layer.sharded for layer in layers):
+        warn_of_other_layers([f"{one.name} {one.trainable_size}" for one in layers])
     return RankRole(rank, layers, records=rank == 0)
+
+
+def _ranks_of_shards(layer: Layer) -> list[int]:
+    """Returns the ranks that have a part of a layer; empty if it is whole."""
+    meshes = [p.device_mesh.mesh for p in layer.parameters if hasattr(p, "device_mesh")]
+    return [int(rank) for mesh in meshes for rank in mesh.flatten()]
 
 
 def stages_by_parameter() -> dict[int, Any]:
