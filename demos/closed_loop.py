@@ -1,0 +1,193 @@
+"""Two policies that a loss does not tell apart, of which one collides more: CW-ERM.
+
+    python demos/closed_loop.py [--seeds N] [--out FOLDER]
+
+A policy clones an expert who follows another car (ERM). In closed loop, where its own
+actions decide what it sees next, it collides. Closed-loop weighted ERM (Kumar et al., arXiv
+2210.02174) drives the training scenes with this policy, and clones anew with the scenes
+that collided drawn 15 times as often. The controls draw as many random scenes 15 times as
+often, or train twice as long. The four policies of a seed share training scenes, first
+weights and random numbers. Other scenes judge them, with the same noise for all four.
+
+The sound plays the gap to the car ahead as pitch, an octave for twice the gap, and a growl
+for a collision: ERM on the left, then CW-ERM in the same scenes on the right. Its tempo is
+the open-loop error, that of the actions in the expert's own drives.
+"""
+
+from __future__ import annotations
+
+import sys
+from math import log10
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from car_following import SECONDS, clone, collided, drive, make_scenes
+from matplotlib.figure import Figure
+from seed_experiment import mean_interval, parse_options, print_table, share_interval
+
+import gradsound
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from car_following import Policies, Scenes
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+TRAINING, UNSEEN, HARD = 300, 1000, 0.06  # scenes of a seed; the share that brakes hard
+UNSEEN_SEED = 10**6  # the first seed of unseen scenes
+STEPS, FACTOR = 600, 15  # of a training; times as often
+FAR = 4.0  # m from the expert's place, which the paper counts too
+HEARD = 6  # scenes: the first unseen ones of the first seed that brake hard
+GROWL, PAUSE = 8, 6  # notes of a collision, and silent ones after a drive
+PRESET = gradsound.Preset(
+    name="closed loop",
+    texture="chord",
+    pitch=gradsound.LogPitch(  # 2 m, the expert's gap at rest, is 110 Hz
+        anchor=110.0, norm=2.0, semitones=12 / log10(2), lowest=61.7, highest=2637.0
+    ),
+    voice="soft",
+    note_seconds=0.045,
+    rest_seconds=0.015,
+    fade_seconds=0.008,
+    level=0.14,
+    spread=0.7,
+    bands="layers",
+    alarms=0.0,
+    thresholds=gradsound.Thresholds(dead_steps=10**6),  # a policy that waits is not dead
+    drives=(gradsound.Drive(value="error", drives="tempo", low=1e-3, high=0.25),),
+)
+
+
+def find_errors(seeds: range, gaps: Tensor) -> Tensor:
+    """Returns the error set of each seed, (N, S): its training scenes with a collision.
+
+    Raises:
+        ValueError: If it has no scene or all, so that none would weigh more than others.
+    """
+    errors = collided(gaps)
+    for seed, count in zip(seeds, errors.sum(1).tolist()):
+        if count in (0, errors.shape[1]):
+            raise ValueError(
+                f"seed {seed}: ERM collides in {count} of {errors.shape[1]} training "
+                f"scenes, so none can weigh more: {'lower' if count else 'raise'} HARD"
+            )
+    return errors
+
+
+def train_policies(seeds: range, scenes: Scenes) -> tuple[dict[str, Policies], Tensor]:
+    """Returns the policies by their names, CW-ERM first, and the error sets."""
+    _, views, actions = drive(scenes)
+    even = torch.ones(views.shape[:2])
+    erm = clone(seeds, views, actions, even, STEPS)
+    errors = find_errors(seeds, drive(scenes, erm)[0])
+    orders = [np.random.default_rng(seed).permutation(errors.shape[1]) for seed in seeds]
+    chance = torch.stack([row[order] for row, order in zip(errors, orders)])
+    ours, random = (
+        clone(seeds, views, actions, even + (FACTOR - 1) * chosen, STEPS)
+        for chosen in (errors, chance)
+    )
+    longer = clone(seeds, views, actions, even, 2 * STEPS)
+    names = "CW-ERM", "ERM", "ERM, random scenes", "ERM, twice as long"
+    return dict(zip(names, (ours, erm, random, longer))), errors
+
+
+def heard(gaps: NDArray[np.float32], errors: Tensor) -> gradsound.Run:
+    """Returns the run that sounds: ERM drives the scenes one by one, then CW-ERM.
+
+    Args:
+        gaps: Of both in m, (2, scenes, moments); every second one sounds.
+        errors: The open-loop errors of both, (2,).
+    """
+    apart = np.logical_and.accumulate(gaps > 0, axis=2)[..., 1::2]
+    shape = (*apart.shape[:2], apart.shape[2] + GROWL + PAUSE, 2)
+    norms, absent = np.full(shape, np.nan, np.float32), np.ones(shape, bool)
+    for place in np.ndindex(shape[:2]):
+        notes = gaps[place][1::2][apart[place]]
+        end = len(notes) + (GROWL if len(notes) < apart.shape[2] else 0)
+        norms[place][: len(notes), place[0]] = notes
+        absent[place][:end, place[0]] = False
+    values = [{"error": float(error)} for error in errors for _ in absent[0, ..., 0].flat]
+    rows = zip(norms.reshape(-1, 2), absent.reshape(-1, 2), values)
+    steps = [
+        gradsound.Step(number, 2 * SECONDS * number, *row, values=value)
+        for number, (*row, value) in enumerate(rows)
+    ]
+    header = gradsound.Header(layers=("ERM", "CW-ERM"), parameters=(0, 0), start="")
+    return gradsound.Run(header, steps, "closed loop")
+
+
+def draw(path: Path, gaps: NDArray[np.float32], collisions: dict[str, Tensor]) -> None:
+    """Draws the drives that sound, and the collisions of each seed."""
+    figure = Figure(figsize=(11, 3.6), layout="constrained")
+    *drives, seeds = figure.subplots(1, 3, width_ratios=(1, 1, 1.4))
+    for axes, name, policy in zip(drives, ("ERM", "CW-ERM"), gaps):
+        axes.set(title=f"{name} drives: x is a collision", xlabel="s", ylabel="gap, m")
+        axes.set(xlim=(0, SECONDS * gaps.shape[2]), ylim=(0, 1.05 * gaps.max()))
+        for notes in policy:
+            end = int(np.logical_and.accumulate(notes > 0).sum())
+            times = SECONDS * np.arange(1, end + 1)
+            (line,) = axes.plot(times, notes[:end])
+            if end < len(notes):
+                axes.plot(times[-1], 0, "x", color=line.get_color(), clip_on=False)
+    seeds.plot(torch.stack([*collisions.values()]), "o-", color="0.5", markersize=3)
+    seeds.set(title="a line is a seed", ylabel="collisions, %", ylim=(0, None))
+    names = [name.replace(", ", ",\n") for name in collisions]
+    seeds.set_xticks(range(len(names)), names)
+    figure.savefig(path, dpi=80)
+
+
+def main() -> None:
+    """Trains and judges the policies, prints the table, writes sound and picture."""
+    options = parse_options(__doc__, seeds=10)
+    seeds = range(options.seeds)
+    try:
+        policies, errors = train_policies(seeds, make_scenes(seeds, TRAINING, HARD))
+    except ValueError as error:
+        sys.exit(f"closed_loop.py: {error}")
+    scenes = make_scenes([UNSEEN_SEED + seed for seed in seeds], UNSEEN, HARD)
+    expert, views, actions = drive(scenes)
+    gaps = {name: drive(scenes, policy)[0] for name, policy in policies.items()}
+    hits = {name: 100 * collided(one).float().mean(1) for name, one in gaps.items()}
+    rows, told = {}, {}
+    for name, policy in policies.items():
+        with torch.no_grad():
+            told[name] = (policy(views) - actions).square().mean((1, 2))
+        far = 100 * ((gaps[name] - expert).abs().amax(2) > FAR).float().mean()
+        more = (hits[name] - hits["CW-ERM"]).tolist()
+        fewer = sum(number > 0 for number in more)
+        numbers = hits[name].mean(), np.mean(more), *mean_interval(more), fewer
+        rows[name] = [float(number) for number in (*numbers, told[name].mean(), far)]
+    columns = ("collisions, %", "more than CW-ERM, points", "from", "to")
+    columns += ("in seeds", "open-loop error", f"over {FAR:g} m off, %")
+    print_table(columns, rows)
+    report(rows, errors.sum(1).tolist())
+    hard = scenes.hard[0].nonzero().flatten()[:HEARD]
+    both = "ERM", "CW-ERM"
+    chosen = torch.stack([gaps[name][0, hard] for name in both]).numpy()
+    run = heard(chosen, torch.stack([told[name][0] for name in both]))
+    gradsound.render(run, options.out / "closed_loop.wav", preset=PRESET)
+    draw(options.out / "closed_loop.png", chosen, hits)
+
+
+def report(rows: dict[str, list[float]], sizes: list[int]) -> None:
+    """Prints a sentence for each figure that the demo must reach."""
+    ours, erm, *_ = rows.values()
+    low, high = share_interval(int(erm[4]), len(sizes))
+    print(
+        f"\nThe error sets have {min(sizes)} to {max(sizes)} of {TRAINING} training scenes."
+        f"\nCW-ERM has {100 * (1 - ours[0] / erm[0]):.0f} % fewer collisions than ERM, and "
+        f"fewer in {erm[4]:.0f} of {len(sizes)} seeds: a share of {low:.2f} to {high:.2f} "
+        "by the exact binomial posterior with a flat prior."
+    )
+    for name, (hits, more, low, high, *_) in [*rows.items()][1:]:
+        print(
+            f"{name}: {hits:.2f} % of drives collide, {more:.2f} points more than CW-ERM, "
+            f"{low:.2f} to {high:.2f} by Student's t, paired over seeds."
+        )
+    print(f"The open-loop error of CW-ERM is {ours[5] / erm[5]:.2f} times that of ERM.")
+
+
+if __name__ == "__main__":
+    main()
