@@ -39,7 +39,7 @@ TRAINING, UNSEEN, HARD = 300, 1000, 0.06  # scenes of a seed; the share that bra
 UNSEEN_SEED = 10**6  # the first seed of unseen scenes
 STEPS, FACTOR = 600, 15  # of a training; times as often
 FAR = 4.0  # m from the expert's place, which the paper counts too
-HEARD = 6  # scenes: the first unseen ones of the first seed that brake hard
+HEARD = 4  # scenes: the first unseen ones of the first seed that brake hard
 GROWL, PAUSE = 8, 6  # notes of a collision, and silent ones after a drive
 PRESET = gradsound.Preset(
     name="closed loop",
@@ -108,11 +108,14 @@ def heard(gaps: NDArray[np.float32], errors: Tensor) -> gradsound.Run:
         end = len(notes) + (GROWL if len(notes) < apart.shape[2] else 0)
         norms[place][: len(notes), place[0]] = notes
         absent[place][:end, place[0]] = False
-    values = [{"error": float(error)} for error in errors for _ in absent[0, ..., 0].flat]
-    rows = zip(norms.reshape(-1, 2), absent.reshape(-1, 2), values)
+    rows = zip(
+        norms.reshape(-1, 2),
+        absent.reshape(-1, 2),
+        errors.repeat_interleave(norms[0].size // 2),
+    )
     steps = [
-        gradsound.Step(number, 2 * SECONDS * number, *row, values=value)
-        for number, (*row, value) in enumerate(rows)
+        gradsound.Step(number, 2 * SECONDS * number, *row, values={"error": float(error)})
+        for number, (*row, error) in enumerate(rows)
     ]
     header = gradsound.Header(layers=("ERM", "CW-ERM"), parameters=(0, 0), start="")
     return gradsound.Run(header, steps, "closed loop")

@@ -1,27 +1,42 @@
-"""Renders samples/: the sounds, captions and pictures of docs/listening.md.
+"""Renders samples/: the sounds, captions and pictures of the documentation.
 
-    python demos/samples.py
+    python demos/samples.py               # renders the runs in samples/runs
+    python demos/samples.py closed_loop   # runs a demo of docs/seeds.md anew before
 
-It renders the runs in samples/runs. demos/five_runs.py recorded them: the first five with
-seed 10, the sixth as the fifth with seed 12. Run it after a change of any sound; a test
-fails until you do.
+Render them after a change of any sound; a test fails until you do. demos/five_runs.py
+recorded the runs in samples/runs with seed 10, the sixth as the fifth with seed 12. In
+samples/runs/seeds is what the demos of docs/seeds.md hand to `gradsound.render`: runs of
+other numbers than norms, each with its preset. Trainings are not equal to the last bit on
+all machines, so a test can render these runs, but cannot train them.
 """
 
 from __future__ import annotations
 
+import json
+import runpy
+import shutil
+import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from unittest.mock import patch
 
 import gradsound
+from gradsound.music.preset_json import from_data, to_data
+from gradsound.runs.header_line import encode_header
+from gradsound.runs.json_lines import encode_step
 
-SAMPLES = Path(__file__).parents[1] / "samples"
+DEMOS = Path(__file__).parent
+SAMPLES, PICTURES = DEMOS.parent / "samples", DEMOS.parent / "docs" / "seeds"
 RUNS = sorted((SAMPLES / "runs").glob("*.jsonl"))
 FIVE = RUNS[:5]  # the runs of the post
+SEEDS = SAMPLES / "runs" / "seeds"
 
 
 def write_sounds(folder: Path) -> None:
     """Writes all sounds and captions of ``samples`` to a folder."""
-    perone = folder / "perone2019"
-    perone.mkdir(parents=True, exist_ok=True)
+    perone, seeds = folder / "perone2019", folder / "seeds"
+    for each in (perone, seeds):
+        each.mkdir(parents=True, exist_ok=True)
     for run in RUNS:
         gradsound.render(run, folder / f"{run.stem}.ogg", speed=2)
     for run in FIVE:
@@ -30,6 +45,11 @@ def write_sounds(folder: Path) -> None:
     gradsound.render(sgd, folder / "sgd-and-adam.ogg", other=adam, speed=2)
     gradsound.render(sgd, folder / "ambient.ogg", preset="ambient")
     gradsound.legend(sgd, folder / "legend.ogg")
+    for path in SEEDS.glob("*.json"):
+        first, *others = sorted(SEEDS.glob(f"{path.stem}.*jsonl"))
+        preset = from_data(json.loads(path.read_text()))
+        sound = seeds / f"{path.stem}.ogg"
+        gradsound.render(first, sound, other=others or None, preset=preset)
 
 
 def write_pictures(folder: Path) -> None:
@@ -38,6 +58,33 @@ def write_pictures(folder: Path) -> None:
         gradsound.plot(run, folder / f"{run.stem}.png")
 
 
+def keep_demo(name: str) -> None:
+    """Runs a demo of docs/seeds.md, and keeps what it plays and its picture."""
+    with TemporaryDirectory() as folder, patch.object(gradsound, "render", _keep_runs):
+        sys.argv = [name, "--out", folder]
+        runpy.run_path(str(DEMOS / f"{name}.py"), run_name="__main__")
+        PICTURES.mkdir(exist_ok=True)
+        shutil.copy(Path(folder, f"{name}.png"), PICTURES)
+
+
+def _keep_runs(
+    run: gradsound.Run,
+    path: Path,
+    *,
+    preset: gradsound.Preset,
+    other: gradsound.Run | None = None,
+) -> None:
+    """Writes the runs and the preset that a demo renders; called in place of render()."""
+    SEEDS.mkdir(exist_ok=True)
+    for one, end in ((run, "jsonl"), (other, "other.jsonl")):
+        if one is not None:
+            lines = [encode_header(one.header), *map(encode_step, one.steps)]
+            (SEEDS / f"{path.stem}.{end}").write_bytes(b"".join(lines))
+    (SEEDS / f"{path.stem}.json").write_text(json.dumps(to_data(preset), indent=1) + "\n")
+
+
 if __name__ == "__main__":
+    for demo in sys.argv[1:]:
+        keep_demo(demo)
     write_sounds(SAMPLES)
     write_pictures(SAMPLES)
