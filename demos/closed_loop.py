@@ -163,7 +163,7 @@ def main() -> None:
         numbers = hits[name].mean(), np.mean(more), *mean_interval(more), fewer
         rows[name] = [float(number) for number in (*numbers, told[name].mean(), far)]
     columns = ("collisions, %", "more than CW-ERM, points", "from", "to")
-    columns += ("in seeds", "open-loop error", f"over {FAR:g} m off, %")
+    columns += ("more in seeds", "open-loop error", f"over {FAR:g} m off, %")
     print_table(columns, rows)
     report(rows, errors.sum(1).tolist())
     hard = scenes.hard[0].nonzero().flatten()[:HEARD]

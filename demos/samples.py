@@ -12,6 +12,7 @@ all machines, so a test can render these runs, but cannot train them.
 
 from __future__ import annotations
 
+import gzip
 import json
 import runpy
 import shutil
@@ -46,7 +47,7 @@ def write_sounds(folder: Path) -> None:
     gradsound.render(sgd, folder / "ambient.ogg", preset="ambient")
     gradsound.legend(sgd, folder / "legend.ogg")
     for path in SEEDS.glob("*.json"):
-        first, *others = sorted(SEEDS.glob(f"{path.stem}.*jsonl"))
+        first, *others = sorted(SEEDS.glob(f"{path.stem}.*jsonl.gz"))
         preset = from_data(json.loads(path.read_text()))
         sound = seeds / f"{path.stem}.ogg"
         gradsound.render(first, sound, other=others or None, preset=preset)
@@ -76,10 +77,11 @@ def _keep_runs(
 ) -> None:
     """Writes the runs and the preset that a demo renders; called in place of render()."""
     SEEDS.mkdir(exist_ok=True)
-    for one, end in ((run, "jsonl"), (other, "other.jsonl")):
+    for one, end in ((run, "jsonl.gz"), (other, "other.jsonl.gz")):
         if one is not None:
             lines = [encode_header(one.header), *map(encode_step, one.steps)]
-            (SEEDS / f"{path.stem}.{end}").write_bytes(b"".join(lines))
+            data = gzip.compress(b"".join(lines), mtime=0)  # the same bytes at any time
+            (SEEDS / f"{path.stem}.{end}").write_bytes(data)
     (SEEDS / f"{path.stem}.json").write_text(json.dumps(to_data(preset), indent=1) + "\n")
 
 
