@@ -17,22 +17,18 @@ the open-loop error, that of the actions in the expert's own drives.
 from __future__ import annotations
 
 import sys
-from math import log10
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from car_following import SECONDS, clone, collided, drive, make_scenes
-from matplotlib.figure import Figure
+from car_following import clone, collided, drive, make_scenes
+from drive_views import PRESET, draw, heard
 from seed_experiment import mean_interval, parse_options, print_table, share_interval
 
 import gradsound
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from car_following import Policies, Scenes
-    from numpy.typing import NDArray
     from torch import Tensor
 
 TRAINING, UNSEEN, HARD = 300, 1000, 0.06  # scenes of a seed; the share that brakes hard
@@ -40,24 +36,6 @@ UNSEEN_SEED = 10**6  # the first seed of unseen scenes
 STEPS, FACTOR = 600, 15  # of a training; times as often
 FAR = 4.0  # m from the expert's place, which the paper counts too
 HEARD = 4  # scenes: the first unseen ones of the first seed that brake hard
-GROWL, PAUSE = 8, 6  # notes of a collision, and silent ones after a drive
-PRESET = gradsound.Preset(
-    name="closed loop",
-    texture="chord",
-    pitch=gradsound.LogPitch(  # 2 m, the expert's gap at rest, is 110 Hz
-        anchor=110.0, norm=2.0, semitones=12 / log10(2), lowest=61.7, highest=2637.0
-    ),
-    voice="soft",
-    note_seconds=0.045,
-    rest_seconds=0.015,
-    fade_seconds=0.008,
-    level=0.14,
-    spread=0.7,
-    bands="layers",
-    alarms=0.0,
-    thresholds=gradsound.Thresholds(dead_steps=10**6),  # a policy that waits is not dead
-    drives=(gradsound.Drive(value="error", drives="tempo", low=1e-3, high=0.25),),
-)
 
 
 def find_errors(seeds: range, gaps: Tensor) -> Tensor:
@@ -93,54 +71,6 @@ def train_policies(seeds: range, scenes: Scenes) -> tuple[dict[str, Policies], T
     return dict(zip(names, (ours, erm, random, longer))), errors
 
 
-def heard(gaps: NDArray[np.float32], errors: Tensor) -> gradsound.Run:
-    """Returns the run that sounds: ERM drives the scenes one by one, then CW-ERM.
-
-    Args:
-        gaps: Of both in m, (2, scenes, moments); every second one sounds.
-        errors: The open-loop errors of both, (2,).
-    """
-    apart = np.logical_and.accumulate(gaps > 0, axis=2)[..., 1::2]
-    shape = (*apart.shape[:2], apart.shape[2] + GROWL + PAUSE, 2)
-    norms, absent = np.full(shape, np.nan, np.float32), np.ones(shape, bool)
-    for place in np.ndindex(shape[:2]):
-        notes = gaps[place][1::2][apart[place]]
-        end = len(notes) + (GROWL if len(notes) < apart.shape[2] else 0)
-        norms[place][: len(notes), place[0]] = notes
-        absent[place][:end, place[0]] = False
-    rows = zip(
-        norms.reshape(-1, 2),
-        absent.reshape(-1, 2),
-        errors.repeat_interleave(norms[0].size // 2),
-    )
-    steps = [
-        gradsound.Step(number, 2 * SECONDS * number, *row, values={"error": float(error)})
-        for number, (*row, error) in enumerate(rows)
-    ]
-    header = gradsound.Header(layers=("ERM", "CW-ERM"), parameters=(0, 0), start="")
-    return gradsound.Run(header, steps, "closed loop")
-
-
-def draw(path: Path, gaps: NDArray[np.float32], collisions: dict[str, Tensor]) -> None:
-    """Draws the drives that sound, and the collisions of each seed."""
-    figure = Figure(figsize=(11, 3.6), layout="constrained")
-    *drives, seeds = figure.subplots(1, 3, width_ratios=(1, 1, 1.4))
-    for axes, name, policy in zip(drives, ("ERM", "CW-ERM"), gaps):
-        axes.set(title=f"{name} drives: x is a collision", xlabel="s", ylabel="gap, m")
-        axes.set(xlim=(0, SECONDS * gaps.shape[2]), ylim=(0, 1.05 * gaps.max()))
-        for notes in policy:
-            end = int(np.logical_and.accumulate(notes > 0).sum())
-            times = SECONDS * np.arange(1, end + 1)
-            (line,) = axes.plot(times, notes[:end])
-            if end < len(notes):
-                axes.plot(times[-1], 0, "x", color=line.get_color(), clip_on=False)
-    seeds.plot(torch.stack([*collisions.values()]), "o-", color="0.5", markersize=3)
-    seeds.set(title="a line is a seed", ylabel="collisions, %", ylim=(0, None))
-    names = [name.replace(", ", ",\n") for name in collisions]
-    seeds.set_xticks(range(len(names)), names)
-    figure.savefig(path, dpi=80)
-
-
 def main() -> None:
     """Trains and judges the policies, prints the table, writes sound and picture."""
     options = parse_options(__doc__, seeds=10)
@@ -159,8 +89,8 @@ def main() -> None:
             told[name] = (policy(views) - actions).square().mean((1, 2))
         far = 100 * ((gaps[name] - expert).abs().amax(2) > FAR).float().mean()
         more = (hits[name] - hits["CW-ERM"]).tolist()
-        fewer = sum(number > 0 for number in more)
-        numbers = hits[name].mean(), np.mean(more), *mean_interval(more), fewer
+        worse = sum(number > 0 for number in more)
+        numbers = hits[name].mean(), np.mean(more), *mean_interval(more), worse
         rows[name] = [float(number) for number in (*numbers, told[name].mean(), far)]
     columns = ("collisions, %", "more than CW-ERM, points", "from", "to")
     columns += ("more in seeds", "open-loop error", f"over {FAR:g} m off, %")

@@ -131,7 +131,7 @@ def test_weights_decide_which_scenes_are_drawn(monkeypatch) -> None:
 
 def test_the_gap_is_the_pitch_and_a_collision_growls(tmp_path: Path, monkeypatch) -> None:
     """4 m are 220 Hz, on the right for CW-ERM; a collision is NaN, and then silence."""
-    demo = load("closed_loop", monkeypatch)
+    demo = load("drive_views", monkeypatch)
     gaps = np.full((2, 1, 80), 4.0, np.float32)
     gaps[0, 0, 40:60] = -0.5  # driven through: it stays a collision
     run = demo.heard(gaps, torch.tensor([1 / 60, 1 / 60]))
@@ -156,7 +156,7 @@ def test_the_gap_is_the_pitch_and_a_collision_growls(tmp_path: Path, monkeypatch
 
 def test_a_larger_error_is_a_faster_tempo(tmp_path: Path, monkeypatch) -> None:
     """The open-loop error is the tempo, so equal errors sound equally fast."""
-    demo = load("closed_loop", monkeypatch)
+    demo = load("drive_views", monkeypatch)
     gaps, seconds = np.full((2, 1, 80), 4.0, np.float32), []
     for errors in ([1 / 60, 1 / 60], [1 / 60, 1 / 30]):
         run = demo.heard(gaps, torch.tensor(errors))
