@@ -63,7 +63,7 @@ def heard(gaps: NDArray[np.float32], errors: Tensor) -> gradsound.Run:
         for number, (*row, error) in enumerate(rows)
     ]
     header = gradsound.Header(layers=("ERM", "CW-ERM"), parameters=(0, 0), start="")
-    return gradsound.Run(header, steps, "closed loop")
+    return gradsound.Run(header, steps, "drives")
 
 
 def draw(path: Path, gaps: NDArray[np.float32], collisions: dict[str, Tensor]) -> None:

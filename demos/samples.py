@@ -47,9 +47,9 @@ def write_sounds(folder: Path) -> None:
     gradsound.render(sgd, folder / "ambient.ogg", preset="ambient")
     gradsound.legend(sgd, folder / "legend.ogg")
     for path in SEEDS.glob("*.json"):
-        first, *others = sorted(SEEDS.glob(f"{path.stem}.*jsonl.gz"))
-        preset = from_data(json.loads(path.read_text()))
-        sound = seeds / f"{path.stem}.ogg"
+        kept = json.loads(path.read_text())
+        first, *others = (_read(path, name) for name in kept["runs"])
+        sound, preset = seeds / f"{path.stem}.ogg", from_data(kept["preset"])
         gradsound.render(first, sound, other=others or None, preset=preset)
 
 
@@ -77,12 +77,23 @@ def _keep_runs(
 ) -> None:
     """Writes the runs and the preset that a demo renders; called in place of render()."""
     SEEDS.mkdir(exist_ok=True)
-    for one, end in ((run, "jsonl.gz"), (other, "other.jsonl.gz")):
-        if one is not None:
-            lines = [encode_header(one.header), *map(encode_step, one.steps)]
-            data = gzip.compress(b"".join(lines), mtime=0)  # the same bytes at any time
-            (SEEDS / f"{path.stem}.{end}").write_bytes(data)
-    (SEEDS / f"{path.stem}.json").write_text(json.dumps(to_data(preset), indent=1) + "\n")
+    runs = [run] if other is None else [run, other]
+    for one in runs:
+        lines = [encode_header(one.header), *map(encode_step, one.steps)]
+        # Without a time, the same lines are the same bytes.
+        _find(path, one.name).write_bytes(gzip.compress(b"".join(lines), mtime=0))
+    kept = {"runs": [one.name for one in runs], "preset": to_data(preset)}
+    (SEEDS / f"{path.stem}.json").write_text(json.dumps(kept, indent=1) + "\n")
+
+
+def _find(path: Path, name: str) -> Path:
+    """Returns the file of a run that a sound plays."""
+    return SEEDS / f"{path.stem}-{name.replace(' ', '-')}.jsonl.gz"
+
+
+def _read(path: Path, name: str) -> gradsound.Run:
+    run = gradsound.read_run(_find(path, name))
+    return gradsound.Run(run.header, run.steps, name)
 
 
 if __name__ == "__main__":
