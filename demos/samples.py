@@ -15,11 +15,12 @@ from __future__ import annotations
 import gzip
 import json
 import runpy
-import shutil
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest.mock import patch
+
+from PIL import Image
 
 import gradsound
 from gradsound.music.preset_json import from_data, to_data
@@ -65,7 +66,9 @@ def keep_demo(name: str) -> None:
         sys.argv = [name, "--out", folder]
         runpy.run_path(str(DEMOS / f"{name}.py"), run_name="__main__")
         PICTURES.mkdir(exist_ok=True)
-        shutil.copy(Path(folder, f"{name}.png"), PICTURES)
+        with Image.open(Path(folder, f"{name}.png")) as picture:
+            few_colours = picture.convert("RGB").quantize(64)  # a quarter of the bytes
+            few_colours.save(PICTURES / f"{name}.png", optimize=True)
 
 
 def _keep_runs(
