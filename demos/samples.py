@@ -67,7 +67,7 @@ def keep_demo(name: str) -> None:
         runpy.run_path(str(DEMOS / f"{name}.py"), run_name="__main__")
         PICTURES.mkdir(exist_ok=True)
         with Image.open(Path(folder, f"{name}.png")) as picture:
-            few_colours = picture.convert("RGB").quantize(64)  # a quarter of the bytes
+            few_colours = picture.convert("RGB").quantize()  # 256: a third of the bytes
             few_colours.save(PICTURES / f"{name}.png", optimize=True)
 
 
