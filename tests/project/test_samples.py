@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 from pathlib import Path
 
@@ -70,6 +71,18 @@ def test_pictures_are_the_same(rendered: Path) -> None:
         now, before = imread(path), imread(SAMPLES / path.relative_to(rendered))
         assert now.shape == before.shape, path.name
         assert np.abs(now - before).mean() < _PIXEL_ERROR_MAX, path.name
+
+
+def test_every_demo_that_plays_other_numbers_is_on_their_page() -> None:
+    """docs/seeds.md has the command, the sound and the picture of each."""
+    page = (ROOT / "docs" / "seeds.md").read_text()
+    demos = sorted(path.stem for path in SAMPLES.glob("runs/seeds/*.json"))
+    for reference in (
+        r"`python demos/(\w+)\.py`",
+        r"seeds/(\w+)\.ogg",
+        r"seeds/(\w+)\.png",
+    ):
+        assert sorted(re.findall(reference, page)) == demos
 
 
 def test_they_are_small() -> None:
