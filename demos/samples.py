@@ -7,7 +7,8 @@ Render them after a change of any sound; a test fails until you do. demos/five_r
 recorded the runs in samples/runs with seed 10, the sixth as the fifth with seed 12. In
 samples/runs/seeds is what the demos of docs/seeds.md hand to `gradsound.render`: runs of
 other numbers than norms, each with its preset. Trainings are not equal to the last bit on
-all machines, so a test can render these runs, but cannot train them.
+all machines, so a test can render these runs, but cannot train them. l2m.py has all of its
+sounds where Debian's package dataset-fashion-mnist is installed.
 """
 
 from __future__ import annotations
