@@ -13,7 +13,6 @@ sounds where Debian's package dataset-fashion-mnist is installed.
 
 from __future__ import annotations
 
-import gzip
 import json
 import runpy
 import sys
@@ -21,12 +20,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
+from kept_runs import decode_preset, encode_preset, write_run
 from PIL import Image
 
 import gradsound
-from gradsound.music.preset_json import from_data, to_data
-from gradsound.runs.header_line import encode_header
-from gradsound.runs.json_lines import encode_step
 
 DEMOS = Path(__file__).parent
 SAMPLES, PICTURES = DEMOS.parent / "samples", DEMOS.parent / "docs" / "seeds"
@@ -51,7 +48,7 @@ def write_sounds(folder: Path) -> None:
     for path in SEEDS.glob("*.json"):
         kept = json.loads(path.read_text())
         first, *others = (_read(path, name) for name in kept["runs"])
-        sound, preset = seeds / f"{path.stem}.ogg", from_data(kept["preset"])
+        sound, preset = seeds / f"{path.stem}.ogg", decode_preset(kept["preset"])
         gradsound.render(first, sound, other=others or None, preset=preset)
 
 
@@ -83,10 +80,8 @@ def _keep_runs(
     SEEDS.mkdir(exist_ok=True)
     runs = [run] if other is None else [run, other]
     for one in runs:
-        lines = [encode_header(one.header), *map(encode_step, one.steps)]
-        # Without a time, the same lines are the same bytes.
-        _find(path, one.name).write_bytes(gzip.compress(b"".join(lines), mtime=0))
-    kept = {"runs": [one.name for one in runs], "preset": to_data(preset)}
+        write_run(one, _find(path, one.name))
+    kept = {"runs": [one.name for one in runs], "preset": encode_preset(preset)}
     (SEEDS / f"{path.stem}.json").write_text(json.dumps(kept, indent=1) + "\n")
 
 

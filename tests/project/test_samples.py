@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -11,6 +13,8 @@ import numpy as np
 import pytest
 import soundfile
 from matplotlib.image import imread
+
+import gradsound
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "samples"
@@ -24,7 +28,9 @@ _PIXEL_ERROR_MAX = 1e-3  # of white, on average; other fonts or lines are more
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Runs the script in a folder of its own; returns the folder."""
     folder = tmp_path_factory.mktemp("samples")
-    script = runpy.run_path(str(ROOT / "demos" / "samples.py"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "demos"))
+        script = runpy.run_path(str(ROOT / "demos" / "samples.py"))
     script["write_sounds"](folder)
     script["write_pictures"](folder)
     return folder
@@ -83,6 +89,36 @@ def test_every_demo_that_plays_other_numbers_is_on_their_page() -> None:
         r"seeds/(\w+)\.png",
     ):
         assert sorted(re.findall(reference, page)) == demos
+
+
+def test_a_kept_run_and_its_preset_are_those_that_a_demo_plays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run has the same norms, gaps and values after it was kept; presets are equal."""
+    monkeypatch.syspath_prepend(str(ROOT / "demos"))
+    kept = runpy.run_path(str(ROOT / "demos" / "kept_runs.py"))
+    header = gradsound.Header(layers=("a", "b"), parameters=(0, 3), start="")
+    norms = np.array([[1 / 3, np.nan], [np.inf, 1e-30], [0, 2 / 3]], np.float32)
+    absent = np.array([[False, False], [False, True], [True, False]])
+    values: list[dict[str, float]] = [{"error": 1 / 3}, {}, {"error": 1 / 7}]
+    steps = [
+        gradsound.Step(k, k / 8, norms[k], absent[k], values=values[k]) for k in range(3)
+    ]
+    kept["write_run"](gradsound.Run(header, steps), tmp_path / "run.jsonl.gz")
+    run = gradsound.read_run(tmp_path / "run.jsonl.gz")
+
+    assert (run.header.layers, run.header.parameters) == (("a", "b"), (0, 3))
+    for step, norm, gap, value in zip(run.steps, norms, absent, values, strict=True):
+        np.testing.assert_array_equal(step.absent, gap)
+        np.testing.assert_array_equal(step.norms[~gap], norm[~gap])
+        assert dict(step.values) == value
+    drive = gradsound.Drive(value="error", drives="tempo", low=1, high=2)
+    own = replace(
+        gradsound.PRESETS["chord"], voice=lambda phase: np.sin(6 * phase), drives=(drive,)
+    )
+    for preset in (*gradsound.PRESETS.values(), own):
+        data = json.loads(json.dumps(kept["encode_preset"](preset)))
+        assert kept["decode_preset"](data) == preset
 
 
 def test_they_are_small() -> None:
