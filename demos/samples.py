@@ -97,6 +97,8 @@ def _read(path: Path, name: str) -> gradsound.Run:
 
 if __name__ == "__main__":
     for demo in sys.argv[1:]:
+        if not (DEMOS / f"{demo}.py").exists():
+            sys.exit(f"samples.py: there is no demo {demo!r}; docs/seeds.md names them")
         keep_demo(demo)
     write_sounds(SAMPLES)
     write_pictures(SAMPLES)
