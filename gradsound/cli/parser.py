@@ -113,6 +113,9 @@ def _add_render(commands: _Commands) -> None:
         metavar="DIR",
         help="also write a file of each band, and one of the alarms, into this folder",
     )
+    command.add_argument(
+        "--title", metavar="TEXT", help="title of a page (the name of the run)"
+    )
 
 
 def _add_play(commands: _Commands) -> None:

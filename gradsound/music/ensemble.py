@@ -111,6 +111,10 @@ class Ensemble:
         captions = [caption for one in self._composers for caption in one.captions]
         return sorted(dict.fromkeys(captions), key=lambda caption: caption.time)
 
+    def layers_by_track(self) -> list[list[tuple[str, tuple[int, ...]]]]:
+        """Returns `Tracks.layers_by_track` of each run."""
+        return [composer.layers_by_track() for composer in self._composers]
+
     @property
     def duration(self) -> float:
         """Duration of a row of usual duration, in seconds."""

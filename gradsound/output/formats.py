@@ -53,6 +53,7 @@ OTHER_ENDINGS: Mapping[str, str] = {
     ".vtt": "captions alone",
     ".labels.txt": "labels of Audacity",
     ".mid": "notes as MIDI",
+    ".html": "a page that plays the run",
 }
 
 ALL_ENDINGS = "; ".join(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gradsound.durations import format_duration
+from gradsound.errors import warn
 from gradsound.music.presets import at_speed, find_preset
 from gradsound.open_run import open_runs_for_outputs
 from gradsound.output.formats import (
@@ -18,6 +20,7 @@ from gradsound.output.formats import (
 from gradsound.output.labels import LABELS_ENDING, write_labels
 from gradsound.output.midi.timed_notes import TimedNotes
 from gradsound.output.webvtt import VTT_SUFFIX, write_captions
+from gradsound.rendering.page_file import NOTES_MAX, PAGE_SUFFIX, check_title, write_page
 from gradsound.rendering.sound import Sound
 from gradsound.rendering.stems import check_stems, write_stems
 from gradsound.runs.compare import divide_norms
@@ -52,6 +55,7 @@ WRITERS: Mapping[str, Callable[[Sound, Path], None]] = {
     LABELS_ENDING: _write_labels,
     ".mid": _write_midi,
     ".midi": _write_midi,
+    PAGE_SUFFIX: write_page,
 }
 
 
@@ -68,6 +72,7 @@ def render(
     sample_rate: int | None = None,
     subtype: str | None = None,
     stems: str | Path | None = None,
+    title: str | None = None,
 ) -> None:
     r"""Writes the sound of a run to a file; the same run gives the same bytes.
 
@@ -79,8 +84,9 @@ def render(
     Args:
         run: A run, or the path of a run file.
         path: The file to write. Its name ends in .wav, .flac, .ogg, .mp3 or .opus; or in
-            .vtt for the captions alone, in .labels.txt for labels that Audacity imports, or
-            in .mid for the notes as MIDI. The complete new file replaces an existing one.
+            .vtt for the captions alone, in .labels.txt for labels that Audacity imports, in
+            .mid for the notes as MIDI, or in .html for a page that plays the run in a
+            browser (docs/web.md). The complete new file replaces an existing one.
         other: Another run to compare step by step: ``run`` sounds in the left ear, this
             one in the right. Or several, up to seven: at each step, the norms of all
             layers of each run sound as one note, in turn from left to right.
@@ -102,6 +108,7 @@ def render(
         stems: A folder for the stems: a file of each band, such as ``1-conv1.wav``, and
             one of the alarms, in the format of ``path``. They add up to the whole sound,
             except where the limiter keeps it from clipping; a warning says so.
+        title: Title and heading of a page; None for the name of the run.
 
     Raises:
         ValueError: If an argument is outside its range, or a run has no steps.
@@ -125,6 +132,7 @@ def render(
     runs = open_runs_for_outputs(run, other, outputs, "write its sound")
     if sample_rate is None:
         sample_rate = default_rate(path)
+    check_title(path, title, subtype)
     if ending is None:
         if path.suffix.lower() not in FORMATS:
             raise ValueError(f"{path}: a sound file ends in {ALL_ENDINGS}")
@@ -138,8 +146,16 @@ def render(
         if len(runs) != 2:
             raise ValueError(f"a difference needs two runs, got {len(runs)}")
         runs = [divide_norms(*map(repeatable, runs))]
-    sound = Sound(runs, preset, duration, sample_rate)
-    if ending is not None:
+    notes_max = NOTES_MAX if ending == PAGE_SUFFIX else None
+    sound = Sound(runs, preset, duration, sample_rate, notes_max)
+    if duration is None and sound.duration is not None:
+        warn(
+            f"{path}: the run has too many notes for a page, so it is a time-lapse of "
+            f"{format_duration(sound.duration)}: --duration (duration=) sets another one"
+        )
+    if title is not None:
+        write_page(sound, path, title)
+    elif ending is not None:
         WRITERS[ending](sound, path)
     elif stems is not None:
         write_stems(sound, path, Path(stems), subtype)

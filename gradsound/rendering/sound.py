@@ -16,7 +16,7 @@ import numpy as np
 from gradsound.alarms.run_detector import RunDetector
 from gradsound.music.captions import chapters, markers
 from gradsound.music.ensemble import Ensemble
-from gradsound.music.fit_duration import fit_duration
+from gradsound.music.fit_duration import fit_duration, limit_notes
 from gradsound.music.moments import Moment, merge_groups
 from gradsound.music.rank_sound import rank_preset
 from gradsound.music.run_layout import share_preset
@@ -62,8 +62,15 @@ class Sound:
         preset: How steps sound, unless the duration asks for more speed.
         duration: Longest sound, in seconds; None for no limit.
         sample_rate: Frames a second, in Hz.
+        notes_max: How many notes the sound may have, about. A run with more becomes a
+            time-lapse, unless there is a duration.
 
     Attributes:
+        runs: The runs.
+        names: Short name of each run.
+        preset: How steps sound.
+        duration: Longest sound, in seconds; None for no limit.
+        steps_per_moment: How many steps sound as one.
         sample_rate: Frames a second, in Hz.
         title: The names of the runs.
 
@@ -77,24 +84,28 @@ class Sound:
         preset: Preset,
         duration: float | None = None,
         sample_rate: int = SAMPLE_RATE,
+        notes_max: int | None = None,
     ) -> None:
         check_sample_rate(sample_rate)
         layers = [run.header.layers for run in runs]
         preset = rank_preset(share_preset(preset, len(runs)), layers)
-        follow = len(runs) == 1 and duration is None and isinstance(runs[0].steps, Iterator)
-        self._steps_per_moment, self.sample_rate = 1, sample_rate
+        unlimited = duration is None and notes_max is None
+        follow = len(runs) == 1 and unlimited and isinstance(runs[0].steps, Iterator)
+        self.steps_per_moment, self.sample_rate = 1, sample_rate
         self._has_read = not follow
         if not follow:
             runs = [keep_run(repeatable(run)) for run in runs]
             preset, steps = read_first(runs, preset)
+            if duration is None and notes_max is not None:
+                duration = limit_notes(preset, layers, steps, notes_max)
             if duration is not None:
                 fitted = fit_duration(preset, layers, steps, duration)
-                preset, self._steps_per_moment = fitted
-        self._runs = runs
-        names = short_names(runs)
-        self.title = ", ".join(names)
+                preset, self.steps_per_moment = fitted
+        self.runs = runs
+        self.names, self.preset, self.duration = short_names(runs), preset, duration
+        self.title = ", ".join(self.names)
         until = inf if duration is None else duration
-        self._ensemble = Ensemble(layers, preset, names, until, follow=follow)
+        self._ensemble = Ensemble(layers, preset, self.names, until, follow=follow)
         self._detectors = [RunDetector(run.header, preset.thresholds) for run in runs]
 
     @property
@@ -106,6 +117,15 @@ class Sound:
     def track_names(self) -> list[list[str]]:
         """The name of each track of each run; with that of its run if there are several."""
         return self._ensemble.track_names
+
+    @property
+    def channels(self) -> int:
+        """1, or 2 for left and right."""
+        return self._ensemble.channels
+
+    def layers_by_track(self) -> list[list[tuple[str, tuple[int, ...]]]]:
+        """Returns `Ensemble.layers_by_track`."""
+        return self._ensemble.layers_by_track()
 
     @property
     def timeline(self) -> Timeline:
@@ -179,23 +199,30 @@ class Sound:
             ValueError: If a run has no steps.
             RunFormatError: If a line of a run is not a step.
         """
+        return (score for _, score in self.passages())
+
+    def passages(self) -> Iterator[tuple[list[tuple[Moment, ...]], Score]]:
+        """Yields the scores with the rows that they sound; the last one has no rows.
+
+        A row has a moment of each run. Raises the errors of `scores`.
+        """
         frames = self._ensemble.duration * self.sample_rate  # of a moment
         rows, end = self._rows(), 0.0
         while together := [*islice(rows, ceil(_SCORE_FRAMES / frames))]:
             score = self._ensemble.compose(together, end)
-            yield score
+            yield together, score
             # The mixer sums in this order; another one would round differently.
             end = float(np.add.accumulate([end, *score.durations])[-1])
-        for run, detector in zip(self._runs, self._detectors):
+        for run, detector in zip(self.runs, self._detectors):
             if not detector.step_count:
                 raise ValueError(f"{run.name}: has no steps, so there is nothing to hear")
         alarms = [detector.end_alarm() for detector in self._detectors]
-        yield self._ensemble.finish(alarms, end)
+        yield [], self._ensemble.finish(alarms, end)
 
     def _rows(self) -> Iterator[tuple[Moment, ...]]:
         """Yields successive moments of all runs, in bounded memory."""
-        merged = self._steps_per_moment
-        blocks = align_blocks(self._runs, merged * ceil(_STEPS / merged))
+        merged = self.steps_per_moment
+        blocks = align_blocks(self.runs, merged * ceil(_STEPS / merged))
         for aligned in read_again(blocks) if self._has_read else blocks:
             yield from zip(*map(self._moments, self._detectors, aligned))
 
@@ -207,7 +234,7 @@ class Sound:
         found = detector.detect(steps if present.all() else steps.take(present))
         for row, of_step in zip(rows, found):
             alarms[row] = of_step
-        begins = np.arange(0, len(steps), self._steps_per_moment)
+        begins = np.arange(0, len(steps), self.steps_per_moment)
         return merge_groups(steps, alarms, begins, present)
 
     def _add_chapters(self, path: Path, frames: int) -> None:

@@ -1,4 +1,7 @@
-"""The last signals of each band of a run, as a page shows them."""
+"""The last signals of each band of a run, as a page shows them.
+
+Shapes: B bands.
+"""
 
 from __future__ import annotations
 
@@ -55,18 +58,27 @@ class BandSignals:
 
         None if the run has no signals, or if the last message sounds at nearly that time.
         """
+        return self.message(onset) if self.are_due(onset) else None
+
+    def are_due(self, onset: float) -> bool:
+        """Returns whether there are signals, and a page shows them at a time in seconds.
+
+        A page does not, if it shows others at nearly that time.
+        """
         if not self._last or onset < self._sent + _SECONDS:
-            return None
+            return False
         self._sent = onset
-        return self.message(onset)
+        return True
+
+    def medians(self) -> dict[str, NDArray[np.float32]]:
+        """Returns the last numbers of all bands by signal, each of shape (B,)."""
+        return {n: band_medians(own[None], self._bands)[0] for n, own in self._last.items()}
 
     def message(self, onset: float = 0.0) -> str | None:
         """Returns the message with the last numbers; None if the run has no signals."""
         if not self._last:
             return None
-        medians = {
-            n: band_medians(own[None], self._bands)[0] for n, own in self._last.items()
-        }
+        medians = self.medians()
         rows = [
             {"name": band.name, **{n: _known(own[k]) for n, own in medians.items()}}
             for k, band in enumerate(self._bands)

@@ -72,7 +72,7 @@ class LayerPlaces:
         """
         named = [*enumerate(tracks)]
         if len(tracks) <= ROWS_MAX:
-            return [_line(name, self._spans(own), [k]) for k, (name, own) in named]
+            return [_line(name, self.spans(own), [k]) for k, (name, own) in named]
         places = [self._places[own[0]] if own else -1 for _, own in tracks]
         groups = []
         for group in self._groups:
@@ -80,8 +80,12 @@ class LayerPlaces:
             groups.append(_line(group.name, [(group.begin, group.end)], inside))
         return groups + [_line(name, [], [k]) for k, (name, own) in named if not own]
 
-    def _spans(self, layers: Sequence[int]) -> list[tuple[int, int]]:
-        """Returns the places of some layers as spans: the first, and the one after."""
+    def spans(self, layers: Sequence[int]) -> list[tuple[int, int]]:
+        """Returns the places of some layers as spans: the first, and the one after.
+
+        Args:
+            layers: Indices of the layers.
+        """
         places = enumerate(np.sort(self._places[[*layers]]).tolist())
         runs = [[place for _, place in run] for _, run in groupby(places, _distance)]
         return [(run[0], run[-1] + 1) for run in runs]

@@ -5,19 +5,14 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from gradsound.alarms.run_detector import RunDetector
-from gradsound.music.moments import merge_rows
-from gradsound.runs.step_block import concatenate
 from gradsound.web.columns import columns_of_steps
 from gradsound.web.layer_places import LayerPlaces
+from gradsound.web.merged_columns import MergedColumns
 from gradsound.web.messages import Mark, encode_columns, encode_marks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-    from numpy.typing import NDArray
+    from collections.abc import Callable, Iterable
 
     from gradsound.alarms.thresholds import Alarm, Thresholds
     from gradsound.music.layer_tree import LayerTree
@@ -93,55 +88,13 @@ def make_overview(
     """
     detector = RunDetector(run.header, thresholds)
     alarms: list[Alarm] = []
-    columns = _Columns()
+    columns = MergedColumns(_COLUMNS_MAX)
     for block in run.blocks():
         on_block(block)
         alarms += chain.from_iterable(detector.detect(block))
-        columns.add(block)
+        columns.add(block.numbers, block)
     if not detector.step_count:
         raise ValueError(f"{run.name}: has no steps, so there is nothing to hear")
     places = LayerPlaces(run.header.layers, tree)
-    return Overview(columns.end(tree.order), alarms[:_MARKS_MAX], places)
-
-
-class _Columns:
-    """The columns of a run, which merge more and more steps as the run goes on."""
-
-    def __init__(self) -> None:
-        self._firsts: list[NDArray[np.int64]] = []
-        self._blocks: list[StepBlock] = []  # of merged steps, with the numbers of the last
-        self._count = 0
-        self._size, self._last = 1, 0  # steps in a full column, and in the last one
-
-    def add(self, steps: StepBlock) -> None:
-        """Adds successive steps."""
-        missing = self._size - self._last if self._count else 0  # in the last column
-        self._last = (self._last + len(steps) - 1) % self._size + 1
-        begins = np.arange(missing, len(steps), self._size)
-        firsts = steps.numbers
-        if missing:  # the last column goes on
-            column, first = self._blocks[-1], self._firsts[-1]
-            self._blocks[-1], self._firsts[-1] = column.take(slice(-1)), first[:-1]
-            self._count -= 1
-            steps = concatenate([column.take(slice(-1, None)), steps])
-            firsts = np.append(first[-1:], firsts)
-            begins = np.append(0, begins + 1)
-        self._append(firsts, steps, begins)
-        while self._count > _COLUMNS_MAX:
-            self._last += 0 if self._count % 2 else self._size
-            self._size *= 2
-            firsts, steps = np.concatenate(self._firsts), concatenate(self._blocks)
-            self._firsts, self._blocks, self._count = [], [], 0
-            self._append(firsts, steps, np.arange(0, len(steps), 2))
-
-    def _append(
-        self, firsts: NDArray[np.int64], steps: StepBlock, begins: NDArray[np.intp]
-    ) -> None:
-        self._firsts.append(np.minimum.reduceat(firsts, begins))
-        self._blocks.append(merge_rows(steps, begins))
-        self._count += len(begins)
-
-    def end(self, order: Sequence[int]) -> Columns:
-        """Returns the columns, with the layers in an order."""
-        steps = concatenate(self._blocks)
-        return columns_of_steps(np.concatenate(self._firsts), steps, order)
+    merged = columns_of_steps(*columns.end(), tree.order)
+    return Overview(merged, alarms[:_MARKS_MAX], places)

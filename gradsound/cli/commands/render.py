@@ -27,4 +27,5 @@ def run(options: argparse.Namespace) -> None:
             sample_rate=options.rate,
             subtype=options.subtype,
             stems=options.stems,
+            title=options.title,
         )

@@ -34,7 +34,7 @@ const handlers = {
   onRefused: handleRefusal,
   onClosed: () => setLink("closed"),
 };
-const connection = new Connection(handlers, () => heldPicture(picture));
+const connection = new Connection(handlers, () => heldPicture(picture), () => sound.frame);
 const tree = new RowNames(element("rows"), (path) => connection.send({ kind: "open", path }));
 
 setUpLegend(element("patterns"), element("pattern-help"), element("mark-help"));

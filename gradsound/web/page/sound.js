@@ -1,5 +1,7 @@
 // The sound of a run: opens the browser's audio output and passes note events to the worklet.
 
+import { LOAD_FAILURE, insecureReason, moduleAddresses } from "./synthesizer.js";
+
 const GAIN_SECONDS = 0.01; // time constant of volume and mute; a jump would click
 const SILENT_MS = 60; // until a muted output is silent: six time constants
 const RESUME_MS = 3000; // in which a browser that permits sound resumes it
@@ -103,13 +105,10 @@ export class Sound {
     const context = openContext(this.#rate);
     context.resume().catch(() => {}); // now: after an await the click counts no more
     try {
-      await context.audioWorklet.addModule("worklet.js");
-      await context.audioWorklet.addModule("voices.js");
+      for (const address of moduleAddresses()) await context.audioWorklet.addModule(address);
     } catch (error) {
       context.close();
-      throw new Error("The page cannot load its synthesizer: does the run's server still run?", {
-        cause: error,
-      });
+      throw new Error(LOAD_FAILURE, { cause: error });
     }
     const node = new AudioWorkletNode(context, "gradsound", {
       numberOfInputs: 0,
@@ -152,14 +151,7 @@ export class Sound {
 }
 
 function openContext(rate) {
-  if (!window.isSecureContext) {
-    const port = location.port || "80";
-    throw new Error(
-      "A browser plays this page only from an address of its own machine. On that machine, " +
-        `type "ssh -L ${port}:127.0.0.1:${port} ${location.hostname}" and open ` +
-        `http://127.0.0.1:${port}${location.pathname}`,
-    );
-  }
+  if (!window.isSecureContext) throw new Error(insecureReason());
   if (!window.AudioContext || !window.AudioWorkletNode) {
     throw new Error("This browser has no AudioWorklet. Use a newer browser to hear the run.");
   }

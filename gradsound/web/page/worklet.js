@@ -82,10 +82,7 @@ class Synthesizer extends AudioWorkletProcessor {
   #receive(message) {
     if (message.now < this.#newest - SUSPENDED) this.#clear(); // a new playback of the run
     this.#newest = message.now;
-    if (!this.#live) {
-      this.#begin = message.begin;
-      message.earliest = min(message.earliest, message.begin);
-    }
+    if (!this.#live) this.#begin = message.earliest = message.begin;
     const lead = message.now - this.#position;
     const suspended = this.#live && lead > MARGIN + SUSPENDED;
     const mustJump = message.earliest < this.#position || suspended;

@@ -1,0 +1,131 @@
+"""A page in one file: plays a finished run in any browser, without a server."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from contextlib import suppress
+from hashlib import sha256
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from gradsound import web
+from gradsound.output.formats import part_path
+from gradsound.rendering.recording import Recording
+from gradsound.synth.kernels.javascript import to_javascript
+from gradsound.web.module_bundle import bundle, compact, read_module
+
+if TYPE_CHECKING:
+    from gradsound.rendering.sound import Sound
+
+PAGE_SUFFIX = ".html"
+NOTES_MAX = 400_000  # of a page, about 6 MB; a browser opens it in a second or two
+_FOLDER = Path(web.__file__).parent
+_FOLDERS = _FOLDER / "one_file", _FOLDER / "page"
+# The page runs its own script alone, which may load the two modules of the worklet. Nothing
+# of a run is a script: it is in the recording, which is base64 of compressed data.
+_POLICY = (
+    "default-src 'none'; script-src '{script}' 'strict-dynamic'; style-src '{style}'; "
+    "img-src data:; base-uri 'none'; form-action 'none'"
+)
+_SCRIPTS = (
+    '    <script type="module" src="page.js"></script>\n'
+    '    <script type="module" src="all_runs.js"></script>\n'
+)
+_ICON = '<link rel="icon" href="icon.svg" type="image/svg+xml">'
+_STYLE = '<link rel="stylesheet" href="page.css">'
+_TITLE = "<title>gradsound</title>"
+_CHARSET = '<meta charset="utf-8">'
+
+
+def check_title(path: Path, title: str | None, subtype: str | None) -> None:
+    """Refuses a title where there is no page, and a format of samples where there is one.
+
+    Raises:
+        ValueError: The message has the remedy.
+    """
+    is_page = path.suffix.lower() == PAGE_SUFFIX
+    if title is not None and not is_page:
+        raise ValueError(f"{path}: has no title; only a page has one, {path.stem}.html")
+    if title is not None and not title.strip():
+        raise ValueError("the title of a page needs a character that is no space")
+    if subtype is not None and is_page:
+        raise ValueError(
+            f"{path}: a page has no samples, so no subtype {subtype}: leave it out"
+        )
+
+
+def write_page(sound: Sound, path: Path, title: str | None = None) -> None:
+    """Writes the page of a sound, which replaces an existing file when complete.
+
+    Args:
+        sound: The sound.
+        path: The file.
+        title: Title and heading; None for the names of the runs.
+
+    Raises:
+        ValueError, RunFormatError: As `Sound.scores`.
+        OSError: If the file cannot be written.
+    """
+    page = make_page(sound, title)
+    part = part_path(path)
+    try:
+        part.write_text(page, encoding="utf-8", newline="\n")
+        part.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink()
+        raise type(error)(error.errno, error.strerror, str(path)) from error
+
+
+def make_page(sound: Sound, title: str | None = None) -> str:
+    """Returns the page of a sound as HTML.
+
+    Raises:
+        ValueError, RunFormatError: As `Sound.scores`.
+    """
+    recording = Recording(sound, title)
+    script = bundle("page.js", _FOLDERS)
+    style = read_module("page.css", _FOLDERS)
+    policy = _POLICY.format(script=_hash(script), style=_hash(style))
+    data = {
+        "recording": b64encode(recording.pack()).decode(),
+        "worklet": bundle("worklet.js", _FOLDERS),
+        "voices": compact(to_javascript(recording.programs)),
+    }
+    inside = "".join(_data_block(name, text) for name, text in data.items())
+    replacements = {
+        _CHARSET: f'{_CHARSET}\n    <meta http-equiv="Content-Security-Policy" '
+        f'content="{policy}">',
+        _TITLE: f"<title>{_text(recording.title)}, gradsound</title>",
+        _ICON: _ICON.replace("icon.svg", _icon_address()),
+        _STYLE: f"<style>{style}</style>",
+        _SCRIPTS: "",
+        "  </body>": f'{inside}    <script type="module">{script}</script>\n  </body>',
+    }
+    page = read_module("index.html", _FOLDERS)
+    for old, new in replacements.items():
+        before, found, after = page.partition(old)
+        if not found:
+            raise ValueError(f"index.html: lacks {old!r}")
+        page = before + new + after
+    return page
+
+
+def _data_block(name: str, text: str) -> str:
+    """Returns an element whose text no browser runs."""
+    return f'    <script type="text/plain" id="{name}">{text}</script>\n'
+
+
+def _hash(text: str) -> str:
+    return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
+
+
+def _icon_address() -> str:
+    return f"data:image/svg+xml,{quote(read_module('icon.svg', _FOLDERS))}"
+
+
+def _text(title: str) -> str:
+    """Returns a title as HTML; half a character of a file's name is no text."""
+    return escape(title.encode("utf-8", "backslashreplace").decode())
