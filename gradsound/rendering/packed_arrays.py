@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _LEVEL = 9  # of zlib, the highest
+_SPARE = np.uint32(1 << 8)  # of the bits of a float that a page shows: noise
 
 
 def pack(facts: Mapping[str, Any], arrays: Mapping[str, NDArray[np.generic]]) -> bytes:
@@ -49,3 +50,15 @@ def pack(facts: Mapping[str, Any], arrays: Mapping[str, NDArray[np.generic]]) ->
 def differences(numbers: NDArray[np.int64]) -> NDArray[np.int32]:
     """Returns the first number and the differences of all others, modulo 2**32."""
     return np.diff(numbers, prepend=0).astype("<i4")
+
+
+def round_floats(numbers: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Returns numbers to within 1 in 2**16; a page shows three digits of them.
+
+    Example:
+        >>> round_floats(np.array([1.2345678, np.inf, -1, 0], np.float32)).tolist()
+        [1.234558..., inf, -1.0, 0.0]
+    """
+    bits = np.ascontiguousarray(numbers, "<f4").view("<u4")
+    rounded = ((bits + _SPARE // 2) & ~(_SPARE - 1)).view("<f4")
+    return np.where(np.isfinite(numbers) & np.isfinite(rounded), rounded, numbers)

@@ -68,10 +68,11 @@ def write_page(sound: Sound, path: Path, title: str | None = None) -> None:
         ValueError, RunFormatError: As `Sound.scores`.
         OSError: If the file cannot be written.
     """
-    page = make_page(sound, title)
+    # ASCII is right in whatever encoding a mail program or a host takes for that of a page.
+    page = make_page(sound, title).encode("ascii", "xmlcharrefreplace")
     part = part_path(path)
     try:
-        part.write_text(page, encoding="utf-8", newline="\n")
+        part.write_bytes(page)
         part.replace(path)
     except OSError as error:
         with suppress(OSError):

@@ -7,6 +7,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from gradsound.music.layer_tree import ROWS_MAX, LayerGroup, LayerTree
+from gradsound.runs.run_names import distinct_names
 from gradsound.web.layer_places import LayerPlaces, make_page_tree
 
 if TYPE_CHECKING:
@@ -30,9 +31,10 @@ class RecordedLayers:
     def __init__(self, sound: Sound) -> None:
         layers = [run.header.layers for run in sound.runs]
         self._several = len(layers) > 1
-        self._names = sound.names
+        self._names = sound.names  # as captions have them
+        self._short = distinct_names([run.name for run in sound.runs])
         self._starts = [0, *accumulate(map(len, layers))]
-        names = [self._name(k, one) for k, own in enumerate(layers) for one in own]
+        names = [self.name(k, one) for k, own in enumerate(layers) for one in own]
         trees = [make_page_tree(own, sound.preset) for own in layers]
         self.tree = self._join(trees) if self._several else trees[0]
         self._places = LayerPlaces(names, self.tree)
@@ -41,7 +43,7 @@ class RecordedLayers:
         self.tracks = [0, *accumulate(map(len, tracks))][:-1]
         self.lines = self._places.lines(
             [
-                (self._name(k, name), [self._starts[k] + layer for layer in own])
+                (self.name(k, name), [self._starts[k] + layer for layer in own])
                 for k, of_run in enumerate(tracks)
                 for name, own in of_run
             ]
@@ -49,7 +51,7 @@ class RecordedLayers:
 
     def spans(self, run: int, layers: Iterable[str]) -> list[tuple[int, int]]:
         """Returns the places of some layers of a run as spans."""
-        names = [self._name(run, name) for name in layers]
+        names = [self.name(run, name) for name in layers]
         return self._places.spans([self._indices[n] for n in names if n in self._indices])
 
     def layer(self, layers: Iterable[str]) -> int | None:
@@ -60,13 +62,14 @@ class RecordedLayers:
         """Returns a text about a run; of several runs, it begins with the name."""
         return f"{self._names[run]}, {text}" if self._several else text
 
+    def name(self, run: int, name: str) -> str:
+        """Returns a name in a run; of several runs, it begins with that of the run."""
+        return f"{self._short[run]}: {name}" if self._several else name
+
     def tree_data(self) -> dict[str, Any]:
         """Returns the tree as data for the page."""
         groups = [*map(_group_data, self.tree.groups)]
         return {"groups": groups, "order": self.tree.order, "rows_max": ROWS_MAX}
-
-    def _name(self, run: int, name: str) -> str:
-        return f"{self._names[run]}: {name}" if self._several else name
 
     def _join(self, trees: Sequence[LayerTree]) -> LayerTree:
         """Returns the tree of all runs."""
@@ -77,7 +80,7 @@ class RecordedLayers:
             if self._starts[-1] <= ROWS_MAX:
                 groups += (replace(group, label=group.name) for group in inside)
             else:
-                name, end = self._names[run], self._starts[run + 1]
+                name, end = self._short[run], self._starts[run + 1]
                 groups.append(LayerGroup(name, name, start, end, inside))
             order += (start + layer for layer in tree.order)
         return LayerTree(tuple(groups), tuple(order))
@@ -87,7 +90,7 @@ class RecordedLayers:
         start = self._starts[run]
         return replace(
             group,
-            name=self._name(run, group.name),
+            name=self.name(run, group.name),
             begin=start + group.begin,
             end=start + group.end,
             groups=tuple(self._move(one, run) for one in group.groups),

@@ -57,13 +57,16 @@ class Recording:
 
     def pack(self) -> bytes:
         """Returns the recording as bytes, which only the page reads."""
-        arrays = self._notes.arrays() | self._picture.arrays() | self._signals.arrays()
+        losses = self._picture.losses()
+        parts = self._notes, self._picture, self._signals, losses
+        arrays = {name: one for part in parts for name, one in part.arrays().items()}
         facts = {
             "hello": self._hello(),
             "tree": self._layers.tree_data(),
             "alarms": self._picture.alarms,
             "captions": [*map(self._caption, self._sound.captions)],
             "signals": self._signals.facts(),
+            "losses": losses.facts(),
             "frames": self._notes.frames,
         }
         return pack(facts, arrays)
@@ -109,7 +112,9 @@ class Recording:
 
 def _name(sound: Sound) -> str:
     first, *others = sound.runs
+    if len(others) == 1:
+        return "{} (left) and {} (right)".format(*sound.names)
     if others:
-        return " and ".join(sound.names)
+        return ", ".join(sound.names)
     is_file = first.name != first.header.comment  # else it is the difference of two runs
     return Path(first.name).name if is_file else first.name

@@ -6,6 +6,7 @@ the module exports, and the functions follow one another.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ _LEFT = re.compile(r"^(import|export)\b.*$", re.MULTILINE)
 _OPEN = re.compile(
     r"^[^`\n]*`(?:[^`\n]*`[^`\n]*`)*[^`\n]*$", re.MULTILINE
 )  # a text of two lines
+_NO_ASCII = re.compile(r"[^\x00-\x7f]+")
 _SPARE = re.compile(r"^\s*//.*\n|^\s+", re.MULTILINE)
 
 
@@ -66,8 +68,13 @@ def _add(
 
 
 def compact(script: str) -> str:
-    """Returns a script without indents and without lines that are only a comment."""
-    return _SPARE.sub("", script)
+    """Returns a script without indents and without lines that are only a comment.
+
+    Other characters than those of ASCII are escaped. So a script in a page keeps its bytes,
+    whatever encoding a program takes for that of the page.
+    """
+    spared = _SPARE.sub("", script)
+    return _NO_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], spared)
 
 
 def read_module(name: str, folders: Sequence[Path]) -> str:

@@ -2,6 +2,7 @@
 // by the messages that a server would send.
 
 import { readRecording } from "./recording.js";
+import { recordedLosses } from "./recorded_losses.js";
 import { RecordedNotes } from "./recorded_notes.js";
 import { RecordedPicture } from "./recorded_picture.js";
 import { RecordedSignals } from "./recorded_signals.js";
@@ -34,6 +35,7 @@ export class Connection {
 
   async open() {
     this.#handlers.onOpening();
+    let losses;
     try {
       const { facts, arrays } = await readRecording();
       this.#facts = facts;
@@ -41,12 +43,14 @@ export class Connection {
       this.#picture = new RecordedPicture(facts.alarms, arrays);
       this.#signals = new RecordedSignals(facts.signals, arrays);
       this.#view = new RowView(facts.tree);
+      losses = recordedLosses(facts.losses, this.#picture.steps, arrays);
     } catch (error) {
       showSoundError(error.message);
       throw error;
     }
     this.#handlers.onText(this.#facts.hello);
     this.#show();
+    this.#handlers.onText(losses);
     const last = this.#signals.last();
     if (last) this.#handlers.onText(last);
   }

@@ -21,6 +21,11 @@ export class RecordedPicture {
     this.#norms = new Float32Array(column_norms);
   }
 
+  // The first and the last step of each column.
+  get steps() {
+    return { firsts: this.#firsts, lasts: this.#lasts };
+  }
+
   // Returns the message with all columns of the rows of a view.
   columns({ rows }) {
     const [count, size] = [this.#times.length, COLUMN + 4 * rows.length];

@@ -4,6 +4,7 @@ const MAX_MARKS = 1000; // older alarms are no longer in a live picture
 
 export class Marks {
   #live;
+  #known = new Map(); // marks by step, type and text
 
   all = [];
 
@@ -15,11 +16,17 @@ export class Marks {
   // a step have none.
   add({ type, step, text, rows }) {
     if (type === "minute" || step === null) return;
-    const isSame = (mark) => mark.type === type && mark.step === step && mark.text === text;
-    const known = this.all.find(isSame);
-    if (known) known.rows = rows;
-    else this.all.push({ type, step, text, rows, position: null });
-    if (this.all.length > MAX_MARKS) this.all.shift();
+    const key = keyOf({ type, step, text });
+    const known = this.#known.get(key);
+    if (known) {
+      known.rows = rows;
+      return;
+    }
+    const mark = { type, step, text, rows, position: null };
+    this.#known.set(key, mark);
+    this.all.push(mark);
+    const surplus = this.#live && this.all.length > MAX_MARKS;
+    if (surplus) this.#known.delete(keyOf(this.all.shift()));
   }
 
   // Forgets the rows of all marks, because the picture shows other ones.
@@ -37,4 +44,8 @@ export class Marks {
     if (column === null) return null;
     return this.#live ? (column.start + column.end) / 2 : step + 0.5;
   }
+}
+
+function keyOf({ type, step, text }) {
+  return `${step} ${type} ${text}`;
 }

@@ -83,11 +83,14 @@ function drawAxis(context, layout, colours, viewport, { tick, title, format }) {
   }
 }
 
-// Draws alarms as marks above the rows, and epochs as lines through them.
+// Draws alarms as marks above the rows, and epochs as lines through them. Of equal marks at a
+// pixel it draws one: a long run has thousands.
 export function drawMarks(context, layout, colours, viewport, marks) {
+  const drawn = new Set();
   for (const { type, position } of marks) {
     if (position === null || position < viewport.from || position > viewport.to) continue;
     const x = viewport.x(position);
+    if (isRepeated(drawn, type, x)) continue;
     if (type === "epoch") {
       context.globalAlpha = EPOCH_OPACITY;
       context.fillStyle = colours.ink;
@@ -108,17 +111,27 @@ export function drawDots(context, layout, colours, viewport, marks) {
   const radius = Math.min(DOT_RADIUS, half - 1);
   context.lineWidth = DOT_EDGE;
   context.strokeStyle = colours.paper;
+  const drawn = new Set();
   for (const { type, position, rows } of marks) {
     if (position === null || position < viewport.from || position > viewport.to) continue;
     context.fillStyle = isWarning(type) ? colours.warning : colours.ink;
+    const x = Math.min(layout.right - radius, viewport.x(position));
     for (const row of rows) {
+      if (isRepeated(drawn, `${type} ${row}`, x)) continue;
       context.beginPath();
-      const x = Math.min(layout.right - radius, viewport.x(position));
       context.arc(x, rowTop(layout, row) + half, radius, 0, 2 * Math.PI);
       context.stroke();
       context.fill();
     }
   }
+}
+
+// Returns whether a sign was drawn at a pixel before, and remembers it.
+function isRepeated(drawn, sign, x) {
+  const key = `${sign} ${Math.round(x)}`;
+  const repeated = drawn.has(key);
+  drawn.add(key);
+  return repeated;
 }
 
 // Draws a bar to the left of some rows.

@@ -7,6 +7,7 @@ import { setUpNotes, showNote } from "./desktop_notes.js";
 import { DisplaySchedule } from "./display_schedule.js";
 import { formatSteps } from "./format.js";
 import { drawColourBar, setUpLegend } from "./legend.js";
+import { Losses } from "./losses.js";
 import { COLUMNS, EVENTS, messageType, parseColumns, parseSteps } from "./messages.js";
 import { Picture } from "./picture.js";
 import { state } from "./page_state.js";
@@ -24,6 +25,7 @@ const element = (id) => document.getElementById(id);
 let sound = null;
 let picture = null;
 let tailTimer = null; // pauses the sound after its end
+const losses = new Losses(element("losses"));
 const schedule = new DisplaySchedule();
 const captions = new CaptionList(element("captions"), element("no-captions"), showLayer);
 const handlers = {
@@ -50,6 +52,7 @@ connection.open();
 function handleText(message) {
   if (message.kind === "hello") handleHello(message);
   else if (message.kind === "rows") picture.rows = readRows(message.rows);
+  else if (message.kind === "losses") losses.show(message);
   else if (message.kind === "playing") state.unansweredPlays -= 1;
   else if (state.unansweredPlays > 0 && message.kind !== "marks") return;
   else if (message.kind === "caption") handleCaption(message);
@@ -79,11 +82,13 @@ function setUpRun(hello) {
   sound = new Sound(hello);
   setLoudness(state);
   picture = new Picture(element("picture"), hello, {
-    onDescribe: (text, byKeys) => readout.showCursorText(text, byKeys, hello.live),
+    onDescribe: (text, byKeys, step) =>
+      readout.showCursorText(text + losses.textAt(step), byKeys, hello.live),
     onRange: (range) => drawColourBar(element("colour-bar"), element("colour-ticks"), range),
     onChoose: playFrom,
     onLayout: (rows, layout) => {
       tree.show(rows, layout);
+      losses.layout = layout;
       readout.showGrouping(layout.grouped);
     },
   });
@@ -248,5 +253,5 @@ function showPlayingSteps(first, last) {
   state.step = first;
   if (before === null) showState();
   readout.showStep(first, last, picture.timeOf(first));
-  if (!state.hello.live) picture.playhead = first;
+  if (!state.hello.live) picture.playhead = losses.playhead = first;
 }

@@ -36,8 +36,8 @@ export class Picture {
   #playingStep = null;
   #highlighted = []; // spans of layers
 
-  // handlers: onDescribe(text, byKeys) for the text at the cursor, onRange(range) for another
-  // range of the colours, onChoose(step) for a click, onLayout(rows, layout) for another layout.
+  // handlers: onDescribe(text, byKeys, step) for the text at the cursor, onRange(range) for other
+  // colours, onChoose(step) for a click, onLayout(rows, layout) for another layout.
   constructor(canvas, hello, handlers) {
     this.#canvas = canvas;
     this.#context = canvas.getContext("2d");
@@ -204,7 +204,7 @@ export class Picture {
     if (step !== null) drawPlayhead(context, layout, colours, viewport.x(step + 0.5));
     if (place) drawCursor(context, layout, colours, place);
     const text = describe(place, this.#rows, this.#marks.all, viewport);
-    this.#handlers.onDescribe(text, this.#cursor.byKeys);
+    this.#handlers.onDescribe(text, this.#cursor.byKeys, place?.columns.at(-1)?.last ?? null);
   }
 
   #fit() {
