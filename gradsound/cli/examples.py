@@ -33,7 +33,8 @@ _LINES = {
     "render": """\
   gradsound render run.jsonl -o run.wav
   gradsound render run.jsonl -o minute.flac --duration 1:00 --preset chord
-  gradsound render run.jsonl other.jsonl -o both.ogg --layers '*'""",
+  gradsound render run.jsonl other.jsonl -o both.ogg --layers '*'
+  gradsound render run.jsonl -o run.html --title 'SGD, rate 1.0'""",
     "play": """\
   gradsound play run.jsonl --speed 2
   gradsound play --follow run.jsonl

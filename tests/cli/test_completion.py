@@ -43,6 +43,7 @@ LINES = {
     "gradsound info run.jsonl run.jsonl run.jsonl zet": ["zeta.jsonl"],
     "gradsound plot run.jsonl run.jsonl --preset per": ["perone2019"],
     "gradsound render run.jsonl -o fol": ["folder/"],
+    "gradsound render run.jsonl --ti": ["--title"],
     "gradsound list fol": ["folder/"],
     "gradsound watch --until nonf": ["nonfinite"],
     "gradsound watch --follow zet": ["zeta.jsonl"],

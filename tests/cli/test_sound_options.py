@@ -116,6 +116,15 @@ def test_captions_alone(tmp_path: Path, save) -> None:
     assert not (tmp_path / "x.wav").exists()
 
 
+def test_a_page_with_a_title(tmp_path: Path, save, capsys) -> None:
+    """A path that ends in .html gets a page, and no captions next to it."""
+    path = save(NORMS)
+    assert run("render", path, "-o", tmp_path / "x.html", "--title", "a & b") == 0
+    assert "<title>a &amp; b, gradsound</title>" in (tmp_path / "x.html").read_text()
+    assert not (tmp_path / "x.vtt").exists()
+    assert capsys.readouterr() == ("", "")
+
+
 def test_a_legend_is_printed_too(
     tmp_path: Path, save, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -144,6 +153,9 @@ WRONG = {
     "render run.jsonl -o x.wav --difference": "a difference needs two runs, got 1",
     "render run.jsonl missing.jsonl -o x.wav": "missing.jsonl: No such file",
     "render run.jsonl run.jsonl -o x.wav": "run.jsonl: is given twice; give each run once",
+    "render run.jsonl -o x.wav --title a": "x.wav: has no title; only a page has one",
+    "render run.jsonl -o x.html --subtype FLOAT": "no samples, so no subtype FLOAT: leave",
+    "render run.jsonl -o no.html/x.html": "no.html/x.html: No such file or directory",
     "render run.jsonl -o no.vtt/x.vtt": "no.vtt/x.vtt: No such file or directory",
     "render run.jsonl -o run.vtt/x.vtt": "run.vtt/x.vtt: Not a directory",
     "legend run.jsonl -o x.aac": "x.aac: a sound file ends in .wav, .flac, .ogg",
