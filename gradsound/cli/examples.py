@@ -31,7 +31,6 @@ _LINES = {
   gradsound demo -o demo.wav
   gradsound demo --web""",
     "render": """\
-  gradsound render run.jsonl -o run.wav
   gradsound render run.jsonl -o minute.flac --duration 1:00 --preset chord
   gradsound render run.jsonl other.jsonl -o both.ogg --layers '*'
   gradsound render run.jsonl -o run.html --title 'SGD, rate 1.0'""",
