@@ -1,4 +1,4 @@
-"""Renders samples/: the sounds, captions and pictures of the documentation.
+"""Renders samples/: the sounds, captions, pages and pictures of the documentation.
 
     python demos/samples.py               # renders the runs in samples/runs
     python demos/samples.py closed_loop   # runs a demo of docs/seeds.md anew before
@@ -30,6 +30,7 @@ SAMPLES, PICTURES = DEMOS.parent / "samples", DEMOS.parent / "docs" / "seeds"
 RUNS = sorted((SAMPLES / "runs").glob("*.jsonl"))
 FIVE = RUNS[:5]  # the runs of the post
 SEEDS = SAMPLES / "runs" / "seeds"
+SGD, ADAM = RUNS[1], RUNS[4]
 
 
 def write_sounds(folder: Path) -> None:
@@ -41,15 +42,21 @@ def write_sounds(folder: Path) -> None:
         gradsound.render(run, folder / f"{run.stem}.ogg", speed=2)
     for run in FIVE:
         gradsound.render(run, perone / f"{run.stem}.flac", preset="perone2019")
-    sgd, adam = RUNS[1], RUNS[4]
-    gradsound.render(sgd, folder / "sgd-and-adam.ogg", other=adam, speed=2)
-    gradsound.render(sgd, folder / "ambient.ogg", preset="ambient")
-    gradsound.legend(sgd, folder / "legend.ogg")
+    gradsound.legend(SGD, folder / "legend.ogg")
     for path in SEEDS.glob("*.json"):
         kept = json.loads(path.read_text())
         first, *others = (_read(path, name) for name in kept["runs"])
         sound, preset = seeds / f"{path.stem}.ogg", decode_preset(kept["preset"])
         gradsound.render(first, sound, other=others or None, preset=preset)
+
+
+def write_pages(folder: Path) -> None:
+    """Writes a page of each run to a folder, one of two runs, and one of a drone."""
+    for run in RUNS:
+        gradsound.render(run, folder / f"{run.stem}.html", speed=2)
+    path, title = folder / "sgd-and-adam.html", "SGD left, Adam right"
+    gradsound.render(SGD, path, other=ADAM, speed=2, title=title)
+    gradsound.render(SGD, folder / "ambient.html", preset="ambient")
 
 
 def write_pictures(folder: Path) -> None:
@@ -101,4 +108,5 @@ if __name__ == "__main__":
             sys.exit(f"samples.py: there is no demo {demo!r}; docs/seeds.md names them")
         keep_demo(demo)
     write_sounds(SAMPLES)
+    write_pages(SAMPLES)
     write_pictures(SAMPLES)

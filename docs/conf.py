@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import os
 import re
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from docutils.nodes import paragraph
 from sphinx.addnodes import download_reference
 from sphinx.writers.html5 import HTML5Translator
 
@@ -110,8 +112,18 @@ def _link_documents(_: Sphinx, *arguments: object) -> None:
 
 
 def _visit_download(self: HTML5Translator, node: download_reference) -> None:
-    """Adds a player in front of the link to a sound file."""
-    if node.get("filename", "").endswith(".ogg"):
-        source = f"{self.builder.dlpath}/{node['filename']}"
+    """Adds a player in front of the link to a sound file, and opens a page in a tab.
+
+    A page whose link is a paragraph of its own is shown there, too.
+    """
+    source = f"{self.builder.dlpath}/{node.get('filename', '')}"
+    if source.endswith(".html"):
+        if isinstance(node.parent, paragraph) and len(node.parent.children) == 1:
+            title = escape(node.astext())
+            self.body.append(f'<iframe src="{source}" title="{title}"></iframe>')
+        self.body.append(f'<a href="{source}" target="_blank" rel="noopener">')
+        self.context.append("</a>")
+        return
+    if source.endswith(".ogg"):
         self.body.append(f'<audio controls preload="none" src="{source}"></audio>')
     HTML5Translator.visit_download_reference(self, node)

@@ -16,7 +16,14 @@ import gradsound
 
 ROOT = Path(__file__).parents[2]
 # What a page loads by itself, by element.
-LOADED = {"audio": "src", "img": "src", "link": "href", "script": "src", "source": "src"}
+LOADED = {
+    "audio": "src",
+    "iframe": "src",
+    "img": "src",
+    "link": "href",
+    "script": "src",
+    "source": "src",
+}
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import runpy
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +34,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.syspath_prepend(str(ROOT / "demos"))
         script = runpy.run_path(str(ROOT / "demos" / "samples.py"))
     script["write_sounds"](folder)
+    script["write_pages"](folder)
     script["write_pictures"](folder)
     return folder
 
@@ -65,6 +68,19 @@ def test_what_is_coded_is_the_same_but_for_the_coding(rendered: Path) -> None:
         assert now.shape == before.shape, path.name
         error = np.sum((now - before) ** 2) / np.sum(now**2)
         assert 10 * np.log10(error + 1e-20) < _CODING_ERROR_MAX, path.name
+
+
+def test_pages_play_the_same(rendered: Path) -> None:
+    """The recordings in pages are equal; a page of an older version still plays its own."""
+
+    def recording(page: Path) -> bytes:
+        (found,) = re.findall(r'id="recording">([^<]*)<', page.read_text())
+        return zlib.decompress(base64.b64decode(found))
+
+    pages = [*rendered.glob("*.html")]
+    assert len(pages) == 8
+    for path in pages:
+        assert recording(SAMPLES / path.name) == recording(path), path.name
 
 
 @pytest.mark.skipif(
