@@ -13,7 +13,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from docutils.nodes import paragraph
+from docutils.nodes import section
 from sphinx.addnodes import download_reference
 from sphinx.writers.html5 import HTML5Translator
 
@@ -118,7 +118,8 @@ def _visit_download(self: HTML5Translator, node: download_reference) -> None:
     """
     source = f"{self.builder.dlpath}/{node.get('filename', '')}"
     if source.endswith(".html"):
-        if isinstance(node.parent, paragraph) and len(node.parent.children) == 1:
+        alone = len(node.parent.children) == 1
+        if alone and isinstance(node.parent.parent, section):  # not in a table
             title = escape(node.astext())
             self.body.append(f'<iframe src="{source}" title="{title}"></iframe>')
         self.body.append(f'<a href="{source}" target="_blank" rel="noopener">')

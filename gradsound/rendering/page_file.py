@@ -75,9 +75,10 @@ def write_page(sound: Sound, path: Path, title: str | None = None) -> None:
         part.write_bytes(page)
         part.replace(path)
     except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(path)) from error
+    finally:  # also after a signal, which may raise at any line
         with suppress(OSError):
             part.unlink()
-        raise type(error)(error.errno, error.strerror, str(path)) from error
 
 
 def make_page(sound: Sound, title: str | None = None) -> str:

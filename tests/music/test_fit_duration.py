@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import gradsound
 from gradsound.music.ensemble import Ensemble
-from gradsound.music.fit_duration import fit_duration
+from gradsound.music.fit_duration import fit_duration, limit_notes
 from gradsound.music.presets import PRESETS
 from gradsound.music.value_mapping import Drive
 from gradsound.rendering.sound import Sound
@@ -182,3 +182,21 @@ def test_any_number_of_steps_and_layers_fits(
 
     assert 1 <= merged <= steps
     assert -(-steps // merged) * Ensemble([names], faster).duration <= seconds - 1.3
+
+
+@PRESET
+@pytest.mark.parametrize("layers", [1, 4, 500])
+def test_a_limit_of_notes(preset, layers: int) -> None:
+    """A run with fewer notes has no limit; a longer one gets a time-lapse with few enough."""
+    names = [[f"h.{k}.fc" for k in range(layers)]]
+    most = 2000
+    tracks = len(preset.layout(len(preset.bands_of(names[0]))).onsets)
+    fitting = most // max(1, tracks)
+    assert limit_notes(preset, names, fitting, most) is None
+    for steps in (fitting + 1, 10 * fitting, 10_000_000):
+        seconds = limit_notes(preset, names, steps, most)
+        assert seconds is not None
+        assert 5 <= seconds <= 600
+        if seconds > 5:  # no time-lapse is shorter
+            _, merged = fit_duration(preset, names, steps, seconds)
+            assert -(-steps // merged) * tracks <= most

@@ -101,7 +101,7 @@ def test_every_public_name_is_in_the_reference(site: Path) -> None:
 
 
 def test_pages_ask_for_nothing_elsewhere(site: Path, browser) -> None:
-    """In a browser, the pages load only files of the site, and a sound plays."""
+    """In a browser, the pages load only files of the site; a sound and a run play."""
     tab = browser.new_page()
     urls, failed = [], []
     tab.on("request", lambda request: urls.append(request.url))
@@ -122,6 +122,9 @@ def test_pages_ask_for_nothing_elsewhere(site: Path, browser) -> None:
         })"""
     )
     assert 20 < seconds < 200  # the legend
+    (frame,) = [frame for frame in tab.frames if frame.parent_frame]
+    frame.wait_for_selector("body[data-state=waiting]")
+    assert frame.inner_text("h1") == "3-sgd-lr1-batch10.jsonl"
     tab.close()
 
 

@@ -182,6 +182,22 @@ def test_signals_follow_the_sound(browser) -> None:
         expect(page.locator("#signal-rows tr").first).to_contain_text("0.25")
 
 
+def test_a_pause_goes_on_where_it_was(browser) -> None:
+    """While it is paused, nothing moves; then it plays the step again at which it was."""
+    gradsound.render(make_run([[1.0]] * 60), "run.html")
+    with open_page(browser, address("run.html")) as page:
+        number = page.locator("#step-number")
+        page.keyboard.press("Space")
+        expect(number).to_have_text(re.compile("^[3-9]"))
+        page.keyboard.press("Space")
+        expect_state(page, "paused")
+        paused = int(number.inner_text())
+        page.wait_for_timeout(600)
+        assert int(number.inner_text()) == paused
+        page.keyboard.press("Space")
+        expect(number).to_have_text(re.compile(f"^({paused + 1}|{paused + 2})$"))
+
+
 def test_groups_open_while_it_plays(browser) -> None:
     """A deep model has a row for each band; a key opens one, and the sound goes on."""
     names = tuple(f"h.{k}.{part}" for k in range(30) for part in ("attn", "mlp"))
@@ -195,6 +211,19 @@ def test_groups_open_while_it_plays(browser) -> None:
         expect(page.locator("#rows [role=row]")).to_have_count(8)
         before = int(page.locator("#step-number").inner_text())
         expect(page.locator("#step-number")).not_to_have_text(str(before))
+
+
+def test_a_long_run_keeps_its_first_alarm(browser) -> None:
+    """Of thousands of alarms, each has a mark, as a finished run has no old ones."""
+    gradsound.render(make_run([*[[1.0]] * 5, [float("nan")]] * 1100), "run.html")
+    with open_page(browser, address("run.html")) as page:
+        text = page.locator("#cursor-text")
+        page.locator("#picture").press("Home")
+        page.keyboard.press("ArrowRight")
+        expect(text).to_contain_text("steps 4 to 7 at 0:02, layer0: NaN")
+        expect(text).to_contain_text("step 5: NaN in layer0")
+        page.keyboard.press("End")
+        expect(text).to_contain_text("step 6,599: NaN in layer0")
 
 
 def test_two_runs_have_rows_and_bands_of_their_own(browser) -> None:
