@@ -187,7 +187,7 @@ def test_any_number_of_steps_and_layers_fits(
 @PRESET
 @pytest.mark.parametrize("layers", [1, 4, 500])
 def test_a_limit_of_notes(preset, layers: int) -> None:
-    """A run with fewer notes has no limit; a longer one gets a time-lapse with few enough."""
+    """Fewer notes need no limit; the time-lapse of a longer run has few enough."""
     names = [[f"h.{k}.fc" for k in range(layers)]]
     most = 2000
     tracks = len(preset.layout(len(preset.bands_of(names[0]))).onsets)

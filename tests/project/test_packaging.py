@@ -86,6 +86,7 @@ def test_the_wheel_is_the_package(distributions) -> None:
     files = {str(path.relative_to(ROOT)) for path in package if path.suffix != ".pyc"}
 
     assert {"gradsound/py.typed", "gradsound/web/page/index.html"} < files
+    assert "gradsound/web/one_file/connection.js" in files
     assert packed == files
 
 
