@@ -62,7 +62,9 @@ def write_pages(folder: Path) -> None:
 def write_pictures(folder: Path) -> None:
     """Writes a picture of each run to a folder."""
     for run in RUNS:
-        gradsound.plot(run, folder / f"{run.stem}.png")
+        path = folder / f"{run.stem}.png"
+        gradsound.plot(run, path)
+        _save_small(path, path)
 
 
 def keep_demo(name: str) -> None:
@@ -71,9 +73,13 @@ def keep_demo(name: str) -> None:
         sys.argv = [name, "--out", folder]
         runpy.run_path(str(DEMOS / f"{name}.py"), run_name="__main__")
         PICTURES.mkdir(exist_ok=True)
-        with Image.open(Path(folder, f"{name}.png")) as picture:
-            few_colours = picture.convert("RGB").quantize()  # 256: a third of the bytes
-            few_colours.save(PICTURES / f"{name}.png", optimize=True)
+        _save_small(Path(folder, f"{name}.png"), PICTURES / f"{name}.png")
+
+
+def _save_small(path: Path, small: Path) -> None:
+    """Saves a picture in 256 colours, which takes a third of the bytes."""
+    with Image.open(path) as picture:
+        picture.convert("RGB").quantize().save(small, optimize=True)
 
 
 def _keep_runs(
