@@ -22,6 +22,12 @@ from gradsound.runs.model import Header, Run
 from gradsound.runs.step import Step
 
 pytestmark = pytest.mark.usefixtures("own_folder")
+# Written down again rather than imported, as the page knows it.
+NOTE = np.dtype("<i4, <u4, <u2, <i2, <u4, <u4, <u4, <i4, <u4, (2,)<u4, (2,)<f4, (3,2)<u4")
+NOTE.names = (
+    *("onset", "count", "voice", "track", "slot", "phase", "increment", "glide", "fade"),
+    *("gain", "pan", "controls"),
+)
 EVIL = "</script><!-- <script> \u2028 ]]>\udcff"
 
 
@@ -63,6 +69,18 @@ def recorded(path: str = "run.html") -> dict:
     packed = zlib.decompress(base64.b64decode(read(path).texts["recording"]))
     size = int.from_bytes(packed[:4], "little")
     return json.loads(packed[4 : 4 + size])
+
+
+def notes_in(path: str) -> np.ndarray:
+    """Returns the note events in a page, with the fields of a recording."""
+    packed = zlib.decompress(base64.b64decode(read(path).texts["recording"]))
+    at = 4 + int.from_bytes(packed[:4], "little")
+    for name, width, count in recorded(path)["arrays"]:
+        planes = np.frombuffer(packed, np.uint8, width * count, at).reshape(width, count)
+        if name == "notes":
+            return np.ascontiguousarray(planes.T).view(NOTE)[:, 0]
+        at += width * count
+    raise AssertionError("no notes")
 
 
 def random_run(steps: int, layers: int, *, nan: float = 0.0) -> Run:
@@ -128,6 +146,22 @@ def test_no_name_leaves_the_recording() -> None:
     assert f"<title>{title}, gradsound</title>" in text
     assert text.count("<!--") == 1  # the comment of index.html
     assert recorded()["hello"]["run"] == f"<b>{EVIL}</b>"
+
+
+def test_each_run_has_tracks_of_its_own() -> None:
+    """Of two runs, a line switches one band off: the first run left, the second right."""
+    runs = [make_run([[1.0, 2.0]] * 3), make_run([[3.0, 4.0]] * 3)]
+    gradsound.render(runs[0], "run.html", other=runs[1])
+    lines = recorded()["hello"]["lines"]
+    assert [line["tracks"] for line in lines] == [[0], [1], [2], [3]]
+    assert [line["spans"] for line in lines] == [[[k, k + 1]] for k in range(4)]
+    notes = notes_in("run.html")
+    assert {*notes["track"].tolist()} == {-1, 0, 1, 2, 3}
+    left, right = notes["pan"].T
+    is_left = notes["track"] < 2
+    sounds = notes["track"] >= 0
+    assert (left > right)[sounds & is_left].all()
+    assert (left < right)[sounds & ~is_left].all()
 
 
 def test_equal_runs_make_equal_bytes() -> None:
