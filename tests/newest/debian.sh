@@ -5,7 +5,6 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 root=$PWD/build/newest
-mirror=http://deb.debian.org/debian
 if [ "$(id -u)" != 0 ]; then
   echo "make newest needs root, for debootstrap and chroot: sudo make newest" >&2
   exit 1
@@ -30,7 +29,7 @@ if [ ! -e "$root/made" ]; then
   rm -rf "$root"
   mkdir -p "$root"
   # An older debootstrap does not know the suite by name, but all suites have one script.
-  debootstrap --variant=minbase --include=ca-certificates forky "$root" "$mirror" \
+  debootstrap --variant=minbase --include=ca-certificates forky "$root" "" \
     /usr/share/debootstrap/scripts/sid >/dev/null
   # A mirror that is kept at a date has lists that are out of date; apt still checks who
   # signed them.
