@@ -24,7 +24,7 @@ _PREFERENCES = {  # Firefox requests nothing but what a test opens
     "services.settings.server": "data:,#remote-settings-dummy/v1",
     "toolkit.telemetry.enabled": False,
 }
-_UNTIL_SECONDS = 20.0
+_UNTIL_SECONDS = 60.0  # its processes start slowly on a busy machine
 
 
 class FirefoxTab:
@@ -98,18 +98,26 @@ def firefox() -> Iterator[FirefoxTab]:
     ]
     Path(profile, "user.js").write_text("\n".join(lines))
     options = ["--headless", "--no-remote", "--profile", profile]
-    process = subprocess.Popen(
-        [path, *options, "--remote-debugging-port", "0", "about:blank"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    log = Path(profile, "stderr.txt")  # a pipe that nobody reads would stop it when full
+    with log.open("w") as stderr:
+        process = subprocess.Popen(
+            [path, *options, "--remote-debugging-port", "0", "about:blank"],
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+        )
     try:
-        printed = (re.search(r"ws://[\d.:]+", line) for line in process.stderr)
-        address = next(filter(None, printed))[0]
-        with connect(f"{address}/session", max_size=None) as socket:
+        with connect(f"{_address(log)}/session", max_size=None) as socket:
             yield FirefoxTab(socket)
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        process.wait(timeout=20)
         shutil.rmtree(profile, ignore_errors=True)
+
+
+def _address(log: Path) -> str:
+    """Waits until Firefox has printed where it listens."""
+    deadline = time.monotonic() + _UNTIL_SECONDS
+    while (found := re.search(r"ws://[\d.:]+(?=\s)", log.read_text())) is None:
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.05)
+    return found[0]

@@ -558,8 +558,8 @@ def test_bad_options_raise_in_the_constructor(kind: type) -> None:
         kind(web=9000, live=True)
     with pytest.raises(ValueError, match="port must be 0 to 65535, got 70000"):
         kind(web=70_000)
-    with pytest.raises(ValueError, match=r"it\.mp3: a sound file ends in \.wav"):
-        kind(wav="it.mp3")
+    with pytest.raises(ValueError, match=r"it\.aiff: a sound file ends in \.wav"):
+        kind(wav="it.aiff")
     with pytest.raises(ValueError, match="no preset 'note'; did you mean 'notes'"):
         kind(preset="note")
     with pytest.raises(ValueError, match="no signal 'srn'; did you mean 'snr'"):

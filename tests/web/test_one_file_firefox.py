@@ -3,6 +3,7 @@
 from html import escape
 from pathlib import Path
 
+import pytest
 from helpers.firefox import firefox
 from helpers.runs import make_run
 
@@ -13,6 +14,7 @@ STEP = "document.getElementById('step-number').textContent"
 ERROR = "document.getElementById('sound-error').textContent"
 
 
+@pytest.mark.realtime
 def test_firefox_plays_it(server) -> None:
     """It plays by a key from a file, to the end; and a sandboxed frame shows the run."""
     assert server.playing() == 0
