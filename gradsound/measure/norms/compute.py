@@ -33,6 +33,8 @@ _SUM_DTYPES = {
     torch.complex64: torch.complex64,
     torch.complex128: torch.complex128,
 }
+# Sparse layouts that have each place once, so that the norm is that of their values.
+_COMPRESSED = {torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc}
 
 
 def compute_row_norms(matrix: torch.Tensor) -> list[float]:
@@ -134,4 +136,6 @@ def _dense(gradient: torch.Tensor) -> torch.Tensor:
     """Returns a dense tensor of the same norm."""
     if gradient.is_sparse:
         return gradient.coalesce().values()
+    if gradient.layout in _COMPRESSED:
+        return gradient.values()
     return gradient

@@ -100,7 +100,8 @@ def _make_plan(gradients: Gradients) -> _Plan:
         if not gradient.is_cpu:
             devices[gradient.device].append(index)
         elif (
-            gradient.layout is torch.strided
+            type(gradient) is torch.Tensor  # torch stacks no two subclasses
+            and gradient.layout is torch.strided
             and not gradient.is_complex()
             and 0 < gradient.numel() <= _STACKED_MAX
         ):
@@ -133,7 +134,7 @@ def _execute(plan: _Plan, gradients: Gradients) -> NormSnapshot:
     vectors: list[torch.Tensor] = []
     for indices, memory in plan.stacks:
         torch.stack([gradients[k] for k in indices], out=memory)  # type: ignore[misc]
-        values += compute_row_norms(memory.flatten(1))
+        values += compute_row_norms(memory.view(len(indices), -1))
     for k in plan.single:
         values.append(compute_norm(gradients[k]))  # type: ignore[arg-type]
     for device, indices in plan.devices.items():

@@ -131,6 +131,46 @@ def test_gradients_may_change_their_type(load_objects, other) -> None:
 
 
 @LOADERS
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_many_gradients_that_are_single_numbers(load_objects, dtype: torch.dtype) -> None:
+    """Gates and temperatures are parameters without a dimension; a model may have many."""
+    gradients = [torch.tensor(size, dtype=dtype) for size in (0.5, -1.0, 2.0, 1e-30, 8.0)]
+
+    norms = gradient_norms(gradients, load_objects)
+    np.testing.assert_allclose(norms, [0.5, 1.0, 2.0, 1e-30, 8.0], rtol=1e-2)
+
+
+@LOADERS
+@pytest.mark.filterwarnings("ignore:Sparse CS. tensor support")
+@pytest.mark.parametrize("layout", ["csr", "csc"])
+def test_gradients_in_compressed_sparse_layouts(load_objects, layout: str) -> None:
+    """Torch trains weights in these layouts, whose gradients have the same one."""
+    matrix = torch.tensor([[3.0, 0.0], [0.0, -4.0]])
+    gradient = getattr(matrix, f"to_sparse_{layout}")()
+
+    norms = gradient_norms([gradient, torch.ones(4)], load_objects)
+    np.testing.assert_allclose(norms, [5.0, 2.0], rtol=1e-6)
+
+
+@LOADERS
+def test_many_gradients_of_several_subclasses(load_objects) -> None:
+    """Torch stacks no tensors of two subclasses."""
+
+    class First(torch.Tensor):
+        pass
+
+    class Second(torch.Tensor):
+        pass
+
+    kinds = [torch.Tensor, First, Second] * 3
+    gradients = [torch.full((3, 3), 2.0).as_subclass(kind) for kind in kinds]
+
+    np.testing.assert_allclose(
+        gradient_norms(gradients, load_objects), [6.0] * 9, rtol=1e-6
+    )
+
+
+@LOADERS
 @pytest.mark.parametrize(
     "other", [lambda g: g.to_sparse(), lambda g: torch.complex(g, g), lambda g: g.half()]
 )
