@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import reprlib
 import sys
+from collections.abc import Mapping, Set
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,8 +30,8 @@ def in_use(counts: Iterable[float] | torch.Tensor) -> float | torch.Tensor:
     mixture has collapsed (docs/recording.md).
 
     Args:
-        counts: How often each expert was chosen, shape (K,), 0 or more: a list, an array or
-            a tensor. Counts of several ranks are theirs to sum.
+        counts: How often each expert was chosen, shape (K,), 0 or more: a list, an array, a
+            tensor or the values of a dictionary. Counts of several ranks are theirs to sum.
 
     Returns:
         The number, from 1 to K; NaN if no expert was chosen. For a tensor on an accelerator
@@ -76,9 +77,13 @@ def _read(counts: Iterable[float]) -> NDArray[np.float64]:
     Raises:
         ValueError: If they are no counts.
     """
+    if isinstance(counts, Mapping):
+        counts = counts.values()
+    if isinstance(counts, Set):
+        raise ValueError(f"{_EXPECTED}, got a set, which has equal counts only once")
     try:
         array = np.asarray(counts if isinstance(counts, np.ndarray) else [*counts])
-    except (TypeError, ValueError):  # one number, or rows of different lengths
+    except (TypeError, ValueError, RuntimeError):  # RuntimeError: tensors with a gradient
         raise ValueError(f"{_EXPECTED}, got {reprlib.repr(counts)}") from None
     _check_shape(array.shape, is_real=not array.size or array.dtype.kind in "biuf")
     numbers = array.astype(np.float64)
@@ -96,7 +101,10 @@ def _check_shape(shape: tuple[int, ...], *, is_real: bool) -> None:
     if not is_real:
         raise ValueError(f"{_EXPECTED}, got other things than numbers")
     if len(shape) > 1:
-        remedy = "sum those of several layers, or log each layer by a name of its own"
+        remedy = (
+            "sum those of several layers, or log each layer by a name of its own; "
+            "of indices, count each, as torch.bincount does"
+        )
         raise ValueError(f"{_EXPECTED}, got the shape {shape}: {remedy}")
     if shape in {(), (0,)}:
         raise ValueError(f"{_EXPECTED}, got {'no count' if shape else 'a single number'}")

@@ -45,6 +45,7 @@ def test_counts_may_be_shares_and_huge() -> None:
     """Only their ratios matter; those of a counter have no zeros, which change nothing."""
     assert gradsound.in_use([0.25, 0.25]) == gradsound.in_use([1e308, 1e308]) == 2
     assert gradsound.in_use(Counter("aabb").values()) == 2
+    assert gradsound.in_use(Counter("aabb")) == 2
     assert gradsound.in_use([1, 1e-300]) == 1
 
 
@@ -69,6 +70,9 @@ def test_no_choice_is_no_number(kind: str) -> None:
         (torch.tensor(5), "got a single number"),
         (np.ones((2, 3)), r"got the shape \(2, 3\): sum those of several layers, or log"),
         (torch.ones(2, 3), r"got the shape \(2, 3\)"),
+        (torch.ones(2, 3), "of indices, count each, as torch.bincount does"),
+        ({50, 40}, "got a set, which has equal counts only once"),
+        ([torch.tensor(1.0, requires_grad=True)], r"got \[tensor\("),
         (torch.ones(2, 3, device="meta"), r"got the shape \(2, 3\)"),
         ([[1, 2], [3]], r"got \[\[1, 2\], \[3\]\]"),
         ("12", "got other things than numbers"),

@@ -14,6 +14,7 @@ from gradsound.alarms.running_median import slide
 from gradsound.alarms.thresholds import (
     COLLAPSE_END,
     COLLAPSE_FIRST,
+    COLLAPSE_POSSIBLE,
     COLLAPSE_SHARE,
     COLLAPSE_WINDOW,
     Alarm,
@@ -109,7 +110,7 @@ class _Mixture:
         highest = np.maximum.accumulate(np.concatenate([[self._highest], levels]))[1:]
         self._highest = float(highest[-1]) if len(highest) else self._highest
         limits = np.maximum(self._least, COLLAPSE_SHARE * highest)
-        low = (levels < limits) & (counts >= COLLAPSE_FIRST)
+        low = (levels < limits) & (levels > COLLAPSE_POSSIBLE) & (counts >= COLLAPSE_FIRST)
         high = levels > COLLAPSE_END * limits
         begin = 0
         while (

@@ -112,6 +112,7 @@ OVERFIT_SHARE = 0.8  # of the highest rise since then; less is a bump that falls
 COLLAPSE_WINDOW = 16  # numbers, whose median counts; one batch may choose few experts
 COLLAPSE_FIRST = 32  # numbers before an alarm; at first, one expert may be chosen
 COLLAPSE_SHARE = 0.5  # of the most experts that the run had in use
+COLLAPSE_POSSIBLE = 0.99  # experts; fewer are another number, such as a share of experts
 COLLAPSE_END = 1.2  # times the limit; hysteresis
 # Pauses and skipped steps.
 STALL_GROWTH = 2.0  # times the longest reported pause; regular evaluation pauses alike

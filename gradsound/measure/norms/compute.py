@@ -68,7 +68,7 @@ def compute_norm(gradient: torch.Tensor) -> float:
         >>> compute_norm(gradient) / 2.0**100
         5.0
     """
-    dense = _dense(gradient)
+    dense = dense_numbers(gradient)
     dtype = _SUM_DTYPES.get(dense.dtype, torch.float32)
     if dense.numel() > LARGE and not dense.is_complex():
         norm = _norm_by_rows(dense.reshape(-1), dtype)
@@ -120,7 +120,7 @@ def compute_norms_on_device(
     real: list[tuple[int, torch.Tensor]] = []
     complex_: list[tuple[int, torch.Tensor]] = []
     for index in indices:
-        dense = _dense(gradients[index])  # type: ignore[arg-type]
+        dense = dense_numbers(gradients[index])  # type: ignore[arg-type]
         if dense.numel():  # older kernels read beyond the end of an empty tensor
             (complex_ if dense.is_complex() else real).append((index, dense))
     if real:
@@ -132,8 +132,8 @@ def compute_norms_on_device(
     return torch.stack(norms)
 
 
-def _dense(gradient: torch.Tensor) -> torch.Tensor:
-    """Returns a dense tensor of the same norm."""
+def dense_numbers(gradient: torch.Tensor) -> torch.Tensor:
+    """Returns a dense tensor of the same norm: the numbers that a sparse one has."""
     if gradient.is_sparse:
         return gradient.coalesce().values()
     if gradient.layout in _COMPRESSED:

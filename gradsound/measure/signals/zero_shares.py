@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from gradsound.measure.async_copy import AsyncCopy
-from gradsound.measure.norms.compute import LARGE
+from gradsound.measure.norms.compute import LARGE, dense_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +41,7 @@ class ZeroShares:
         self._sizes = np.array([0 if g is None else g.numel() for g in gradients])
         self._nonzero = np.zeros(len(gradients), np.int64)
         dense = {
-            k: gradient.coalesce().values() if gradient.is_sparse else gradient
+            k: dense_numbers(gradient)
             for k, gradient in enumerate(gradients)
             if gradient is not None and gradient.numel()
         }

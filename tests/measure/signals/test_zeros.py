@@ -36,6 +36,17 @@ def test_the_share_is_counted_every_10th_step(with_optimizer: bool) -> None:
     assert [step.number for step in collector.steps if step.signals] == [0, 10, 20]
 
 
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support")
+def test_a_compressed_sparse_gradient() -> None:
+    """A number that it leaves out is 0, and so may be one that it has."""
+    rows = torch.sparse_csr_tensor(
+        [0, 2, 3], [0, 1, 1], [3.0, 0.0, 4.0], (2, 4), check_invariants=True
+    )
+
+    shares = ZeroShares([rows], np.array([0])).values()
+    np.testing.assert_allclose(shares, [0.75])
+
+
 def test_gradients_of_any_kind_are_counted() -> None:
     """Small and large, empty, sparse, in half precision, complex, and not contiguous."""
     some = torch.tensor([0.0, 1.0, -0.0, 2.0])
