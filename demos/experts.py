@@ -130,11 +130,12 @@ def main() -> None:
         f"latest; alarms in {rows[RELAXED][-1]} of {count} healthy trainings (relaxed)."
     )
     usual, collapsed = (
-        np.median([one.norms for one in trainings[loss]], axis=0)
-        for loss in (WINNER, COLLAPSED)
+        np.array([one.norms for one in trainings[loss]]) for loss in (WINNER, COLLAPSED)
     )
-    ratios = ", ".join(f"{ratio:.2g}" for ratio in collapsed / usual)
-    print(f"Norms of the layers, collapsed / winner takes all: {ratios}.")
+    each = collapsed / np.median(usual, axis=0)
+    of_layers = zip(np.median(each, axis=0), each.min(axis=0), each.max(axis=0))
+    ratios = ", ".join(f"{k:.2g} ({low:.2g} to {high:.2g})" for k, low, high in of_layers)
+    print(f"Norms of the layers, collapsed / median of winner takes all: {ratios}.")
     first = {loss.split(",")[0]: trainings[loss][0].used for loss in (RELAXED, COLLAPSED)}
     write_sound(first, options.out / "experts.wav")
     figure, axes = plt.subplots(1, 3, figsize=(13, 4.5), layout="constrained")

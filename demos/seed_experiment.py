@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from math import inf
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +27,9 @@ def parse_options(description: str, seeds: int, **folders: str) -> argparse.Name
         seeds: How many, by default.
         **folders: Help for options that are more folders, by name; None if not given.
     """
-    parser = argparse.ArgumentParser(description=description)
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, default=seeds, help="how many (%(default)s)")
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder of the files")
     for name, meaning in folders.items():
@@ -36,8 +39,9 @@ def parse_options(description: str, seeds: int, **folders: str) -> argparse.Name
         parser.error(f"--seeds must be 1 or more, got {options.seeds}")
     try:
         options.out.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=options.out).close()  # before a minute of training, not after
     except OSError as error:
-        parser.error(f"--out must be a folder: {error}")
+        parser.error(f"--out must be a folder to write in: {error}")
     torch.set_num_threads(1)  # the networks are small: threads would wait for each other
     return options
 

@@ -117,7 +117,7 @@ def test_divergence_and_correlation(laws) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--out", "/dev/null/x"], "--out must be a folder: "),
+        (["--out", "/dev/null/x"], "--out must be a folder to write in: "),
         (["--steps", 5], "unrecognized arguments: --steps 5"),
     ],
 )

@@ -75,7 +75,8 @@ def test_the_picture_is_written(demo) -> None:
     ("options", "message"),
     [
         (["--seeds", 0], "--seeds must be 1 or more, got 0"),
-        (["--out", "/dev/null/x"], "--out must be a folder: "),
+        (["--out", "/dev/null/x"], "--out must be a folder to write in: "),
+        (["--out", "/proc/self"], "--out must be a folder to write in: "),  # also for root
     ],
 )
 def test_wrong_options_end_in_one_sentence(tmp_path: Path, options, message: str) -> None:
