@@ -111,7 +111,8 @@ def render(
         title: Title and heading of a page; None for the name of the run.
 
     Raises:
-        ValueError: If an argument is outside its range, or a run has no steps.
+        ValueError: If an argument is outside its range or not of the format, or a run has
+            no steps.
         VoiceError: If the voice cannot be compiled; the message has the line.
         RunFormatError: If a run file is not a run.
         OSError: If a file cannot be read or written.
@@ -130,6 +131,8 @@ def render(
     ending = find_ending(path, WRITERS)
     outputs = [path] if ending else [path, path.with_suffix(VTT_SUFFIX)]
     runs = open_runs_for_outputs(run, other, outputs, "write its sound")
+    if ending is not None:
+        _check_no_samples(path, sample_rate, subtype)
     if sample_rate is None:
         sample_rate = default_rate(path)
     check_title(path, title, subtype)
@@ -137,8 +140,8 @@ def render(
         if path.suffix.lower() not in FORMATS:
             raise ValueError(f"{path}: a sound file ends in {ALL_ENDINGS}")
         check_path(path, subtype, sample_rate)
-    else:
-        check_folder(path)
+    for output in outputs:
+        check_folder(output)
     if stems is not None:
         check_stems(path, Path(stems))
     preset = at_speed(find_preset(preset, voice), speed)
@@ -161,3 +164,16 @@ def render(
         write_stems(sound, path, Path(stems), subtype)
     else:
         sound.write(path, subtype)
+
+
+def _check_no_samples(path: Path, sample_rate: int | None, subtype: str | None) -> None:
+    """Checks that nobody asks for samples of a file that has none.
+
+    Raises:
+        ValueError: If somebody does.
+    """
+    for name, value in (("sample rate", sample_rate), ("subtype", subtype)):
+        if value is not None:
+            raise ValueError(
+                f"{path}: has no {name}, as it is no sound file: leave out {value}"
+            )

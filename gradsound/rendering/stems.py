@@ -16,7 +16,7 @@ from gradsound.errors import warn
 from gradsound.music.captions import format_time
 from gradsound.output.formats import ENDINGS, FORMATS
 from gradsound.output.sound_file import SoundWriter, warn_full
-from gradsound.output.webvtt import write_captions
+from gradsound.output.webvtt import VTT_SUFFIX, write_captions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _NAME_MAX = 40  # characters of a stem's name; with 4 bytes each they fit any file system
 _ROUNDING = 1e-5  # of full scale, by which sums of floats may differ; a third of 16 bits
+_NUMBERED = re.compile(r"\d+-")
 _UNSAFE = re.compile(r"[^\w.+-]+")
 
 
@@ -38,12 +39,18 @@ def check_stems(path: Path, folder: Path) -> None:
         folder: The folder of the stems.
 
     Raises:
-        ValueError: If the whole is no sound file.
+        ValueError: If the whole is no sound file, or one of its files has the folder's
+            name.
         OSError: If the folder is none, or cannot be made.
     """
     if path.suffix.lower() not in FORMATS:
         raise ValueError(
             f"{path}: has no stems, as it is no sound file: end it in {ENDINGS}"
+        )
+    if _place(folder) in {_place(path), _place(path.with_suffix(VTT_SUFFIX))}:
+        raise ValueError(
+            f"{folder}: is the name of the sound or of its captions; give the folder of "
+            "the stems another one"
         )
     if not folder.exists():
         folder.mkdir()
@@ -57,6 +64,7 @@ def write_stems(sound: Sound, path: Path, folder: Path, subtype: str | None = No
 
     The files get their names when all of them are complete. A warning says where the
     limiter made the sound softer, because there the stems do not add up to the whole.
+    Another one says if the folder has stems of another sound, too.
 
     Args:
         sound: The sound.
@@ -68,7 +76,7 @@ def write_stems(sound: Sound, path: Path, folder: Path, subtype: str | None = No
         ValueError, RunFormatError, OSError, ImportError: As `gradsound.render`.
     """
     paths = [path, *_stem_paths(folder, sound.stems, path.suffix.lower())]
-    if path.absolute() in {one.absolute() for one in paths[1:]}:
+    if _place(path) in {_place(one) for one in paths[1:]}:
         raise ValueError(f"{path}: is the name of a stem; give the whole sound another one")
     difference = _Difference()
     with _folder(folder), ExitStack() as stack:
@@ -87,6 +95,11 @@ def write_stems(sound: Sound, path: Path, folder: Path, subtype: str | None = No
         for file in files:
             file.publish()
     write_captions(path, sound.captions)
+    if others := _other_stems(folder, paths):
+        warn(
+            f"{folder}: has other stems than those of {path.name}, such as {others[0]}: "
+            "remove them, or choose another folder"
+        )
     if difference.count:
         time = format_time(difference.first / sound.sample_rate)
         warn(
@@ -103,6 +116,18 @@ def _stem_paths(folder: Path, names: Sequence[str], suffix: str) -> list[Path]:
         folder / f"{number:0{width}}-{_UNSAFE.sub('_', name)[-_NAME_MAX:]}{suffix}"
         for number, name in enumerate(names, 1)
     ]
+
+
+def _place(path: Path) -> Path:
+    """Returns a path as no other path of the same file is, though it need not exist."""
+    return path.parent.resolve() / path.name
+
+
+def _other_stems(folder: Path, paths: Sequence[Path]) -> list[str]:
+    """Returns the names of files in a folder that look like stems and are not of ours."""
+    ours = {path.name for path in paths}
+    found = sorted(one.name for one in folder.glob("*") if one.suffix.lower() in FORMATS)
+    return [name for name in found if _NUMBERED.match(name) and name not in ours]
 
 
 @contextmanager

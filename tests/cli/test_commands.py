@@ -76,6 +76,7 @@ def files(tmp_path: Path, save, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("empty").touch()
     Path("folder").mkdir()
     Path("folder.wav").mkdir()
+    Path("captions.vtt").mkdir()
     Path("text").write_text("To be, or not to be\n")
     Path("odd.wav").write_text(good)
     Path("odd.png").write_text(good)
@@ -96,6 +97,9 @@ WRONG = {
     "render none.jsonl -o x.wav": "none.jsonl: has no steps",
     "render run.jsonl -o no/x.wav": "no/x.wav: No such file or directory",
     "render run.jsonl -o folder.wav": "folder.wav: Is a directory",
+    "render run.jsonl -o captions.wav": "captions.vtt: Is a directory",
+    "render run.jsonl -o x.mid --subtype PCM_16": "x.mid: has no subtype, as it is no",
+    "render run.jsonl -o x.vtt --rate 48000": "x.vtt: has no sample rate, as it is no",
     "render run.jsonl -o x.aac": "x.aac: a sound file ends in .wav, .flac, .ogg, .mp3",
     "render run.jsonl -o x.opus --rate 44100": "x.opus: .opus files have 16000, 24000 or",
     "render run.jsonl -o x.mp3 --rate 96000": "x.mp3: .mp3 files have 16000, 22050, 24000",

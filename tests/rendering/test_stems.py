@@ -226,6 +226,8 @@ def test_mistakes_are_refused_before_anything_is_written(tmp_path: Path) -> None
         ("x.labels.txt", "s", "x.labels.txt: has no stems"),
         ("x.wav", "file", "Not a directory: '.*file'"),
         ("x.wav", "none/s", "No such file or directory: '.*none/s'"),
+        ("x.wav", "x.vtt", "x.vtt: is the name of the sound or of its captions"),
+        ("x.wav", "x.wav", "x.wav: is the name of the sound or of its captions"),
     ):
         with pytest.raises((ValueError, OSError), match=message):
             gradsound.render(RUN, tmp_path / name, stems=tmp_path / stems)
@@ -234,3 +236,33 @@ def test_mistakes_are_refused_before_anything_is_written(tmp_path: Path) -> None
     with pytest.raises(ValueError, match=r"1-layer0\.wav: is the name of a stem"):
         gradsound.render(RUN, tmp_path / "s" / "1-layer0.wav", stems=tmp_path / "s")
     assert not [*(tmp_path / "s").iterdir()]
+
+
+def test_the_whole_is_no_stem_by_another_path(tmp_path: Path) -> None:
+    """A stem does not replace the whole where two paths lead to one folder."""
+    (tmp_path / "s").mkdir()
+    (tmp_path / "link").symlink_to("s")
+    for folder in (tmp_path / "link", tmp_path / "s" / ".." / "s"):
+        with pytest.raises(ValueError, match=r"1-layer0\.wav: is the name of a stem"):
+            gradsound.render(RUN, tmp_path / "s" / "1-layer0.wav", stems=folder)
+        assert not [*(tmp_path / "s").iterdir()]
+
+
+def test_stems_of_another_sound_are_told(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    """A folder with more stems than those of the sound adds up to something else."""
+    folder = tmp_path / "s"
+    quiet = replace(gradsound.PRESETS["notes"], level=0.1)
+    for _ in range(2):
+        gradsound.render(RUN, tmp_path / "x.wav", stems=folder, preset=quiet)
+    (folder / "notes.wav").touch()
+    (folder / "2-layer1.txt").touch()
+    gradsound.render(RUN, tmp_path / "x.wav", stems=folder, preset=quiet)
+    assert not [*recwarn]
+
+    with pytest.warns(GradsoundWarning, match=r"such as 2-layer1\.wav: remove them"):
+        gradsound.render(
+            RUN.select(["layer0"]), tmp_path / "y.wav", stems=folder, preset=quiet
+        )
+    assert (folder / "2-layer1.wav").exists()
