@@ -7,6 +7,7 @@ later one says so.
 from __future__ import annotations
 
 import socket
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -18,9 +19,14 @@ if TYPE_CHECKING:
 
     from gradsound.output.osc_messages import TimedMessage
 
+# Datagrams without a pause: the buffer of a receiver, of 208 KiB in Linux, has room for
+# 90 at least, and loses the rest. A pause is time for the receiver to empty it.
+_BURST = 64
+_PAUSE_SECONDS = 0.002
+
 
 class OscReceiver:
-    """Sends messages to a receiver. It never waits, and a lost receiver is only a warning.
+    """Sends messages to a receiver. It waits for no answer; a lost receiver is a warning.
 
     Args:
         host: Name or address of the receiver's machine.
@@ -61,8 +67,10 @@ class OscReceiver:
         Args:
             messages: With the time at which each is due, in seconds since 1970.
         """
-        for due, together in pack(messages):
+        for number, (due, together) in enumerate(pack(messages), 1):
             self._send(bundle(together, due))
+            if number % _BURST == 0:
+                time.sleep(_PAUSE_SECONDS)
 
     def _send(self, datagram: bytes) -> None:
         try:

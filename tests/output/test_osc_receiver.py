@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 import warnings
+from contextlib import suppress
 
 import pytest
 from helpers.osc import Receiver
@@ -61,3 +62,29 @@ def test_many_messages_arrive_in_order() -> None:
         until(lambda: len(receiver.datagrams) == 200, "not all datagrams came")
         sender.close()
     assert [one.values for one in receiver.messages()] == [(k,) for k in range(199, -1, -1)]
+
+
+def test_a_receiver_has_time_to_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that reads in the pauses alone, with the usual buffer of Linux, loses nothing."""
+    texts = [f"{number} {'x' * 380}" for number in range(1000)]
+    received: list[bytes] = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as reader:
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 106_496)  # it takes twice
+        reader.bind(("127.0.0.1", 0))
+        reader.setblocking(False)
+
+        def read(_: float = 0) -> None:
+            with suppress(BlockingIOError):
+                while True:
+                    received.append(reader.recv(1 << 16))
+
+        sender = OscReceiver("127.0.0.1", reader.getsockname()[1])
+        monkeypatch.setattr(time, "sleep", read)
+        sender.send(
+            (float(number), message("track", "is", number, text))
+            for number, text in enumerate(texts)
+        )
+        read()
+        sender.close()
+    assert len(received) == len(texts)
+    assert all(text.encode() in one for text, one in zip(texts, received))
