@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gradsound.output.text_file import as_utf8, write_text
+from gradsound.output.text_file import one_line, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,5 +35,4 @@ def write_labels(path: Path, captions: Iterable[Caption]) -> None:
 
 
 def _line(caption: Caption) -> str:
-    text = as_utf8(" ".join(caption.text.replace("\0", " ").split()))
-    return f"{caption.time:.6f}\t{caption.time:.6f}\t{text}\n"
+    return f"{caption.time:.6f}\t{caption.time:.6f}\t{one_line(caption.text)}\n"

@@ -19,6 +19,16 @@ def as_utf8(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+def one_line(text: str) -> str:
+    r"""Returns a text as UTF-8 in one line, without tabs, and without NUL, an end in C.
+
+    Example:
+        >>> one_line("a\tb\n")
+        'a b'
+    """
+    return as_utf8(" ".join(text.replace("\0", " ").split()))
+
+
 def timestamp(seconds: float) -> str:
     """Returns a time as 00:01:02.345."""
     minutes, milliseconds = divmod(round(seconds * 1000), 60_000)

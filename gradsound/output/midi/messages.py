@@ -16,6 +16,7 @@ from gradsound.output.midi.channels import PERCUSSION, order_parts
 from gradsound.output.midi.instruments import find_program
 from gradsound.output.midi.timed_notes import TICKS_PER_SECOND
 from gradsound.output.midi.tones import bend_range
+from gradsound.output.text_file import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -50,8 +51,7 @@ def marker_messages(captions: Iterable[Caption]) -> Messages:
     ]
     for caption in captions:
         if caption.marks:
-            # A name of a layer may be half a character, which UTF-8 cannot encode.
-            text = caption.text.encode("utf-8", "backslashreplace").decode()
+            text = one_line(caption.text)
             tick = round(caption.time * TICKS_PER_SECOND)
             messages.append((tick, _SET, mido.MetaMessage("marker", text=text)))
     return messages

@@ -14,6 +14,7 @@ from gradsound.output.formats import part_path
 from gradsound.output.midi.channels import assign_channels, share_channels
 from gradsound.output.midi.timed_notes import TICKS_PER_SECOND, TimedNotes
 from gradsound.output.midi.tones import make_tones
+from gradsound.output.text_file import one_line
 
 try:
     import mido
@@ -93,9 +94,7 @@ def _name(part: Part, names: Sequence[Sequence[str]]) -> str:
 def _track(name: str, messages: Messages, end: int) -> mido.MidiTrack:
     """Returns a track with its name, and with its times as differences in ticks."""
     track, last = mido.MidiTrack(), 0
-    # A name may be half a character, which UTF-8 cannot encode.
-    name = name.encode("utf-8", "backslashreplace").decode()
-    track.append(mido.MetaMessage("track_name", name=name))
+    track.append(mido.MetaMessage("track_name", name=one_line(name)))
     for tick, _, message in sorted(messages, key=lambda one: one[:2]):
         message.time, last = tick - last, tick
         track.append(message)

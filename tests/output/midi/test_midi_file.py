@@ -184,6 +184,17 @@ def test_drones_glide_by_bends(tmp_path: Path) -> None:
     assert max(value for _, value in first.expressions) > 110
 
 
+def test_names_and_markers_are_single_lines(tmp_path: Path) -> None:
+    """A line end or a tab is a space; a NUL, which ends a name in many programs, too."""
+    run = make_run([[1.0, np.nan]] * 3, ("a\nb\tc", "d\0e"))
+    gradsound.render(run, tmp_path / "run.mid")
+    file = open_midi(tmp_path / "run.mid")
+
+    assert [track.name for track in file.tracks[1:3]] == ["a b c", "percussion"]
+    texts = [message.text for message in file.tracks[0] if message.type == "marker"]
+    assert "NaN in d e" in texts[0]
+
+
 def test_captions_are_markers_and_alarms_are_percussion(tmp_path: Path) -> None:
     """Each caption that a WAV file marks is a marker; the rhythm of an alarm is played."""
     run = make_run([[1.0, 2.0]] * 40 + [[np.nan, 2.0]] + [[0.0, 2.0]] * 4, ("é\udc80", "b"))
