@@ -131,7 +131,7 @@ def render(
     ending = find_ending(path, WRITERS)
     outputs = [path] if ending else [path, path.with_suffix(VTT_SUFFIX)]
     runs = open_runs_for_outputs(run, other, outputs, "write its sound")
-    if ending is not None:
+    if ending not in {None, PAGE_SUFFIX}:  # a page makes its samples where it plays
         _check_no_samples(path, sample_rate, subtype)
     if sample_rate is None:
         sample_rate = default_rate(path)
