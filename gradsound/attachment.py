@@ -149,6 +149,9 @@ class Attachment:
             self._monitor.leave()
         self._end_watch()
         self._finish()
+        # They refer to parameters weakly; Module.to() refuses DTensors that anything refers
+        # to weakly.
+        self._monitor = self._watch = None
         if self._recorder is not None:
             self._recorder.end_listener()
 

@@ -423,3 +423,27 @@ def test_without_torch_attach_says_what_to_install(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(MissingExtraError, match=r"torch is not .*: pip install torch$"):
         gradsound.attach(None)
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_after_closing_torch_can_swap_the_parameters(
+    tmp_path: Path, *, given: bool
+) -> None:
+    """``Module.to`` swaps DTensors, and refuses one to which a weak reference exists."""
+    model = small()
+    optimizer = sgd(model)
+    gc.disable()  # nothing may wait for a collection
+    torch.__future__.set_swap_module_params_on_conversion(True)
+    try:
+        attachment = gradsound.attach(
+            model, optimizer if given else None, log=tmp_path / "run.jsonl"
+        )
+        train(model, optimizer)
+        attachment.close()
+        optimizer.zero_grad()
+        model.double()
+    finally:
+        torch.__future__.set_swap_module_params_on_conversion(False)
+        gc.enable()
+
+    assert next(model.parameters()).dtype == torch.float64

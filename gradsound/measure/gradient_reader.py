@@ -6,6 +6,7 @@ Shapes: L layers, P parameters.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from weakref import WeakMethod
 
 from gradsound.errors import warn
 from gradsound.measure.distributed.rank_role import stages_by_parameter
@@ -37,8 +38,8 @@ class GradientReader:
 
     Args:
         tracker: The parameters.
-        on_change: Called after the tracker found other parameters than before. It calls
-            `update_parameters`.
+        on_change: A method, called after the tracker found other parameters than before. It
+            calls `update_parameters`.
         norms_per_layer: Makes the norms of layers that are whole on this rank, from a
             snapshot and the index of each layer's first parameter.
 
@@ -57,7 +58,8 @@ class GradientReader:
             [NormSnapshot, NDArray[np.intp]], NormsPerLayer
         ] = LocalNorms,
     ) -> None:
-        self._tracker, self._on_change = tracker, on_change
+        # Weak, so that a closed monitor and what it refers to go at once.
+        self._tracker, self._on_change = tracker, WeakMethod(on_change)
         self._norms_per_layer = norms_per_layer
         self.source: Source | None = None
         self._batched = BatchedNorms()
@@ -148,7 +150,7 @@ class GradientReader:
     def _checked_snapshot(self, step: int, fresh: Container[int] | None) -> NormSnapshot:
         snapshot = self._snapshot(fresh)
         if self._tracker.is_due(snapshot.without_gradient) and self._tracker.refresh():
-            self._on_change()
+            self._on_change()()  # type: ignore[misc]  # the method's object calls
             snapshot = self._snapshot(fresh)
         if self.expects_no_stages:
             self.expects_no_stages = False

@@ -72,7 +72,7 @@ class OtherOptimizerWatch:
 
     def _before_step(self, optimizer: Optimizer, *_: object) -> None:
         """Looks which optimizer steps; never raises."""
-        if optimizer in self._others:
+        if self._removed or optimizer in self._others:
             return
         try:
             self._note(optimizer)
@@ -124,4 +124,5 @@ class OtherOptimizerWatch:
     def remove(self) -> None:
         """Ends the watch. A second call does nothing."""
         self._removed = True
+        self._given.clear()  # their callbacks would keep this and the monitor
         self._unwatch()
