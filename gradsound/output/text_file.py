@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from gradsound.output.formats import part_path
+from gradsound.output.whole_file import whole_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,11 +42,5 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         OSError: If the file cannot be written.
     """
-    part = part_path(path)
-    try:
+    with whole_file(path) as part:
         part.write_text(text, encoding="utf-8", newline="\n")
-        part.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            part.unlink()
-        raise type(error)(error.errno, error.strerror, str(path)) from error

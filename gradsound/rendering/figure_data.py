@@ -10,6 +10,7 @@ from gradsound.music.ensemble import Ensemble
 from gradsound.music.fit_duration import fit_duration
 from gradsound.music.rank_sound import rank_preset
 from gradsound.music.run_layout import share_preset
+from gradsound.output.text_file import as_utf8
 from gradsound.rendering.kept_run import keep_run
 from gradsound.rendering.run_curves import CurveReader
 from gradsound.rendering.sound_clock import read_clock
@@ -81,10 +82,6 @@ def read_runs(runs: Sequence[Run], preset: Preset, duration: float | None) -> Fi
 
 def _with_drawable_texts(run: Run) -> Run:
     """Returns a run without half characters, which names may have and fonts refuse."""
-    comment, *layers = (
-        text.encode("utf-8", "backslashreplace").decode()
-        for text in (run.header.comment, *run.header.layers)
-    )
+    comment, *layers = (as_utf8(text) for text in (run.header.comment, *run.header.layers))
     header = replace(run.header, comment=comment, layers=tuple(layers))
-    name = run.name.encode("utf-8", "backslashreplace").decode()
-    return replace(run, header=header, name=name)
+    return replace(run, header=header, name=as_utf8(run.name))

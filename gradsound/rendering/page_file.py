@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from contextlib import suppress
 from hashlib import sha256
 from html import escape
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from gradsound import web
-from gradsound.output.formats import part_path
+from gradsound.output.text_file import as_utf8
+from gradsound.output.whole_file import whole_file
 from gradsound.rendering.recording import Recording
 from gradsound.synth.kernels.javascript import to_javascript
 from gradsound.web.module_bundle import bundle, compact, read_module
@@ -70,15 +70,8 @@ def write_page(sound: Sound, path: Path, title: str | None = None) -> None:
     """
     # ASCII is right in whatever encoding a mail program or a host takes for that of a page.
     page = make_page(sound, title).encode("ascii", "xmlcharrefreplace")
-    part = part_path(path)
-    try:
+    with whole_file(path) as part:
         part.write_bytes(page)
-        part.replace(path)
-    except OSError as error:
-        raise type(error)(error.errno, error.strerror, str(path)) from error
-    finally:  # also after a signal, which may raise at any line
-        with suppress(OSError):
-            part.unlink()
 
 
 def make_page(sound: Sound, title: str | None = None) -> str:
@@ -130,4 +123,4 @@ def _icon_address() -> str:
 
 def _text(title: str) -> str:
     """Returns a title as HTML; half a character of a file's name is no text."""
-    return escape(title.encode("utf-8", "backslashreplace").decode())
+    return escape(as_utf8(title))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradsound.music.presets import find_preset
 from gradsound.open_run import open_runs_for_outputs
-from gradsound.output.formats import check_folder, part_path
+from gradsound.output.formats import check_folder
+from gradsound.output.whole_file import whole_file
 from gradsound.rendering.run_figure import RunFigure
 from gradsound.rendering.sweep_figure import SweepFigure
 
@@ -98,12 +98,5 @@ def draw(run: Run, preset: Preset, duration: float | None = None) -> Figure:
 
 def _save(figure: Figure, path: Path) -> None:
     """Writes a picture, which appears when it is complete."""
-    part = part_path(path)
-    try:
+    with whole_file(path) as part:
         figure.savefig(part, format=path.suffix[1:].lower())
-        part.replace(path)
-    except OSError as error:
-        raise type(error)(error.errno, error.strerror, str(path)) from error
-    finally:
-        with suppress(OSError):
-            part.unlink()

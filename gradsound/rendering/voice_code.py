@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from gradsound.errors import MissingExtraError
 from gradsound.name_matching import describe_unknown
-from gradsound.output.formats import check_folder, part_path
+from gradsound.output.formats import check_folder
+from gradsound.output.whole_file import whole_file
 from gradsound.synth.kernels.c_header import MARK, to_c_header
 from gradsound.synth.kernels.native_code import TARGETS, code_suffix, compile_program
 from gradsound.synth.voices.builtin import find_voice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from gradsound.synth.voices.builtin import Voice
@@ -43,7 +42,10 @@ def write_code(voice: Voice, target: str, path: Path) -> None:
     program = find_voice(voice)
     code = compile_program(program, target)
     header = to_c_header(program).encode()
-    _write({path: code, path.with_suffix(HEADER_SUFFIX): header})
+    with whole_file(path.with_suffix(HEADER_SUFFIX)) as header_part:
+        header_part.write_bytes(header)
+        with whole_file(path) as part:
+            part.write_bytes(code)
 
 
 def _check(target: str, path: Path) -> None:
@@ -61,28 +63,3 @@ def _check(target: str, path: Path) -> None:
         raise ValueError(
             f"{header}: exists, and gradsound did not write it; give {path} another name"
         )
-
-
-def _write(files: dict[Path, bytes]) -> None:
-    """Writes files, which appear when all are complete."""
-    parts = {path: part_path(path) for path in files}
-    try:
-        for path, part in parts.items():
-            with _name_in_errors(path):
-                part.write_bytes(files[path])
-        for path, part in parts.items():
-            with _name_in_errors(path):
-                part.replace(path)
-    finally:
-        for part in parts.values():
-            with suppress(OSError):
-                part.unlink()
-
-
-@contextmanager
-def _name_in_errors(path: Path) -> Iterator[None]:
-    """Names the file in errors, in place of its part."""
-    try:
-        yield
-    except OSError as error:
-        raise type(error)(error.errno, error.strerror, str(path)) from error

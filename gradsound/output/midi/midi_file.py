@@ -6,15 +6,14 @@ percussion. Importing the module needs mido.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from gradsound.errors import MissingExtraError
-from gradsound.output.formats import part_path
 from gradsound.output.midi.channels import assign_channels, share_channels
 from gradsound.output.midi.timed_notes import TICKS_PER_SECOND, TimedNotes
 from gradsound.output.midi.tones import make_tones
 from gradsound.output.text_file import one_line
+from gradsound.output.whole_file import whole_file
 
 try:
     import mido
@@ -75,15 +74,8 @@ def write_midi(
             f"{path}: a MIDI file has {_TRACKS_MAX:,} tracks at most, got "
             f"{len(file.tracks):,}: choose fewer layers"
         )
-    temporary = part_path(path)
-    try:
+    with whole_file(path) as temporary:
         file.save(temporary)
-        temporary.replace(path)
-    except OSError as error:
-        raise type(error)(error.errno, error.strerror, str(path)) from error
-    finally:  # also after a signal, which may raise at any line
-        with suppress(OSError):
-            temporary.unlink()
 
 
 def _name(part: Part, names: Sequence[Sequence[str]]) -> str:
