@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+
+import pytest
+import torch
 
 DEMOS = Path(__file__).parents[2] / "demos"
 
@@ -25,6 +30,22 @@ def run_demo(
     )
     assert process.returncode == status, process.stderr
     return process
+
+
+def refusal(
+    name: str,
+    options: Sequence[object],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> str:
+    """Returns the last line of a demo that ends at once, run in this process."""
+    monkeypatch.syspath_prepend(DEMOS)
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", *map(str, options)])
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)  # this is not its process
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(DEMOS / f"{name}.py"), run_name="__main__")
+    assert ended.value.code == 2
+    return capsys.readouterr().err.splitlines()[-1]
 
 
 def read_tables(output: str) -> list[dict[str, dict[str, float]]]:

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from helpers.demos import DEMOS, run_demo
 
 import gradsound
 
-ROOT = Path(__file__).parents[2]
-DEMOS, SAMPLES = ROOT / "demos", ROOT / "samples"
+SAMPLES = DEMOS.parent / "samples"
 SEEDS = 4
 
 
@@ -27,15 +27,9 @@ def load(name: str, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     return SimpleNamespace(**runpy.run_path(str(DEMOS / f"{name}.py")))
 
 
-def run(*command: object, folder: Path) -> subprocess.CompletedProcess[str]:
-    command = (sys.executable, *map(str, command))
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-
-
 def test_fewer_collisions_at_the_same_loss(tmp_path: Path) -> None:
     """CW-ERM collides less than ERM and both controls, and its open-loop error is alike."""
-    process = run(DEMOS / "closed_loop.py", "--seeds", SEEDS, folder=tmp_path)
-    assert process.returncode == 0, process.stderr
+    process = run_demo("closed_loop", "--seeds", SEEDS, folder=tmp_path)
     rows = re.findall(r"^\| ([\w, -]+) \| ([\d.-].*) \|$", process.stdout, re.MULTILINE)
     numbers = {name: [*map(float, row.split(" | "))] for name, row in rows[1:]}
     ours, erm, random, longer = numbers.values()
@@ -75,7 +69,10 @@ def test_an_empty_error_set_ends_the_demo_with_one_sentence(tmp_path: Path) -> N
         sys.argv = ["closed_loop.py", "--seeds", "1"]
         closed_loop.main()
     """
-    process = run("-c", code, folder=tmp_path)
+    command = [sys.executable, "-c", code]
+    process = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
 
     assert process.returncode == 1
     assert process.stderr.startswith("closed_loop.py: seed 0: ERM collides in 0 of 300")

@@ -1,11 +1,7 @@
 """The demo of L2M: its figures beside their controls, and the chords of its samples."""
 
 import gzip
-import os
-import runpy
 import struct
-import subprocess
-import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -13,25 +9,11 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from helpers.demos import DEMOS, refusal, run_demo
 from helpers.spectrum import spectrum
 
-DEMOS = Path(__file__).parents[2] / "demos"
 CHORD_SECONDS, LOWEST = 0.55, 330.0  # of an image; Hz of digit 0
 KINDS = ("digits", "turned", "noise", "Fashion")
-
-
-def run(folder: Path, *options: object) -> str:
-    """Returns what the demo prints."""
-    process = subprocess.run(
-        [sys.executable, str(DEMOS / "l2m.py"), *map(str, options)],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
-    assert process.returncode == 0, process.stderr
-    return process.stdout
 
 
 def read_table(output: str) -> tuple[list[str], dict[str, list[float]]]:
@@ -62,7 +44,7 @@ def heard_digits(samples: np.ndarray, rate: int, chord: int) -> set[int]:
 def test_l2m(tmp_path: Path) -> None:
     """L2M is better calibrated than MAP; samples agree on digits, and not on noise."""
     write_clothes(tmp_path)
-    output = run(tmp_path, "--seeds", 1, "--fashion", ".")
+    output = run_demo("l2m", "--seeds", 1, "--fashion", ".", folder=tmp_path).stdout
     columns, rows = read_table(output)
     last, plain = (np.array(rows[name]) for name in ("last layer, N B v + prior", "MAP"))
     broken = rows["all layers, N v + 1"]
@@ -126,14 +108,7 @@ def test_l2m_refuses(
         file.write(struct.pack(">4BI", 0, 0, 8, 1, 10) + bytes(10))
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(DEMOS)
-    monkeypatch.setattr(sys, "argv", ["l2m.py", *map(str, options)])
-    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)  # this is not its process
-    with pytest.raises(SystemExit) as ended:
-        runpy.run_path(str(DEMOS / "l2m.py"), run_name="__main__")
-
-    assert ended.value.code == 2
-    assert message in capsys.readouterr().err.splitlines()[-1]
+    assert message in refusal("l2m", options, monkeypatch, capsys)
 
 
 def test_l2m_without_clothes(

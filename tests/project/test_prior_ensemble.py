@@ -1,9 +1,5 @@
 """The demo of randomized priors: its figures beside their controls, and its chord."""
 
-import os
-import runpy
-import subprocess
-import sys
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -12,9 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from helpers.demos import DEMOS, refusal, run_demo
 from helpers.spectrum import spectrum
 
-DEMOS = Path(__file__).parents[2] / "demos"
 STEP_SECONDS, STEPS, PAUSE_STEPS = 0.1, 121, 10
 
 
@@ -43,15 +39,7 @@ def heard_semitones(path: Path, x: float, *, prior: bool) -> float:
 
 def test_prior_ensemble(tmp_path: Path) -> None:
     """A prior keeps members apart in the gap alone, and so they sound."""
-    process = subprocess.run(
-        [sys.executable, str(DEMOS / "prior_ensemble.py"), "--seeds", "2"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
-    assert process.returncode == 0, process.stderr
+    process = run_demo("prior_ensemble", "--seeds", 2, folder=tmp_path)
     rows = read_table(process.stdout)
     none, prior = np.array(rows["no prior"]), np.array(rows["random prior"])
     _, gap, _, ratio, covered = range(5)
@@ -98,13 +86,7 @@ def test_prior_ensemble_refuses(
 ) -> None:
     """A wrong option ends the demo with one sentence, before any training."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(DEMOS)
-    monkeypatch.setattr(sys, "argv", ["prior_ensemble.py", *map(str, options)])
-    with pytest.raises(SystemExit) as ended:
-        runpy.run_path(str(DEMOS / "prior_ensemble.py"), run_name="__main__")
-
-    assert ended.value.code == 2
-    assert message in capsys.readouterr().err.splitlines()[-1]
+    assert message in refusal("prior_ensemble", options, monkeypatch, capsys)
 
 
 @pytest.fixture
