@@ -5,14 +5,11 @@ from __future__ import annotations
 import sys
 from functools import lru_cache
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import nn
 
 from gradsound.measure.live_objects import find_objects
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 _ENGINE = "DeepSpeedEngine"
 # Where DeepSpeed's optimizers keep the model's parameters, one list for each group: ZeRO 1
@@ -42,7 +39,7 @@ def trained_parameters(optimizer: Any) -> list[nn.Parameter]:
     return [*chain.from_iterable(parameter_groups(optimizer))]
 
 
-def parameter_groups(optimizer: Any) -> Iterable[Iterable[nn.Parameter]]:
+def parameter_groups(optimizer: Any) -> list[list[nn.Parameter]]:
     """Returns the parameters of an optimizer as `trained_parameters`, by group."""
     if is_engine_optimizer(optimizer):
         for name in _PARAMETER_LISTS:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.measure.deepspeed_engine import parameter_groups
+from gradsound.measure.held_parameters import HeldParameters
 from gradsound.measure.layer_changes import LayerWarnings
 from gradsound.measure.layer_names import parameters_by_module
 from gradsound.measure.layers import find_trained_layers, is_sharded, parameter_ids
@@ -78,6 +78,7 @@ class ParameterTracker:
         self.sharded = any(layer.sharded for layer in layers)
         self._steps = 0
         self._all_layers = np.ones(len(layers), bool)
+        self._by_layer: list[list[Reference]] = []
         self._untrained = UntrainedLayers(layer.name for layer in layers if layer.frozen)
         self._set_parameters(
             [
@@ -96,29 +97,24 @@ class ParameterTracker:
             by_layer: References to the measured parameters of each layer, length L.
             current: All parameters of these layers, for a check whether they thaw.
         """
-        self._by_layer = by_layer
-        self.parameters = [*chain.from_iterable(by_layer)]
+        # If nothing changes, steps before and after have the same arrays. Python has one
+        # weak reference for each parameter; == would compare the parameters' elements.
+        if _ids(by_layer) != _ids(self._by_layer):
+            self._by_layer = by_layer
+            self.parameters = [*chain.from_iterable(by_layer)]
+            self.first = np.cumsum([0, *(len(own) for own in by_layer[:-1])])
         self._frozen = [
             weakref.ref(p) for p in chain.from_iterable(current) if not p.requires_grad
         ]
         self._measured = [one for one in self.parameters if one is not _nothing]
-        self.first = np.cumsum([0, *(len(references) for references in by_layer[:-1])])
         self._had_gradient = np.zeros(len(self.parameters), bool)  # in some step
         self._lost_gradient = np.zeros(len(self.parameters), bool)  # in a later step
         self._without_gradient: NDArray[np.bool_] | None = None  # in the last step
-        self._held_ids = self._ids_in_optimizers()
+        self._held = HeldParameters(self.optimizers)
 
     def _current_optimizers(self) -> list[Optimizer]:
         alive = [reference() for reference in self.optimizers]
         return [optimizer for optimizer in alive if optimizer is not None]
-
-    def _ids_in_optimizers(self) -> list[list[int]]:
-        """Returns the ids of the parameters in each group of the optimizers."""
-        return [
-            [*map(id, group)]
-            for optimizer in self._current_optimizers()
-            for group in parameter_groups(optimizer)
-        ]
 
     def alive_parameters(self) -> list[nn.Parameter | None]:
         """Returns the parameters, length P; None for one that no longer exists."""
@@ -137,8 +133,8 @@ class ParameterTracker:
         self._steps += 1
         due = (
             self._steps % _CHECK_STEPS == 0
-            or self._ids_in_optimizers() != self._held_ids
-            or self.any_thawed()
+            or self._held.differ()
+            or (bool(self._frozen) and self.any_thawed())
         )
         # Plans return the same array at every step: to compare elements costs more.
         if without_gradient is None:
@@ -234,6 +230,10 @@ class ParameterTracker:
             or len(before) != len(self.parameters)
             or any(one() is not other() for one, other in zip(before, self.parameters))
         )
+
+
+def _ids(by_layer: list[list[Reference]]) -> list[list[int]]:
+    return [[*map(id, references)] for references in by_layer]
 
 
 def _nothing() -> None:

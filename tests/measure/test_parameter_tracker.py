@@ -58,6 +58,16 @@ def test_parameters_put_into_the_optimizer() -> None:
     check_norms(model, optimizer, collector, 3)
 
 
+def test_one_parameter_put_into_the_optimizer() -> None:
+    """If one of many is replaced there, it is measured after ten steps at the latest."""
+    model, optimizer, collector = small_collector(with_optimizer=True)
+    train(model, optimizer, 3)
+    model[0].weight = nn.Parameter(torch.ones_like(model[0].weight))
+    optimizer.param_groups[0]["params"][0] = model[0].weight
+    train(model, optimizer, 9)
+    check_norms(model, optimizer, collector, 3)
+
+
 def test_an_optimizer_that_has_the_old_parameters() -> None:
     """An optimizer with replaced parameters trains nothing: one warning, absent layers."""
     model, optimizer, collector = small_collector(with_optimizer=True)
