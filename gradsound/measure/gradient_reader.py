@@ -94,9 +94,11 @@ class GradientReader:
             step: Number of the step, for a warning.
             fresh: The ids of the parameters whose gradients count; all if None.
         """
-        if self._sharded is None:
-            return self.combine(self._checked_snapshot(step, fresh))
-        return self._reduce(self._sharded, lambda: self._checked_snapshot(step, fresh))
+        if self._sharded is not None:
+            return self._reduce(self._sharded, lambda: self._checked_snapshot(step, fresh))
+        return self._norms_per_layer(
+            self._checked_snapshot(step, fresh), self._tracker.first
+        )
 
     def read_layers(self, layers: NDArray[np.bool_]) -> NormsPerLayer:
         """Reads at least these layers, shape (L,)."""

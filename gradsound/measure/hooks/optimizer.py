@@ -85,24 +85,27 @@ class _StepHooks:
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Arguments | None:
         """Measures, or hands on an observed closure, which makes the gradients."""
-        if self._may_nest:
+        monitor, may_nest = self._monitor, self._may_nest
+        if may_nest:
             step = frame_of_step()
-            outer = self._monitor.outer_step
+            outer = monitor.outer_step
             if outer is not None and is_within(step, outer):
                 return None  # super().step() fires the hooks a second time
-            self._monitor.outer_step = step
+            monitor.outer_step = step
         closure = has_closure(args, kwargs)
-        needs_post_hook = closure or self._may_nest or self._monitor.signals is not None
-        if needs_post_hook and not self._has_post_hook:
+        if not self._has_post_hook and (closure or may_nest or monitor.signals is not None):
             self._has_post_hook = True  # registered only if needed: each hook costs time
             hook = StepHook(optimizer.register_step_post_hook, self._after_step)
-            self._monitor.handles.append(hook)
-        self._monitor.in_closure = closure
-        self._monitor.closure_norms.pop()
+            monitor.handles.append(hook)
+        if monitor.in_closure:  # the last step did not come to its end
+            monitor.closure_norms.pop()
+        monitor.in_closure = closure
         if not closure:
-            self._monitor.measure(optimizer, self._fresh(optimizer))
-            self._call_between_steps()
-        begin_signals(self._monitor, optimizer)
+            monitor.measure(optimizer, self._fresh(optimizer) if self._only_own else None)
+            if monitor.between_steps is not None:
+                self._call_between_steps()
+        if monitor.signals is not None:
+            begin_signals(monitor, optimizer)
         if not closure:
             return None
         after = partial(self._monitor.after_closure, self._fresh(optimizer))

@@ -107,16 +107,14 @@ class BatchedNorms:
     def _snapshot(
         self, objects: ObjectNorms, gradient_of: Callable[[int], torch.Tensor | None]
     ) -> NormSnapshot:
-        norms = objects.norms
+        absent, rows, row = self._without_gradient, objects.rows, objects.row
         if not self._others:
-            return NormSnapshot(self._without_gradient, norms, _NOTHING, (), ())
-        others: list[torch.Tensor | None] = [None] * len(norms)
+            return NormSnapshot(absent, rows, row, _NOTHING, (), ())
+        others: list[torch.Tensor | None] = [None] * len(absent)
         for k in self._others:
             others[k] = gradient_of(k)
         rest = self._torch.compute(others)
-        return NormSnapshot(
-            self._without_gradient, norms, rest.order, rest.values, rest.vectors
-        )
+        return NormSnapshot(absent, rows, row, rest.order, rest.values, rest.vectors)
 
 
 _NOTHING: NDArray[np.intp] = np.zeros(0, np.intp)

@@ -3,14 +3,25 @@
 Words in capitals stand for addresses and numbers of this process.
 """
 
-# What a reference stands for: a weak reference to a parameter for its gradient, if `grad`
-# is the name of that attribute; if it is null, the gradient itself; null for none. The
-# states are those of `ObjectNorms`. Returns how many differ from those before.
+# A request is that of `ObjectNorms`; the next call writes its norms behind these. A
+# reference stands for: a weak reference to a parameter for its gradient, if `grad` is the
+# name of that attribute; if it is null, the gradient itself; null for none. The states are
+# those of `ObjectNorms`. Returns how many differ from those before.
 NORMS = """\
-define i64 @gradsound_norms(ptr %references, i64 %count, ptr %grad, i64 %largest,
-    ptr %norms, ptr %states) {
+%request = type { ptr, i64, ptr, i64, ptr, ptr }
+define i64 @gradsound_norms(ptr %request) {
 entry:
   %tensor = alloca [48 x i8], align 8
+  %all = load %request, ptr %request
+  %references = extractvalue %request %all, 0
+  %count = extractvalue %request %all, 1
+  %grad = extractvalue %request %all, 2
+  %largest = extractvalue %request %all, 3
+  %norms = extractvalue %request %all, 4
+  %states = extractvalue %request %all, 5
+  %next_norms = getelementptr double, ptr %norms, i64 %count
+  %next_norms_at = getelementptr %request, ptr %request, i64 0, i32 4
+  store ptr %next_norms, ptr %next_norms_at
   br label %loop
 loop:
   %k = phi i64 [0, %entry], [%k_next, %store]
@@ -159,53 +170,6 @@ end:
   ret i64 %size
 scattered:
   ret i64 -1
-}
-"""
-
-# The L2 norm of float32 numbers. Their squares are summed in float64, where they neither
-# overflow nor become 0.
-NORM = """\
-declare <32 x double> @llvm.fmuladd.v32f64(<32 x double>, <32 x double>, <32 x double>)
-declare double @llvm.vector.reduce.fadd.v32f64(double, <32 x double>)
-declare double @llvm.fmuladd.f64(double, double, double)
-declare double @llvm.sqrt.f64(double)
-define internal double @norm(ptr %elements, i64 %size) {
-entry:
-  %whole = and i64 %size, -32
-  %any = icmp sgt i64 %whole, 0
-  br i1 %any, label %vectors, label %sum
-vectors:
-  %i = phi i64 [0, %entry], [%i_next, %vectors]
-  %sums = phi <32 x double> [zeroinitializer, %entry], [%sums_next, %vectors]
-  %vector_at = getelementptr float, ptr %elements, i64 %i
-  %vector = load <32 x float>, ptr %vector_at, align 4
-  %wide = fpext <32 x float> %vector to <32 x double>
-  %sums_next = call <32 x double> @llvm.fmuladd.v32f64(
-    <32 x double> %wide, <32 x double> %wide, <32 x double> %sums)
-  %i_next = add i64 %i, 32
-  %more = icmp slt i64 %i_next, %whole
-  br i1 %more, label %vectors, label %sum
-sum:
-  %all = phi <32 x double> [zeroinitializer, %entry], [%sums_next, %vectors]
-  %square = call reassoc double @llvm.vector.reduce.fadd.v32f64(
-    double 0.0, <32 x double> %all)
-  br label %rest
-rest:
-  %k = phi i64 [%whole, %sum], [%k_next, %one]
-  %squares = phi double [%square, %sum], [%squares_next, %one]
-  %left = icmp slt i64 %k, %size
-  br i1 %left, label %one, label %done
-one:
-  %one_at = getelementptr float, ptr %elements, i64 %k
-  %single = load float, ptr %one_at
-  %double = fpext float %single to double
-  %squares_next = call double @llvm.fmuladd.f64(double %double, double %double,
-    double %squares)
-  %k_next = add i64 %k, 1
-  br label %rest
-done:
-  %norm = call double @llvm.sqrt.f64(double %squares)
-  ret double %norm
 }
 """
 

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from gradsound.llvm import compile_function
-from gradsound.measure.norms import machine_code
+from gradsound.measure.norms import machine_code, norm_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,6 +30,14 @@ if TYPE_CHECKING:
 _WITHOUT_GRADIENT, _UNREADABLE = 1, 2  # states of a gradient; 0 if its norm is read
 
 _ONE_THREAD_MAX = 2**20  # elements; several threads of torch read a larger gradient faster
+# Of OpenMP, as torch's library on Linux has it: starts threads, and tells a thread how many
+# there may be, how many there are, and which one it is.
+_OPENMP = {
+    "PARALLEL": "GOMP_parallel",
+    "MOST_THREADS": "omp_get_max_threads",
+    "THREAD_COUNT": "omp_get_num_threads",
+    "THREAD_NUMBER": "omp_get_thread_num",
+}
 # Of DLPack: its major version; the place of dltensor_from_py_object_no_sync in the table;
 # the code of memory of the host; those of the type of float32 (kind, bits, lanes).
 _VERSION, _DESCRIBE_AT = 1, 40
@@ -40,11 +48,16 @@ _CPU, _FLOAT32 = 1, 2 | 32 << 8 | 1 << 16
 class ObjectNorms:
     """Reads the L2 norms of the same parameters' gradients again and again.
 
-    It reads dense float32 gradients in host memory. If torch computes with several threads,
-    it leaves those of more than a million elements to them.
+    It reads dense float32 gradients in host memory, with as many threads as torch. Where it
+    cannot use several threads, as torch would, it leaves gradients of more than a million
+    elements to torch.
 
     Args:
         count: P, the number of parameters.
+
+    Attributes:
+        rows: Norms by the last calls, shape (any, P), 0 where they read none.
+        row: Index of the last call. Its row is never changed.
 
     Raises:
         ImportError: If torch has no exchange API of a known version (2.10 has one).
@@ -55,23 +68,25 @@ class ObjectNorms:
         self._call = _function()
         self._parameters: Sequence[object] = ()  # alive, as the table has their addresses
         self._table, self._states = np.zeros(count, np.int64), np.full(count, 255, np.uint8)
-        # To ask an array for its address takes longer than to read a small gradient.
-        self._addresses = self._table.ctypes.data, self._states.ctypes.data
-        self._rows = np.zeros((0, count))
-        self._rows_address, self._row = 0, -1
-        self._largest = _ONE_THREAD_MAX if torch.get_num_threads() > 1 else sys.maxsize
-
-    @property
-    def norms(self) -> NDArray[np.float64]:
-        """Norms by the last call, shape (P,), 0 where it read none; never changed."""
-        norms: NDArray[np.float64] = self._rows[self._row]
-        return norms
+        # What the machine code is given: to ask an array for its address at each call takes
+        # longer than to read a small gradient.
+        self._request = _Request(
+            self._table.ctypes.data,
+            count,
+            largest=sys.maxsize
+            if openmp() or torch.get_num_threads() == 1
+            else _ONE_THREAD_MAX,
+            states=self._states.ctypes.data,
+        )
+        self._request_address = ctypes.addressof(self._request)
+        self.rows, self.row = np.zeros((0, count)), -1
 
     def read(self, gradients: Sequence[torch.Tensor | None]) -> bool:
         """Reads gradients, length P; returns whether any became another kind."""
         self._parameters = ()
         self._table[:] = [*map(id, gradients)]
-        return self._read(0)
+        self._request.attribute = 0
+        return self._read()
 
     def read_of(self, parameters: Sequence[object]) -> bool:
         """Reads the gradients of parameters, as `read`.
@@ -83,7 +98,8 @@ class ObjectNorms:
         if parameters is not self._parameters:
             weak = [isinstance(one, weakref.ref) and id(one) for one in parameters]
             self._table[:], self._parameters = weak, parameters
-        return self._read(id(_GRAD))
+            self._request.attribute = id(_GRAD)
+        return self._read()
 
     def without_gradient(self) -> NDArray[np.bool_]:
         """Returns which parameters have no gradient, shape (P,)."""
@@ -94,20 +110,24 @@ class ObjectNorms:
         """Returns the indices of gradients that are of another kind."""
         return np.flatnonzero(self._states == _UNREADABLE)
 
-    def _read(self, attribute: int) -> bool:
-        self._row += 1
-        if self._row == len(self._rows):
+    def _read(self) -> bool:
+        self.row += 1
+        if self.row == len(self.rows):
             self._add_rows()
-        table, states = self._addresses
-        count = len(self._table)
-        row = self._rows_address + self._row * self._rows.strides[0]
-        return self._call(table, count, attribute, self._largest, row, states) > 0
+        return self._call(self._request_address) > 0
 
     def _add_rows(self) -> None:
         """Makes room for the norms of many steps: to do so at each step takes longer."""
         count = len(self._table)
-        self._rows, self._row = np.zeros((1 + _BLOCK // max(count, 1), count)), 0
-        self._rows_address = self._rows.ctypes.data
+        self.rows, self.row = np.zeros((1 + _BLOCK // max(count, 1), count)), 0
+        self._request.norms = self.rows.ctypes.data
+
+
+class _Request(ctypes.Structure):
+    _fields_ = [
+        (name, ctypes.c_int64)
+        for name in ("table", "count", "attribute", "largest", "norms", "states")
+    ]
 
 
 _GRAD = sys.intern("grad")
@@ -128,16 +148,27 @@ def _function() -> Callable[..., int]:
         "DEREFERENCE": _address(get_ref or ctypes.pythonapi.PyWeakref_GetObject),
         "DESCRIBE": _exchange_function(),
     }
+    addresses |= openmp()
     words = {name: f"inttoptr (i64 {one} to ptr)" for name, one in addresses.items()}
     words |= {"CPU": str(_CPU), "FLOAT32": str(_FLOAT32)}
     dereference = machine_code.DEREFERENCE if get_ref else machine_code.DEREFERENCE_BORROWED
-    parts = machine_code.NORMS, machine_code.DENSE_SIZE, machine_code.NORM, dereference
+    all_squares = norm_code.THREADS if openmp() else norm_code.ONE_THREAD
+    finding = machine_code.NORMS, machine_code.DENSE_SIZE, dereference
+    parts = *finding, norm_code.NORM, norm_code.SQUARES, all_squares
     code = re.sub(r"\b[A-Z][A-Z_0-9]+\b", lambda word: words[word.group()], "".join(parts))
     pointer, integer = ctypes.c_void_p, ctypes.c_int64
-    signature = ctypes.PYFUNCTYPE(
-        integer, pointer, integer, pointer, integer, pointer, pointer
-    )
+    signature = ctypes.PYFUNCTYPE(integer, pointer)
     return signature(compile_function(code, "gradsound_norms"))
+
+
+@lru_cache(maxsize=1)
+def openmp() -> dict[str, int]:
+    """Returns the addresses of OpenMP's functions; none if torch has another OpenMP."""
+    functions = ctypes.CDLL(None)  # torch makes its library visible to all others
+    try:
+        return {key: _address(getattr(functions, name)) for key, name in _OPENMP.items()}
+    except AttributeError:
+        return {}
 
 
 def _exchange_function() -> int:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from gradsound.measure.async_copy import AsyncCopy
+from gradsound.measure.norms.snapshot import stack_host_norms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -47,13 +48,13 @@ class LocalNorms:
     Attributes:
         snapshot: As given.
         first: As given.
-        combined: What `values` returns, once it is known.
     """
+
+    __slots__ = "_copy", "first", "snapshot"
 
     def __init__(self, snapshot: NormSnapshot, first: NDArray[np.intp]) -> None:
         self.snapshot, self.first = snapshot, first
         self._copy = AsyncCopy(snapshot.vectors) if snapshot.vectors else None
-        self.combined: tuple[NDArray[np.float64], NDArray[np.bool_]] | None = None
 
     @property
     def on_host(self) -> bool:
@@ -72,8 +73,6 @@ class LocalNorms:
 
     def values(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Returns norms and absence as `NormsPerLayer.values` does."""
-        if self.combined is not None:
-            return self.combined
         squares = np.square(self.snapshot.host_norms())
         for vector in self._copy.values() if self._copy else ():
             squares += np.square(vector)
@@ -82,28 +81,29 @@ class LocalNorms:
         return norms, absent
 
 
-def combine_together(steps: Iterable[NormsPerLayer | None]) -> None:
-    """Combines the norms of several steps that are on the host in one operation.
+def combined_norms(
+    steps: Sequence[NormsPerLayer | None],
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]] | None:
+    """Returns what `LocalNorms.values` returns of several steps, both of shape (S, L).
 
-    Then `LocalNorms.values` returns the result. For one step alone it takes as long as for
-    many.
+    For one step alone it takes as long as for many.
+
+    Args:
+        steps: The norms of one step or more.
+
+    Returns:
+        None if some are no norms on the host, or of other layers.
     """
-    by_layers: dict[int, list[LocalNorms]] = {}
-    for norms in steps:
-        if type(norms) is LocalNorms and norms.on_host:
-            by_layers.setdefault(id(norms.first), []).append(norms)
-    for group in by_layers.values():
-        if len(group) > 1:
-            _combine(group)
-
-
-def _combine(steps: Sequence[LocalNorms]) -> None:
-    first = steps[0].first
-    squares = np.square(np.stack([one.snapshot.host_norms() for one in steps]))  # (S, P)
-    rows = np.sqrt(np.add.reduceat(squares, first, axis=1))  # (S, L)
-    absent: dict[int, NDArray[np.bool_]] = {}
-    for one, row in zip(steps, rows):
-        without_gradient = one.snapshot.without_gradient
-        if (key := id(without_gradient)) not in absent:
-            absent[key] = np.logical_and.reduceat(without_gradient, first)
-        one.combined = row, absent[key]
+    local = [one for one in steps if type(one) is LocalNorms and one.on_host]
+    first = local[0].first if local else None
+    if first is None or [one.first is first for one in local].count(True) < len(steps):
+        return None
+    squares = np.square(stack_host_norms([one.snapshot for one in local]))  # (S, P)
+    norms = np.sqrt(np.add.reduceat(squares, first, axis=1))
+    absent = np.empty(norms.shape, bool)
+    of_last: NDArray[np.bool_] | None = None  # steps have the same array, until it changes
+    for row, one in enumerate(local):
+        if (of_parameters := one.snapshot.without_gradient) is not of_last:
+            of_last = of_parameters
+            absent[row:] = np.logical_and.reduceat(of_parameters, first)
+    return norms, absent

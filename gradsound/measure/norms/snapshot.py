@@ -25,8 +25,9 @@ class NormSnapshot:
 
     Attributes:
         without_gradient: Which parameters have no gradient, shape (P,).
-        read: Norms that machine code read, shape (P,), 0 for the other parameters; None if
-            it read none.
+        rows: Norms that machine code read, shape (any, P), 0 for the other parameters; None
+            if it read none.
+        row: The row of this moment. To select it can wait until the norms are needed.
         order: Parameter indices of the norms in ``values``.
         values: Norms of other gradients in host memory.
         vectors: One vector of norms for each accelerator, in its memory, shape (P,), 0 for
@@ -34,19 +35,30 @@ class NormSnapshot:
     """
 
     without_gradient: NDArray[np.bool_]
-    read: NDArray[np.float64] | None
+    rows: NDArray[np.float64] | None
+    row: int
     order: NDArray[np.intp]
     values: Sequence[float]
     vectors: Sequence[torch.Tensor]
 
     def host_norms(self) -> NDArray[np.float64]:
         """Returns the norms of gradients in host memory, 0 elsewhere, shape (P,)."""
-        if self.read is None:
+        if self.rows is None:
             norms = np.zeros(len(self.without_gradient))
         else:
-            norms = self.read.copy()
+            norms = self.rows[self.row].copy()
         norms[self.order] = self.values
         return norms
+
+
+def stack_host_norms(snapshots: Sequence[NormSnapshot]) -> NDArray[np.float64]:
+    """Returns what `NormSnapshot.host_norms` returns of S snapshots, shape (S, P)."""
+    return np.array(
+        [
+            one.host_norms() if one.rows is None or len(one.order) else one.rows[one.row]
+            for one in snapshots
+        ]
+    )
 
 
 class NormCollector:
@@ -86,7 +98,8 @@ class NormCollector:
                 devices[norm.device][index] = norm
         return NormSnapshot(
             without_gradient,
-            read=None,
+            rows=None,
+            row=0,
             order=np.array([*host], int),
             values=[*host.values()],
             vectors=[torch.stack(norms) for norms in devices.values()],

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from gradsound.measure.norms.compute import (
+    LARGE,
     compute_norm,
     compute_norms_on_device,
     compute_row_norms,
+    compute_small_norm,
 )
 from gradsound.measure.norms.snapshot import NormSnapshot
 
@@ -79,6 +81,7 @@ class _Plan:
         stacks: Small gradients of equal shape and dtype, computed as the rows of one
             matrix, with the memory of that matrix. To allocate it at every step would cost
             more than all other work.
+        small: Other dense float32 gradients of few elements.
         single: All other gradients in host memory.
         order: Parameter indices of all these in this order, at most P.
         devices: Gradients in the memory of each accelerator.
@@ -86,6 +89,7 @@ class _Plan:
 
     without_gradient: NDArray[np.bool_]
     stacks: list[tuple[list[int], torch.Tensor]] = field(default_factory=list)
+    small: list[int] = field(default_factory=list)
     single: list[int] = field(default_factory=list)
     order: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, np.intp))
     devices: dict[torch.device, list[int]] = field(default_factory=dict)
@@ -94,6 +98,7 @@ class _Plan:
 def _make_plan(gradients: Gradients) -> _Plan:
     plan = _Plan(np.array([gradient is None for gradient in gradients]))
     stackable, devices = defaultdict(list), defaultdict(list)
+    rest: list[int] = []
     for index, gradient in enumerate(gradients):
         if gradient is None:
             continue
@@ -107,16 +112,29 @@ def _make_plan(gradients: Gradients) -> _Plan:
         ):
             stackable[gradient.shape, gradient.dtype].append(index)
         else:
-            plan.single.append(index)
+            rest.append(index)
     for (shape, dtype), indices in stackable.items():
-        if len(indices) < _STACK_LEAST:
-            plan.single += indices
-        else:
+        if len(indices) >= _STACK_LEAST:
             plan.stacks += _make_stacks(indices, shape, dtype)
+        else:
+            rest += indices
+    for index in rest:
+        (plan.small if _is_small(gradients[index]) else plan.single).append(index)
     plan.devices = dict(devices)
     stacked = [k for indices, _ in plan.stacks for k in indices]
-    plan.order = np.array(stacked + plan.single, np.intp)
+    plan.order = np.array(stacked + plan.small + plan.single, np.intp)
     return plan
+
+
+def _is_small(gradient: Any) -> bool:
+    """Returns whether `compute_small_norm` reads a gradient in host memory."""
+    return (
+        type(gradient) is torch.Tensor
+        and gradient.layout is torch.strided
+        and gradient.dtype is torch.float32
+        and gradient.is_contiguous()
+        and 0 < gradient.numel() <= LARGE
+    )
 
 
 def _make_stacks(
@@ -135,8 +153,10 @@ def _execute(plan: _Plan, gradients: Gradients) -> NormSnapshot:
     for indices, memory in plan.stacks:
         torch.stack([gradients[k] for k in indices], out=memory)  # type: ignore[misc]
         values += compute_row_norms(memory.view(len(indices), -1))
+    for k in plan.small:
+        values.append(compute_small_norm(gradients[k]))  # type: ignore[arg-type]
     for k in plan.single:
         values.append(compute_norm(gradients[k]))  # type: ignore[arg-type]
     for device, indices in plan.devices.items():
         vectors.append(compute_norms_on_device(indices, gradients, device))
-    return NormSnapshot(plan.without_gradient, None, plan.order, values, vectors)
+    return NormSnapshot(plan.without_gradient, None, 0, plan.order, values, vectors)

@@ -45,7 +45,8 @@ def test_norms_of_host_and_accelerator_are_added_up() -> None:
     """Each step is one vector of squares; a rank that could not measure fails all."""
     snapshot = NormSnapshot(
         np.array([False, False, True]),
-        read=None,
+        rows=None,
+        row=0,
         order=np.array([0]),
         values=[3.0],
         vectors=[torch.tensor([0.0, 4.0, 0.0])],

@@ -27,7 +27,8 @@ def test_parameters_of_a_layer_may_be_on_several_devices() -> None:
     """Their norms add up as one vector; a layer without any gradient is absent."""
     snapshot = NormSnapshot(
         np.array([False, False, False, True]),
-        read=np.array([0.0, 0.0, 8.0, 0.0]),
+        rows=np.array([[0.0, 0.0, 8.0, 0.0]]),
+        row=0,
         order=np.array([0]),
         values=[2.0],
         vectors=[torch.tensor([0.0, 3.0, 0.0, 0.0]), torch.tensor([0.0, 6.0, 0.0, 0.0])],
@@ -42,7 +43,7 @@ def test_parameters_of_a_layer_may_be_on_several_devices() -> None:
 
 def test_norms_of_the_host_alone_are_ready() -> None:
     """There is nothing to copy."""
-    snapshot = NormSnapshot(np.array([False]), None, np.array([0]), [0.5], [])
+    snapshot = NormSnapshot(np.array([False]), None, 0, np.array([0]), [0.5], [])
     layers = LocalNorms(snapshot, np.array([0]))
 
     assert layers.ready is True

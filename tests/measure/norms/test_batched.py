@@ -2,6 +2,8 @@
 
 import sys
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -203,20 +205,42 @@ def test_gradients_may_lie_in_memory_in_any_order(load_objects) -> None:
     np.testing.assert_allclose(gradient_norms(gradients, load_objects), expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("threads", [1, 2])
+@contextmanager
+def torch_threads(threads: int) -> Iterator[None]:
+    """Has torch compute with so many threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
 @LOADERS
 def test_large_gradients_are_as_exact_as_small_ones(load_objects, threads: int) -> None:
     """Of 2^24 elements, each reader is within two millionths of a sum in float64."""
     torch.manual_seed(0)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        for gradient in (torch.full((2**24,), 1 / 3), torch.randn(2**24) ** 3):
-            norm = float(torch.linalg.vector_norm(gradient, dtype=torch.float64))
+    for gradient in (torch.full((2**24,), 1 / 3), torch.randn(2**24) ** 3):
+        norm = float(torch.linalg.vector_norm(gradient, dtype=torch.float64))
+        with torch_threads(threads):
             (read,) = gradient_norms([gradient], load_objects)
-            np.testing.assert_allclose(read, norm, rtol=2e-6)
-    finally:
-        torch.set_num_threads(before)
+        np.testing.assert_allclose(read, norm, rtol=2e-6)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 7])
+@LOADERS
+def test_each_element_of_a_large_gradient_counts_once(load_objects, threads: int) -> None:
+    """Also where several threads divide sizes that have no equal parts."""
+    sizes = [k * 2**15 + more for k in (1, 2, 3, 8) for more in (-1, 0, 1, 31, 33)]
+    with torch_threads(threads):
+        norms = gradient_norms([torch.ones(size) for size in sizes], load_objects)
+        # The last 7 elements count, however many there are before them.
+        ends = [torch.cat([torch.zeros(size), torch.ones(7)]) for size in sizes]
+        ends = gradient_norms(ends, load_objects)
+
+    np.testing.assert_allclose(norms**2, sizes, rtol=2e-6)
+    np.testing.assert_allclose(ends**2, 7, rtol=2e-6)
 
 
 @LOADERS
