@@ -25,9 +25,10 @@ from machine import machine
 from websockets.sync.client import connect
 
 from gradsound.runs.header_line import encode_header
-from gradsound.runs.json_lines import encode_step
+from gradsound.runs.json_lines import encode_block
 from gradsound.runs.model import Header
 from gradsound.runs.step import Step
+from gradsound.runs.step_block import make_block
 from gradsound.runs.writer import RunWriter
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
@@ -59,7 +60,8 @@ def print_bytes() -> None:
     """Prints the bytes of a step, also by gzip, and those of a header."""
     print("bytes               a step  gzip: whole  a member a step  a header")
     for layers in _LAYERS:
-        lines = [encode_step(step) for step in make_steps(layers, 1000)]
+        text = encode_block(make_block(make_steps(layers, 1000)))
+        lines = text.splitlines(keepends=True)
         sizes = [
             sum(map(len, parts)) / len(lines)
             for parts in (
@@ -75,7 +77,7 @@ def print_bytes() -> None:
 
 def write_runs(folder: Path, runs: int, steps: int) -> None:
     """Writes run files of four layers in a few folders."""
-    body = b"".join(map(encode_step, make_steps(4, steps)))
+    body = encode_block(make_block(make_steps(4, steps)))
     for k in range(runs):
         path = folder / f"lr{k % _FOLDERS}" / f"seed{k // _FOLDERS}.jsonl"
         path.parent.mkdir(exist_ok=True)
@@ -138,7 +140,7 @@ def measure_page(folder: Path, runs: int, seconds: float) -> None:
                     due += 1.0
                     step = next(steps)
                     for writer in writers:
-                        writer.write([step])
+                        writer.write(make_block([step]))
 
             wait(f"{_GROWING} more runs grow by a step a second", grow)
             for writer in writers:

@@ -27,6 +27,7 @@ from machine import machine, threads
 import gradsound
 from gradsound.runs.model import Header
 from gradsound.runs.step import Step
+from gradsound.runs.step_block import make_block
 from gradsound.runs.writer import RunWriter
 
 if TYPE_CHECKING:
@@ -61,12 +62,11 @@ def write_run(path: Path, steps: int, layers: int) -> None:
         norms[random.random(count) < NAN_SHARE] = np.nan
         times = now + np.cumsum(random.exponential(0.1, count))
         now = times[-1]
-        writer.write(
-            [
-                Step(begin + k, time, own, absent, values={"loss": float(random.random())})
-                for k, (time, own) in enumerate(zip(times.tolist(), norms))
-            ]
-        )
+        steps = [
+            Step(begin + k, time, own, absent, values={"loss": float(random.random())})
+            for k, (time, own) in enumerate(zip(times.tolist(), norms))
+        ]
+        writer.write(make_block(steps))
     writer.close()
 
 

@@ -28,6 +28,7 @@ from player_process import processor_seconds, start_player
 
 from gradsound.music.presets import PRESETS
 from gradsound.runs.step import Step
+from gradsound.runs.step_block import make_block
 from gradsound.workers.sinks import PageSink
 
 if TYPE_CHECKING:
@@ -63,7 +64,9 @@ class Training(threading.Thread):
             max(0.0, begin + number / STEPS_A_SECOND - time.monotonic())
         ):
             norms = random.lognormal(0.0, 0.5, self._layers).astype(np.float32)
-            self._writer.write([Step(number, number / STEPS_A_SECOND, norms, absent)])
+            self._writer.write(
+                make_block([Step(number, number / STEPS_A_SECOND, norms, absent)])
+            )
             self._player.wake()
             number += 1
 

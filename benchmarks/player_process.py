@@ -13,6 +13,7 @@ from runs import make_header, new_log
 
 from gradsound.music.presets import PRESETS
 from gradsound.runs.step import Step
+from gradsound.runs.step_block import make_block
 from gradsound.runs.writer import RunWriter
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def start_player(
 def write_step(writer: RunWriter, player: Player, number: int) -> None:
     """Writes a step and wakes the player, as a training does."""
     norms, absent = np.array([1.0], np.float32), np.array([False])
-    writer.write([Step(number, 0.1 * number, norms, absent)])
+    writer.write(make_block([Step(number, 0.1 * number, norms, absent)]))
     player.wake()
 
 

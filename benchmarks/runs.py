@@ -9,10 +9,12 @@ import numpy as np
 
 from gradsound import Run, Step
 from gradsound.runs.header_line import encode_header
-from gradsound.runs.json_lines import encode_step
+from gradsound.runs.json_lines import encode_block
 from gradsound.runs.model import Header
+from gradsound.runs.step_stream import make_blocks
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -38,14 +40,17 @@ def make_run(steps: int, layers: int) -> Run:
 
 def write_run(path: Path, steps: int, layers: int) -> None:
     """Writes the file of a healthy run of 20 steps a second, with a falling loss."""
-    random = np.random.default_rng(0)
-    absent = np.zeros(layers, bool)
     with path.open("wb") as file:
         file.write(encode_header(make_header(layers)))
-        for number in range(steps):
-            norms = random.lognormal(0.0, 0.5, layers).astype(np.float32)
-            noise = 0.05 * random.standard_normal()
-            loss = round(0.5 + 3 / (1 + number / 500) ** 0.3 + noise, 4)
-            file.write(
-                encode_step(Step(number, number / 20, norms, absent, values={"loss": loss}))
-            )
+        for block in make_blocks(_healthy_steps(steps, layers)):
+            file.write(encode_block(block))
+
+
+def _healthy_steps(steps: int, layers: int) -> Iterator[Step]:
+    random = np.random.default_rng(0)
+    absent = np.zeros(layers, bool)
+    for number in range(steps):
+        norms = random.lognormal(0.0, 0.5, layers).astype(np.float32)
+        noise = 0.05 * random.standard_normal()
+        loss = round(0.5 + 3 / (1 + number / 500) ** 0.3 + noise, 4)
+        yield Step(number, number / 20, norms, absent, values={"loss": loss})

@@ -34,6 +34,7 @@ from sound_monitor import Monitor, delays_ms
 import gradsound
 from gradsound.music.presets import PRESETS
 from gradsound.runs.step import Step
+from gradsound.runs.step_block import make_block
 from gradsound.workers.sinks import PageSink
 
 if TYPE_CHECKING:
@@ -83,7 +84,9 @@ def traffic(seconds: float) -> None:
             number = 0
             while (elapsed := time.monotonic() - begin) < seconds:
                 norms = generator.lognormal(size=LAYERS).astype(np.float32)
-                writer.write([Step(number, elapsed, norms, np.zeros(LAYERS, bool))])
+                writer.write(
+                    make_block([Step(number, elapsed, norms, np.zeros(LAYERS, bool))])
+                )
                 player.wake()
                 number += 1
                 time.sleep(FAST)

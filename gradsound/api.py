@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from gradsound.alarms.thresholds import Alarm
     from gradsound.music.presets import Preset
-    from gradsound.runs.step import Step
+    from gradsound.runs.step_block import StepBlock
     from gradsound.synth.voices.builtin import Voice
 
 
@@ -284,5 +284,5 @@ def listen(
     return attach(model, optimizer, live=sink, **options)
 
 
-def _drop_steps(steps: Sequence[Step]) -> None:
+def _drop_steps(_: StepBlock) -> None:
     """Ignores steps, on a rank that measures its part but does not record."""

@@ -15,12 +15,12 @@ from gradsound.training_alarms import TrainingAlarms
 from gradsound.workers.render_file import start_renderer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from gradsound.alarms.thresholds import Alarm
     from gradsound.music.presets import Preset
     from gradsound.runs.model import Header
-    from gradsound.runs.step import Step
+    from gradsound.runs.step_block import StepBlock
     from gradsound.workers.process import WorkerProcess
     from gradsound.workers.sinks import DeviceSink, PageSink, Player
 
@@ -121,19 +121,19 @@ class Recorder:
         """
         return self._file.place
 
-    def record(self, steps: Sequence[Step]) -> None:
+    def record(self, block: StepBlock) -> None:
         """Writes steps and wakes the player.
 
         Never raises: an error ends the recording, with one warning, and not the training.
         """
         if os.getpid() != self._pid:  # a forked process has copies of the last steps
             return
-        self._step_count += len(steps)
+        self._step_count += len(block)
         if not self._file.open:
             return
         if self._is_read:
-            self._file.write(steps)
-        self.alarms.add(steps)
+            self._file.write(block)
+        self.alarms.add(block)
         if self.player is not None:
             self.player.wake()
         now = time.monotonic()

@@ -15,10 +15,8 @@ from gradsound.runs.compressed_file import COMPRESSED_SUFFIXES
 from gradsound.runs.writer import RunWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from gradsound.runs.model import Header
-    from gradsound.runs.step import Step
+    from gradsound.runs.step_block import StepBlock
 
 
 class RunFile:
@@ -97,12 +95,12 @@ class RunFile:
             return None
         return self.path.absolute(), self._writer.inode
 
-    def write(self, steps: Sequence[Step]) -> None:
+    def write(self, block: StepBlock) -> None:
         """Writes steps; while the disk is full, they wait in memory."""
         if self._writer is None:
             return
         try:
-            self._writer.write(steps)
+            self._writer.write(block)
         except OSError as error:
             self._warn(
                 error, f"steps from {self._writer.unwritten[0]} on wait until there is room"

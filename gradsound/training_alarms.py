@@ -18,7 +18,7 @@ from gradsound.alarms.run_detector import RunDetector
 from gradsound.errors import warn, without_warnings
 from gradsound.runs.file_names import find_renamed
 from gradsound.runs.reader import read_run_file
-from gradsound.runs.step_block import make_block
+from gradsound.runs.step_block import concatenate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from gradsound.alarms.thresholds import Alarm, Thresholds
     from gradsound.runs.model import Header
     from gradsound.runs.restarts import TimeShift
-    from gradsound.runs.step import Step
     from gradsound.runs.step_block import StepBlock
 
     Place = tuple[Path, int]  # path and inode number of a run file
@@ -61,7 +60,8 @@ class TrainingAlarms:
         self._time_shift, self._find_file = time_shift, find_file
         self._detector = RunDetector(header, thresholds)
         self._found: list[Alarm] = []
-        self._waiting: deque[Step] | None = None  # None before the first look
+        self._waiting: deque[StepBlock] | None = None  # None before the first look
+        self._added = 0  # steps since the last look of the training
         self._number = -1  # of the last step that was looked at
         self._arrival = inf  # of the last step, in seconds of time.monotonic()
         self._lock = threading.Lock()  # a user may look in any thread
@@ -71,13 +71,15 @@ class TrainingAlarms:
             self._look()
         self._listener = listener  # it heard of earlier alarms when they were found
 
-    def add(self, steps: Sequence[Step]) -> None:
+    def add(self, block: StepBlock) -> None:
         """Adds the steps that follow. Never raises, and never waits for another thread."""
         self._arrival = time.monotonic()
         if self._waiting is None or self._has_failed:
             return
-        self._waiting.extend(map(self._time_shift.apply, steps))
-        if self._listener is not None or len(self._waiting) >= _BLOCK_STEPS:
+        self._waiting.append(self._time_shift.apply_to(block))
+        self._added += len(block)
+        if self._listener is not None or self._added >= _BLOCK_STEPS:
+            self._added = 0
             self._look(patience=0)
 
     def look(self) -> tuple[Alarm, ...]:
@@ -117,13 +119,13 @@ class TrainingAlarms:
         except (OSError, ValueError) as error:
             warn(f"{error}; so the alarms of earlier steps are unknown")
 
-    def _detect_waiting(self, waiting: deque[Step]) -> None:
+    def _detect_waiting(self, waiting: deque[StepBlock]) -> None:
         while waiting:
-            count = min(len(waiting), _BLOCK_STEPS)
-            steps = [waiting.popleft() for _ in range(count)]
+            block = concatenate([waiting.popleft() for _ in range(len(waiting))])
             # The file had some of them already, if they came while it was read.
-            if new := [step for step in steps if step.number > self._number]:
-                self._detect(make_block(new))
+            new = block.numbers > self._number
+            if new.any():
+                self._detect(block.take(new))
 
     def _detect(self, block: StepBlock) -> None:
         self._keep([*chain.from_iterable(self._detector.detect(block))])

@@ -18,6 +18,7 @@ from helpers.runs import make_run, with_signals
 from helpers.sound_server import SoundServer, missing_program
 from hypothesis import HealthCheck, settings
 
+from gradsound.runs.step_block import make_block
 from gradsound.runs.writer import RunWriter
 
 if TYPE_CHECKING:
@@ -135,7 +136,8 @@ def save(tmp_path: Path) -> Callable[..., Path]:
     ) -> Path:
         run = with_signals(make_run(norms, **kwargs), **(signals or {}))
         writer = RunWriter(tmp_path / name, run.header)
-        writer.write(run.steps)
+        if norms:
+            writer.write(make_block([*run.steps]))
         writer.close()
         return tmp_path / name
 

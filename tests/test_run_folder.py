@@ -17,6 +17,7 @@ from gradsound.listed_alarms import find_alarms
 from gradsound.run_folder import RunFolder
 from gradsound.runs import run_facts
 from gradsound.runs.listed_run import ListedRun
+from gradsound.runs.step_block import make_block
 from gradsound.runs.writer import RunWriter
 
 pytestmark = pytest.mark.usefixtures("own_folder")
@@ -32,7 +33,7 @@ def write(
     path.parent.mkdir(parents=True, exist_ok=True)
     run = make_run([[1 / 3, 2.0]] * steps)
     writer = RunWriter(path, replace(run.header, start=start, **fields))
-    writer.write(run.steps)
+    writer.write(make_block([*run.steps]))
     return writer
 
 
@@ -74,7 +75,9 @@ def test_a_run_grows_while_its_writer_has_it_open() -> None:
     """The state follows the lock of the writer, and a later listing sees new steps."""
     folder, writer = RunFolder(Path()), write("run.jsonl", 2)
     assert [(run.state, run.steps) for run in folder.list_runs()] == [("growing", 2)]
-    writer.write([replace(step, number=7) for step in make_run([[1.0, 1.0]]).steps])
+    writer.write(
+        make_block([replace(step, number=7) for step in make_run([[1.0, 1.0]]).steps])
+    )
     assert [(run.state, run.steps) for run in folder.list_runs()] == [("growing", 8)]
     writer.close()
     assert [(run.state, run.steps) for run in folder.list_runs()] == [("ended", 8)]
@@ -265,7 +268,7 @@ def test_alarms_are_counted_by_kind() -> None:
     rows = [[1.0, 2.0]] * 40 + [[NAN, 2.0]] + [[1.0, 2.0]] * 3
     run = make_run(rows)
     writer = RunWriter(Path("run.jsonl"), run.header)
-    writer.write(run.steps)
+    writer.write(make_block([*run.steps]))
     writer.close()
     (entry,) = listed()
     found = find_alarms(entry)

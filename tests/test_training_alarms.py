@@ -21,6 +21,7 @@ from gradsound.alarms.run_detector import RunDetector
 from gradsound.alarms.thresholds import Thresholds
 from gradsound.errors import GradsoundWarning
 from gradsound.runs.restarts import TimeShift
+from gradsound.runs.step_block import make_block
 from gradsound.training_alarms import TrainingAlarms
 
 pytestmark = pytest.mark.usefixtures("own_folder")
@@ -109,7 +110,7 @@ def test_few_steps_wait(kept: bool) -> None:
         with pytest.warns(GradsoundWarning, match="no longer exists.*unknown"):
             alarms.look()
     for step in steps_of(healthy_norms(2000, 2)):
-        alarms.add([step])
+        alarms.add(make_block([step]))
         found.append(len(alarms._waiting))
     assert max(found) == 255
 

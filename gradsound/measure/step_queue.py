@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from gradsound.measure.norms.per_layer import combine_together
+from gradsound.measure.pending_step import gather_plain
+from gradsound.runs.step_block import make_block
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from gradsound.measure.pending_step import PendingStep
     from gradsound.runs.step import Step
+    from gradsound.runs.step_block import StepBlock
 
-    Emit: TypeAlias = Callable[[Sequence[Step]], None]
+    Emit: TypeAlias = Callable[[StepBlock], None]
 
 _TIME_SHARE = 0.005  # of the loop's time for emitting; slow loops emit every step at once
 # Steps that a device which does not signal has to compute besides, when the host reads one.
@@ -87,19 +89,28 @@ class StepQueue:
             return
         if not self._emit_lock.acquire(blocking=wait):
             return
-        steps: list[Step] = []
         try:
             self._is_emitting = True
-            combine_together([step.norms for step in tuple(self.pending)])
+            ready: list[PendingStep] = []
             while self.pending and (wait or self._is_ready(self.pending[0])):
-                steps.append(self.pending.popleft().step())
-        finally:  # if a step fails, the steps before it are still emitted
-            try:
-                if steps:
-                    self.emit(steps)
-            finally:
-                self._is_emitting = False
-                self._emit_lock.release()
+                ready.append(self.pending.popleft())
+            if ready:
+                self._emit(ready)
+        finally:
+            self._is_emitting = False
+            self._emit_lock.release()
+
+    def _emit(self, ready: list[PendingStep]) -> None:
+        """Emits steps; if one fails, the steps before it."""
+        if (block := gather_plain(ready)) is not None:
+            self.emit(block)
+            return
+        steps: list[Step] = []
+        try:
+            steps.extend(step.step() for step in ready)
+        finally:
+            if steps:
+                self.emit(make_block(steps))
 
     def _is_ready(self, oldest: PendingStep) -> bool:
         return (oldest.exact or len(self.pending) > _STEPS_BEHIND) and oldest.ready

@@ -18,6 +18,7 @@ from gradsound.runs.json_objects import decode_object
 
 if TYPE_CHECKING:
     from gradsound.runs.step import Step
+    from gradsound.runs.step_block import StepBlock
 
 # Lines that are no steps begin in this way, so that a reader finds them without decoding.
 MARKS = RESTART, _TOTAL = b'{"resume": ', b'{"steps": '
@@ -106,6 +107,14 @@ class TimeShift:
 
     def apply(self, step: Step) -> Step:
         """Returns a step with its new time."""
-        if self._first_time is not None:
-            self._offset, self._first_time = self._first_time - step.time, None
+        self._begin_at(step.time)
         return replace(step, time=step.time + self._offset) if self._offset else step
+
+    def apply_to(self, block: StepBlock) -> StepBlock:
+        """Returns a block of one step or more with their new times."""
+        self._begin_at(float(block.times[0]))
+        return replace(block, times=block.times + self._offset) if self._offset else block
+
+    def _begin_at(self, time: float) -> None:
+        if self._first_time is not None:
+            self._offset, self._first_time = self._first_time - time, None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from gradsound.runs.file_locks import lock_folders
 from gradsound.runs.file_names import give_back, number_of, numbered, older_files
 from gradsound.runs.header_line import encode_header
-from gradsound.runs.json_lines import encode_step
+from gradsound.runs.json_lines import encode_block
 from gradsound.runs.opened_file import (
     find_path,
     make_file,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from gradsound.runs.model import Header
     from gradsound.runs.opened_file import OpenedFile
     from gradsound.runs.resume_point import ResumePoint
-    from gradsound.runs.step import Step
+    from gradsound.runs.step_block import StepBlock
 
 _UNWRITTEN_MAX = 1 << 26  # bytes; a longer backlog would take the training's memory
 _COPY_BYTES = 1 << 20  # bytes per copy; one takes a millisecond of the training
@@ -147,23 +147,21 @@ class RunWriter:
             self.discard()
             raise
 
-    def write(self, steps: Sequence[Step]) -> None:
-        """Appends steps with one system call.
+    def write(self, block: StepBlock) -> None:
+        """Appends one step or more with one system call.
 
         Raises:
             OSError: If the steps cannot be written, for example because the disk is full.
                 They wait in memory, and the next call tries again. Until then, the last
                 line of the file may be torn.
         """
-        if steps:
-            self._next_step = steps[-1].number + 1
+        numbers = block.numbers.tolist()
+        self._next_step = numbers[-1] + 1
         if len(self._backlog) < self._backlog_max:
-            self.unwritten += [step.number for step in steps]
-            self._backlog += b"".join(
-                encode_step(self.time_shift.apply(step)) for step in steps
-            )
+            self.unwritten += numbers
+            self._backlog += encode_block(self.time_shift.apply_to(block))
         else:
-            self.dropped += len(steps)
+            self.dropped += len(numbers)
         self._write_backlog()
         with suppress(OSError):  # later calls try again, and close() reports
             self._copy_more()

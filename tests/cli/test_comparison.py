@@ -15,6 +15,7 @@ from gradsound.cli import output
 from gradsound.cli.main import main
 from gradsound.errors import MissingExtraError
 from gradsound.runs import compressed_file
+from gradsound.runs.step_block import make_block
 from gradsound.runs.writer import RunWriter
 
 
@@ -24,7 +25,7 @@ def write(name: str, norms: list[list[float | None]], **values: list[float]) -> 
     writer = RunWriter(Path(name), run.header)
     for k, step in enumerate(run.steps):
         one = {name.replace("__", "/"): numbers[k] for name, numbers in values.items()}
-        writer.write([replace(step, values=one)])
+        writer.write(make_block([replace(step, values=one)]))
     writer.close()
     return name
 
@@ -84,7 +85,9 @@ def test_skipped_steps_have_a_row(capsys: pytest.CaptureFixture[str]) -> None:
     """The row has how many steps were skipped, and the first of them."""
     run = make_run([[1.0]] * 6)
     writer = RunWriter(Path("amp.jsonl"), run.header)
-    writer.write([replace(one, skipped=one.number in (2, 4)) for one in run.steps])
+    writer.write(
+        make_block([replace(one, skipped=one.number in (2, 4)) for one in run.steps])
+    )
     writer.close()
     assert info("amp.jsonl", *RUNS) == 0
 

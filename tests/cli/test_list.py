@@ -12,6 +12,7 @@ from helpers.processes import started
 from helpers.runs import make_run
 
 from gradsound.cli.main import main
+from gradsound.runs.step_block import make_block
 from gradsound.runs.writer import RunWriter
 
 pytestmark = pytest.mark.usefixtures("own_folder")
@@ -22,7 +23,7 @@ def save(name: str, rows: list[list[float]], start: str, comment: str = "") -> R
     Path(name).parent.mkdir(parents=True, exist_ok=True)
     run = make_run(rows, comment=comment)
     writer = RunWriter(Path(name), replace(run.header, start=start))
-    writer.write(run.steps)
+    writer.write(make_block([*run.steps]))
     return writer
 
 

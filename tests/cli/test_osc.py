@@ -16,6 +16,7 @@ from helpers.runs import make_run
 
 from gradsound.cli.main import main
 from gradsound.errors import MissingExtraError
+from gradsound.runs.step_block import make_block
 from gradsound.runs.writer import RunWriter
 
 GRADSOUND = (sys.executable, "-m", "gradsound")
@@ -49,10 +50,10 @@ def test_new_steps_of_a_training_are_sent(tmp_path: Path) -> None:
     run = make_run([[float(k)] for k in range(1, 300)])
     steps = iter(run.steps)
     writer = RunWriter(tmp_path / "run.jsonl", run.header)
-    writer.write([next(steps)])
+    writer.write(make_block([next(steps)]))
 
     def has_note() -> bool:
-        writer.write([next(steps)])
+        writer.write(make_block([next(steps)]))
         time.sleep(0.05)
         return any(one.address == "note" for one in receiver.messages())
 

@@ -12,6 +12,7 @@ from helpers.runs import make_run
 from helpers.scores import END
 
 from gradsound.cli.main import main
+from gradsound.runs.step_block import make_block
 from gradsound.runs.writer import RunWriter
 
 FRAMES = 12_348  # of a step with preset notes and two layers
@@ -25,7 +26,7 @@ def _parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         run = make_run([[1.0, 2.0]] * len(numbers))
         steps = [replace(step, number=k) for step, k in zip(run.steps, numbers)]
         writer = RunWriter(Path(f"{name}.jsonl"), run.header)
-        writer.write(steps)
+        writer.write(make_block(steps))
         writer.close()
 
 

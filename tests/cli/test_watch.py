@@ -19,6 +19,7 @@ import pytest
 from helpers.processes import MARK, processes, started, until
 from helpers.rank_files import write_ranks
 from helpers.runs import make_run
+from helpers.step_lines import encode_step
 
 import gradsound
 from gradsound.cli import output
@@ -28,7 +29,6 @@ from gradsound.cli.commands.watch import get_kinds
 from gradsound.cli.main import main
 from gradsound.cli.watch import find_alarms
 from gradsound.runs.header_line import encode_header
-from gradsound.runs.json_lines import encode_step
 from gradsound.runs.step_block import make_block
 from gradsound.runs.writer import RunWriter
 
@@ -70,7 +70,7 @@ def growing(norms: list[list[float]] = NORMS, name: str = "run.jsonl") -> RunWri
     """Returns the writer of a run that a training still writes, with these norms."""
     run = make_run(norms)
     writer = RunWriter(Path(name), run.header)
-    writer.write(run.steps)
+    writer.write(make_block([*run.steps]))
     return writer
 
 
@@ -158,13 +158,13 @@ def test_alarms_come_while_the_run_grows() -> None:
     run = make_run(NORMS)
     steps = [*run.steps]
     with closing(RunWriter(Path("run.jsonl"), run.header)) as writer:
-        writer.write(steps[:9])
+        writer.write(make_block(steps[:9]))
         command = [*COMMAND, "--follow", "--json", "run.jsonl"]
         with started(command, stdout=subprocess.PIPE, text=True) as process:
-            writer.write(steps[9:11])
+            writer.write(make_block(steps[9:11]))
             alarm = json.loads(process.stdout.readline())
             assert (alarm["step"], alarm["kind"]) == (10, "nonfinite")
-            writer.write(steps[11:])
+            writer.write(make_block(steps[11:]))
             assert json.loads(process.stdout.readline())["resolves"] == "nonfinite"
             time.sleep(0.2)
             assert process.poll() is None

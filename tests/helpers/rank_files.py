@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from helpers.step_lines import encode_step
 
 from gradsound.runs.header_line import encode_header
-from gradsound.runs.json_lines import encode_step
 from gradsound.runs.model import Header
 from gradsound.runs.rank_layers import WAIT
 from gradsound.runs.step import Step

@@ -34,6 +34,7 @@ from gradsound.music.captions import Caption
 from gradsound.music.presets import PRESETS
 from gradsound.output.sound_device_process import SoundDevice
 from gradsound.recorder import Recorder
+from gradsound.runs.step_block import make_block
 from gradsound.synth.mixer import render
 from gradsound.workers.sinks import DeviceSink, Player
 
@@ -423,7 +424,7 @@ def test_a_failed_player_reports_its_error_once(server) -> None:
         other.write("what " * 1000 + "\n")
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
-        recorder.record([*run.steps])
+        recorder.record(make_block([*run.steps]))
         until(lambda: recorder.poll() or player.ended, "the player does not end")
         recorder.poll()
         recorder.close()

@@ -16,6 +16,7 @@ from torch import nn
 
 import gradsound
 from gradsound.music.presets import PRESETS
+from gradsound.runs.step_block import make_block
 from gradsound.runs.writer import RunWriter
 from gradsound.synth.mixer import render
 from gradsound.workers.sinks import DeviceSink
@@ -38,7 +39,7 @@ def make_long_run(steps: int) -> None:
     run = make_run([[0.5, 0.5]] * steps)
     header = replace(run.header, layers=("0", "2"), parameters=(16, 5))
     writer = RunWriter(Path("run.jsonl"), header)
-    writer.write([*run.steps])
+    writer.write(make_block([*run.steps]))
     writer.close()
 
 

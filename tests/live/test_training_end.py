@@ -12,6 +12,7 @@ from helpers.runs import make_run
 from gradsound.live import training_end
 from gradsound.live.run_source import RunSource
 from gradsound.live.training_end import TrainingEnd
+from gradsound.runs.step_block import make_block
 from gradsound.runs.writer import RunWriter
 
 pytestmark = pytest.mark.usefixtures("own_folder")
@@ -36,7 +37,7 @@ def test_the_last_steps_are_read() -> None:
         end.check()
         end.check()
         assert not source.closed
-        writer.write(run.steps)
+        writer.write(make_block([*run.steps]))
         writer.close()
         end.check()
         assert not source.closed

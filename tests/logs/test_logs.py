@@ -615,7 +615,7 @@ def test_a_run_file_is_no_log(tmp_path: Path) -> None:
     """Names of layers and comments never make a run file the log of another tool."""
     run = make_run([[1 / 3]], layers=("log_history",), comment='"log_history": [, step')
     writer = RunWriter(tmp_path / "run.jsonl", run.header)
-    writer.write(run.steps)
+    writer.write(make_block([*run.steps]))
     writer.close()
 
     assert read_run(tmp_path / "run.jsonl").header == run.header

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from helpers.rank_files import write_rank
+from helpers.step_lines import encode_step
 
 import gradsound
 from gradsound.chosen_run import choose_run
 from gradsound.open_run import open_run
 from gradsound.ranks import joined_stages, rank_file
 from gradsound.ranks.opened_ranks import open_ranks
-from gradsound.runs.json_lines import encode_step
 from gradsound.runs.step import Step
 
 if TYPE_CHECKING:

@@ -7,13 +7,14 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
+from helpers.step_lines import encode_step
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gradsound.errors import RunFormatError
 from gradsound.runs import block_decoder
 from gradsound.runs.block_decoder import decode_block
-from gradsound.runs.json_lines import decode_step, encode_step
+from gradsound.runs.json_lines import decode_step
 from gradsound.runs.step import Step
 
 USUAL = b'{"step": 1, "time": 0.5, "norms": [0.5, 2]}'

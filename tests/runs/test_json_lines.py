@@ -6,17 +6,24 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers.step_lines import encode_step
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gradsound.errors import RunFormatError
+from gradsound.runs import json_lines
 from gradsound.runs.header_line import decode_header, encode_header
-from gradsound.runs.json_lines import decode_step, encode_step
+from gradsound.runs.json_lines import decode_step, encode_block
 from gradsound.runs.model import Header
 from gradsound.runs.step import Step
+from gradsound.runs.step_block import make_block
 
 NORMS = st.one_of(
     st.none(), st.just(math.nan), st.floats(min_value=0, width=32), st.just(-math.inf)
+)
+
+with_and_without_orjson = pytest.mark.parametrize(
+    "encoder", [json_lines.orjson, None], ids=["orjson", "python"]
 )
 
 
@@ -59,14 +66,32 @@ def test_steps_round_trip(
         np.testing.assert_array_equal(decoded.raw, raw)
 
 
-def test_any_bits_of_a_float32_round_trip() -> None:
+@with_and_without_orjson
+def test_any_bits_of_a_float32_round_trip(encoder: object, monkeypatch) -> None:
     """100,000 random float32 numbers survive; with eight digits, some would not."""
+    monkeypatch.setattr(json_lines, "orjson", encoder)
     bits = np.random.default_rng(0).integers(0, 2**31, 100_000, np.uint32)
     norms = bits.view(np.float32)
     norms = norms[np.isfinite(norms)]
     line = encode_step(Step(0, 1 / 3, norms, np.zeros(len(norms), bool)))
 
     np.testing.assert_array_equal(decode_step(line, len(norms), -1).norms, norms)
+
+
+@with_and_without_orjson
+def test_a_block_has_the_lines_of_its_steps(encoder: object, monkeypatch) -> None:
+    """One norm that is no number changes the line of its own step alone."""
+    monkeypatch.setattr(json_lines, "orjson", encoder)
+    rows = [[0.5, 1.25], [math.nan, 3e-9], [math.inf, 2.5], [0.1, math.nan]]
+    absent = np.array([False, False])
+    steps = [Step(k, k / 4, np.array(r, np.float32), absent) for k, r in enumerate(rows)]
+    steps[3] = replace(steps[3], absent=np.array([False, True]), values={"loss": 2.0})
+    lines = encode_block(make_block(steps)).splitlines(keepends=True)
+
+    assert lines == [*map(encode_step, steps)]
+    read = [json.loads(line)["norms"] for line in lines]
+    assert read[1:3] == [["NaN", np.float32(3e-9)], ["Infinity", 2.5]]
+    assert (read[3], b'"values"' in lines[2]) == ([pytest.approx(0.1), None], False)
 
 
 @given(st.lists(NORMS, min_size=1, max_size=9))
@@ -83,7 +108,7 @@ def test_lines_have_the_keys_that_they_need() -> None:
     header = Header(layers=("a",), parameters=(3,), start="now", comment="ü")
     step = Step(3, 1.5, np.array([0.5], np.float32), np.array([False]))
     values = {"loss": 1 / 3, "NaN": math.nan, "up": math.inf, "down": -math.inf, "ü": 0.0}
-    full = replace(step, loss_scale=8.0, raw=2 * step.norms, values=values)
+    full = replace(step, loss_scale=8.0, raw=3 * step.norms, values=values)
     full = replace(full, skipped=True, discarded=True, signals={"snr": step.norms})
 
     assert encode_header(header).decode() == (
@@ -93,7 +118,7 @@ def test_lines_have_the_keys_that_they_need() -> None:
     assert json.loads(encode_header(replace(header, budget=0.5)))["budget"] == 0.5
     assert encode_step(step) == b'{"step": 3, "time": 1.500000, "norms": [0.5]}\n'
     assert encode_step(full).decode() == (
-        '{"step": 3, "time": 1.500000, "norms": [0.5], "raw": [1], "scale": 8.0, '
+        '{"step": 3, "time": 1.500000, "norms": [0.5], "raw": [1.5], "scale": 8.0, '
         '"skipped": true, "discarded": true, '
         '"values": {"loss": 0.3333333333333333, "NaN": "NaN", '
         '"up": "Infinity", "down": "-Infinity", "ü": 0.0}, "signals": {"snr": [0.5]}}\n'

@@ -18,6 +18,7 @@ from helpers.runs import make_run
 from gradsound import read_run
 from gradsound.errors import GradsoundWarning, RunFormatError
 from gradsound.runs.reader import parse_run, read_lines
+from gradsound.runs.step_block import make_block
 from gradsound.runs.writer import RunWriter
 
 
@@ -150,7 +151,7 @@ def test_a_growing_file_is_followed(tmp_path: Path) -> None:
     whole = tmp_path / "whole.jsonl"
     writer = RunWriter(whole, run.header)
     for step in run.steps:
-        writer.write([step])
+        writer.write(make_block([step]))
     writer.close()
     rest = whole.read_bytes()[path.stat().st_size :]
     pieces = [rest[k : k + 7] for k in range(0, len(rest), 7)]
@@ -220,11 +221,13 @@ def test_a_kill_loses_a_line_at_most(tmp_path: Path) -> None:
         import numpy as np
         from gradsound.runs.model import Header
         from gradsound.runs.step import Step
+        from gradsound.runs.step_block import make_block
         from gradsound.runs.writer import RunWriter
         header = Header(layers=("a",), parameters=(1,), start="")
         writer = RunWriter(Path(sys.argv[1]), header)
         for number in range(10**9):
-            writer.write([Step(number, 0.0, np.ones(1, np.float32), np.zeros(1, bool))])
+            step = Step(number, 0.0, np.ones(1, np.float32), np.zeros(1, bool))
+            writer.write(make_block([step]))
             print(number, flush=True)
     """
     path = tmp_path / "run.jsonl"

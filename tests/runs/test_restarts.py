@@ -16,6 +16,7 @@ from gradsound import Run, Step, read_run
 from gradsound.errors import GradsoundWarning, RunFormatError
 from gradsound.runs.reader import find_restarts, parse_run, read_lines
 from gradsound.runs.restarts import StepClock
+from gradsound.runs.step_block import make_block
 from gradsound.runs.writer import RunWriter
 
 pytestmark = pytest.mark.usefixtures("own_folder")
@@ -34,7 +35,8 @@ def steps(numbers: range, norm: float, begin: float = 0.5) -> list[Step]:
 def write(numbers: range, norm: float, total: int = 0, **options: object) -> RunWriter:
     """Writes a part of a training and returns its closed writer."""
     writer = RunWriter(PATH, HEADER, **options)
-    writer.write(steps(numbers, norm))
+    if numbers:
+        writer.write(make_block(steps(numbers, norm)))
     writer.close(total)
     return writer
 

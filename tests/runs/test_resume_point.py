@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.runs import make_run
+from helpers.step_lines import encode_step
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +14,7 @@ from gradsound import Step, read_run
 from gradsound.errors import RunFormatError
 from gradsound.runs import resume_point
 from gradsound.runs.header_line import encode_header
-from gradsound.runs.json_lines import decode_step, encode_step
+from gradsound.runs.json_lines import decode_step
 from gradsound.runs.restarts import StepClock, encode_restart, encode_total
 from gradsound.runs.resume_point import ResumePoint, find_next_step, find_resume_point
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.step_lines import encode_step
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradsound.errors import RunFormatError
 from gradsound.runs import growth
 from gradsound.runs.header_line import encode_header
-from gradsound.runs.json_lines import encode_step
 from gradsound.runs.model import Header
 from gradsound.runs.restarts import encode_restart, encode_total
 from gradsound.runs.run_facts import RunFacts, read_facts

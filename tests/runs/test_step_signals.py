@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.step_lines import encode_step
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,9 +22,10 @@ from gradsound.errors import RunFormatError
 from gradsound.runs.compare import divide_norms
 from gradsound.runs.header_line import decode_header, encode_header
 from gradsound.runs.joined_parts import join_parts
-from gradsound.runs.json_lines import decode_step, encode_step
+from gradsound.runs.json_lines import decode_step
 from gradsound.runs.model import Header, Run
 from gradsound.runs.step import Step
+from gradsound.runs.step_block import make_block
 from gradsound.runs.writer import RunWriter
 
 HEADER = Header(
@@ -38,7 +40,7 @@ SIGNALS = st.dictionaries(
 def step(number: int, signals: dict[str, list[float | None]]) -> Step:
     """Returns a step of two layers."""
     arrays = {name: np.array(own, np.float32) for name, own in signals.items()}
-    norms, absent = np.ones(2, np.float32), np.zeros(2, bool)
+    norms, absent = np.full(2, 0.5, np.float32), np.zeros(2, bool)
     return Step(number, number / 4, norms, absent, signals=arrays)
 
 
@@ -79,7 +81,7 @@ def test_steps_without_signals_have_no_key() -> None:
     """Their line is that of an older version, and their signals are empty."""
     plain = step(3, {})
 
-    assert encode_step(plain) == b'{"step": 3, "time": 0.750000, "norms": [1, 1]}\n'
+    assert [*json.loads(encode_step(plain))] == ["step", "time", "norms"]
     for same in (copy.deepcopy(plain), pickle.loads(pickle.dumps(plain))):  # noqa: S301
         assert same.signals == decode_step(encode_step(plain), 2, -1).signals == {}
 
@@ -131,7 +133,7 @@ def test_a_wrong_header_raises(signals: object) -> None:
 def write(path: Path, steps: list[Step], header: Header = HEADER, **options: Any) -> None:
     """Writes the file of a run, or goes on in it."""
     writer = RunWriter(path, header, **options)
-    writer.write(steps)
+    writer.write(make_block(steps))
     writer.close()
 
 

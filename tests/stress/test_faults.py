@@ -19,6 +19,7 @@ from helpers.runs import make_run
 import gradsound
 from gradsound.errors import GradsoundWarning
 from gradsound.output.sound_file import write_sound
+from gradsound.runs.step_block import make_block
 from gradsound.runs.writer import RunWriter
 from gradsound.synth.mixer import Samples
 
@@ -131,12 +132,12 @@ def test_too_many_waiting_steps_are_dropped() -> None:
     try:
         for step in steps[:10]:
             with pytest.raises(OSError, match="File too large"):
-                growing.write([step])
+                growing.write(make_block([step]))
         waiting, dropped = [*growing.unwritten], growing.dropped
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     for step in steps[10:]:
-        growing.write([step])
+        growing.write(make_block([step]))
     growing.close()
 
     assert waiting == [*range(len(waiting))]

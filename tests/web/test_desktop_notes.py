@@ -14,6 +14,7 @@ from helpers.processes import until
 from helpers.runs import make_run
 from playwright.sync_api import Browser, Page, expect
 
+from gradsound.runs.step_block import make_block
 from gradsound.runs.writer import RunWriter
 
 NAN = float("nan")
@@ -62,7 +63,7 @@ class Training:
         """Makes further steps."""
         steps = [*make_run([*self._norms, *norms]).steps][len(self._norms) :]
         self._norms += norms
-        self.writer.write(steps)
+        self.writer.write(make_block(steps))
 
 
 @contextmanager

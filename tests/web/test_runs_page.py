@@ -17,6 +17,7 @@ from helpers.runs import make_run
 from playwright.sync_api import Page, expect
 from websockets.sync.client import connect
 
+from gradsound.runs.step_block import make_block
 from gradsound.runs.writer import RunWriter
 
 NAN = float("nan")
@@ -38,7 +39,7 @@ def write(name: str, rows: list[list[float]], day: int = 1, comment: str = "") -
     start = f"2026-11-{day:02d}T12:00:00+00:00"
     Path("runs", name).parent.mkdir(exist_ok=True)
     writer = RunWriter(Path("runs", name), replace(run.header, start=start))
-    writer.write(run.steps)
+    writer.write(make_block([*run.steps]))
     return writer
 
 
@@ -112,7 +113,7 @@ def test_the_list_follows_the_folder() -> None:
         writer = write("new.jsonl", [[1.0]] * 2, 2)
         page.receive_until(lambda: "new.jsonl" in page.runs, "the new run does not come")
         assert page.runs["new.jsonl"]["state"] == "growing"
-        writer.write([replace(next(iter(make_run([[1.0]]).steps)), number=9)])
+        writer.write(make_block([replace(next(iter(make_run([[1.0]]).steps)), number=9)]))
         page.receive_until(
             lambda: page.runs["new.jsonl"]["steps"] == 10, "new steps do not come"
         )
@@ -161,7 +162,7 @@ def test_a_finished_run_plays_and_a_growing_one_is_followed() -> None:
             for step in make_run([[3.0, 2.0]] * 2).steps
         ]
         follower.receive_until(lambda: follower.columns, "the steps so far do not come")
-        writer.write(later)
+        writer.write(make_block(later))
         follower.receive_until(
             lambda: any(events.last == 4 for events in follower.events),
             "a new step does not sound",

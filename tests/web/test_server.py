@@ -27,6 +27,7 @@ from gradsound.errors import GradsoundWarning, MissingExtraError
 from gradsound.music.composer import Composer
 from gradsound.music.presets import PRESETS
 from gradsound.rendering.sound import Sound
+from gradsound.runs.step_block import make_block
 from gradsound.runs.writer import RunWriter
 from gradsound.synth.events import EVENT
 from gradsound.synth.limiter import limit
@@ -234,14 +235,14 @@ def test_follow_shows_old_steps_and_plays_new_ones(save) -> None:
     run = gradsound.read_run(save([[1.0 + k % 3 / 10] for k in range(41)]))
     steps = [*run.steps]
     writer = RunWriter(Path("growing.jsonl"), run.header)
-    writer.write(steps[:39])
+    writer.write(make_block(steps[:39]))
     with served("growing.jsonl", "--follow") as (url, _):
         page = Page(url)
         page.receive_until(lambda: page.columns, "no picture arrives")
         assert (page.columns[0].first, page.columns[-1].last) == (0, 38)
         assert not page.events
         spike = gradsound.Step(39, 13.0, np.array([50.0], np.float32), np.zeros(1, bool))
-        writer.write([spike])
+        writer.write(make_block([spike]))
         page.receive_until(page.captions, "the spike is no alarm")
         assert page.captions()[0].startswith("step 39: spike in layer0")
         assert page.events[0].last == 39

@@ -1,0 +1,10 @@
+"""Lines of run files."""
+
+from gradsound.runs.json_lines import encode_block
+from gradsound.runs.step import Step
+from gradsound.runs.step_block import make_block
+
+
+def encode_step(step: Step) -> bytes:
+    """Returns the line of one step, with its newline."""
+    return encode_block(make_block([step]))
