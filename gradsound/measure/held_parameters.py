@@ -43,8 +43,8 @@ class HeldParameters:
         for reference in self._optimizers:
             if (optimizer := reference()) is not None:
                 groups += [
-                    (id(one), len(one), id(one[-1]) if one else 0)
-                    for one in parameter_groups(optimizer)
+                    (id(own), len(own), id(own[-1]) if own else 0)
+                    for own in parameter_groups(optimizer)
                 ]
         return groups
 

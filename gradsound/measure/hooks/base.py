@@ -125,7 +125,7 @@ class GradientMonitor(StepRecorder):
                 self.update_parameters()
             return
         begin = time.perf_counter()
-        made = self.closure_norms.pop()
+        made = self.closure_norms.pop() if self.in_closure else None
         if self._count_step(made.time if made else begin):
             norms = (made and made.norms) or self.reader.read(self.steps - 1, fresh)
             loss_scaling = LossScaling.of_optimizer(optimizer)

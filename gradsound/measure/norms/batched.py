@@ -15,9 +15,7 @@ from gradsound.measure.norms.snapshot import NormSnapshot
 from gradsound.measure.norms.torch_norms import TorchNorms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from numpy.typing import NDArray
+    from collections.abc import Callable, Mapping, Sequence
 
     from gradsound.measure.norms.compute import Gradients
     from gradsound.measure.norms.object_norms import ObjectNorms
@@ -73,9 +71,12 @@ class BatchedNorms:
             self._choose(gradients)
         if (objects := self._objects) is None:
             return self._torch.compute(gradients)
-        if objects.read(gradients):
+        objects.set_gradients(gradients)
+        if objects.read():
             self._sort(objects)
-        return self._snapshot(objects, lambda k: gradients[k])
+        if self._others:
+            return self._with_others(objects, {k: gradients[k] for k in self._others})
+        return NormSnapshot(self._without_gradient, objects.rows, objects.row)
 
     def compute_of(
         self, parameters: Sequence[Callable[[], torch.Tensor | None]]
@@ -88,9 +89,14 @@ class BatchedNorms:
         """
         if (objects := self._objects) is None:
             return self.compute([_gradient(reference) for reference in parameters])
-        if objects.read_of(parameters):
+        if parameters is not objects.parameters:
+            objects.set_parameters(parameters)
+        if objects.read():
             self._sort(objects)
-        return self._snapshot(objects, lambda k: _gradient(parameters[k]))
+        if self._others:
+            others = {k: _gradient(parameters[k]) for k in self._others}
+            return self._with_others(objects, others)
+        return NormSnapshot(self._without_gradient, objects.rows, objects.row)
 
     def _choose(self, gradients: Gradients) -> None:
         given = [gradient for gradient in gradients if gradient is not None]
@@ -104,20 +110,20 @@ class BatchedNorms:
         self._without_gradient = objects.without_gradient()
         self._others = objects.unreadable().tolist()
 
-    def _snapshot(
-        self, objects: ObjectNorms, gradient_of: Callable[[int], torch.Tensor | None]
+    def _with_others(
+        self, objects: ObjectNorms, others: Mapping[int, torch.Tensor | None]
     ) -> NormSnapshot:
-        absent, rows, row = self._without_gradient, objects.rows, objects.row
-        if not self._others:
-            return NormSnapshot(absent, rows, row, _NOTHING, (), ())
-        others: list[torch.Tensor | None] = [None] * len(absent)
-        for k in self._others:
-            others[k] = gradient_of(k)
-        rest = self._torch.compute(others)
-        return NormSnapshot(absent, rows, row, rest.order, rest.values, rest.vectors)
-
-
-_NOTHING: NDArray[np.intp] = np.zeros(0, np.intp)
+        """Adds the norms of the gradients that torch reads, by parameter index."""
+        gradients = [others.get(k) for k in range(len(self._without_gradient))]
+        rest = self._torch.compute(gradients)
+        return NormSnapshot(
+            self._without_gradient,
+            objects.rows,
+            objects.row,
+            rest.order,
+            rest.values,
+            rest.vectors,
+        )
 
 
 def _gradient(reference: Callable[[], torch.Tensor | None]) -> torch.Tensor | None:

@@ -56,6 +56,7 @@ class ObjectNorms:
         count: P, the number of parameters.
 
     Attributes:
+        parameters: Those of the last `set_parameters`.
         rows: Norms by the last calls, shape (any, P), 0 where they read none.
         row: Index of the last call. Its row is never changed.
 
@@ -66,7 +67,7 @@ class ObjectNorms:
 
     def __init__(self, count: int) -> None:
         self._call = _function()
-        self._parameters: Sequence[object] = ()  # alive, as the table has their addresses
+        self.parameters: Sequence[object] = ()  # alive, as the table has their addresses
         self._table, self._states = np.zeros(count, np.int64), np.full(count, 255, np.uint8)
         # What the machine code is given: to ask an array for its address at each call takes
         # longer than to read a small gradient.
@@ -81,25 +82,31 @@ class ObjectNorms:
         self._request_address = ctypes.addressof(self._request)
         self.rows, self.row = np.zeros((0, count)), -1
 
-    def read(self, gradients: Sequence[torch.Tensor | None]) -> bool:
-        """Reads gradients, length P; returns whether any became another kind."""
-        self._parameters = ()
+    def set_gradients(self, gradients: Sequence[torch.Tensor | None]) -> None:
+        """Chooses what the next `read` reads: these gradients, length P."""
+        self.parameters = ()
         self._table[:] = [*map(id, gradients)]
         self._request.attribute = 0
-        return self._read()
 
-    def read_of(self, parameters: Sequence[object]) -> bool:
-        """Reads the gradients of parameters, as `read`.
+    def set_parameters(self, parameters: Sequence[object]) -> None:
+        """Chooses what each `read` reads from now on: the gradients of these parameters.
 
         Args:
             parameters: Weak references, length P; any other object stands for a parameter
                 without a gradient.
         """
-        if parameters is not self._parameters:
-            weak = [isinstance(one, weakref.ref) and id(one) for one in parameters]
-            self._table[:], self._parameters = weak, parameters
-            self._request.attribute = id(_GRAD)
-        return self._read()
+        self.parameters = parameters
+        self._table[:] = [isinstance(one, weakref.ref) and id(one) for one in parameters]
+        self._request.attribute = id(_GRAD)
+
+    def read(self) -> bool:
+        """Reads the gradients; returns whether any became another kind."""
+        self.row += 1
+        if self.row == len(self.rows):  # to make room at each step takes longer
+            count = len(self._table)
+            self.rows, self.row = np.zeros((1 + _BLOCK // max(count, 1), count)), 0
+            self._request.norms = self.rows.ctypes.data
+        return self._call(self._request_address) > 0
 
     def without_gradient(self) -> NDArray[np.bool_]:
         """Returns which parameters have no gradient, shape (P,)."""
@@ -109,18 +116,6 @@ class ObjectNorms:
     def unreadable(self) -> NDArray[np.intp]:
         """Returns the indices of gradients that are of another kind."""
         return np.flatnonzero(self._states == _UNREADABLE)
-
-    def _read(self) -> bool:
-        self.row += 1
-        if self.row == len(self.rows):
-            self._add_rows()
-        return self._call(self._request_address) > 0
-
-    def _add_rows(self) -> None:
-        """Makes room for the norms of many steps: to do so at each step takes longer."""
-        count = len(self._table)
-        self.rows, self.row = np.zeros((1 + _BLOCK // max(count, 1), count)), 0
-        self._request.norms = self.rows.ctypes.data
 
 
 class _Request(ctypes.Structure):

@@ -28,7 +28,7 @@ class NormSnapshot:
         rows: Norms that machine code read, shape (any, P), 0 for the other parameters; None
             if it read none.
         row: The row of this moment. To select it can wait until the norms are needed.
-        order: Parameter indices of the norms in ``values``.
+        order: Parameter indices of the norms in ``values``; None for none.
         values: Norms of other gradients in host memory.
         vectors: One vector of norms for each accelerator, in its memory, shape (P,), 0 for
             parameters elsewhere.
@@ -37,9 +37,9 @@ class NormSnapshot:
     without_gradient: NDArray[np.bool_]
     rows: NDArray[np.float64] | None
     row: int
-    order: NDArray[np.intp]
-    values: Sequence[float]
-    vectors: Sequence[torch.Tensor]
+    order: NDArray[np.intp] | None = None
+    values: Sequence[float] = ()
+    vectors: Sequence[torch.Tensor] = ()
 
     def host_norms(self) -> NDArray[np.float64]:
         """Returns the norms of gradients in host memory, 0 elsewhere, shape (P,)."""
@@ -47,7 +47,8 @@ class NormSnapshot:
             norms = np.zeros(len(self.without_gradient))
         else:
             norms = self.rows[self.row].copy()
-        norms[self.order] = self.values
+        if self.order is not None:
+            norms[self.order] = self.values
         return norms
 
 
@@ -55,7 +56,7 @@ def stack_host_norms(snapshots: Sequence[NormSnapshot]) -> NDArray[np.float64]:
     """Returns what `NormSnapshot.host_norms` returns of S snapshots, shape (S, P)."""
     return np.array(
         [
-            one.host_norms() if one.rows is None or len(one.order) else one.rows[one.row]
+            one.host_norms() if one.rows is None or one.values else one.rows[one.row]
             for one in snapshots
         ]
     )
