@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from gradsound.measure.hooks.base import GradientMonitor
 
-_monitors: weakref.WeakSet[GradientMonitor] = weakref.WeakSet()  # open ones
+# References to open monitors. A list, because each zero_grad() goes through it.
+_monitors: list[weakref.ref[GradientMonitor]] = []
 
 
 class ZeroGradHandle:
@@ -29,21 +30,26 @@ class ZeroGradHandle:
     """
 
     def __init__(self, monitor: GradientMonitor) -> None:
-        self._monitor = monitor
-        _monitors.add(monitor)
+        self._monitor = weakref.ref(monitor, _forget)
+        _monitors.append(self._monitor)
         for kind, parameters_of in _KINDS:
             if not hasattr(kind.zero_grad, "gradsound_original"):
                 kind.zero_grad = _noticed(kind.zero_grad, parameters_of)
 
     def remove(self) -> None:
         """Removes the monitor; with the last one, restores torch's methods."""
-        _monitors.discard(self._monitor)
+        _forget(self._monitor)
         if _monitors:
             return
         for kind, _ in _KINDS:
             original = getattr(kind.zero_grad, "gradsound_original", None)
             if original is not None:  # None if other code replaced it since
                 kind.zero_grad = original
+
+
+def _forget(monitor: weakref.ref[GradientMonitor]) -> None:
+    if monitor in _monitors:
+        _monitors.remove(monitor)
 
 
 def _parameters_of_optimizer(optimizer: Optimizer) -> Iterable[torch.Tensor]:
@@ -62,8 +68,9 @@ def _noticed(
     @functools.wraps(function)
     def zero_grad(owner: Any, *args: Any, **kwargs: Any) -> Any:
         if not torch.compiler.is_compiling():  # a monitor would break the graph
-            for monitor in [*_monitors]:
-                monitor.raw_norms.watch.before_zero_grad(parameters_of, owner)
+            for reference in (*_monitors,):  # another thread may change the list
+                if (monitor := reference()) is not None:
+                    monitor.raw_norms.watch.before_zero_grad(parameters_of, owner)
         return function(owner, *args, **kwargs)
 
     zero_grad.gradsound_original = function  # type: ignore[attr-defined]
