@@ -1,6 +1,6 @@
 """Measures what recording costs at every step, compared with a bare loop and other tools.
 
-It trains one model in one process. Cases take turns of a few steps, in random order. It
+It trains one model in one process. Cases take turns of 70 ms, in random order. It
 compares each turn with the bare turn of the same round and prints medians over all rounds.
 The control is a second bare turn: a difference as small as the control's means nothing.
 
@@ -12,7 +12,7 @@ memory to the system and request it again at every step, depending on the layout
 heap. That changes a loop of a few milliseconds by more than a tenth, up or down, as soon as
 any code in it allocates memory.
 
-    python benchmarks/overhead.py [--rounds 400] [model ...]
+    python benchmarks/overhead.py [--rounds 400] [--without-jit] [model ...]
 
 Needs ``pip install '.[benchmark]'``.
 """
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
 MINUTES_MAX = 2  # for the short turns of one model
+CASES = 7  # of short turns
 HOOK_ROUNDS_MAX = 50  # turns with timed hooks
 LONG_SECONDS = 0.1  # of a long turn
 LONG_ROUNDS = 8
@@ -75,11 +76,17 @@ def short_turns(loop: Loop, rounds: int) -> dict[str, list[float]]:
         for weight in weights:
             200.0 + weight.grad.norm().numpy() * 100.0
 
+    parameters = [*model.parameters()]
+
+    def foreach_norm(_: int) -> None:
+        torch._foreach_norm([parameter.grad for parameter in parameters])
+
     cases: dict[str, tuple[Measure, bool]] = {  # and whether gradsound's hooks are on
         BARE: (nothing, False),
         CONTROL: (nothing, False),
         "gradsound": (nothing, True),
         "the 2019 script's lines": (lines_of_2019, False),
+        "_foreach_norm": (foreach_norm, False),
         CLIPPING: (lambda _: clip_grad_norm_(model.parameters(), 1.0), False),
         "clipping, with gradsound": (
             lambda _: nn.utils.clip_grad_norm_(model.parameters(), 1.0),
@@ -207,7 +214,7 @@ def print_ratios(seconds: dict[str, list[float]]) -> None:
 def compare(name: str, rounds: int) -> None:
     """Prints the table of one model."""
     loop = Loop(MODELS[name])
-    round_seconds = 6 * (loop.steps + loop.warm) * loop.seconds
+    round_seconds = CASES * (loop.steps + loop.warm) * loop.seconds
     rounds = min(rounds, max(10, round(MINUTES_MAX * 60 / round_seconds)))
     seconds = short_turns(loop, rounds)
     step = statistics.median(seconds[BARE])
@@ -233,8 +240,12 @@ def main() -> None:
     if MALLOC.items() - os.environ.items():  # the C library reads it at its start
         command = [sys.executable, *sys.argv]
         os.execve(sys.executable, command, {**os.environ, **MALLOC})  # noqa: S606 (itself)
-    chosen = chosen_models("Cost of recording every step.", [*MODELS], 400)
+    flags = {"--without-jit": "read gradients by torch, as without llvmlite"}
+    chosen = chosen_models("Cost of recording every step.", [*MODELS], 400, flags)
     with chosen as arguments, open_wandb_run("."):
+        if arguments.without_jit:
+            sys.modules["llvmlite"] = None
+            print("without llvmlite")
         for model in arguments.models:
             compare(model, arguments.rounds)
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from models import Make
 
 BARE = "bare"  # label of turns that measure nothing
+LONG_STEP = 0.03  # seconds
+TURN_SECONDS = 0.07  # of short steps
 Measure = Callable[[int], object]  # called before each step, with its number
 
 
@@ -39,8 +41,11 @@ class Loop:
         self.turn(lambda _: None, 5)
         self.seconds = self.turn(lambda _: None, 5)
         # Short steps need warm-up steps, so that the caches are as in a loop of the case
-        # alone. Long steps need none; for ratios near 1, turns must be close in time.
-        self.steps, self.warm = (6, 2) if self.seconds < 0.03 else (1, 0)
+        # alone, and long turns: gradsound emits steps together, some ten times a second.
+        # Long steps need neither; for ratios near 1, turns must be close in time.
+        self.steps, self.warm = 1, 0
+        if self.seconds < LONG_STEP:
+            self.steps, self.warm = max(6, round(TURN_SECONDS / self.seconds)), 2
 
     def turn(self, measure: Measure, steps: int) -> float:
         """Trains a turn; returns the seconds that a step takes."""
