@@ -154,15 +154,19 @@ class GradientReader:
         if self._tracker.is_due(snapshot.without_gradient) and self._tracker.refresh():
             self._on_change()()  # type: ignore[misc]  # the method's object calls
             snapshot = self._snapshot(fresh)
-        if self.expects_no_stages:
-            self.expects_no_stages = False
-            self._warn_late_stages()
         # A plan returns the same array at every step: to compare its elements costs more.
         if snapshot.without_gradient is not self._without_gradient:
             self._without_gradient = snapshot.without_gradient
-            if self._without_gradient.all():
-                self._warn_no_gradient(step)
+            self._warn(step)
         return snapshot
+
+    def _warn(self, step: int) -> None:
+        """Warns of gradients that other ranks have, or that nobody sees."""
+        if self.expects_no_stages:
+            self.expects_no_stages = False
+            self._warn_late_stages()
+        if self._without_gradient is not None and self._without_gradient.all():
+            self._warn_no_gradient(step)
 
     def _gradients(self, fresh: Container[int] | None) -> list[torch.Tensor | None]:
         """Returns this rank's gradients, length P; None for a parameter without one."""

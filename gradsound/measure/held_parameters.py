@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gradsound.measure.deepspeed_engine import parameter_groups
+from gradsound.measure.deepspeed_engine import is_engine_optimizer, parameter_groups
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,37 +22,40 @@ class HeldParameters:
     """
 
     def __init__(self, optimizers: Sequence[Callable[[], Optimizer | None]]) -> None:
-        self._optimizers = optimizers
+        self._optimizers = [
+            (reference, is_engine_optimizer(reference())) for reference in optimizers
+        ]
         self._groups, self._parameters = self._find_groups(), self._find_parameters()
         self._calls = 0
 
     def differ(self) -> bool:
         """Returns whether the optimizers hold others now.
 
-        The first call finds groups and parameters that were added or removed, and a group
-        in which all have been replaced; the tenth at the latest finds any other change.
+        The first call finds groups and parameters that were added to torch's optimizers or
+        removed, and a group in which all have been replaced; the tenth at the latest finds
+        any other change.
         """
         self._calls += 1
-        return self._find_groups() != self._groups or (
-            self._calls % _EXACT_EVERY == 0 and self._find_parameters() != self._parameters
-        )
+        if self._calls % _EXACT_EVERY == 0:
+            return self._find_parameters() != self._parameters
+        return self._find_groups() != self._groups
 
-    def _find_groups(self) -> list[tuple[int, int, int]]:
+    def _find_groups(self) -> list[int]:
         """Returns the id and the length of each group, and the id of its last parameter."""
-        groups = []
-        for reference in self._optimizers:
-            if (optimizer := reference()) is not None:
-                groups += [
-                    (id(own), len(own), id(own[-1]) if own else 0)
-                    for own in parameter_groups(optimizer)
-                ]
+        groups: list[int] = []
+        for reference, is_engine in self._optimizers:
+            if (optimizer := reference()) is None or is_engine:
+                continue
+            for group in optimizer.param_groups:
+                own = group["params"]
+                groups += (id(own), len(own), id(own[-1]) if own else 0)
         return groups
 
     def _find_parameters(self) -> list[list[int]]:
         """Returns the ids of the parameters of each group."""
         return [
             [*map(id, group)]
-            for reference in self._optimizers
+            for reference, _ in self._optimizers
             if (optimizer := reference()) is not None
             for group in parameter_groups(optimizer)
         ]

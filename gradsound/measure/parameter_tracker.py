@@ -137,9 +137,7 @@ class ParameterTracker:
             or (bool(self._frozen) and self.any_thawed())
         )
         # Plans return the same array at every step: to compare elements costs more.
-        if without_gradient is None:
-            return due
-        if without_gradient is not self._without_gradient:
+        if without_gradient is not None and without_gradient is not self._without_gradient:
             self._without_gradient = without_gradient
             ceased = without_gradient & self._had_gradient & ~self._lost_gradient
             self._lost_gradient |= ceased
