@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+import llvmlite
 import llvmlite.binding as llvm
 
 
@@ -23,10 +24,31 @@ def compile_function(code: str, name: str, cpu: str | None = None) -> int:
     Raises:
         RuntimeError: If LLVM cannot compile the code.
     """
-    engine = _engine(cpu)
-    engine.add_module(parse_module(code))
+    return load_function(compile_object(code, cpu), name, cpu)
+
+
+def compile_object(code: str, cpu: str | None = None) -> bytes:
+    """Returns the object file of a module; arguments and errors as `compile_function`."""
+    _, machine = _compiler(cpu)
+    return bytes(machine.emit_object(parse_module(code)))
+
+
+def load_function(object_file: bytes, name: str, cpu: str | None = None) -> int:
+    """Returns the address of a function in an object file that `compile_object` returned.
+
+    LLVM may end the process if it loads anything else.
+    """
+    engine, _ = _compiler(cpu)
+    engine.add_object_file(llvm.ObjectFileRef.from_data(object_file))
     engine.finalize_object()
     return int(engine.get_function_address(name))
+
+
+def describe_compiler(cpu: str | None = None) -> str:
+    """Returns what machine code depends on beside its module: processor and versions."""
+    _, machine = _compiler(cpu)
+    versions = llvmlite.__version__, llvm.llvm_version_info
+    return f"{versions} {machine.triple} {cpu or host_cpu()} {_features(cpu)}"
 
 
 def parse_module(code: str) -> Any:
@@ -49,17 +71,20 @@ def host_cpu() -> str:
     return str(llvm.get_host_cpu_name())
 
 
+def _features(cpu: str | None) -> str:
+    return str(llvm.get_host_cpu_features().flatten()) if cpu is None else ""
+
+
 @lru_cache(maxsize=8)
-def _engine(cpu: str | None) -> Any:
-    """Returns the engine that compiles for a processor and runs its code.
+def _compiler(cpu: str | None) -> tuple[Any, Any]:
+    """Returns the engine that runs the code of a processor, and its target machine.
 
     The cache keeps each engine for good. An engine owns its target machine; a second engine
     with the same target machine would free it twice.
     """
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    features = llvm.get_host_cpu_features().flatten() if cpu is None else ""
     machine = llvm.Target.from_default_triple().create_target_machine(
-        cpu or host_cpu(), features
+        cpu or host_cpu(), _features(cpu)
     )
-    return llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    return llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine), machine

@@ -6,10 +6,12 @@ Shapes: C channels, N frames, K events.
 from __future__ import annotations
 
 import ctypes
-import itertools
+from functools import cache
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from gradsound.llvm import compile_function
+from gradsound.llvm import compile_object, describe_compiler, load_function
+from gradsound.synth.kernels.code_cache import read_code, write_code
 from gradsound.synth.kernels.llvm_module import to_llvm_ir
 from gradsound.synth.voices.program import PADDING
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from gradsound.synth.events import Kernel
     from gradsound.synth.voices.program import Program
 
-_names = (f"kernel{number}" for number in itertools.count())
+_PLACEHOLDER = "kernel_"  # for the name, which is that of the code in the cache
 _SIGNATURE = ctypes.CFUNCTYPE(
     None,
     ctypes.c_void_p,
@@ -44,8 +46,7 @@ def make_kernel(program: Program, channels: int, cpu: str | None = None) -> Kern
     Raises:
         RuntimeError: If LLVM cannot compile the program.
     """
-    name = next(_names)
-    call = _SIGNATURE(compile_function(to_llvm_ir(program, channels, name), name, cpu))
+    call = _SIGNATURE(_load_kernel(to_llvm_ir(program, channels, _PLACEHOLDER), cpu))
 
     # The last events and their address: numpy takes as long to return an address as the
     # kernel takes to render a small block.
@@ -63,3 +64,15 @@ def make_kernel(program: Program, channels: int, cpu: str | None = None) -> Kern
         call(row, stride, stride - PADDING, start, period, len(events), known[1])
 
     return render
+
+
+@cache  # an engine takes each name once
+def _load_kernel(code: str, cpu: str | None) -> int:
+    """Returns the address of a kernel, whose object file is in the cache, or is made."""
+    key = sha256(f"{describe_compiler(cpu)}\n{code}".encode()).hexdigest()
+    name = f"kernel_{key}"
+    object_file = read_code(key)
+    if object_file is None:
+        object_file = compile_object(code.replace(_PLACEHOLDER, name), cpu)
+        write_code(key, object_file)
+    return load_function(object_file, name, cpu)
