@@ -6,7 +6,6 @@ trainer. Any other line is an error.
 
 from __future__ import annotations
 
-import logging
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
 # By these prefixes the trainer distinguishes captions from errors.
 _ALARM_PREFIX, _CAPTION_PREFIX = "gradsound! ", "gradsound. "
-_log = logging.getLogger("gradsound")
 
 
 def log_caption(caption: Caption) -> None:
@@ -35,14 +33,17 @@ def report(line: str) -> None:
 
 def pass_on(stderr_text: str) -> str:
     """Logs the captions in a worker's stderr, warns its warnings, returns its errors."""
+    import logging  # a worker needs none, and starts faster without
+
+    log = logging.getLogger("gradsound")
     errors = []
     for line in stderr_text.splitlines():
         if line.startswith(WARNING_PREFIX):
             warn(line.removeprefix(WARNING_PREFIX))
         elif line.startswith(_ALARM_PREFIX):
-            _log.warning(line.removeprefix(_ALARM_PREFIX))
+            log.warning(line.removeprefix(_ALARM_PREFIX))
         elif line.startswith(_CAPTION_PREFIX):
-            _log.info(line.removeprefix(_CAPTION_PREFIX))
+            log.info(line.removeprefix(_CAPTION_PREFIX))
         else:
             errors.append(line)
     return "\n".join(errors).strip()

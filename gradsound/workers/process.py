@@ -62,6 +62,8 @@ class WorkerProcess:
             stderr=subprocess.PIPE,
             bufsize=0,
             start_new_session=True,  # Ctrl-C is for the trainer alone
+            # A thread of OpenBLAS for each processor would take time to start, for nothing.
+            env={"OPENBLAS_NUM_THREADS": "1", **os.environ},
             pass_fds=[run_descriptor, *descriptors],
         )
         self._stdin = cast("IO[bytes]", self._process.stdin)  # both are pipes

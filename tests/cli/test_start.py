@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -82,9 +83,52 @@ def test_watch_loads_no_sound(save) -> None:
         assert "gradsound.alarms.run_detector" in modules
         for package in ("logs", "music", "output", "rendering", "synth", "web", "workers"):
             found = [name for name in modules if name.startswith(f"gradsound.{package}.")]
-            # The help of render has the formats and the sample rates.
-            assert {*found} <= {"gradsound.output.formats", "gradsound.synth.sample_rate"}
+            assert not found
         assert not {"soundfile", "torch"} & modules
+
+
+# What only some commands need, with those that need it.
+LATE = {
+    "asyncio": {"serve"},
+    "email": set(),  # importlib.metadata would load it; of the server, websockets does
+    "llvmlite": {"legend", "plot", "render", "voices"},
+    "logging": {"plot", "serve"},  # of matplotlib, and of asyncio
+    "matplotlib": {"plot"},
+    "numpy": {"info", "legend", "list", "locate", "plot", "render", "voices", "watch"},
+    "soundfile": {"legend", "render"},
+    "subprocess": {"legend", "plot", "render"},  # of soundfile and matplotlib
+    "tempfile": {"legend", "plot", "render", "voices"},  # of llvmlite
+    "torch": set(),
+    "websockets": set(),
+    "gradsound.live": set(),
+    "gradsound.logs": {"list"},
+    "gradsound.rendering": {"legend", "locate", "plot", "render", "voices"},
+    "gradsound.web": set(),
+    "gradsound.workers": set(),
+}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("info RUN", "watch RUN", "list .", "locate RUN 0:00", "voices"),
+        *("render RUN -o x.wav", "plot RUN -o x.png", "legend RUN -o x.wav"),
+        "run -c pass",
+    ],
+)
+def test_each_command_imports_what_it_needs(
+    line: str, save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No command imports a package, or a part of ours, that only others need."""
+    path = save([[1.0 + k % 5 / 50, 2.0] for k in range(20)])
+    monkeypatch.chdir(tmp_path)
+    code, modules = modules_of(*(path if one == "RUN" else one for one in line.split()))
+    command = line.split()[0]
+
+    assert code == 0
+    assert {name for name, users in LATE.items() if name in modules} <= {
+        name for name, users in LATE.items() if command in users
+    }
 
 
 def test_the_names_on_offer_are_those_of_the_package() -> None:

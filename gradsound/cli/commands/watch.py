@@ -7,7 +7,6 @@ from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
 from gradsound.alarms.thresholds import KINDS
-from gradsound.cli.alarm_command import AlarmCommand
 from gradsound.cli.opened_runs import find_kind, get_choice, get_paths, open_run_of
 from gradsound.cli.output import print_error
 from gradsound.cli.progress import Progress
@@ -33,6 +32,8 @@ def run(options: argparse.Namespace) -> None:
     with ExitStack() as stack:
         command = None
         if options.exec is not None:
+            from gradsound.cli.alarm_command import AlarmCommand  # starts processes
+
             command = stack.enter_context(AlarmCommand(options.exec))
         name, alarms = (_follow if options.follow else _read)(options, stack)
         found = watch(

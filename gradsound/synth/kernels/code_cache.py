@@ -1,6 +1,6 @@
 """The cache of machine code: a voice is compiled once, and then read by each process.
 
-A file of the user's cache folder has the object file of one kernel. Its name is the digest
+A file of the user's cache folder has an object file that LLVM made. Its name is the digest
 of all that the code depends on. It begins with a digest of its contents, because LLVM ends
 the process if it loads a damaged object file.
 
@@ -17,7 +17,12 @@ from hashlib import sha256
 from pathlib import Path
 
 _DIGEST_BYTES = sha256().digest_size
-_FILES_MAX = 256  # of a few kilobytes each; the oldest go
+_FILES_MAX = 256  # of 3 KB for a kernel, to 100 KB for those of a page; the oldest go
+
+
+def make_key(*parts: object) -> str:
+    """Returns the key of an object file, of all that the code depends on."""
+    return sha256("\n".join(map(str, parts)).encode()).hexdigest()
 
 
 def read_code(key: str) -> bytes | None:

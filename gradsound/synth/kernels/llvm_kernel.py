@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import ctypes
 from functools import cache
-from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from gradsound.llvm import compile_object, describe_compiler, load_function
-from gradsound.synth.kernels.code_cache import read_code, write_code
+from gradsound.synth.kernels.code_cache import make_key, read_code, write_code
 from gradsound.synth.kernels.llvm_module import to_llvm_ir
 from gradsound.synth.voices.program import PADDING
 
@@ -69,7 +68,7 @@ def make_kernel(program: Program, channels: int, cpu: str | None = None) -> Kern
 @cache  # an engine takes each name once
 def _load_kernel(code: str, cpu: str | None) -> int:
     """Returns the address of a kernel, whose object file is in the cache, or is made."""
-    key = sha256(f"{describe_compiler(cpu)}\n{code}".encode()).hexdigest()
+    key = make_key(describe_compiler(cpu), code)
     name = f"kernel_{key}"
     object_file = read_code(key)
     if object_file is None:

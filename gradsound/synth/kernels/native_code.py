@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from gradsound.errors import MissingExtraError
+from gradsound.synth.kernels.code_cache import make_key, read_code, write_code
 from gradsound.synth.kernels.llvm_module import to_llvm_ir
 from gradsound.synth.kernels.wasm_module import to_wasm_module
 
@@ -89,16 +90,32 @@ def compile_program(program: Program, target: str) -> bytes:
     return compile_kernels({mono: (program, 1), stereo: (program, 2)}, target)
 
 
-def compile_kernels(kernels: Mapping[str, tuple[Program, int]], target: str) -> bytes:
+def compile_kernels(
+    kernels: Mapping[str, tuple[Program, int]], target: str, *, keep: bool = False
+) -> bytes:
     """Returns kernels as `compile_program` does, and raises the same errors.
 
     Args:
         kernels: Program and number of channels of each function, by its name in C.
         target: One of `TARGETS`.
+        keep: Whether the cache of machine code keeps what LLVM makes.
     """
     codes = [to_llvm_ir(*kernel, name) for name, kernel in kernels.items()]
-    code = _compile(codes, target)
+    code = (_compile_once if keep else _compile)(codes, target)
     return to_wasm_module(code, [*kernels]) if target == _WASM else code
+
+
+def _compile_once(codes: Sequence[str], target: str) -> bytes:
+    try:
+        import llvmlite  # alone, it does not load LLVM
+    except ImportError as error:
+        raise MissingExtraError("llvmlite") from error
+    key = make_key(llvmlite.__version__, TARGETS[target], *codes)
+    code = read_code(key)
+    if code is None:
+        code = _compile(codes, target)
+        write_code(key, code)
+    return code
 
 
 def _compile(codes: Sequence[str], target: str) -> bytes:

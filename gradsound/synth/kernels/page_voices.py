@@ -45,4 +45,4 @@ def to_page_voices(programs: Sequence[Program]) -> str:
 @lru_cache(maxsize=8)
 def _compile(programs: tuple[Program, ...]) -> bytes:
     kernels = {f"voice{k}": (program, 2) for k, program in enumerate(programs)}
-    return compile_kernels(kernels, "wasm32")
+    return compile_kernels(kernels, "wasm32", keep=True)

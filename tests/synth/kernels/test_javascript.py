@@ -558,7 +558,7 @@ def test_a_users_text_is_no_code() -> None:
 def test_a_server_without_llvmlite_has_no_module(monkeypatch: pytest.MonkeyPatch) -> None:
     """The page then plays by JavaScript."""
     programs = [Program("other", ("phase",), (("mul", 0, 0.123),))]  # not compiled before
-    monkeypatch.setitem(sys.modules, "llvmlite.binding", None)
+    monkeypatch.setitem(sys.modules, "llvmlite", None)
     without = to_page_voices(programs)
     monkeypatch.undo()
 
