@@ -36,7 +36,7 @@ def parse(text: str) -> list[Module]:
     path: list[str] = []  # of the modules that wait for the line, from the outermost
     for own, indent, name in reversed(_LINE.findall(text)):
         del path[len(indent) // 2 :]
-        ours = [one for one in path if one.startswith(f"{_OURS}.")]
+        ours = [one for one in path if one.partition(".")[0] == _OURS]
         modules.append(Module(name, int(own) / 1e3, ours[-1] if ours else ""))
         path.append(name)
     return modules[::-1]
@@ -62,7 +62,7 @@ def describe(modules: list[Module], known: set[str], rows: int) -> list[str]:
     ]
     ranked = sorted(packages.items(), key=lambda item: -sum(one.ms for one in item[1]))
     for name, group in ranked[:rows]:
-        first = group[-1]  # the package itself, or what its first importer asked for
+        first = next((one for one in group if one.name == name), group[0])
         by = f"  {first.importer}" if first.importer and name != _OURS else ""
         lines.append(f"  {name:20} {len(group):4} {sum(one.ms for one in group):6.1f}{by}")
     return lines

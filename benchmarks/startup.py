@@ -168,7 +168,7 @@ class Starts:
             texts.append(path.read_text())
             path.unlink()
         # The sound device has a process too, which imports nothing of ours.
-        texts = [text for text in texts[1:] if "| gradsound\n" in text] or texts[:1]
+        texts = [text for text in texts[1:] if " gradsound.workers" in text] or texts[:1]
         return parse(texts[0].rpartition(MARK)[2])
 
 
