@@ -4,9 +4,9 @@ Each line of the first table is the median over rounds. In a round, this build a
 one (``--base``, the Python of an environment that has it) start in turns, and the other one
 a second time as the control. Without ``--base``, this build is its own control. Python
 alone and the import of numpy are what no command can go below. A command counts until it
-ends, in processor seconds, because a busy machine changes them least; a process of a
-training counts by the clock, until it does what it is for. "-" is what the other build does
-not have.
+ends, in processor seconds, because a busy machine changes them least; so does the process
+that renders. What a training waits for, a page that answers and the first block of sound
+count by the clock. "-" is what the other build does not have.
 
     python benchmarks/startup.py [--base PYTHON] [--rounds 11] [--imports] [CASE ...]
 

@@ -13,11 +13,11 @@ Shapes: P pitches, N frames, F frequencies; otherwise any.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradsound.synth.voices.program import CONTROLS, evaluate
+from gradsound.synth.voices.program import INPUTS, evaluate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -131,28 +131,43 @@ def mean_loudness(programs: Sequence[Program], hertz: Sequence[float]) -> float:
 @lru_cache(maxsize=64)
 def _gains_db(program: Program) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Returns the gains at `_PITCHES` in dB by ISO 226 and by BS.1770, each shape (P,)."""
-    frames = np.arange(_FRAMES)
-    turns = np.rint(_PITCHES / _SAMPLE_RATE * 2.0**32)[:, None] / 2.0**32  # (P, 1)
-    values = {
-        "phase": turns * frames - np.rint(turns * frames),
-        "dt": turns,
-        "time": frames / _SAMPLE_RATE,
-        "noise": np.random.default_rng(0).uniform(-1, 1, _FRAMES),
-        **{name: np.array(0.0 if name == "deviation" else 0.5) for name in CONTROLS},
-    }
-    inputs = {name: np.asarray(value, np.float32) for name, value in values.items()}
+    inputs = {name: _make_input(name) for name in program.inputs}
     with np.errstate(all="ignore"):
         tones = evaluate(program, inputs)
     tones = np.nan_to_num(np.broadcast_to(tones, (len(_PITCHES), _FRAMES)))  # (P, N)
-    window = np.hanning(_FRAMES)
+    window, contour_weights, k_weights = _make_weights()
     power = np.abs(np.fft.rfft(tones * window)) ** 2  # (P, F)
     power *= 2 / (_FRAMES * np.sum(window**2))
-    hertz = np.asarray(np.fft.rfftfreq(_FRAMES, 1 / _SAMPLE_RATE), np.float64)
-    loudness = power[:, 1:] @ 10 ** (-contour(hertz[1:]) / 10)
+    loudness = power[:, 1:] @ contour_weights
     missing = 10 * np.log10(_SINE_POWER / np.maximum(loudness, 1e-12))
-    measured = power[:, 1:] @ 10 ** (k_weighting(hertz[1:]) / 10)
+    measured = power[:, 1:] @ k_weights
     unmeasured = 10 * np.log10(_SINE_POWER / np.maximum(measured, 1e-12))
     places = np.log(_PITCHES), np.log([_LOWEST_HERTZ, _LOW_HERTZ])
     limit = np.interp(*places, [_GAIN_MAX_LOWEST, _GAIN_MAX])
     by_contour = np.asarray(np.clip(missing, _GAIN_MIN, limit))
     return by_contour, np.asarray(unmeasured)
+
+
+@lru_cache(maxsize=len(INPUTS))
+def _make_input(name: str) -> NDArray[np.float32]:
+    """Returns an input of the analysed tones, which broadcasts to the shape (P, N)."""
+    frames = np.arange(_FRAMES)
+    turns = np.rint(_PITCHES / _SAMPLE_RATE * 2.0**32)[:, None] / 2.0**32  # (P, 1)
+    value: Any = 0.0 if name == "deviation" else 0.5
+    if name == "phase":
+        value = turns * frames - np.rint(turns * frames)
+    elif name == "dt":
+        value = turns
+    elif name == "time":
+        value = frames / _SAMPLE_RATE
+    elif name == "noise":  # few voices have noise, and numpy.random takes 8 ms to load
+        value = np.random.default_rng(0).uniform(-1, 1, _FRAMES)
+    return np.asarray(value, np.float32)
+
+
+@lru_cache(maxsize=1)
+def _make_weights() -> tuple[NDArray[np.float64], ...]:
+    """Returns the window, shape (N,), and the weights of powers by both, each (F - 1,)."""
+    hertz = np.asarray(np.fft.rfftfreq(_FRAMES, 1 / _SAMPLE_RATE), np.float64)[1:]
+    weights = 10 ** (-contour(hertz) / 10), 10 ** (k_weighting(hertz) / 10)
+    return np.hanning(_FRAMES), *weights

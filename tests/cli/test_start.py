@@ -95,6 +95,7 @@ LATE = {
     "logging": {"plot", "serve"},  # of matplotlib, and of asyncio
     "matplotlib": {"plot"},
     "numpy": {"info", "legend", "list", "locate", "plot", "render", "voices", "watch"},
+    "numpy.random": set(),  # only a voice with noise needs it
     "soundfile": {"legend", "render"},
     "subprocess": {"legend", "plot", "render"},  # of soundfile and matplotlib
     "tempfile": {"legend", "plot", "render", "voices"},  # of llvmlite
