@@ -12,7 +12,7 @@ from gradsound.errors import warn
 from gradsound.output.formats import check_path
 from gradsound.run_file import RunFile
 from gradsound.training_alarms import TrainingAlarms
-from gradsound.workers.render_file import start_renderer
+from gradsound.workers.renderer import start_renderer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

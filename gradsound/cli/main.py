@@ -6,6 +6,7 @@ import gc
 import io
 import os
 import sys
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,9 @@ from gradsound.errors import NoDeviceError, error_text, print_warnings_plainly
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+_BLAS_THREADS = "OPENBLAS_NUM_THREADS"  # read when numpy loads OpenBLAS
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -35,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     try:
         with exit_on_sigterm():
-            status = _run(arguments)
+            status = _run(words, keeps_modules=arguments is None)
         sys.exit(status)
     except BrokenPipeError:  # the reader of our output, such as head, closed the pipe
         drop_buffer(sys.stdout)
@@ -44,16 +47,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(130)
 
 
-def _run(arguments: Sequence[str] | None) -> int:
+def _run(words: Sequence[str], *, keeps_modules: bool) -> int:
+    """Runs a command; returns its exit status.
+
+    Args:
+        words: The words after ``gradsound``.
+        keeps_modules: Whether the process is ours, and keeps all modules until its end.
+    """
     _repair_streams()
     print_warnings_plainly()
     # The slow imports come here, so that Ctrl-C prints no traceback.
     from gradsound.cli.parser import build_parser
 
     try:
-        options = build_parser().parse_args(arguments)
+        options = build_parser(words).parse_args(words)
         run = _load(options.command)
-        if arguments is None:  # the process is ours, and keeps all modules until its end
+        if keeps_modules:
             gc.freeze()
         run(options)
         flush()
@@ -74,7 +83,7 @@ def _prepare_script(words: Sequence[str]) -> Callable[[], None]:
     from gradsound.cli.script_words import split_words
 
     try:
-        parser = build_parser()
+        parser = build_parser(["run"])
         own, script = split_words(parser, "run", words)
         options = parser.parse_args(["run", *own])
         options.script = script
@@ -93,11 +102,29 @@ def _load(command: str) -> Callable[[argparse.Namespace], None]:
     """
     gc.disable()
     try:
-        module = import_module(f"gradsound.cli.commands.{command}")
+        with _one_blas_thread():
+            module = import_module(f"gradsound.cli.commands.{command}")
     finally:
         gc.enable()
     run: Callable[[argparse.Namespace], None] = module.run
     return run
+
+
+@contextmanager
+def _one_blas_thread() -> Iterator[None]:
+    """Has numpy, if the block imports it, start no threads for products of matrices.
+
+    OpenBLAS would start one for each processor. The products here are small, and what a
+    command starts later has the environment of the user.
+    """
+    if _BLAS_THREADS in os.environ:
+        yield
+        return
+    os.environ[_BLAS_THREADS] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[_BLAS_THREADS]
 
 
 def _repair_streams() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -46,7 +45,11 @@ def print_text(text: str) -> None:
 
 def terminal_columns() -> int | None:
     """Returns the width of the terminal on standard output; None for a pipe or a file."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    if not sys.stdout.isatty():
+        return None
+    from shutil import get_terminal_size  # only a terminal needs it
+
+    return get_terminal_size().columns
 
 
 def flush() -> None:

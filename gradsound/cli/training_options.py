@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 WAIT_SECONDS = 30.0
 
 
-def add_script(command: Parser) -> None:
+def add_run(command: Parser) -> None:
     """Adds the options of ``run``, and the script."""
     command.usage = "%(prog)s [options] (SCRIPT | -m MODULE | -c CODE) [arguments]"
     command.add_argument(

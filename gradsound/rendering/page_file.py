@@ -19,8 +19,6 @@ from gradsound.web.module_bundle import bundle, compact, read_module
 if TYPE_CHECKING:
     from gradsound.rendering.sound import Sound
 
-PAGE_SUFFIX = ".html"
-NOTES_MAX = 400_000  # of a page, about 6 MB; a browser opens it in a second or two
 _FOLDER = Path(web.__file__).parent
 _FOLDERS = _FOLDER / "one_file", _FOLDER / "page"
 # The page runs its own script alone, which may load the two modules of the worklet. Nothing
@@ -37,23 +35,6 @@ _ICON = '<link rel="icon" href="icon.svg" type="image/svg+xml">'
 _STYLE = '<link rel="stylesheet" href="page.css">'
 _TITLE = "<title>gradsound</title>"
 _CHARSET = '<meta charset="utf-8">'
-
-
-def check_title(path: Path, title: str | None, subtype: str | None) -> None:
-    """Refuses a title where there is no page, and a format of samples where there is one.
-
-    Raises:
-        ValueError: The message has the remedy.
-    """
-    is_page = path.suffix.lower() == PAGE_SUFFIX
-    if title is not None and not is_page:
-        raise ValueError(f"{path}: has no title; only a page has one, {path.stem}.html")
-    if title is not None and not title.strip():
-        raise ValueError("the title of a page needs a character that is no space")
-    if subtype is not None and is_page:
-        raise ValueError(
-            f"{path}: a page has no samples, so no subtype {subtype}: leave it out"
-        )
 
 
 def write_page(sound: Sound, path: Path, title: str | None = None) -> None:

@@ -18,9 +18,7 @@ from gradsound.output.formats import (
     find_ending,
 )
 from gradsound.output.labels import LABELS_ENDING, write_labels
-from gradsound.output.midi.timed_notes import TimedNotes
 from gradsound.output.webvtt import VTT_SUFFIX, write_captions
-from gradsound.rendering.page_file import NOTES_MAX, PAGE_SUFFIX, check_title, write_page
 from gradsound.rendering.sound import Sound
 from gradsound.rendering.stems import check_stems, write_stems
 from gradsound.runs.compare import divide_norms
@@ -34,6 +32,10 @@ if TYPE_CHECKING:
     from gradsound.synth.voices.builtin import Voice
 
 
+PAGE_SUFFIX = ".html"
+NOTES_MAX = 400_000  # of a page, about 6 MB; a browser opens it in a second or two
+
+
 def _write_captions(sound: Sound, path: Path) -> None:
     write_captions(path, sound.compose())
 
@@ -44,9 +46,16 @@ def _write_labels(sound: Sound, path: Path) -> None:
 
 def _write_midi(sound: Sound, path: Path) -> None:
     from gradsound.output.midi.midi_file import write_midi  # needs mido
+    from gradsound.output.midi.timed_notes import TimedNotes
 
     timed = TimedNotes(sound.scores())
     write_midi(path, timed, sound.captions, sound.track_names, sound.title)
+
+
+def _write_page(sound: Sound, path: Path, title: str | None = None) -> None:
+    from gradsound.rendering.page_file import write_page  # no other file needs it
+
+    write_page(sound, path, title)
 
 
 # What is no sound file, by ending; each ending has a row in OTHER_ENDINGS, too.
@@ -55,7 +64,7 @@ WRITERS: Mapping[str, Callable[[Sound, Path], None]] = {
     LABELS_ENDING: _write_labels,
     ".mid": _write_midi,
     ".midi": _write_midi,
-    PAGE_SUFFIX: write_page,
+    PAGE_SUFFIX: _write_page,
 }
 
 
@@ -135,7 +144,7 @@ def render(
         _check_no_samples(path, sample_rate, subtype)
     if sample_rate is None:
         sample_rate = default_rate(path)
-    check_title(path, title, subtype)
+    _check_title(path, title, subtype)
     if ending is None:
         if path.suffix.lower() not in FORMATS:
             raise ValueError(f"{path}: a sound file ends in {ALL_ENDINGS}")
@@ -157,7 +166,7 @@ def render(
             f"{format_duration(sound.duration)}: --duration (duration=) sets another one"
         )
     if title is not None:
-        write_page(sound, path, title)
+        _write_page(sound, path, title)
     elif ending is not None:
         WRITERS[ending](sound, path)
     elif stems is not None:
@@ -177,3 +186,20 @@ def _check_no_samples(path: Path, sample_rate: int | None, subtype: str | None) 
             raise ValueError(
                 f"{path}: has no {name}, as it is no sound file: leave out {value}"
             )
+
+
+def _check_title(path: Path, title: str | None, subtype: str | None) -> None:
+    """Refuses a title where there is no page, and a format of samples where there is one.
+
+    Raises:
+        ValueError: The message has the remedy.
+    """
+    is_page = path.suffix.lower() == PAGE_SUFFIX
+    if title is not None and not is_page:
+        raise ValueError(f"{path}: has no title; only a page has one, {path.stem}.html")
+    if title is not None and not title.strip():
+        raise ValueError("the title of a page needs a character that is no space")
+    if subtype is not None and is_page:
+        raise ValueError(
+            f"{path}: a page has no samples, so no subtype {subtype}: leave it out"
+        )

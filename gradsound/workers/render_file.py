@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradsound.errors import without_warnings
 from gradsound.music.anchor import AnchorFit
-from gradsound.music.preset_json import from_data, to_data
+from gradsound.music.preset_json import from_data
 from gradsound.output.formats import FORMATS, default_rate
 from gradsound.output.webvtt import VTT_SUFFIX
 from gradsound.rendering.sound import Sound
@@ -22,7 +22,7 @@ from gradsound.runs.lines import read_lines
 from gradsound.runs.opened_file import take_name
 from gradsound.runs.reader import find_restarts, parse_run
 from gradsound.runs.step_stream import StepSource, StepStream
-from gradsound.workers.process import ParentLink, WorkerProcess, run_job
+from gradsound.workers.process import ParentLink, run_job
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -35,38 +35,6 @@ if TYPE_CHECKING:
 
 _NICE = 19  # lowest priority: training comes first, and nobody hears a file before its end
 _DRAFT_SUFFIX = ".part"  # of a folder with an unfinished sound
-
-
-def start_renderer(
-    run: Path,
-    run_descriptor: int,
-    wav: Path,
-    preset: Preset,
-    *,
-    discard_run: bool,
-    resumed: bool,
-) -> WorkerProcess:
-    """Starts the process.
-
-    Args:
-        run: The run file, which already has its header.
-        run_descriptor: The same file, open for reading from its start.
-        wav: The sound file to write.
-        preset: How steps sound.
-        discard_run: Whether the process removes the run file after rendering.
-        resumed: Whether an existing sound file is of an earlier part of this run.
-
-    Raises:
-        OSError: If the process cannot start.
-    """
-    job = {
-        "run": str(run.absolute()),
-        "wav": str(wav.absolute()),
-        "preset": to_data(preset),
-        "discard_run": discard_run,
-        "resumed": resumed,
-    }
-    return WorkerProcess("render_file", job, run_descriptor)
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ _CHOICES: Mapping[str, Iterable[str]] = {
 
 def run(options: argparse.Namespace) -> None:
     """Prints the completion script of a shell."""
-    print_text(completion_script(options.parser, options.shell))
+    print_text(completion_script(options.build_parser(), options.shell))
 
 
 def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:
