@@ -7,11 +7,10 @@ import linecache
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
 from gradsound.errors import VoiceError
 from gradsound.synth.voices.functions import FUNCTIONS
-from gradsound.synth.voices.program import INPUTS, Program, evaluate
+from gradsound.synth.voices.program import INPUTS, Program
+from gradsound.synth.voices.sample_check import check_samples
 from gradsound.synth.voices.traced_value import Tape, TracedValue, to_number
 
 if TYPE_CHECKING:
@@ -23,10 +22,6 @@ if TYPE_CHECKING:
 MAX_OPERATIONS = 1000  # of a voice; LLVM compiles that many in 0.1 s
 BRIGHT = "bright"  # a parameter that the program computes from another
 _LIBRARIES = ("gradsound", "torch", "numpy", "functools")  # no error is in a line of these
-_PHASES, _NOISES = 64, (-0.9, 0.1, 0.8)
-_GOLDEN = (5**0.5 - 1) / 2  # turns; no partial is zero at multiples of it
-_LONGEST = 5.0  # seconds; no preset has longer notes
-_PROBES = (0.0, 0.5, 1.0)  # of the controls; for deviation 2 x that - 1
 
 
 def trace(voice: Callable[..., Any]) -> Program:
@@ -69,7 +64,7 @@ def trace(voice: Callable[..., Any]) -> Program:
                 "(a parameter called noise is white noise)"
             )
         program = _prune(name, *first)
-        _check_samples(program)
+        check_samples(program)
     except VoiceError as error:
         place = _user_line(error.__traceback__)
         raise VoiceError(f"voice {name!r}{place}: {error}") from error.__cause__
@@ -169,35 +164,6 @@ def _prune(name: str, operations: list[Operation], result: int) -> Program:
         for operation, *arguments in remaining
     )
     return Program(name, inputs, renumbered)
-
-
-def _check_samples(program: Program) -> None:
-    """Raises VoiceError if a voice is silent or returns NaN or infinity.
-
-    It evaluates the voice at all combinations of a few values of each input.
-    """
-    grids = {
-        "phase": np.arange(1, _PHASES + 1) * _GOLDEN % 1 - 0.5,
-        "dt": np.array([1e-3, 0.05, 0.45]),
-        "time": np.array([0.0, 0.01, _LONGEST]),
-        "noise": np.array(_NOISES),
-        "norm": np.array(_PROBES),
-        "deviation": np.array(_PROBES) * 2 - 1,
-        "depth": np.array(_PROBES),
-    }
-    axes = np.meshgrid(*(grids[name] for name in program.inputs), indexing="ij")
-    inputs = {name: axis.astype(np.float32) for name, axis in zip(program.inputs, axes)}
-    with np.errstate(all="ignore"):
-        samples = np.asarray(evaluate(program, inputs))
-    nonfinite = np.argwhere(~np.isfinite(samples))
-    if len(nonfinite):
-        first = tuple(nonfinite[0])
-        values = ", ".join(f"{name} {axis[first]:g}" for name, axis in inputs.items())
-        raise VoiceError(f"it returns {samples[first]} at {values}")
-    if not {"phase", "noise"} & {*program.inputs}:
-        raise VoiceError("it does not depend on its phase, which is silence")
-    if np.ptp(samples) == 0:
-        raise VoiceError(f"it returns {samples.flat[0]:g} at every phase, which is silence")
 
 
 def _user_line(traceback: TracebackType | None) -> str:
