@@ -13,11 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch.distributed as dist
 
-from gradsound.measure.distributed.ranks import (
-    current_rank,
-    rank_count,
-    warn_of_other_layers,
-)
+from gradsound.measure.distributed.layer_mismatch import warn_of_other_layers
+from gradsound.measure.distributed.ranks import current_rank, rank_count
 from gradsound.measure.distributed.rendezvous import wait_for_ranks
 from gradsound.measure.live_objects import find_objects
 from gradsound.runs.rank_files import rank_path
