@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from weakref import WeakMethod
 
-from gradsound.errors import warn
-from gradsound.measure.distributed.rank_role import stages_by_parameter
+from gradsound.measure.distributed.pipeline_stages import warn_of_late_stages
+from gradsound.measure.missing_gradients import MissingGradients
 from gradsound.measure.norms.batched import BatchedNorms
 from gradsound.measure.norms.per_layer import LocalNorms
 
@@ -73,7 +73,7 @@ class GradientReader:
         self.expects_no_stages = False
         self._withdrawn = False
         self._without_gradient: NDArray[np.bool_] | None = None  # in the last step
-        self._warned = False  # that no gradient is visible
+        self._missing_gradients = MissingGradients()
 
     def update_parameters(self) -> None:
         """Prepares to read the tracker's current parameters."""
@@ -164,9 +164,11 @@ class GradientReader:
         """Warns of gradients that other ranks have, or that nobody sees."""
         if self.expects_no_stages:
             self.expects_no_stages = False
-            self._warn_late_stages()
-        if self._without_gradient is not None and self._without_gradient.all():
-            self._warn_no_gradient(step)
+            warn_of_late_stages(self._tracker.alive_parameters())
+        if self._without_gradient is None or not self._without_gradient.all():
+            return
+        if not self._tracker.warned:
+            self._missing_gradients.warn(step)
 
     def _gradients(self, fresh: Container[int] | None) -> list[torch.Tensor | None]:
         """Returns this rank's gradients, length P; None for a parameter without one."""
@@ -178,22 +180,3 @@ class GradientReader:
         if self._sharded is None:  # inline, because there may be thousands
             return [None if p is None else p.grad for p in alive]
         return [None if p is None else self._sharded.local_gradient(p) for p in alive]
-
-    def _warn_late_stages(self) -> None:
-        stages = stages_by_parameter()
-        if any(id(parameter) in stages for parameter in self._tracker.alive_parameters()):
-            warn(
-                "the PipelineStage of these layers was made after attach(), so gradsound "
-                "does not record the stages of other ranks: call attach() on every rank "
-                "after you make the stages"
-            )
-
-    def _warn_no_gradient(self, step: int) -> None:
-        if self._warned or self._tracker.warned:
-            return
-        self._warned = True
-        warn(
-            f"no gradient is visible at step {step}: .grad is None everywhere. Nothing was "
-            "computed, or a wrapper (such as DeepSpeed) keeps gradients to itself; with "
-            "DeepSpeed, attach to its engine: gradsound.attach(engine)"
-        )

@@ -12,7 +12,7 @@ from torch import distributed
 from torch.optim import Optimizer
 
 from gradsound.attachment import is_attached
-from gradsound.measure.distributed.rank_role import stages_by_parameter
+from gradsound.measure.distributed.pipeline_stages import stages_by_parameter
 from gradsound.measure.layers import is_sharded
 from gradsound.measure.live_objects import find_objects
 from gradsound.remote.common_step import CommonStep

@@ -5,7 +5,6 @@ Shapes: L layers.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
@@ -14,17 +13,15 @@ from typing import TYPE_CHECKING, Any
 import torch.distributed as dist
 
 from gradsound.measure.distributed.layer_mismatch import warn_of_other_layers
+from gradsound.measure.distributed.pipeline_stages import stages_by_parameter
 from gradsound.measure.distributed.ranks import current_rank, rank_count
 from gradsound.measure.distributed.rendezvous import wait_for_ranks
-from gradsound.measure.live_objects import find_objects
 from gradsound.runs.rank_files import rank_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from gradsound.measure.layers import Layer
-
-_STAGES = "torch.distributed.pipelining.stage"  # module; loaded if there is a pipeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +114,6 @@ def _ranks_of_shards(layer: Layer) -> list[int]:
     """Returns the ranks that have a part of a layer; empty if it is whole."""
     meshes = [p.device_mesh.mesh for p in layer.parameters if hasattr(p, "device_mesh")]
     return [int(rank) for mesh in meshes for rank in mesh.flatten()]
-
-
-def stages_by_parameter() -> dict[int, Any]:
-    """Returns the ``PipelineStage`` of each parameter on this rank, by its id."""
-    if _STAGES not in sys.modules:
-        return {}
-    stages: list[Any] = find_objects(sys.modules[_STAGES]._PipelineStageBase)
-    return {id(p): stage for stage in stages for p in stage.submod.parameters()}
 
 
 def _find_stages(rank: int, layers: Sequence[Layer]) -> RankRole | None:
