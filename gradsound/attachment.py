@@ -260,4 +260,4 @@ def close_recorder(recorder: Recorder, monitor: Monitor | None) -> None:
         recorder.close()
     else:
         has_steps = monitor.steps > recorder.start_step
-        recorder.close(monitor.steps, "" if has_steps else monitor.evidence.reason())
+        recorder.close(monitor.steps, "" if has_steps else monitor.missing_steps.reason())

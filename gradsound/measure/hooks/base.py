@@ -14,9 +14,9 @@ from gradsound.measure.hooks.guards import never_raises
 from gradsound.measure.hooks.parts import DEFAULT_PARTS, MonitorParts
 from gradsound.measure.hooks.step_recorder import StepRecorder
 from gradsound.measure.loss_scaling import LossScaling
+from gradsound.measure.missing_steps import MissingSteps
 from gradsound.measure.pending_step import PendingStep
 from gradsound.measure.raw_norms import RawNorms
-from gradsound.measure.step_evidence import StepEvidence
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Sequence
@@ -55,7 +55,7 @@ class GradientMonitor(StepRecorder):
         budget: Decides which steps to leave out; None if there is no budget.
         steps: Number of steps so far, measured or left out.
         closure_norms: Norms of the gradients that a closure made, for the step.
-        evidence: What tells why no step was seen.
+        missing_steps: What tells why no step was seen.
         in_closure: Whether a step is in progress that calls a closure. It may do so several
             times, and throws gradients away in between.
     """
@@ -75,7 +75,7 @@ class GradientMonitor(StepRecorder):
         self.steps = 0
         self.in_closure = False
         self.raw_norms = RawNorms(tracker, self.reader)
-        self.evidence = StepEvidence(tracker)
+        self.missing_steps = MissingSteps(tracker)
         parameters = len(tracker.parameters)
         self.budget = None if budget is None else parts.budget(budget, parameters)
         self.closure_norms = ClosureNorms(self.reader, self.budget)

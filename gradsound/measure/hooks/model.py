@@ -177,9 +177,9 @@ class ModelMonitor(GradientMonitor):
             if self.unhooked is not None:
                 self.unhooked.remember(self.tracker.alive_parameters())
         elif not has_measured:
-            self.evidence.strangers.add(type(optimizer).__name__)
+            self.missing_steps.strangers.add(type(optimizer).__name__)
         else:
-            self.evidence.idle.add(type(optimizer).__name__)
+            self.missing_steps.idle.add(type(optimizer).__name__)
             if self.raw_norms.are_of(optimizer):  # a step of another one had its norms
                 self.drop_raw_norms()
 

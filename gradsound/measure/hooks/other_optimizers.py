@@ -88,7 +88,7 @@ class OtherOptimizerWatch:
         alive = {id(p) for p in self._monitor.tracker.alive_parameters() if p is not None}
         if alive and alive.isdisjoint(parameter_ids([optimizer]) or ()):
             self._others.add(optimizer)
-            self._monitor.evidence.strangers.add(type(optimizer).__name__)
+            self._monitor.missing_steps.strangers.add(type(optimizer).__name__)
         elif gone:
             self.remove()
             if alive:

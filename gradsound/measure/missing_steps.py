@@ -1,4 +1,4 @@
-"""What tells, at the end of a training, why no step was seen."""
+"""Missing steps: why, at the end of a training, no step was seen."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from gradsound.measure.parameter_tracker import ParameterTracker
 
 
-class StepEvidence:
+class MissingSteps:
     """Compares weights and gradients with those at the beginning.
 
     Args:
