@@ -134,7 +134,7 @@ def _find_late(
 def _detect_archive(path: Path) -> Log | None:
     """Returns the offline run in a zip file; None for any other zip file."""
     # Here, not at the top: zipfile takes time to import.
-    from gradsound.logs.trackers.zip_member import read_names
+    from gradsound.logs.trackers.zip_file import read_names
 
     names = read_names(path)
     for form in (clearml, comet):

@@ -92,7 +92,7 @@ def _is_zip_file(path: Path) -> bool:
 def _read_zip(
     path: Path, member: str, lines: _Lines, on_damage: OnDamage
 ) -> Iterator[list[Any]]:
-    from gradsound.logs.trackers.zip_member import (
+    from gradsound.logs.trackers.zip_file import (
         read_member,  # zipfile takes time to import
     )
 

@@ -36,7 +36,7 @@ from gradsound.errors import RunFormatError
 from gradsound.logs.databases import database_formats
 from gradsound.logs.scalars import Scalars
 from gradsound.logs.trackers import clearml, comet, swanlab
-from gradsound.logs.trackers.zip_member import read_names
+from gradsound.logs.trackers.zip_file import read_names
 
 MUTATIONS = int(os.environ.get("GRADSOUND_FUZZ", "300"))
 SECONDS_MAX = 5.0  # seconds of this process

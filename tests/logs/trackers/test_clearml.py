@@ -14,7 +14,7 @@ from helpers.tracker_logs import (
 )
 
 from gradsound.logs.trackers import clearml
-from gradsound.logs.trackers.zip_member import read_names
+from gradsound.logs.trackers.zip_file import read_names
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ import pytest
 from helpers.tracker_logs import BEGIN, comet_lines, entries_of, make_zip
 
 from gradsound.logs.trackers import comet
-from gradsound.logs.trackers.zip_member import read_names
+from gradsound.logs.trackers.zip_file import read_names
 
 if TYPE_CHECKING:
     from pathlib import Path

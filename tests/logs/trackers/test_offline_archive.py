@@ -11,7 +11,7 @@ from gradsound.errors import RunFormatError
 from gradsound.logs.file_heads import is_zip
 from gradsound.logs.trackers import offline_archive
 from gradsound.logs.trackers.offline_archive import read_lines
-from gradsound.logs.trackers.zip_member import read_names
+from gradsound.logs.trackers.zip_file import read_names
 
 if TYPE_CHECKING:
     from pathlib import Path
