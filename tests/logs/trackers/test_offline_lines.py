@@ -9,8 +9,8 @@ from helpers.tracker_logs import make_zip
 
 from gradsound.errors import RunFormatError
 from gradsound.logs.file_heads import is_zip
-from gradsound.logs.trackers import offline_archive
-from gradsound.logs.trackers.offline_archive import read_lines
+from gradsound.logs.trackers import offline_lines
+from gradsound.logs.trackers.offline_lines import read_lines
 from gradsound.logs.trackers.zip_file import read_names
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ def test_damaged_lines_are_reported_by_number(tmp_path: Path) -> None:
 
 def test_lines_of_any_length_cost_bounded_memory(tmp_path: Path, monkeypatch) -> None:
     """A line above the limit is left out, and the next is read."""
-    monkeypatch.setattr(offline_archive, "_LINE_MAX", 3000)
-    monkeypatch.setattr(offline_archive, "_READ_BYTES", 1000)
+    monkeypatch.setattr(offline_lines, "_LINE_MAX", 3000)
+    monkeypatch.setattr(offline_lines, "_READ_BYTES", 1000)
     lines = b"[1]\n" + b"[" + b"1," * 5000 + b"1]\n" + b"[2]\n"
     make_zip(tmp_path / "x.zip", {"lines": lines})
     expected = [[1], [2]], ["line 2 is no JSON, left out"]
