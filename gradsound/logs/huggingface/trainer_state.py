@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradsound.errors import RunFormatError
 from gradsound.logs.encoding import TextDecoder
-from gradsound.logs.huggingface.json_entries import convert_entries
+from gradsound.logs.huggingface.entry_scalars import convert_entries
 from gradsound.logs.huggingface.json_scanner import JsonScanner
 from gradsound.logs.names.step_names import find_step_name
 from gradsound.logs.row import parse_number
