@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from gradsound.errors import RunFormatError
 from gradsound.logs.encoding import to_utf_8
 from gradsound.logs.file_formats import list_formats
-from gradsound.logs.file_heads import is_sqlite, is_zip
+from gradsound.logs.file_signatures import is_sqlite, is_zip
 from gradsound.logs.log import Log
 from gradsound.logs.trackers import clearml, comet
 from gradsound.name_matching import list_some

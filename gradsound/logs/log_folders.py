@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from gradsound.errors import RunFormatError
-from gradsound.logs.file_heads import is_sqlite
+from gradsound.logs.file_signatures import is_sqlite
 from gradsound.logs.huggingface import trainer_state
 from gradsound.logs.log import Log
 from gradsound.logs.log_files import detect_file, detect_in_database, list_database

@@ -16,7 +16,7 @@ from helpers.processes import started
 from gradsound.errors import RunFormatError
 from gradsound.logs.databases import sqlite_file
 from gradsound.logs.databases.sqlite_file import read_all, read_new_rows, read_tables
-from gradsound.logs.file_heads import is_sqlite
+from gradsound.logs.file_signatures import is_sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ import pytest
 from helpers.tracker_logs import make_zip
 
 from gradsound.errors import RunFormatError
-from gradsound.logs.file_heads import is_zip
+from gradsound.logs.file_signatures import is_zip
 from gradsound.logs.trackers import offline_lines
 from gradsound.logs.trackers.offline_lines import read_lines
 from gradsound.logs.trackers.zip_file import read_names
