@@ -7,9 +7,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from gradsound.logs.databases.sqlite_file import read_all, read_new_rows, read_tables
-from gradsound.logs.json_value import decode_json, split_numbers
+from gradsound.logs.json_decoder import decode_json
 from gradsound.logs.names.step_names import TRAINER_STEPS
 from gradsound.logs.names.unread_norms import report_unread
+from gradsound.logs.nested_values import split_numbers
 from gradsound.logs.row import Row
 from gradsound.logs.scalars import make_scalars
 

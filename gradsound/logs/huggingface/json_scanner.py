@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from gradsound.logs.json_value import decode_json
+from gradsound.logs.json_decoder import decode_json
 from gradsound.logs.row import ENTRY_MAX
 
 if TYPE_CHECKING:

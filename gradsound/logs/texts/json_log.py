@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gradsound.logs.json_decoder import decode_json
+from gradsound.logs.nested_values import flatten
 from gradsound.logs.scalars import make_scalars
-from gradsound.logs.texts.json_objects import decode_line, decode_lines, flatten, name_value
-from gradsound.logs.texts.named_entries import NamedEntries, has_step
+from gradsound.logs.texts.named_entries import NamedEntries, has_step, name_value
 from gradsound.logs.texts.text_lines import read_text_lines
 from gradsound.runs.file_names import names_format
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from gradsound.logs.row import OnDamage
@@ -32,7 +33,7 @@ def is_json_log(head: bytes, step: str | None = None) -> bool:
     if not text.startswith(b"{") or names_format(text):
         return False
     for line in text.decode("utf-8", "replace").splitlines():
-        entry = decode_line(line) if line.startswith("{") else None
+        entry = _decode_line(line) if line.startswith("{") else None
         if entry is not None and has_step(name_value(flatten(entry)), step):
             return True
     return False
@@ -70,11 +71,11 @@ def read(
 
 def _decode(lines: TextLines, on_damage: OnDamage) -> list[dict[str, Any]]:
     """Returns the objects in lines; reports lines without one."""
-    if not lines.torn and (decoded := decode_lines(lines.lines)) is not None:
+    if not lines.torn and (decoded := _decode_lines(lines.lines)) is not None:
         return decoded
     found = []
     for number, line in enumerate(lines.lines, lines.first):
-        entry = decode_line(line)
+        entry = _decode_line(line)
         if entry is not None:
             found.append(entry)
         elif line.strip():
@@ -82,3 +83,23 @@ def _decode(lines: TextLines, on_damage: OnDamage) -> list[dict[str, Any]]:
             state = "is torn" if is_torn else "is no JSON object"
             on_damage(f"line {number:,} {state}, left out")
     return found
+
+
+def _decode_lines(lines: Sequence[str]) -> list[dict[str, Any]] | None:
+    """Decodes lines at once; returns None if one of them is not an object."""
+    kept = [line for line in lines if line and not line.isspace()]
+    try:
+        decoded = decode_json(f"[{','.join(kept)}]")
+    except ValueError:
+        return None
+    is_regular = len(decoded) == len(kept) and {*map(type, decoded)} <= {dict}
+    return decoded if is_regular else None
+
+
+def _decode_line(line: str) -> dict[str, Any] | None:
+    """Decodes a line; returns None if it is not an object."""
+    try:
+        entry = decode_json(line)
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) else None

@@ -14,12 +14,12 @@ from gradsound.logs.names.step_names import (
     normalize_name,
 )
 from gradsound.logs.names.unread_norms import report_unread
+from gradsound.logs.nested_values import flatten
 from gradsound.logs.row import Row, parse_number
 from gradsound.logs.tables.long_table import check_runs
-from gradsound.logs.tables.table_header import RUNS
+from gradsound.logs.tables.table_header import KEYS, RUNS, VALUES
 from gradsound.logs.texts.console_form import find_norms
 from gradsound.logs.texts.epoch_steps import EpochSteps
-from gradsound.logs.texts.json_objects import find_key, flatten, name_value
 from gradsound.name_matching import list_some
 from gradsound.runs.json_lines import STEP_MAX
 from gradsound.runs.value_roles import EPOCH_NAMES
@@ -186,3 +186,26 @@ def _find_clock(names: Sequence[str]) -> tuple[str, Clock]:
         if clock.column is not None:
             return names[clock.column], clock
     return "", clock
+
+
+def name_value(entry: dict[str, Any]) -> dict[str, Any]:
+    """Returns an entry with its value under its name, if it has these two.
+
+    So {"name": "loss", "value": 0.5, "step": 1} becomes {"step": 1, "loss": 0.5}.
+
+    Args:
+        entry: An entry without nested objects.
+    """
+    key = find_key(entry)
+    if key is None:
+        return entry
+    value = next(name for name in VALUES if name in entry)
+    rest = {name: one for name, one in entry.items() if name not in (key, value)}
+    return {**rest, entry[key]: entry[value]}
+
+
+def find_key(entry: Mapping[str, Any]) -> str | None:
+    """Returns what has the name of the only value of an entry; None in most logs."""
+    if not any(name in entry for name in VALUES) or find_norms((*entry,)):
+        return None
+    return next((name for name in KEYS if isinstance(entry.get(name), str)), None)

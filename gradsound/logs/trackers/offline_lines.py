@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from gradsound.errors import RunFormatError
 from gradsound.logs.entries import make_scalars
 from gradsound.logs.file_signatures import is_zip
-from gradsound.logs.json_value import decode_json
+from gradsound.logs.json_decoder import decode_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import nan
 from typing import Any
 
-from gradsound.logs.json_value import decode_json
+from gradsound.logs.json_decoder import decode_json
 from gradsound.logs.protobuf import read_fields, to_bytes, to_text
 
 HISTORY = 2  # field number of Record

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradsound.logs.json_value import decode_json
+from gradsound.logs.json_decoder import decode_json
 from gradsound.logs.row import parse_number
 from gradsound.logs.wandb.wandb_entry import parse_record
 from gradsound.logs.wandb.wandb_heads import Heads

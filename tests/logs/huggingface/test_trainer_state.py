@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradsound.errors import RunFormatError
-from gradsound.logs import json_value
+from gradsound.logs import json_decoder
 from gradsound.logs.encoding import TextDecoder
 from gradsound.logs.huggingface import trainer_state
 from gradsound.logs.huggingface.json_scanner import JsonScanner
@@ -71,7 +71,7 @@ def test_a_list_is_read_as_python_reads_it(
 
     with pytest.MonkeyPatch.context() as patch:
         if not with_orjson:
-            patch.setattr(json_value, "orjson", None)
+            patch.setattr(json_decoder, "orjson", None)
         scanner = JsonScanner(TextDecoder(read), chunk)
         found = [item for group in scanner.read_items() for item in group]
     np.testing.assert_equal(json.dumps(found), json.dumps(_as_floats(items, found)))

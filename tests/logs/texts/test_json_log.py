@@ -10,7 +10,7 @@ from helpers.text_logs import grow, read_text, times, to_steps
 
 from gradsound import read_run
 from gradsound.errors import RunFormatError
-from gradsound.logs import json_value
+from gradsound.logs import json_decoder
 from gradsound.logs.texts import json_log
 
 VERL = (
@@ -210,7 +210,7 @@ def test_without_the_extra_the_same_is_read(
         for k in range(3, 40)
     )
     fast = read_text(json_log.read, tmp_path / "x.jsonl", text)
-    monkeypatch.setattr(json_value, "orjson", None)
+    monkeypatch.setattr(json_decoder, "orjson", None)
 
     np.testing.assert_equal(read_text(json_log.read, tmp_path / "x.jsonl", text), fast)
 

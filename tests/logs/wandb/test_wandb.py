@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradsound import read_run
-from gradsound.logs import json_value
+from gradsound.logs import json_decoder
 from gradsound.logs.row import parse_number
 from gradsound.logs.wandb import wandb_history, wandb_log
 from gradsound.logs.wandb.wandb_entry import parse_record
@@ -107,7 +107,7 @@ def test_many_records_at_once_are_read_as_each_alone(
     """Whatever a record contains, the decoder of many gives what the parser of one does."""
     with pytest.MonkeyPatch.context() as patch:
         if not with_orjson:
-            patch.setattr(json_value, "orjson", None)
+            patch.setattr(json_decoder, "orjson", None)
         decoder = HistoryDecoder()
         for batch in batches:
             expected = [decode_each(record) for record in batch]
