@@ -15,7 +15,8 @@ from helpers.logs import log_of, wandb_entry, wandb_file
 from gradsound import read_run
 from gradsound.errors import GradsoundWarning, RunFormatError
 from gradsound.logs.log_run import build_run
-from gradsound.logs.row import Row, parse_number
+from gradsound.logs.numbers import parse_number
+from gradsound.logs.row import Row
 from gradsound.logs.scalars import make_scalars
 from gradsound.logs.steps.sorted_steps import SortedSteps
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradsound.logs.names.unread_norms import report_unread
-from gradsound.logs.row import parse_number
+from gradsound.logs.numbers import parse_number
 from gradsound.logs.scalars import Scalars
 
 if TYPE_CHECKING:

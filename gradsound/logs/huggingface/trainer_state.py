@@ -15,7 +15,7 @@ from gradsound.logs.huggingface.entry_scalars import convert_entries
 from gradsound.logs.huggingface.json_scanner import JsonScanner
 from gradsound.logs.names.step_names import find_step_name
 from gradsound.logs.nested_values import flatten
-from gradsound.logs.row import parse_number
+from gradsound.logs.numbers import parse_number
 from gradsound.logs.texts.named_entries import find_key, name_value
 from gradsound.name_matching import list_some
 from gradsound.runs.file_names import names_format

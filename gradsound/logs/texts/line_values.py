@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from gradsound.logs.names.unread_norms import may_be_norm
-from gradsound.logs.row import parse_number
+from gradsound.logs.numbers import parse_number
 
 _WORD = r"[\w./@%#()+&*-]*"  # the rest of a word in a name
 _NUMBER = (

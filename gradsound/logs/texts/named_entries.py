@@ -15,7 +15,8 @@ from gradsound.logs.names.step_names import (
 )
 from gradsound.logs.names.unread_norms import report_unread
 from gradsound.logs.nested_values import flatten
-from gradsound.logs.row import Row, parse_number
+from gradsound.logs.numbers import parse_number
+from gradsound.logs.row import Row
 from gradsound.logs.tables.long_table import check_runs
 from gradsound.logs.tables.table_header import KEYS, RUNS, VALUES
 from gradsound.logs.texts.console_form import find_norms

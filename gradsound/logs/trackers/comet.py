@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gradsound.logs.row import parse_number
+from gradsound.logs.numbers import parse_number
 from gradsound.logs.trackers.offline_lines import read_entries
 
 if TYPE_CHECKING:

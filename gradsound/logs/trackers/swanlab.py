@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from gradsound.logs.entries import make_scalars
 from gradsound.logs.json_decoder import decode_json
 from gradsound.logs.leveldb_log import read_records
+from gradsound.logs.numbers import parse_number
 from gradsound.logs.protobuf import read_fields, to_bytes, to_text
-from gradsound.logs.row import parse_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradsound.logs.json_decoder import decode_json
-from gradsound.logs.row import parse_number
+from gradsound.logs.numbers import parse_number
 from gradsound.logs.wandb.wandb_entry import parse_record
 from gradsound.logs.wandb.wandb_heads import Heads
 from gradsound.logs.wandb.wandb_items import split_items

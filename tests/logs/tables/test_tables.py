@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gradsound import read_run
 from gradsound.errors import GradsoundWarning, RunFormatError
-from gradsound.logs.row import parse_number
+from gradsound.logs.numbers import parse_number
 from gradsound.logs.tables import csv, table_rows
 from gradsound.logs.tables.table_header import parse_header, split_line
 from gradsound.logs.tables.table_rows import parse_rows

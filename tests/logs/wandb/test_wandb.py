@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from gradsound import read_run
 from gradsound.logs import json_decoder
-from gradsound.logs.row import parse_number
+from gradsound.logs.numbers import parse_number
 from gradsound.logs.wandb import wandb_history, wandb_log
 from gradsound.logs.wandb.wandb_entry import parse_record
 from gradsound.logs.wandb.wandb_history import HistoryDecoder
