@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.alarms.leaps import LeapMemory, StepLeaps, find_leaps
+from gradsound.alarms.norm_peaks import PeakMemory, StepPeaks, find_peaks
 from gradsound.alarms.running_median import RunningMedian
 from gradsound.alarms.thresholds import (
     CALM_STEPS,
     EARLY_MIN,
     EARLY_RATIO,
     EARLY_STEPS,
-    HARD_LEAP_RATIO,
-    LEAP_RATIO,
-    LEAP_STEPS,
+    HARD_PEAK_RATIO,
     LONG_SPIKE_STEPS,
     OFTEN_RATIO,
     OFTEN_SPIKES,
+    PEAK_RATIO,
+    PEAK_STEPS,
     RECORD_RATIO,
     SPIKE_END,
     TREND_STEPS,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from gradsound.alarms.step_report import StepReport, StepReports
     from gradsound.alarms.thresholds import Thresholds
 
-_LEAP, _HARD_LEAP = log10(LEAP_RATIO), log10(HARD_LEAP_RATIO)
+_PEAK, _HARD_PEAK = log10(PEAK_RATIO), log10(HARD_PEAK_RATIO)
 _RECORD = log10(RECORD_RATIO)
 _OFTEN, _EARLY = log10(OFTEN_RATIO), log10(EARLY_RATIO)
 
@@ -55,8 +55,8 @@ class SpikeDetector:
         self._ratio = log10(thresholds.spike_ratio)
         self._running_median, self.step_count = RunningMedian(layers), 0
         self._early = np.zeros((0, layers), np.float32)  # decades of the first steps
-        self._leaps: dict[int, LeapMemory] = {}
-        # Successive steps with a leap of many deviations, and the count of the last one.
+        self._peaks: dict[int, PeakMemory] = {}
+        # Successive steps with a peak of many deviations, and the count of the last one.
         self._rare_steps, self._last_rare = 0, -1
         self._spiking, self._is_spiking = np.zeros(layers, bool), False  # any of them
         self._begin, self._begin_step = 0, 0
@@ -85,39 +85,39 @@ class SpikeDetector:
             self.step_count += 1
             spikes, above = self._find_early(decades[row])
             self._report(spikes, decades[row], above, reports[row])
-        found = find_leaps(decades, largest, windows, k, self._thresholds)
-        leaps = {leap.row: leap for leap in found}
-        rows = [*leaps, steps]
+        found = find_peaks(decades, largest, windows, k, self._thresholds)
+        peaks = {peak.row: peak for peak in found}
+        rows = [*peaks, steps]
         while k < steps:
             if not self._is_spiking:
-                k = rows[bisect_left(rows, k)]  # nearly all steps have no leap
+                k = rows[bisect_left(rows, k)]  # nearly all steps have no peak
             if k < steps:
                 self.step_count = count + k + 1
-                self._detect_leaps(leaps.get(k), decades[k], losses, reports[k])
+                self._detect_peaks(peaks.get(k), decades[k], losses, reports[k])
             k += 1
         self.step_count = count + steps
 
-    def _detect_leaps(
+    def _detect_peaks(
         self,
-        leaps: StepLeaps | None,
+        peaks: StepPeaks | None,
         decades: NDArray[np.float32],
         losses: LossLevels,
         report: StepReport,
     ) -> None:
-        """Adds the spikes of a step that has leaps, or follows a spike."""
-        spiking = [] if leaps is None else self._find(leaps, decades, losses)
+        """Adds the spikes of a step that has peaks, or follows a spike."""
+        spiking = [] if peaks is None else self._find(peaks, decades, losses)
         if any(spiking) or self._is_spiking:
             spikes, above = np.zeros(len(decades), bool), np.full(len(decades), -inf)
-            if leaps is not None:
-                spikes[leaps.layers], above[leaps.layers] = spiking, leaps.above
+            if peaks is not None:
+                spikes[peaks.layers], above[peaks.layers] = spiking, peaks.above
             self._report(spikes, decades, above, report)
-        if leaps is not None:
-            self._report_often(leaps, report)
+        if peaks is not None:
+            self._report_often(peaks, report)
 
     def _find_early(
         self, decades: NDArray[np.float32]
     ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-        """Returns which layers leap among the first steps, and the distances above."""
+        """Returns which layers have a peak among the first steps, and the distances above."""
         known = self._early
         self._early = np.concatenate([known, decades[None]])[-EARLY_STEPS:]
         if len(known) < EARLY_MIN:
@@ -130,23 +130,23 @@ class SpikeDetector:
         return (above > _EARLY) & is_record & np.isfinite(middle), above
 
     def _find(
-        self, leaps: StepLeaps, decades: NDArray[np.float32], losses: LossLevels
+        self, peaks: StepPeaks, decades: NDArray[np.float32], losses: LossLevels
     ) -> list[bool]:
-        """Returns which of the layers that leap have a spike."""
+        """Returns which of the layers with a peak have a spike."""
         follows = self._last_rare == self.step_count - 1
         rare_steps = 0
-        if any(leaps.rare):
+        if any(peaks.rare):
             rare_steps = self._rare_steps + 1 if follows else 1
             self._rare_steps, self._last_rare = rare_steps, self.step_count
-        spikes, row = list[bool](), leaps.row
-        for layer, height, rare in zip(leaps.layers, leaps.above, leaps.rare):
-            memory = self._leaps.setdefault(layer, LeapMemory())
+        spikes, row = list[bool](), peaks.row
+        for layer, height, rare in zip(peaks.layers, peaks.above, peaks.rare):
+            memory = self._peaks.setdefault(layer, PeakMemory())
             norm = float(decades[layer])
             memory.add(self.step_count, height, norm)
             lasted = max(memory.steps, rare_steps)  # layers may spike in turn
-            is_long = lasted >= (CALM_STEPS if losses.usual[row] else LEAP_STEPS)
+            is_long = lasted >= (CALM_STEPS if losses.usual[row] else PEAK_STEPS)
             is_new = rare and (losses.worse[row] or not memory.is_usual(height, norm))
-            is_high = height > (_HARD_LEAP if losses.high[row] else _LEAP)
+            is_high = height > (_HARD_PEAK if losses.high[row] else _PEAK)
             spikes.append(bool(is_new and (is_long or is_high)))
         return spikes
 
@@ -174,11 +174,11 @@ class SpikeDetector:
         self._spiking = spiking & (lasted < TREND_STEPS)  # then the height is usual
         self._is_spiking = bool(self._spiking.any())
 
-    def _report_often(self, leaps: StepLeaps, report: StepReport) -> None:
+    def _report_often(self, peaks: StepPeaks, report: StepReport) -> None:
         if self._often:
             return
-        for layer in leaps.layers:
-            memory = self._leaps[layer]
+        for layer in peaks.layers:
+            memory = self._peaks[layer]
             heights = [height for _, height, _ in memory.earlier if height > _OFTEN]
             if len(heights) >= OFTEN_SPIKES:
                 self._often = True

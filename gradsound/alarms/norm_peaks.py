@@ -1,4 +1,4 @@
-"""Leaps, norms above the ratio of a spike: of one step, and those a layer had before.
+"""Peaks, norms above the ratio of a spike: of one step, and those a layer had before.
 
 Shapes: S steps, L layers, W norms of a window.
 """
@@ -39,15 +39,15 @@ _FEW_STEPS = 8
 
 
 @dataclass(slots=True)
-class LeapMemory:
-    """The leaps of one layer: successive norms above the ratio of a spike.
+class PeakMemory:
+    """The peaks of one layer: successive norms above the ratio of a spike.
 
     Attributes:
-        last: Step count of the last norm of a leap.
-        steps: How many steps the current leap lasts.
+        last: Step count of the last norm of a peak.
+        steps: How many steps the current peak lasts.
         height: Its highest norm, in decades above the median.
         norm: Its highest norm, in decades.
-        earlier: Step count, height and norm of the leaps before it, of the last
+        earlier: Step count, height and norm of the peaks before it, of the last
             `MEMORY_STEPS`.
     """
 
@@ -69,7 +69,7 @@ class LeapMemory:
         self.height, self.norm = max(self.height, height), max(self.norm, norm)
 
     def is_usual(self, height: float, norm: float) -> bool:
-        """Returns whether several earlier leaps were about as high."""
+        """Returns whether several earlier peaks were about as high."""
         if len(self.earlier) < FEW_SPIKES:
             return False
         _, heights, norms = zip(*self.earlier)
@@ -78,8 +78,8 @@ class LeapMemory:
 
 
 @dataclass(frozen=True, slots=True)
-class StepLeaps:
-    """The leaps of one step, one for each layer that leaps.
+class StepPeaks:
+    """The peaks of one step, one for each layer that has one.
 
     Attributes:
         row: Index of the step.
@@ -94,14 +94,14 @@ class StepLeaps:
     rare: list[bool]
 
 
-def find_leaps(
+def find_peaks(
     decades: NDArray[np.float32],
     largest: NDArray[np.float32],
     windows: NDArray[np.float32],
     first: int,
     thresholds: Thresholds,
-) -> Iterator[StepLeaps]:
-    """Yields the leaps of those steps that have any, in order.
+) -> Iterator[StepPeaks]:
+    """Yields the peaks of those steps that have any, in order.
 
     Args:
         decades: log10 of the norms, shape (S, L); NaN where there is no norm.
@@ -120,11 +120,11 @@ def find_leaps(
         ascending = np.sort(windows[layers[part], rows[part]], axis=-1)
         medians = median(ascending)
         above[part] = decades[rows[part], layers[part]] - medians
-        leap = above[part] > ratio
-        own[part][leap] = robust_deviation(ascending[leap], medians[leap])
-    leaps = np.flatnonzero(above > ratio)
-    leaps = leaps[np.argsort(rows[leaps], kind="stable")]
-    layers, rows, above, own = layers[leaps], rows[leaps], above[leaps], own[leaps]
+        peak = above[part] > ratio
+        own[part][peak] = robust_deviation(ascending[peak], medians[peak])
+    peaks = np.flatnonzero(above > ratio)
+    peaks = peaks[np.argsort(rows[peaks], kind="stable")]
+    layers, rows, above, own = layers[peaks], rows[peaks], above[peaks], own[peaks]
     rare = above > thresholds.spike * np.maximum(own, DEVIATION_MIN)
     begins = np.flatnonzero(np.diff(rows, prepend=-1)).tolist()
     # Slices of lists take less time than those of arrays.
@@ -139,7 +139,7 @@ def find_leaps(
             # of all layers.
             usual = _usual_deviation(windows[:, numbers[begin]])
             are_rare = (rare[step] & (above[step] > thresholds.spike * usual)).tolist()
-        yield StepLeaps(numbers[begin], indices[step], heights[step], are_rare)
+        yield StepPeaks(numbers[begin], indices[step], heights[step], are_rare)
 
 
 def _find_candidates(
@@ -148,14 +148,14 @@ def _find_candidates(
     windows: NDArray[np.float32],
     ratio: float,
 ) -> NDArray[np.bool_]:
-    """Returns which norms may be a leap, shape (S, L)."""
+    """Returns which norms may be a peak, shape (S, L)."""
     with np.errstate(divide="ignore", invalid="ignore"):  # all norms may be 0
         share = decades - np.log10(largest)[:, None]
         # For few steps, the lowest norm of a window is the cheaper bound.
         is_few = len(decades) < _FEW_STEPS
         bounds = windows.min(axis=-1) if is_few else median_bounds(windows)
         possible = decades - bounds.T > ratio
-    # A leap of a layer with a tiny norm does not change the update.
+    # A peak of a layer with a tiny norm does not change the update.
     return np.asarray(possible & (share > _SHARE))
 
 
