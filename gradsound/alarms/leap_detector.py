@@ -21,8 +21,8 @@ from gradsound.alarms.thresholds import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gradsound.alarms.measured_updates import MeasuredUpdates
     from gradsound.alarms.step_report import StepReports
+    from gradsound.alarms.update_ratios import MeasuredUpdates
 
 _RATED, _UNRATED = log10(UPDATE_LEAP), log10(UNRATED_LEAP)
 _RECORD = log10(RECORD_UPDATE)

@@ -12,11 +12,11 @@ import numpy as np
 from gradsound.alarms.coarse_detector import CoarseDetector
 from gradsound.alarms.echo_detector import EchoDetector
 from gradsound.alarms.leap_detector import LeapDetector
-from gradsound.alarms.measured_updates import UpdateHistory
 from gradsound.alarms.rank_centers import median_known
 from gradsound.alarms.running_median import split
 from gradsound.alarms.step_report import StepReports
 from gradsound.alarms.still_detector import StillDetector
+from gradsound.alarms.update_ratios import UpdateHistory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

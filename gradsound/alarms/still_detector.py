@@ -22,8 +22,8 @@ from gradsound.alarms.thresholds import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gradsound.alarms.measured_updates import MeasuredUpdates
     from gradsound.alarms.step_report import StepReport, StepReports
+    from gradsound.alarms.update_ratios import MeasuredUpdates
 
 _LEAST, _SHARE, _SUDDEN = log10(STILL_RATIO), log10(STILL_SHARE), log10(STILL_SUDDEN)
 _SMALL_NORM = -2.0  # decades below its median; then it is no wonder that a layer is still
