@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.alarms.few_numbers import median
 from gradsound.alarms.loss_level import LossLevel
+from gradsound.alarms.median import median
 from gradsound.alarms.thresholds import (
     LOSS_GAIN,
     LOSS_OUTLIERS,

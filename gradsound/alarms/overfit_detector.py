@@ -7,7 +7,7 @@ from collections import deque
 from math import inf
 from typing import TYPE_CHECKING
 
-from gradsound.alarms.few_numbers import median
+from gradsound.alarms.median import median
 from gradsound.alarms.thresholds import (
     EVALUATION_FALL,
     OVERFIT_EVALUATIONS,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.alarms.few_numbers import lower_median
+from gradsound.alarms.median import lower_median
 from gradsound.alarms.running_median import slide
 from gradsound.alarms.thresholds import (
     SLOW_END,

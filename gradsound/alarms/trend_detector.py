@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.alarms.few_numbers import lower_median
+from gradsound.alarms.median import lower_median
 from gradsound.alarms.running_median import RunningMedian, median, robust_deviation
 from gradsound.alarms.thresholds import (
     COLLAPSE_RATIO,

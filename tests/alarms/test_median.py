@@ -7,7 +7,7 @@ import statistics
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradsound.alarms.few_numbers import lower_median, median
+from gradsound.alarms.median import lower_median, median
 
 numbers = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=9)
 
