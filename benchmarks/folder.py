@@ -25,10 +25,10 @@ from machine import machine
 from websockets.sync.client import connect
 
 from gradsound.runs.header_line import encode_header
-from gradsound.runs.json_lines import encode_block
 from gradsound.runs.model import Header
 from gradsound.runs.step import Step
 from gradsound.runs.step_block import make_block
+from gradsound.runs.step_line import encode_block
 from gradsound.runs.writer import RunWriter
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))

@@ -9,8 +9,8 @@ import numpy as np
 
 from gradsound import Run, Step
 from gradsound.runs.header_line import encode_header
-from gradsound.runs.json_lines import encode_block
 from gradsound.runs.model import Header
+from gradsound.runs.step_line import encode_block
 from gradsound.runs.step_stream import make_blocks
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from gradsound.errors import RunFormatError, warn
 from gradsound.runs.block_decoder import decode_block
-from gradsound.runs.json_lines import decode_step
 from gradsound.runs.restarts import MARKS, decode_restart, decode_total
 from gradsound.runs.step import Step
 from gradsound.runs.step_block import make_block
+from gradsound.runs.step_line import decode_step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

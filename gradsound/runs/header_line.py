@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 from gradsound.errors import RunFormatError
-from gradsound.runs.json_lines import STEP_MAX
 from gradsound.runs.json_objects import (
     decode_object,
     encode_json,
@@ -18,6 +17,7 @@ from gradsound.runs.json_objects import (
 )
 from gradsound.runs.model import Header
 from gradsound.runs.step import NO_SIGNALS
+from gradsound.runs.step_line import STEP_MAX
 
 FORMAT = "gradsound-run"
 VERSION = (1, 4)  # major, minor; a decoder refuses a newer major one, ignores unknown keys

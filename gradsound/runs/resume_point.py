@@ -14,7 +14,6 @@ from math import inf
 from typing import TYPE_CHECKING, BinaryIO
 
 from gradsound.errors import RunFormatError
-from gradsound.runs.json_lines import decode_step
 from gradsound.runs.layer_differences import describe_difference
 from gradsound.runs.lines import LINE_MAX
 from gradsound.runs.reader import parse_header
@@ -24,6 +23,7 @@ from gradsound.runs.restarts import (
     decode_restart,
     decode_total,
 )
+from gradsound.runs.step_line import decode_step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

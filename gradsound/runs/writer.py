@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from gradsound.runs.file_locks import lock_folders
 from gradsound.runs.file_names import give_back, number_of, numbered, older_files
 from gradsound.runs.header_line import encode_header
-from gradsound.runs.json_lines import encode_block
 from gradsound.runs.opened_file import (
     find_path,
     make_file,
@@ -24,6 +23,7 @@ from gradsound.runs.opened_file import (
 )
 from gradsound.runs.restarts import TimeShift, encode_restart, encode_total
 from gradsound.runs.resume_point import has_run
+from gradsound.runs.step_line import encode_block
 
 if TYPE_CHECKING:
     import io

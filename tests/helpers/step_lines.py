@@ -1,8 +1,8 @@
 """Lines of run files."""
 
-from gradsound.runs.json_lines import encode_block
 from gradsound.runs.step import Step
 from gradsound.runs.step_block import make_block
+from gradsound.runs.step_line import encode_block
 
 
 def encode_step(step: Step) -> bytes:

@@ -17,7 +17,7 @@ from gradsound import PRESETS
 from gradsound.alarms.thresholds import KINDS
 from gradsound.cli.main import main
 from gradsound.runs.header_line import decode_header
-from gradsound.runs.json_lines import decode_step
+from gradsound.runs.step_line import decode_step
 from gradsound.synth.events import EVENT
 from gradsound.synth.kernels import numpy_kernel
 from gradsound.synth.kernels.llvm_module import to_llvm_ir

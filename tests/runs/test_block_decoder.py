@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from gradsound.errors import RunFormatError
 from gradsound.runs import block_decoder
 from gradsound.runs.block_decoder import decode_block
-from gradsound.runs.json_lines import decode_step
 from gradsound.runs.step import Step
+from gradsound.runs.step_line import decode_step
 
 USUAL = b'{"step": 1, "time": 0.5, "norms": [0.5, 2]}'
 NEXT = b'{"step": 2, "time": 0.75, "norms": [1, null]}'

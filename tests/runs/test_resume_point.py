@@ -14,9 +14,9 @@ from gradsound import Step, read_run
 from gradsound.errors import RunFormatError
 from gradsound.runs import resume_point
 from gradsound.runs.header_line import encode_header
-from gradsound.runs.json_lines import decode_step
 from gradsound.runs.restarts import StepClock, encode_restart, encode_total
 from gradsound.runs.resume_point import ResumePoint, find_next_step, find_resume_point
+from gradsound.runs.step_line import decode_step
 
 pytestmark = pytest.mark.usefixtures("own_folder")
 PATH = Path("run.jsonl")

@@ -22,10 +22,10 @@ from gradsound.errors import RunFormatError
 from gradsound.runs.compare import divide_norms
 from gradsound.runs.header_line import decode_header, encode_header
 from gradsound.runs.joined_parts import join_parts
-from gradsound.runs.json_lines import decode_step
 from gradsound.runs.model import Header, Run
 from gradsound.runs.step import Step
 from gradsound.runs.step_block import make_block
+from gradsound.runs.step_line import decode_step
 from gradsound.runs.writer import RunWriter
 
 HEADER = Header(

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from gradsound.errors import RunFormatError
 from gradsound.music.moments import merge_steps
-from gradsound.runs.json_lines import decode_step
 from gradsound.runs.step import Step
+from gradsound.runs.step_line import decode_step
 
 INF, NAN = math.inf, math.nan
 # Any names, with lone surrogates among the characters.

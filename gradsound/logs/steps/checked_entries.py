@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gradsound.errors import RunFormatError
-from gradsound.runs.json_lines import STEP_MAX, TIME_MAX
+from gradsound.runs.step_line import STEP_MAX, TIME_MAX
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

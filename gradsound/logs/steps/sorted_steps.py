@@ -16,7 +16,7 @@ from gradsound.logs.steps.checked_entries import Entries, EntryChecker
 from gradsound.logs.steps.log_steps import LogSteps, merge, sort_entries
 from gradsound.logs.steps.odd_norms import are_odd
 from gradsound.logs.steps.step_file import StepFile
-from gradsound.runs.json_lines import STEP_MAX
+from gradsound.runs.step_line import STEP_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -11,7 +11,7 @@ from gradsound.errors import RunFormatError
 from gradsound.logs.names.classified_names import classify_names
 from gradsound.logs.names.step_names import STEP_NAMES, normalize_name
 from gradsound.name_matching import list_some
-from gradsound.runs.json_lines import STEP_MAX
+from gradsound.runs.step_line import STEP_MAX
 from gradsound.runs.value_roles import EPOCH_NAMES
 
 if TYPE_CHECKING:

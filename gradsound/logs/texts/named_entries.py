@@ -22,7 +22,7 @@ from gradsound.logs.tables.table_header import KEYS, RUNS, VALUES
 from gradsound.logs.texts.console_form import find_norms
 from gradsound.logs.texts.epoch_steps import EpochSteps
 from gradsound.name_matching import list_some
-from gradsound.runs.json_lines import STEP_MAX
+from gradsound.runs.step_line import STEP_MAX
 from gradsound.runs.value_roles import EPOCH_NAMES
 
 if TYPE_CHECKING:

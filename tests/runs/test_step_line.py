@@ -11,19 +11,19 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gradsound.errors import RunFormatError
-from gradsound.runs import json_lines
+from gradsound.runs import step_line
 from gradsound.runs.header_line import decode_header, encode_header
-from gradsound.runs.json_lines import decode_step, encode_block
 from gradsound.runs.model import Header
 from gradsound.runs.step import Step
 from gradsound.runs.step_block import make_block
+from gradsound.runs.step_line import decode_step, encode_block
 
 NORMS = st.one_of(
     st.none(), st.just(math.nan), st.floats(min_value=0, width=32), st.just(-math.inf)
 )
 
 with_and_without_orjson = pytest.mark.parametrize(
-    "encoder", [json_lines.orjson, None], ids=["orjson", "python"]
+    "encoder", [step_line.orjson, None], ids=["orjson", "python"]
 )
 
 
@@ -69,7 +69,7 @@ def test_steps_round_trip(
 @with_and_without_orjson
 def test_any_bits_of_a_float32_round_trip(encoder: object, monkeypatch) -> None:
     """100,000 random float32 numbers survive; with eight digits, some would not."""
-    monkeypatch.setattr(json_lines, "orjson", encoder)
+    monkeypatch.setattr(step_line, "orjson", encoder)
     bits = np.random.default_rng(0).integers(0, 2**31, 100_000, np.uint32)
     norms = bits.view(np.float32)
     norms = norms[np.isfinite(norms)]
@@ -81,7 +81,7 @@ def test_any_bits_of_a_float32_round_trip(encoder: object, monkeypatch) -> None:
 @with_and_without_orjson
 def test_a_block_has_the_lines_of_its_steps(encoder: object, monkeypatch) -> None:
     """One norm that is no number changes the line of its own step alone."""
-    monkeypatch.setattr(json_lines, "orjson", encoder)
+    monkeypatch.setattr(step_line, "orjson", encoder)
     rows = [[0.5, 1.25], [math.nan, 3e-9], [math.inf, 2.5], [0.1, math.nan]]
     absent = np.array([False, False])
     steps = [Step(k, k / 4, np.array(r, np.float32), absent) for k, r in enumerate(rows)]
