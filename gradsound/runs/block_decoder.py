@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradsound.runs.json_objects import refuse_constant
 from gradsound.runs.signals import known_signals
 from gradsound.runs.step import NO_SIGNALS
 from gradsound.runs.step_block import LoggedValue, StepBlock
 from gradsound.runs.step_line import NONFINITE, NORM_MAX, STEP_MAX, TIME_MAX
+from gradsound.runs.strict_json import refuse_constant
 
 try:
     import orjson

@@ -8,16 +8,16 @@ from __future__ import annotations
 from typing import Any
 
 from gradsound.errors import RunFormatError
-from gradsound.runs.json_objects import (
+from gradsound.runs.model import Header
+from gradsound.runs.step import NO_SIGNALS
+from gradsound.runs.step_line import STEP_MAX
+from gradsound.runs.strict_json import (
     decode_object,
     encode_json,
     excerpt,
     is_number,
     list_of,
 )
-from gradsound.runs.model import Header
-from gradsound.runs.step import NO_SIGNALS
-from gradsound.runs.step_line import STEP_MAX
 
 FORMAT = "gradsound-run"
 VERSION = (1, 4)  # major, minor; a decoder refuses a newer major one, ignores unknown keys

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from gradsound.errors import RunFormatError
-from gradsound.runs.json_objects import decode_object
+from gradsound.runs.strict_json import decode_object
 
 if TYPE_CHECKING:
     from gradsound.runs.step import Step

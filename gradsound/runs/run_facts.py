@@ -10,9 +10,9 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from gradsound.errors import RunFormatError
-from gradsound.runs.json_objects import decode_object, is_number
 from gradsound.runs.lines import LINE_MAX
 from gradsound.runs.reader import parse_header
+from gradsound.runs.strict_json import decode_object, is_number
 
 if TYPE_CHECKING:
     import io

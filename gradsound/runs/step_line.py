@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradsound.errors import RunFormatError
-from gradsound.runs.json_objects import decode_object, encode_json, is_number
 from gradsound.runs.signals import known_signals
 from gradsound.runs.step import Step
+from gradsound.runs.strict_json import decode_object, encode_json, is_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
