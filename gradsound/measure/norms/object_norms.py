@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from gradsound.llvm import compile_function
-from gradsound.measure.norms import machine_code, norm_code
+from gradsound.measure.norms import machine_code, square_sums
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -147,9 +147,9 @@ def _function() -> Callable[..., int]:
     words = {name: f"inttoptr (i64 {one} to ptr)" for name, one in addresses.items()}
     words |= {"CPU": str(_CPU), "FLOAT32": str(_FLOAT32)}
     dereference = machine_code.DEREFERENCE if get_ref else machine_code.DEREFERENCE_BORROWED
-    all_squares = norm_code.THREADS if openmp() else norm_code.ONE_THREAD
+    all_squares = square_sums.THREADS if openmp() else square_sums.ONE_THREAD
     finding = machine_code.NORMS, machine_code.DENSE_SIZE, dereference
-    parts = *finding, norm_code.NORM, norm_code.SQUARES, all_squares
+    parts = *finding, square_sums.NORM, square_sums.SQUARES, all_squares
     code = re.sub(r"\b[A-Z][A-Z_0-9]+\b", lambda word: words[word.group()], "".join(parts))
     pointer, integer = ctypes.c_void_p, ctypes.c_int64
     signature = ctypes.PYFUNCTYPE(integer, pointer)
