@@ -9,6 +9,7 @@ from gradsound.durations import format_duration
 from gradsound.errors import warn
 from gradsound.music.presets import at_speed, find_preset
 from gradsound.open_run import open_runs_for_outputs
+from gradsound.output.audacity_labels import LABELS_ENDING, write_labels
 from gradsound.output.formats import (
     ALL_ENDINGS,
     FORMATS,
@@ -17,7 +18,6 @@ from gradsound.output.formats import (
     default_rate,
     find_ending,
 )
-from gradsound.output.labels import LABELS_ENDING, write_labels
 from gradsound.output.webvtt import VTT_SUFFIX, write_captions
 from gradsound.rendering.sound import Sound
 from gradsound.rendering.stems import check_stems, write_stems

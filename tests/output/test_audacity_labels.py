@@ -10,7 +10,7 @@ from helpers.runs import make_run
 from helpers.wav import read_markers
 
 import gradsound
-from gradsound.output.labels import write_labels
+from gradsound.output.audacity_labels import write_labels
 
 
 def read_labels(path: Path) -> list[tuple[float, float, str]]:
