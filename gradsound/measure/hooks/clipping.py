@@ -17,7 +17,7 @@ from torch.nn import utils
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from gradsound.measure.hooks.base import GradientMonitor
+    from gradsound.measure.hooks.monitor import GradientMonitor
 
 _NAMES = ("clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_")
 # Name, original and replacement, while there is a listener.

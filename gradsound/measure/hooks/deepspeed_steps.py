@@ -25,8 +25,8 @@ from gradsound.measure.deepspeed_clipping import (
 )
 from gradsound.measure.deepspeed_engine import is_partitioned, trained_parameters
 from gradsound.measure.distributed.zero_gradients import ZeroGradients
-from gradsound.measure.hooks.base import GradientMonitor
 from gradsound.measure.hooks.guards import never_raises
+from gradsound.measure.hooks.monitor import GradientMonitor
 from gradsound.measure.hooks.parts import DEFAULT_PARTS, MonitorParts
 from gradsound.measure.loss_scaling import LossScaling
 from gradsound.measure.pending_step import PendingStep

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch.amp import GradScaler
     from torch.optim import Optimizer
 
-    from gradsound.measure.hooks.base import GradientMonitor
+    from gradsound.measure.hooks.monitor import GradientMonitor
 
 
 class GradScalerHandle:

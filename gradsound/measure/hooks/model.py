@@ -11,9 +11,9 @@ from torch.optim.optimizer import (
     register_optimizer_step_pre_hook,
 )
 
-from gradsound.measure.hooks.base import GradientMonitor
 from gradsound.measure.hooks.closure import has_closure, observe_closure
 from gradsound.measure.hooks.guards import never_raises
+from gradsound.measure.hooks.monitor import GradientMonitor
 from gradsound.measure.hooks.parts import DEFAULT_PARTS, MonitorParts
 from gradsound.measure.hooks.signal_hooks import begin_signals, end_signals
 from gradsound.measure.hooks.step_hooks import StepHook, frame_of_step, is_within

@@ -10,7 +10,7 @@ from gradsound.measure.hooks.guards import never_raises
 if TYPE_CHECKING:
     from torch.optim import Optimizer
 
-    from gradsound.measure.hooks.base import GradientMonitor
+    from gradsound.measure.hooks.monitor import GradientMonitor
 
 
 @never_raises

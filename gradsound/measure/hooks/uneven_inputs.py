@@ -20,7 +20,7 @@ from gradsound.measure.hooks.guards import never_raises
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gradsound.measure.hooks.base import GradientMonitor
+    from gradsound.measure.hooks.monitor import GradientMonitor
 
 _counters: weakref.WeakSet[UnevenInputs] = weakref.WeakSet()  # open ones
 

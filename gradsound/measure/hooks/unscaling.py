@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from torch.optim import Optimizer
 
-    from gradsound.measure.hooks.base import GradientMonitor
+    from gradsound.measure.hooks.monitor import GradientMonitor
 
 _monitors: weakref.WeakSet[GradientMonitor] = weakref.WeakSet()  # open ones
 

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from gradsound.measure.hooks.base import GradientMonitor
+    from gradsound.measure.hooks.monitor import GradientMonitor
 
 # References to open monitors. A list, because each zero_grad() goes through it.
 _monitors: list[weakref.ref[GradientMonitor]] = []
