@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import queue
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from gradsound.music.moments import merge_moments
+import numpy as np
+
+from gradsound.music.moments import merge_groups
+from gradsound.runs.step_block import make_block
 
 if TYPE_CHECKING:
     from gradsound.music.moments import Moment
 
 MIN_STEP_SECONDS = 1 / 15  # steps that follow faster are merged; no ear follows them
 _READ_AHEAD = 16  # moments; bounds the memory of a reader that is faster than the sound
+_MERGE_AT_ONCE = 64  # moments; merging many costs little more than merging two
 _POLL_SECONDS = 0.1  # wait for room, at most; the reader must notice that it was stopped
 
 
@@ -82,21 +87,33 @@ class MergingBacklog:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._moment: Moment | None = None
+        self._moments: list[Moment] = []
 
     def put(self, moment: Moment) -> bool:
         """Implements `Backlog.put`; never waits and always returns True."""
         with self._lock:
-            earlier = self._moment
-            self._moment = moment if earlier is None else merge_moments(earlier, moment)
+            self._moments.append(moment)
+            if len(self._moments) == _MERGE_AT_ONCE:
+                self._moments = [_merge(self._moments)]
         return True
 
     def pop(self) -> Moment | None:
         """Implements `Backlog.pop`."""
         with self._lock:
-            moment, self._moment = self._moment, None
-        return moment
+            moments, self._moments = self._moments, []
+        return _merge(moments) if moments else None
 
     def empty(self) -> bool:
         """Implements `Backlog.empty`."""
-        return self._moment is None
+        return not self._moments
+
+
+def _merge(moments: list[Moment]) -> Moment:
+    """Returns one moment for one or more."""
+    if len(moments) == 1:
+        return moments[0]
+    steps = make_block([moment.step for moment in moments])
+    alarms = [moment.alarms for moment in moments]
+    (merged,) = merge_groups(steps, alarms, np.zeros(1, np.intp))
+    # A moment that was merged before begins at a lower number than its step has.
+    return replace(merged, first=min(moment.first for moment in moments))

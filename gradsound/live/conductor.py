@@ -129,6 +129,11 @@ class Conductor:
         return self._read_time < np.inf
 
     @property
+    def has_next(self) -> bool:
+        """Whether a moment waits to be played."""
+        return not self._backlog.empty()
+
+    @property
     def finished(self) -> bool:
         """Whether no passage follows."""
         # Read before the backlog: afterwards the thread can put no moment any more.

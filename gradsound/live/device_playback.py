@@ -6,6 +6,7 @@ Shapes: N frames, C channels.
 from __future__ import annotations
 
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,10 +25,10 @@ if TYPE_CHECKING:
     from gradsound.synth.mixer import Samples
 
 _READ_AHEAD_SECONDS = 0.03  # before a step is needed; reading it takes less
+_AHEAD_SECONDS = 0.1  # of sound that the device gets at once; a change of volume is so late
 _DEVICE_WAIT_SECONDS = 3.0  # that live steps wait for a device
 _POLL_SECONDS = 0.1  # between polls of the end condition while no device asks
 _SWITCH_SECONDS = 0.0005  # interpreter lock; a block must not wait for the reader thread
-_BLOCKS_AT_ONCE = 8  # eight blocks take little longer to render than one
 
 
 class DevicePlayback:
@@ -91,8 +92,8 @@ class DevicePlayback:
         self.conductor = Conductor(
             run, preset, live=live, hold=self._block_seconds, first_step=first_step
         )
-        self._rendered = np.zeros((0, preset.channels), np.float32)  # not yet played
-        self._blocks_at_once = 1  # until voices are compiled, eight would be late
+        self._blocks_at_once = 1  # until voices are compiled, more would be late
+        self._request_time = 0.0  # seconds of the clock; of the next request, estimated
         self._gain = 0.0  # linear; at the end of the last block
         self._deviceless_seconds = 0.0
         self.volume, self.muted = volume, False
@@ -111,12 +112,15 @@ class DevicePlayback:
     @property
     def spare_seconds(self) -> float:
         """Seconds for which no further step is needed, at least."""
-        return max(0.0, self._left / self._sample_rate - _READ_AHEAD_SECONDS)
-
-    @property
-    def _left(self) -> int:
-        """Frames that were composed and not yet played."""
-        return len(self._rendered) + self._mixer.frames_left
+        sequencer = self._mixer.sequencer
+        left = max(
+            sequencer.frames_left / self._sample_rate, self.conductor.pause(sequencer)
+        )
+        left += self._request_time - time.monotonic()
+        if left > _READ_AHEAD_SECONDS:
+            return left - _READ_AHEAD_SECONDS
+        # Later steps would join the one that waits: they may as well join the next one.
+        return max(0.0, left) + self._block_seconds if self.conductor.has_next else 0.0
 
     def play(self, tail_seconds: float = np.inf) -> None:
         """Plays until the sound of the last step is over, then closes the device.
@@ -136,23 +140,27 @@ class DevicePlayback:
         try:
             while left > 0 and not self.stopped:
                 exhausted = self.conductor.exhausted
-                if self.conductor.finished and not self._left:
+                if self.conductor.finished and not self._mixer.frames_left:
                     break
                 if self._device.wait_for_request(_POLL_SECONDS):
-                    self._device.write(self._block(0.0 if self.muted else self.volume))
-                    passed = self._block_seconds
+                    blocks = self._blocks(0.0 if self.muted else self.volume)
+                    self._device.write(blocks)
+                    passed = len(blocks) / self._sample_rate
+                    self._request_time = time.monotonic() + passed
                     if compiler.ident is None:  # earlier, it would delay the first sound
                         compiler.start()
                     elif not compiler.is_alive():
-                        self._blocks_at_once = _BLOCKS_AT_ONCE
+                        self._blocks_at_once = max(
+                            1, int(_AHEAD_SECONDS / self._block_seconds)
+                        )
                 else:
                     self._skip_without_device()
                     passed = _POLL_SECONDS
                 self._report_captions()
                 left -= passed if exhausted else 0.0
         finally:
-            if self._device.wait_for_request(_POLL_SECONDS):
-                self._device.write(self._block(0.0))  # fades out; a cut would click
+            if self._device.wait_for_request(2 * _AHEAD_SECONDS):
+                self._device.write(self._blocks(0.0))  # fades out; a cut would click
             self._device.close()
             if compiler.ident is not None:
                 compiler.join()
@@ -165,34 +173,33 @@ class DevicePlayback:
         else:
             self._deviceless_seconds = 0.0
         if self._live and self._deviceless_seconds > _DEVICE_WAIT_SECONDS:
-            for _ in range(round(_POLL_SECONDS / self._block_seconds)):
-                self._next_block()
+            frames = _POLL_SECONDS * self._sample_rate
+            while frames > 0:
+                frames -= len(self._next_blocks())
 
     def _report_captions(self) -> None:
         captions = self.conductor.composer.captions
-        now = self._mixer.sequencer.time - len(self._rendered) / self._sample_rate
-        while captions and captions[0].time <= now:
+        while captions and captions[0].time <= self._mixer.sequencer.time:
             self._on_caption(captions.pop(0))
 
-    def _block(self, gain: float) -> Samples:
-        """Returns the next block, shape (N, C), faded to a gain at its end."""
-        block = self._next_block()
-        before, self._gain = self._gain, gain
-        if self._gain != before:
-            ramp = np.linspace(before, self._gain, len(block) + 1, dtype=np.float32)[1:]
-            return block * ramp[:, None]
-        return block if self._gain == 1.0 else block * np.float32(self._gain)
-
-    def _next_block(self) -> Samples:
-        """Returns the next block at gain 1, shape (N, C)."""
+    def _blocks(self, gain: float) -> Samples:
+        """Returns the next blocks, shape (N, C), the first faded to a gain at its end."""
+        blocks, before, self._gain = self._next_blocks(), self._gain, gain
+        if before == gain:
+            return blocks if gain == 1.0 else blocks * np.float32(gain)
         frames = self._device.frames
-        if not len(self._rendered):
-            if self._mixer.frames_left < frames:
-                for passage in self.conductor.next_passages(self._mixer.sequencer):
-                    self._mixer.add(passage.score)
-            # No passage is added before these blocks are over, so rendering several at
-            # once delays no step.
-            blocks = min(max(1, self._mixer.frames_left // frames), self._blocks_at_once)
-            self._rendered = self._mixer.read(blocks * frames)
-        block, self._rendered = self._rendered[:frames], self._rendered[frames:]
-        return block
+        gains = np.full((len(blocks), 1), gain, np.float32)
+        gains[:frames, 0] = np.linspace(before, gain, frames + 1)[1:]
+        return blocks * gains
+
+    def _next_blocks(self) -> Samples:
+        """Returns the next blocks at gain 1, shape (N, C).
+
+        No passage is added before they are over, so several at once delay no step.
+        """
+        frames = self._device.frames
+        if self._mixer.frames_left < frames:
+            for passage in self.conductor.next_passages(self._mixer.sequencer):
+                self._mixer.add(passage.score)
+        blocks = min(max(1, self._mixer.frames_left // frames), self._blocks_at_once)
+        return self._mixer.read(blocks * frames)

@@ -1,12 +1,12 @@
-"""The sound device: lists devices, chooses one, requests a block, plays it, and so on.
+"""The sound device: lists devices, chooses one, requests blocks, plays them, and so on.
 
 `gradsound.output.sound_device_process` runs this file as a script. It imports only PyAudio,
 so that it starts fast and shares neither the interpreter nor the memory of other code. Its
 argument is a job, as JSON. It answers on standard output:
 
 - to ``{"list": true}`` with one line, a list of output devices;
-- to any other job with one line, the device that it opened, then with a ``.`` for each
-  block that it requests, until its standard input ends;
+- to any other job with one line, the device that it opened, then with a ``.`` whenever it
+  requests blocks, one or more, until its standard input ends;
 - or, in place of these, with a line that has the key "error".
 
 PortAudio may wait for ever for a sound server that does not answer. Then this process falls
@@ -31,6 +31,7 @@ _START = "the sound system does not start"
 _OPEN = "the sound device {name} does not open ({reason})"
 _PLAY = "the sound device {name} is gone: it was unplugged, or its sound server ended"
 _POLL_SECONDS = 1.0  # between checks that the parent lives
+_READ_BYTES = 1 << 16  # the capacity of a pipe
 
 
 def main() -> None:
@@ -73,12 +74,12 @@ def _play(stream: Any, answers: int, size: int) -> None:
     """Requests and plays blocks of ``size`` bytes until standard input ends."""
     while True:
         os.write(answers, b".")
-        block = os.read(0, size)
-        while 0 < len(block) < size and (more := os.read(0, size - len(block))):
-            block += more
-        if len(block) < size:
+        blocks = os.read(0, _READ_BYTES)
+        while len(blocks) % size and (more := os.read(0, size - len(blocks) % size)):
+            blocks += more
+        if not blocks or len(blocks) % size:
             return
-        stream.write(block)
+        stream.write(blocks)
 
 
 def _exit_with(parent: int) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 BLOCK_FRAMES = {"safe": 512, "low": 256}  # frames of a block, by latency
 _OPEN_SECONDS = 5.0  # in which a device must open
-_BLOCK_SECONDS = 1.0  # in which it must play a block, or it counts as gone
+_PLAY_SECONDS = 1.0  # in which it must play the blocks that it got, or it counts as gone
 _RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0)  # before each further attempt; the last repeats
 _DRAIN_SECONDS = 1.2  # in which it must play the last blocks
 _BUILD_HINT = (  # PyAudio is built where it is installed, except on Windows
@@ -90,7 +90,7 @@ class SoundDevice:
         return None if self._device is None else self._device["name"]
 
     def wait_for_request(self, seconds: float) -> bool:
-        """Waits until the device requests a block; returns whether it does.
+        """Waits until the device requests blocks; returns whether it does.
 
         Args:
             seconds: Longest time to wait.
@@ -120,7 +120,10 @@ class SoundDevice:
         return False
 
     def write(self, samples: Samples) -> None:
-        """Plays the requested block, of shape (N = frames, C = 1 or 2)."""
+        """Plays the requested blocks, at least one, of shape (N, C = 1 or 2).
+
+        N is a multiple of `frames`; all blocks together last less than a second.
+        """
         if self._device is None:
             return
         channels = self._device["channels"]
@@ -128,7 +131,7 @@ class SoundDevice:
             samples = samples.repeat(channels, axis=1)
         elif channels == 1:
             samples = samples.mean(axis=1, keepdims=True)
-        self._deadline = time.monotonic() + _BLOCK_SECONDS
+        self._deadline = time.monotonic() + _PLAY_SECONDS
         with suppress(BrokenPipeError):  # wait_for_request() reports the reason
             self._input.write(samples.tobytes())
 
