@@ -13,14 +13,16 @@ import numpy as np
 from gradsound.alarms.run_detector import RunDetector
 from gradsound.live.backlog import MIN_STEP_SECONDS, FifoBacklog, MergingBacklog
 from gradsound.music.composer import Composer
-from gradsound.music.moments import Moment
+from gradsound.music.moments import Moment, merge_groups
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from gradsound.alarms.thresholds import Alarm
     from gradsound.live.backlog import Backlog
     from gradsound.music.presets import Preset
     from gradsound.runs.model import Run
+    from gradsound.runs.step_block import StepBlock
     from gradsound.synth.score import Score
     from gradsound.synth.sequencer import Sequencer
 
@@ -205,14 +207,22 @@ class Conductor:
         try:
             for block in self._run.blocks():
                 self._read_time = time.monotonic()
-                for step, alarms in zip(block, self._detector.detect(block)):
-                    self._add(Moment(step.number, step, alarms))
+                for moment in self._moments(block, self._detector.detect(block)):
+                    self._add(moment)
                     if self._stopped:
                         return
             self._learn()
         except (OSError, ValueError) as error:
             self.failure = error
         self._on_ready()
+
+    def _moments(
+        self, steps: StepBlock, alarms: Sequence[tuple[Alarm, ...]]
+    ) -> Sequence[Moment]:
+        """Returns the moments of steps; merged already if they arrived together live."""
+        if self._live and len(steps) and steps.numbers.min() >= self._first_step:
+            return merge_groups(steps, alarms, np.zeros(1, np.intp))
+        return [Moment(step.number, step, own) for step, own in zip(steps, alarms)]
 
     def _add(self, moment: Moment) -> None:
         """Moves a moment to the backlog, or keeps it for the statistics."""

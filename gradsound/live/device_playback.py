@@ -193,13 +193,22 @@ class DevicePlayback:
         return blocks * gains
 
     def _next_blocks(self) -> Samples:
-        """Returns the next blocks at gain 1, shape (N, C).
-
-        No passage is added before they are over, so several at once delay no step.
-        """
+        """Returns the next blocks at gain 1, shape (N, C)."""
         frames = self._device.frames
         if self._mixer.frames_left < frames:
             for passage in self.conductor.next_passages(self._mixer.sequencer):
                 self._mixer.add(passage.score)
-        blocks = min(max(1, self._mixer.frames_left // frames), self._blocks_at_once)
-        return self._mixer.read(blocks * frames)
+        return self._mixer.read(frames * self._count_blocks())
+
+    def _count_blocks(self) -> int:
+        """Returns how many blocks are next: one, or as many as delay no step or caption.
+
+        Composed sound changes no more. And each request of the device wakes this process,
+        whose core has other things in its caches then.
+        """
+        sequencer, seconds = self._mixer.sequencer, self._block_seconds
+        blocks = min(sequencer.frames_left // self._device.frames, self._blocks_at_once)
+        if captions := self.conductor.composer.captions:
+            until = np.ceil((captions[0].time - sequencer.time) / seconds)
+            blocks = min(blocks, int(until))
+        return max(1, blocks)

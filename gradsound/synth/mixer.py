@@ -79,7 +79,8 @@ class Mixer:
         for index in np.flatnonzero(np.bincount(voices)).tolist():
             indices.setdefault(score.voices[index], []).append(index)
         for program, alike in indices.items():
-            self._queue(program).add(events[np.isin(voices, alike)])
+            own = events[np.isin(voices, alike)] if len(indices) > 1 else events
+            self._queue(program).add(own)
 
     def _queue(self, program: Program) -> EventQueue:
         if program not in self._queues:
@@ -117,7 +118,8 @@ class EventQueue:
 
     def add(self, events: NDArray[np.void]) -> None:
         """Adds future events, in any order."""
-        future = np.concatenate([self._future, events])
+        # Without a given type, numpy compares the types of all fields, in Python.
+        future = np.concatenate([self._future, events], dtype=EVENT)
         # Sums of floats depend on their order: events of one frame are summed by slot,
         # whichever was added first.
         self._future = future[np.lexsort((future["slot"], future["first"]))]
@@ -135,7 +137,6 @@ class EventQueue:
         begun = self._future["first"].searchsorted(end) if len(self._future) else 0
         if begun:
             both = [self._present, self._future[:begun]]
-            # Without a given type, numpy compares the types of all fields, in Python.
             self._present = np.concatenate(both, dtype=EVENT)
             self._future = self._future[begun:]
         if not len(self._present):

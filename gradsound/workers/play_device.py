@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from gradsound.output.sound_device_process import SoundDevice
@@ -10,7 +9,6 @@ from gradsound.workers.caption_log import log_caption, report
 from gradsound.workers.process import ParentLink, run_job
 
 _FINISH_SECONDS = 1.2  # longest time to play the last steps after the training's end
-_POLL_SECONDS = 0.1  # longest time between two reads of the run file
 
 
 def main() -> None:
@@ -33,9 +31,7 @@ def _play(job: dict[str, Any]) -> None:
             playback.volume = float(value)
 
     def poll() -> bool:
-        # A wake-up for each step that arrives during a sound would cost training time.
-        time.sleep(min(playback.spare_seconds, _POLL_SECONDS))
-        return parent.poll()
+        return parent.poll(lambda: playback.spare_seconds)
 
     with open(job["run_descriptor"], "rb") as file:  # noqa: PTH123 (a descriptor, no path)
         parent = ParentLink(job["parent"], on_line)

@@ -12,6 +12,7 @@ import os
 import select
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
@@ -137,15 +138,27 @@ class ParentLink:
         self._parent, self._on_line = parent, on_line
         self._run_over, self._partial_line = False, b""
 
-    def poll(self) -> bool:
-        """Waits up to 0.1 s for messages; returns whether to read the run file again.
+    def poll(self, spare_seconds: Callable[[], float] = lambda: 0.0) -> bool:
+        """Waits for messages, up to 0.1 s; returns whether to read the run file again.
 
         Once the run is over it returns True one last time, then False: the trainer may have
         written steps before the message.
+
+        Args:
+            spare_seconds: Returns for how long no further step is needed. A wake-up for
+                each step that arrives in that time would cost training time.
         """
         if self._run_over:
             return False
-        if select.select([0], [], [], _POLL_SECONDS)[0]:
+        while not self._run_over and (spare := spare_seconds()) > 0:
+            time.sleep(min(spare, _POLL_SECONDS))
+            self._receive(0.0)
+        self._receive(_POLL_SECONDS)
+        return True
+
+    def _receive(self, seconds: float) -> None:
+        """Handles the messages; waits up to some seconds if there are none."""
+        if select.select([0], [], [], seconds)[0]:
             received = os.read(0, _READ_BYTES_MAX)
             *lines, self._partial_line = (self._partial_line + received).split(b"\n")
             self._run_over = not received or b"end" in lines
@@ -154,7 +167,6 @@ class ParentLink:
                     self._on_line(line.decode())
         # A process that the trainer forked may keep the pipe open after the trainer died.
         self._run_over |= os.getppid() != self._parent
-        return True
 
 
 def run_job(work: Callable[[dict[str, Any]], None]) -> None:
