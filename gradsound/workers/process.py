@@ -150,15 +150,18 @@ class ParentLink:
         """
         if self._run_over:
             return False
+        woken = False
         while not self._run_over and (spare := spare_seconds()) > 0:
             time.sleep(min(spare, _POLL_SECONDS))
-            self._receive(0.0)
-        self._receive(_POLL_SECONDS)
+            woken |= self._receive(0.0)
+        if not woken:
+            self._receive(_POLL_SECONDS)
         return True
 
-    def _receive(self, seconds: float) -> None:
-        """Handles the messages; waits up to some seconds if there are none."""
-        if select.select([0], [], [], seconds)[0]:
+    def _receive(self, seconds: float) -> bool:
+        """Waits for messages up to some seconds and handles them; returns whether any came."""
+        received_any = bool(select.select([0], [], [], seconds)[0])
+        if received_any:
             received = os.read(0, _READ_BYTES_MAX)
             *lines, self._partial_line = (self._partial_line + received).split(b"\n")
             self._run_over = not received or b"end" in lines
@@ -167,6 +170,7 @@ class ParentLink:
                     self._on_line(line.decode())
         # A process that the trainer forked may keep the pipe open after the trainer died.
         self._run_over |= os.getppid() != self._parent
+        return received_any
 
 
 def run_job(work: Callable[[dict[str, Any]], None]) -> None:
