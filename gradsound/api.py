@@ -227,7 +227,7 @@ def listen(
     optimizer: Optimizer | Sequence[Optimizer] | None = None,
     *,
     device: int | str | None = None,
-    latency: Literal["safe", "low"] = "safe",
+    latency: Literal["low", "safe", "high"] = "safe",
     volume: float = 1.0,
     web: bool | int = False,
     **options: Any,
@@ -245,8 +245,9 @@ def listen(
         optimizer: As for `gradsound.attach`.
         device: Index of an output device, or part of its name; ``gradsound devices`` lists
             them. The default device if None.
-        latency: "safe" for blocks of 12 ms, or "low" for blocks of 6 ms, on a machine that
-            is not busy.
+        latency: "safe" for blocks of 12 ms; "low" for blocks of 6 ms, on a machine that is
+            not busy or grants real-time priority; "high" for blocks of 23 ms, on a machine
+            that is too busy for the others.
         volume: Linear gain, 0 to 1. You may change it later: ``attachment.volume = 0.5``.
         web: Whether to play on a page in a browser instead, for a machine without
             loudspeakers. gradsound prints the page's address and the ssh command that leads

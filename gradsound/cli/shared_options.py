@@ -151,7 +151,5 @@ def add_device(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--device", metavar="NAME", help="index or part of a name, from 'devices'"
     )
-    command.add_argument(
-        "--latency", metavar="NAME", help=f"{' or '.join(LATENCIES)} (safe)"
-    )
+    command.add_argument("--latency", metavar="NAME", help=f"{', '.join(LATENCIES)} (safe)")
     command.add_argument("--volume", type=float, metavar="GAIN", help="0 to 1 (1)")

@@ -6,7 +6,8 @@ argument is a job, as JSON. It answers on standard output:
 
 - to ``{"list": true}`` with one line, a list of output devices;
 - to any other job with one line, the device that it opened, then with a ``.`` whenever it
-  requests blocks, one or more, until its standard input ends;
+  requests blocks, one or more, until its standard input ends; the ``.`` is a ``!`` if the
+  blocks before came too late, so that the sound had a gap;
 - or, in place of these, with a line that has the key "error".
 
 PortAudio may wait for ever for a sound server that does not answer. Then this process falls
@@ -31,6 +32,7 @@ _START = "the sound system does not start"
 _OPEN = "the sound device {name} does not open ({reason})"
 _PLAY = "the sound device {name} is gone: it was unplugged, or its sound server ended"
 _POLL_SECONDS = 1.0  # between checks that the parent lives
+_START_SECONDS = 5.0  # in which the first block may come
 _READ_BYTES = 1 << 16  # the capacity of a pipe
 
 
@@ -60,26 +62,36 @@ def main() -> None:
     _send(answers, device)
     size = job["frames"] * device["channels"] * _BYTES
     try:
-        _play(stream, answers, size)
+        latency = stream.get_output_latency()  # seconds
+        _play(stream, answers, size, latency)
         # Stopping drops the blocks that have not sounded yet: these must be silence.
-        latency = stream.get_output_latency() * job["rate"] / job["frames"]  # blocks
-        for _ in range(2 + int(latency)):
+        for _ in range(2 + int(latency * job["rate"] / job["frames"])):
             stream.write(bytes(size))
         stream.stop_stream()
     except OSError as error:
         _send(answers, {"error": _reason(error, _PLAY, device["name"])})
 
 
-def _play(stream: Any, answers: int, size: int) -> None:
-    """Requests and plays blocks of ``size`` bytes until standard input ends."""
+def _play(stream: Any, answers: int, size: int, latency: float) -> None:
+    """Requests and plays blocks of ``size`` bytes until standard input ends.
+
+    Args:
+        stream: The stream of the device.
+        answers: Descriptor of the requests.
+        size: Bytes of a block.
+        latency: Seconds of sound that the device holds after a write.
+    """
+    request, end = b".", time.monotonic() + _START_SECONDS  # of the sound in the device
     while True:
-        os.write(answers, b".")
+        os.write(answers, request)
         blocks = os.read(0, _READ_BYTES)
         while len(blocks) % size and (more := os.read(0, size - len(blocks) % size)):
             blocks += more
         if not blocks or len(blocks) % size:
             return
+        request = b"." if time.monotonic() < end else b"!"
         stream.write(blocks)
+        end = time.monotonic() + latency
 
 
 def _exit_with(parent: int) -> None:

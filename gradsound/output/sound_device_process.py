@@ -9,23 +9,27 @@ import json
 import select
 import subprocess
 import sys
+import threading
 import time
+from collections import deque
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from gradsound.errors import MissingExtraError, NoDeviceError
+from gradsound.errors import MissingExtraError, NoDeviceError, warn
+from gradsound.output.realtime_priority import exceeded_limit, request_realtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gradsound.synth.mixer import Samples
 
-BLOCK_FRAMES = {"safe": 512, "low": 256}  # frames of a block, by latency
+BLOCK_FRAMES = {"low": 256, "safe": 512, "high": 1024}  # frames of a block, by latency
 _OPEN_SECONDS = 5.0  # in which a device must open
 _PLAY_SECONDS = 1.0  # in which it must play the blocks that it got, or it counts as gone
 _RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0)  # before each further attempt; the last repeats
+_GAPS, _GAP_SECONDS = 5, 60.0  # so many gaps in so many seconds are worth a warning
 _DRAIN_SECONDS = 1.2  # in which it must play the last blocks
 _BUILD_HINT = (  # PyAudio is built where it is installed, except on Windows
     "before, on Linux: apt install gcc python3-dev portaudio19-dev, "
@@ -37,7 +41,8 @@ class SoundDevice:
     """A sound device that requests blocks of samples, and is reopened after a failure.
 
     A process of its own has the device, because PortAudio may hang: then the process is
-    killed and started again.
+    killed and started again. The process has real-time priority if the system grants it.
+    A warning tells, once, that the sound has many gaps.
 
     Args:
         device: Index of an output device, or part of its name; the default one if None.
@@ -74,6 +79,8 @@ class SoundDevice:
             "rate": sample_rate,
         }
         self.on_loss, self._failures = on_loss, 0
+        self._gap_times: deque[float] = deque(maxlen=_GAPS)  # seconds of the clock
+        self._asks_priority, self._has_priority, self._told_of_gaps = True, False, False
         self._process: subprocess.Popen[bytes] | None = None
         self._start()
 
@@ -82,6 +89,7 @@ class SoundDevice:
         self._input = cast("IO[bytes]", self._process.stdin)  # both are pipes
         self._output = cast("IO[bytes]", self._process.stdout)
         self._device: dict[str, Any] | None = None
+        self._has_priority = False
         self._deadline = time.monotonic() + _OPEN_SECONDS
 
     @property
@@ -107,8 +115,10 @@ class SoundDevice:
                 self._fail("the sound device does not answer")
             return False
         first_byte = self._output.read(1)
-        if first_byte == b".":
+        if first_byte in (b".", b"!"):
             self._failures = 0
+            if first_byte == b"!":
+                self._add_gap()
             return True
         answer = {"error": "the process of the sound device died"}
         if first_byte:
@@ -117,7 +127,22 @@ class SoundDevice:
             self._fail(answer["error"])
         else:
             self._device = answer
+            if self._asks_priority:  # RealtimeKit may take a while
+                threading.Thread(target=self._request_priority, daemon=True).start()
         return False
+
+    def _request_priority(self) -> None:
+        if self._process is not None:
+            self._has_priority = request_realtime(self._process.pid)
+
+    def _add_gap(self) -> None:
+        """Counts a gap in the sound; warns of many, once."""
+        now = time.monotonic()
+        self._gap_times.append(now)
+        many = len(self._gap_times) == _GAPS and now - self._gap_times[0] < _GAP_SECONDS
+        if many and not self._told_of_gaps:
+            self._told_of_gaps = True
+            warn(_describe_gaps(self.frames, has_priority=self._has_priority))
 
     def write(self, samples: Samples) -> None:
         """Plays the requested blocks, at least one, of shape (N, C = 1 or 2).
@@ -145,6 +170,8 @@ class SoundDevice:
             self._kill()
 
     def _fail(self, reason: str) -> None:
+        if self._process is not None and exceeded_limit(self._process.poll()):
+            self._asks_priority = False
         self._kill()
         pause = _RETRY_SECONDS[min(self._failures, len(_RETRY_SECONDS) - 1)]
         self._failures += 1
@@ -161,6 +188,14 @@ class SoundDevice:
             self._output.close()
             self._process = None
             self._device = None
+
+
+def _describe_gaps(frames: int, *, has_priority: bool) -> str:
+    """Returns a sentence that says why the sound has gaps, with a remedy."""
+    larger = [name for name, size in BLOCK_FRAMES.items() if size > frames]
+    remedy = f"choose the latency {larger[0]!r}" if larger else "run less at once"
+    priority = "" if has_priority else ", or allow it real-time priority"
+    return f"the sound has gaps, because the machine is too busy: {remedy}{priority}"
 
 
 def check_installed() -> None:

@@ -159,9 +159,9 @@ class ParentLink:
         return True
 
     def _receive(self, seconds: float) -> bool:
-        """Waits for messages up to some seconds and handles them; returns whether any came."""
-        received_any = bool(select.select([0], [], [], seconds)[0])
-        if received_any:
+        """Waits for messages and handles them; returns whether any came in time."""
+        has_messages = bool(select.select([0], [], [], seconds)[0])
+        if has_messages:
             received = os.read(0, _READ_BYTES_MAX)
             *lines, self._partial_line = (self._partial_line + received).split(b"\n")
             self._run_over = not received or b"end" in lines
@@ -170,7 +170,7 @@ class ParentLink:
                     self._on_line(line.decode())
         # A process that the trainer forked may keep the pipe open after the trainer died.
         self._run_over |= os.getppid() != self._parent
-        return received_any
+        return has_messages
 
 
 def run_job(work: Callable[[dict[str, Any]], None]) -> None:

@@ -30,7 +30,8 @@ class DeviceSink:
 
     Attributes:
         device: Index of an output device, or part of its name; the default device if None.
-        latency: "safe", or "low" for a machine that is not busy.
+        latency: "low", "safe" or "high": how long a step takes to sound. A busier machine
+            needs a higher one.
         volume: Linear gain, 0 to 1.
 
     Raises:
@@ -183,9 +184,8 @@ def _describe_outcome(error: BaseException | None) -> str:
 def check_latency(latency: str) -> None:
     """Raises ValueError if there is no such latency."""
     if latency not in BLOCK_FRAMES:
-        raise ValueError(
-            f"latency must be {' or '.join(map(repr, BLOCK_FRAMES))}, got {latency!r}"
-        )
+        names = ", ".join(map(repr, BLOCK_FRAMES))
+        raise ValueError(f"latency must be one of {names}, got {latency!r}")
 
 
 def check_volume(volume: float) -> None:
