@@ -6,6 +6,7 @@ Shapes: N frames, C channels.
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -130,12 +131,9 @@ class DevicePlayback:
         """
         switch = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH_SECONDS)
-        # At the first note of a voice, this would delay a block.
-        measure_loudness(self.conductor.composer.voices)
         self.conductor.start()
-        compiler = self._mixer.compiler_thread(
-            dict.fromkeys(self.conductor.composer.voices)
-        )
+        self._mixer.render_by_numpy(dict.fromkeys(self.conductor.composer.voices))
+        preparation = threading.Thread(target=self._prepare_voices)
         left = tail_seconds
         try:
             while left > 0 and not self.stopped:
@@ -147,9 +145,9 @@ class DevicePlayback:
                     self._device.write(blocks)
                     passed = len(blocks) / self._sample_rate
                     self._request_time = time.monotonic() + passed
-                    if compiler.ident is None:  # earlier, it would delay the first sound
-                        compiler.start()
-                    elif not compiler.is_alive():
+                    if preparation.ident is None:  # earlier, it would delay the sound
+                        preparation.start()
+                    elif not preparation.is_alive():
                         self._blocks_at_once = max(
                             1, int(_AHEAD_SECONDS / self._block_seconds)
                         )
@@ -162,9 +160,14 @@ class DevicePlayback:
             if self._device.wait_for_request(2 * _AHEAD_SECONDS):
                 self._device.write(self._blocks(0.0))  # fades out; a cut would click
             self._device.close()
-            if compiler.ident is not None:
-                compiler.join()
+            if preparation.ident is not None:
+                preparation.join()
             sys.setswitchinterval(switch)
+
+    def _prepare_voices(self) -> None:
+        """Measures and compiles the voices: at the first note of one, that would be late."""
+        measure_loudness(self.conductor.composer.voices)
+        self._mixer.compile()
 
     def _skip_without_device(self) -> None:
         """Discards live sound after 3 s without a device, so that captions go on."""

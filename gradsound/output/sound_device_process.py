@@ -111,7 +111,8 @@ class SoundDevice:
             self._start()
         readable, _, _ = select.select([self._output], [], [], seconds)
         if not readable:
-            if time.monotonic() > self._deadline:
+            # Not the time after the wait: this process may have been the one that paused.
+            if now > self._deadline:
                 self._fail("the sound device does not answer")
             return False
         first_byte = self._output.read(1)

@@ -5,7 +5,6 @@ Shapes: N frames, C channels, K events.
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -55,17 +54,16 @@ class Mixer:
         """Frames until the end of the last score."""
         return self.sequencer.frames_left
 
-    def compiler_thread(self, programs: Iterable[Program]) -> threading.Thread:
-        """Returns a thread, not yet started, that compiles the kernels of programs.
+    def render_by_numpy(self, programs: Iterable[Program]) -> None:
+        """Lets numpy render programs until `compile`, with the same samples.
 
-        Until the thread is done, numpy renders these programs with the same samples. So
-        the first sound does not wait for the compiler.
+        So the first sound does not wait for the compiler.
         """
         for program in programs:
             self._queue(program).kernel = numpy_kernel.make_kernel(program, self._channels)
-        return threading.Thread(target=self._compile)
 
-    def _compile(self) -> None:
+    def compile(self) -> None:
+        """Compiles the programs of `render_by_numpy`; for a thread."""
         for program, queue in [*self._queues.items()]:
             queue.kernel = self._kernel(program, self._channels)
 

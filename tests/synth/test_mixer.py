@@ -66,7 +66,8 @@ def test_numpy_renders_until_voices_are_compiled() -> None:
     run_score = compose_run(RUN, preset)
     mixer = Mixer(RATE, 1, kernel=slow_kernel)
     programs = dict.fromkeys(run_score.voices[k] for k in run_score.notes["voice"])
-    compiler = mixer.compiler_thread(programs)
+    mixer.render_by_numpy(programs)
+    compiler = threading.Thread(target=mixer.compile)
     compiler.start()
     mixer.add(run_score)
     blocks = [mixer.read(1000)]
