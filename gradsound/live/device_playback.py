@@ -165,7 +165,7 @@ class DevicePlayback:
             sys.setswitchinterval(switch)
 
     def _prepare_voices(self) -> None:
-        """Measures and compiles the voices; done at a first note, it would delay a block."""
+        """Measures and compiles the voices; at a first note, that would delay a block."""
         measure_loudness(self.conductor.composer.voices)
         self._mixer.compile()
 
