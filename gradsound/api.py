@@ -18,7 +18,8 @@ from gradsound.music.presets import find_preset
 from gradsound.recorder import Recorder
 from gradsound.runs.model import Header
 from gradsound.signal_options import check_signal_support, check_signals
-from gradsound.workers.sinks import DeviceSink, PageSink
+from gradsound.workers.sinks import DeviceSink
+from gradsound.workers.web_sink import LiveSink, make_web_sink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -51,7 +52,7 @@ def attach(
     stage: int | None = None,
     resume: bool = False,
     start_step: int | None = None,
-    live: bool | DeviceSink | PageSink = False,
+    live: bool | LiveSink = False,
     on_alarm: Callable[[Alarm], object] | None = None,
 ) -> Attachment:
     """Records a training to files; `gradsound.listen` does the same and also plays it live.
@@ -152,9 +153,7 @@ def attach(
     check_options(comment, budget, ranks, start_step, stage)
     check_on_alarm(on_alarm)
     wanted = check_signals(signals)
-    sink = (
-        live if isinstance(live, DeviceSink | PageSink) else DeviceSink() if live else None
-    )
+    sink = live if isinstance(live, LiveSink) else DeviceSink() if live else None
     check_types(model, scaler)
     model, optimizer, scaler = unwrap_engine(model, optimizer, scaler)
     optimizers = unwrap_optimizers(optimizer)
@@ -229,7 +228,7 @@ def listen(
     device: int | str | None = None,
     latency: Literal["low", "safe", "high"] = "safe",
     volume: float = 1.0,
-    web: bool | int = False,
+    web: bool | int | Literal["notebook"] = False,
     **options: Any,
 ) -> Attachment:
     """Plays a training live, on a sound device or a page, and records it as `attach` does.
@@ -252,16 +251,20 @@ def listen(
         web: Whether to play on a page in a browser instead, for a machine without
             loudspeakers. gradsound prints the page's address and the ssh command that leads
             to it; ``attachment.url`` is the address. A number is the page's port.
+            "notebook" plays in the notebook that trains instead, without a port
+            (docs/frameworks.md); it needs anywidget. True does so too in a notebook, if
+            anywidget is installed.
         **options: As for `gradsound.attach`, except ``live``.
 
     Returns:
         The attachment; close it, or use it in a ``with`` statement.
 
     Raises:
-        ValueError: If latency, volume or port is out of range, or device, latency or volume
-            is given for a page; and as `gradsound.attach`.
+        ValueError: If latency, volume or port is out of range, or web is another text, or
+            device, latency or volume is given for a page; and as `gradsound.attach`.
         TypeError: If ``live`` is given; and as `gradsound.attach`.
-        MissingExtraError: If PyAudio is not installed, or websockets for a page.
+        MissingExtraError: If PyAudio is not installed, or websockets for a page, or
+            anywidget for a notebook.
 
     Example:
         >>> import gradsound, torch
@@ -275,13 +278,13 @@ def listen(
     """
     if "live" in options:
         raise TypeError("live is what listen() does: leave it out")
-    sink: DeviceSink | PageSink
+    sink: LiveSink
     if web is False:
         sink = DeviceSink(device=device, latency=latency, volume=volume)
     elif (device, latency, volume) != (None, "safe", 1.0):
         raise ValueError("device, latency and volume are not for a page: leave them out")
     else:
-        sink = PageSink(port=None if web is True else web)
+        sink = make_web_sink(web)
     return attach(model, optimizer, live=sink, **options)
 
 

@@ -131,10 +131,11 @@ class Attachment:
     @volume.setter
     def volume(self, volume: float) -> None:
         check_volume(volume)
-        if self.url is not None:
+        player = None if self._recorder is None else self._recorder.player
+        if player is not None and player.is_page:
             raise ValueError("volume is not for a page, which has its own")
-        if self._recorder is not None and self._recorder.player is not None:
-            self._recorder.player.volume = volume
+        if player is not None:
+            player.volume = volume
 
     def close(self) -> None:
         """Removes every hook and finishes every file. A second call does nothing.
@@ -173,6 +174,16 @@ class Attachment:
         if name == "note":
             raise AttributeError("attachment.note() is now attachment.log_values()")
         raise AttributeError(f"an attachment has no attribute {name!r}")
+
+    def _ipython_display_(self) -> None:
+        """Shows the player in a notebook that plays the run.
+
+        Raises:
+            NotImplementedError: If none does: IPython then asks for the HTML.
+        """
+        player = None if self._recorder is None else self._recorder.player
+        if player is None or not player.show():
+            raise NotImplementedError
 
     def _repr_html_(self) -> str | None:
         """Returns, for notebooks, the page that plays the run, or the run so far."""

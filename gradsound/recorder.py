@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from gradsound.runs.model import Header
     from gradsound.runs.step_block import StepBlock
     from gradsound.workers.process import WorkerProcess
-    from gradsound.workers.sinks import DeviceSink, PageSink, Player
+    from gradsound.workers.sinks import Player
+    from gradsound.workers.web_sink import LiveSink
 
 _POLL_SECONDS = 0.5  # seconds between two polls; a poll costs a few system calls
 
@@ -58,7 +59,7 @@ class Recorder:
         log: str | Path | None,
         wav: str | Path | None,
         preset: Preset,
-        sink: DeviceSink | PageSink | None = None,
+        sink: LiveSink | None = None,
         *,
         start_step: int | None = None,
         resume: bool = False,
@@ -95,7 +96,7 @@ class Recorder:
             self._file.discard()
             raise
 
-    def _start_workers(self, preset: Preset, sink: DeviceSink | PageSink | None) -> None:
+    def _start_workers(self, preset: Preset, sink: LiveSink | None) -> None:
         """Starts the processes that play and render the run file."""
         file = self._file
         if sink is not None:
@@ -167,7 +168,7 @@ class Recorder:
         log = f" and so does {self._file.path}" if self._file.kept else ""
         remedy = ""
         if self._file.kept and self.player is not None and self.player.ended:
-            command = "play" if self.player.url is None else "serve"
+            command = "serve" if self.player.is_page else "play"
             remedy = f"; to hear it again: gradsound {command} --follow {self._file.path}"
         warn(f"no live sound: {reason}; training goes on{log}{remedy}")
 

@@ -11,7 +11,7 @@ from gradsound.integrations.alarm_actions import AlarmActions, check_stop_on
 from gradsound.music.presets import find_preset
 from gradsound.output.formats import check_path
 from gradsound.signal_options import check_signals
-from gradsound.workers.sinks import PageSink
+from gradsound.workers.web_sink import make_web_sink
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,12 +44,13 @@ class AttachedTraining:
         ValueError: If both live and web are given, or wav, preset, signals, port or
             stop_on is invalid.
         OSError: If the sound file cannot be written.
-        MissingExtraError: If websockets is not installed and web is given.
+        MissingExtraError: If websockets is not installed and web is given, or anywidget
+            for a notebook.
     """
 
     def __init__(
         self,
-        web: bool | int,
+        web: bool | int | str,
         options: dict[str, Any],
         stop_on: str | Iterable[str] = (),
     ) -> None:
@@ -118,7 +119,7 @@ class AttachedTraining:
             self._attachments.popitem()[1].close()
 
 
-def _checked_options(web: bool | int, options: dict[str, Any]) -> dict[str, Any]:
+def _checked_options(web: bool | int | str, options: dict[str, Any]) -> dict[str, Any]:
     """Returns the options for `attach`, checked before the framework prepares a training.
 
     Raises:
@@ -142,4 +143,4 @@ def _checked_options(web: bool | int, options: dict[str, Any]) -> dict[str, Any]
         check_path(Path(wav))
     if web is False:
         return options
-    return options | {"live": PageSink(port=None if web is True else web)}
+    return options | {"live": make_web_sink(web)}

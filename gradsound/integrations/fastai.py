@@ -33,7 +33,8 @@ class FastaiCallback(Callback):  # type: ignore[misc]
     program.
 
     Args:
-        web: Whether to play on a page, or the page's port, as for `gradsound.listen`.
+        web: Whether to play on a page, the page's port, or "notebook", as for
+            `gradsound.listen`.
         stop_on: Kinds of alarms that end the training, such as ``("nonfinite", "loss")``.
         **options: As for `gradsound.attach`; fastai supplies the scaler.
 
@@ -41,7 +42,8 @@ class FastaiCallback(Callback):  # type: ignore[misc]
         TypeError, ValueError, OSError: If an option is unknown, or web, wav, preset,
             voice or stop_on is invalid. `attach` checks the other options when
             the fit starts.
-        MissingExtraError: If websockets is not installed and web is given.
+        MissingExtraError: If websockets is not installed and web is given, or anywidget
+            for a notebook.
 
     Example:
         >>> import gradsound
@@ -54,7 +56,7 @@ class FastaiCallback(Callback):  # type: ignore[misc]
     def __init__(
         self,
         *,
-        web: bool | int = False,
+        web: bool | int | str = False,
         stop_on: str | Iterable[str] = (),
         **options: Any,
     ) -> None:

@@ -31,7 +31,8 @@ class LightningCallback(Callback):
     after training ends, with or without an exception. Checkpoints contain nothing of it.
 
     Args:
-        web: Whether to play on a page, or the page's port, as for `gradsound.listen`.
+        web: Whether to play on a page, the page's port, or "notebook", as for
+            `gradsound.listen`.
         stop_on: Kinds of alarms that end the training, such as ``("nonfinite", "loss")``.
         save_on_stop: Whether to write a checkpoint when it does so.
         **options: As for `gradsound.attach`; Lightning supplies the scaler.
@@ -40,7 +41,8 @@ class LightningCallback(Callback):
         TypeError, ValueError, OSError: If an option is unknown, or web, wav, preset,
             voice or stop_on is invalid. `attach` checks the other options when
             training starts.
-        MissingExtraError: If websockets is not installed and web is given.
+        MissingExtraError: If websockets is not installed and web is given, or anywidget
+            for a notebook.
 
     Example:
         >>> import gradsound
@@ -52,7 +54,7 @@ class LightningCallback(Callback):
     def __init__(
         self,
         *,
-        web: bool | int = False,
+        web: bool | int | str = False,
         stop_on: str | Iterable[str] = (),
         save_on_stop: bool = False,
         **options: Any,

@@ -63,7 +63,7 @@ class StandInTraining(AttachedTraining):
 
     def __init__(
         self,
-        web: bool | int,
+        web: bool | int | str,
         options: dict[str, Any],
         stop_on: str | Iterable[str] = (),
     ) -> None:

@@ -25,7 +25,8 @@ class TransformersCallback(TrainerCallback):
     program.
 
     Args:
-        web: Whether to play on a page, or the page's port, as for `gradsound.listen`.
+        web: Whether to play on a page, the page's port, or "notebook", as for
+            `gradsound.listen`.
         stop_on: Kinds of alarms that end the training, such as ``("nonfinite", "loss")``.
         save_on_stop: Whether to write a checkpoint when it does so.
         **options: As for `gradsound.attach`; the Trainer supplies the scaler.
@@ -34,7 +35,8 @@ class TransformersCallback(TrainerCallback):
         TypeError, ValueError, OSError: If an option is unknown, or web, wav, preset,
             voice or stop_on is invalid. `attach` checks the other options when
             training starts.
-        MissingExtraError: If websockets is not installed and web is given.
+        MissingExtraError: If websockets is not installed and web is given, or anywidget
+            for a notebook.
 
     Example:
         >>> import gradsound
@@ -47,7 +49,7 @@ class TransformersCallback(TrainerCallback):
     def __init__(
         self,
         *,
-        web: bool | int = False,
+        web: bool | int | str = False,
         stop_on: str | Iterable[str] = (),
         save_on_stop: bool = False,
         **options: Any,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gradsound.music.layer_tree import ROWS_MAX, LayerGroup, LayerTree
 from gradsound.runs.run_names import distinct_names
 from gradsound.web.layer_places import LayerPlaces, make_page_tree
+from gradsound.web.layer_view import tree_data
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -68,8 +69,7 @@ class RecordedLayers:
 
     def tree_data(self) -> dict[str, Any]:
         """Returns the tree as data for the page."""
-        groups = [*map(_group_data, self.tree.groups)]
-        return {"groups": groups, "order": self.tree.order, "rows_max": ROWS_MAX}
+        return tree_data(self.tree)
 
     def _join(self, trees: Sequence[LayerTree]) -> LayerTree:
         """Returns the tree of all runs."""
@@ -95,13 +95,3 @@ class RecordedLayers:
             end=start + group.end,
             groups=tuple(self._move(one, run) for one in group.groups),
         )
-
-
-def _group_data(group: LayerGroup) -> dict[str, Any]:
-    return {
-        "name": group.name,
-        "label": group.label,
-        "begin": group.begin,
-        "end": group.end,
-        "groups": [*map(_group_data, group.groups)],
-    }

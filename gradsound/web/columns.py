@@ -55,6 +55,17 @@ class Columns:
             self.norms[:, begin:end].max(axis=1, out=norms[:, row])
         return Columns(self.times, self.firsts, self.lasts, norms)
 
+    def merged(self, size: int) -> Columns:
+        """Returns columns that each merge some successive ones: their largest norms.
+
+        Args:
+            size: How many to merge; the last column may merge fewer.
+        """
+        starts = np.arange(0, len(self), size)
+        ends = np.minimum(starts + size, len(self)) - 1
+        norms = np.maximum.reduceat(self.norms, starts, axis=0)
+        return Columns(self.times[ends], self.firsts[starts], self.lasts[ends], norms)
+
 
 def columns_of_steps(
     firsts: NDArray[np.int64], steps: StepBlock, order: Sequence[int]

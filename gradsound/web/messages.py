@@ -90,6 +90,22 @@ def encode_rows(rows: Sequence[Mapping[str, Any]]) -> str:
     return json.dumps({"kind": "rows", "rows": rows})
 
 
+def encode_tree(tree: Mapping[str, Any]) -> str:
+    """Encodes the layers in groups, for a page that makes its rows by itself.
+
+    All columns from now on have a norm for each layer, in the order of the tree; the rows
+    of a caption are the places of its layers in that order.
+
+    Args:
+        tree: The tree, from `tree_data`.
+
+    Example:
+        >>> encode_tree({"groups": [], "order": [], "rows_max": 48})
+        '{"kind": "tree", "tree": {"groups": [], "order": [], "rows_max": 48}}'
+    """
+    return json.dumps({"kind": "tree", "tree": tree})
+
+
 def encode_caption(
     caption: Caption,
     sample_rate: int,

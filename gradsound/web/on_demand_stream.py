@@ -20,7 +20,6 @@ from gradsound.web.messages import (
     encode_caption,
     encode_over,
     encode_playing,
-    encode_rows,
 )
 from gradsound.web.overview import make_overview
 from gradsound.web.row_view import RowView
@@ -139,7 +138,7 @@ class OnDemandStream:
 
     async def _show(self, listener: Listener, view: RowView, since: int) -> None:
         """Sends rows, the columns in these rows unless the page has them, and the marks."""
-        listener.send(encode_rows(view.describe()))
+        listener.send(view.encode())
         overview = await asyncio.shield(self._overview)
         if since < 0:
             listener.send(overview.columns(view))

@@ -42,7 +42,7 @@ class Overview:
 
     def columns(self, view: RowView) -> bytes:
         """Returns the message with the columns of a page."""
-        return encode_columns(self._columns.of_rows(view.spans))
+        return encode_columns(view.norms(self._columns))
 
     def marks(self, view: RowView) -> str:
         """Returns the message with the alarms, at most 1000, and their rows on a page."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradsound.music.layer_tree import ROWS_MAX
+from gradsound.web.messages import encode_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gradsound.music.layer_tree import LayerGroup, LayerTree
+    from gradsound.web.columns import Columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,14 @@ class RowView:
         """
         found = np.searchsorted(places, self.spans)
         return np.flatnonzero(found[:, 0] < found[:, 1]).tolist()
+
+    def norms(self, columns: Columns) -> Columns:
+        """Returns the columns with a norm for each row."""
+        return columns.of_rows(self.spans)
+
+    def encode(self) -> str:
+        """Returns the message with the rows."""
+        return encode_rows(self.describe())
 
     def describe(self) -> list[dict[str, Any]]:
         """Returns the rows as data for a page, see docs/web.md."""

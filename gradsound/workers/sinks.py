@@ -127,7 +127,8 @@ class Player:
         url: Address of the page; None on a sound device.
 
     Attributes:
-        url: Address of the page; None on a sound device.
+        url: Address of the page; None on a sound device and in a notebook.
+        is_page: Whether a browser plays, which has a volume of its own.
         error: The exception that ended the training, if any; the page shows it.
     """
 
@@ -135,6 +136,7 @@ class Player:
         self, process: WorkerProcess, volume: float = 1.0, url: str | None = None
     ) -> None:
         self._process, self._volume, self.url = process, volume, url
+        self.is_page = url is not None
         self.error: BaseException | None = None
         self._unsent_line = ""
 
@@ -148,6 +150,10 @@ class Player:
         check_volume(volume)
         self._volume, self._unsent_line = volume, f"volume {volume!r}"
         self.wake()
+
+    def show(self) -> bool:
+        """Shows the player in the cell of a notebook that runs; returns whether it can."""
+        return False
 
     def wake(self) -> None:
         """Makes the process read the run file again; never waits."""
@@ -167,6 +173,10 @@ class Player:
         """Ends the process within two seconds; returns the errors since `poll_messages`."""
         self._process.send(f"ended {_describe_outcome(self.error)}")
         return self._process.close(_CLOSE_SECONDS)
+
+    def send(self, line: str) -> None:
+        """Sends a line to the process without waiting, from any thread."""
+        self._process.send(line)
 
 
 def _describe_outcome(error: BaseException | None) -> str:

@@ -1,15 +1,13 @@
 // The worklet's modules inside of this file, and why a browser may not run them.
 
+import { inlineAddresses } from "./inline_modules.js";
+
 export const LOAD_FAILURE =
   "The browser does not run the synthesizer in this page. Use a newer browser to hear the run.";
 
-// Returns the addresses of the modules, in the order in which they must run. An address with
-// the module itself works from a file too, where Chromium loads no blob.
+// Returns the addresses of the modules, in the order in which they must run.
 export function moduleAddresses() {
-  const text = (id) => document.getElementById(id).textContent;
-  return ["worklet", "voices"].map(
-    (id) => `data:text/javascript;charset=utf-8,${encodeURIComponent(text(id))}`,
-  );
+  return inlineAddresses();
 }
 
 // Returns what a user can do where a browser gives the page no AudioWorklet.

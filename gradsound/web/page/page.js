@@ -228,7 +228,7 @@ function showDue() {
 function handleLoss(seconds, attempts) {
   state.attempts = attempts;
   setLink("lost");
-  readout.showCountdown(`Trying again in ${seconds} s.`);
+  readout.showCountdown(seconds === null ? "" : `Trying again in ${seconds} s.`);
 }
 
 function handleRefusal() {

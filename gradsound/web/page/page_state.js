@@ -1,8 +1,8 @@
 // The state of the page, as a name and as a sentence for the user.
 
+import { LOST, LOST_FOR_LONG, NEXT_RUN, NO_LINK, REFUSED } from "./link_texts.js";
+
 const MANY_ATTEMPTS = 5; // failed ones, about 15 s; a server that restarts is back by then
-const OLD_ADDRESS = "an earlier run. The training prints the address of the new run.";
-const NEXT_RUN = "The next run has another address; it prints that when it starts.";
 const HOW_TO_LISTEN = "Press Listen, or the space bar, to hear it.";
 
 export const state = {
@@ -33,7 +33,7 @@ export function stateName({ link, listening, hasListened, over }) {
 // outcome: how the training ended, if known. playOnConnect: whether the user has started the
 // sound before the page was connected.
 export function stateText(name, { hello, attempts, step, outcome, playOnConnect }) {
-  const lost = hello ? "Connection lost." : "No connection.";
+  const lost = hello ? LOST : NO_LINK;
   const over = outcome ? `The run is over: ${outcome}.` : "The run is over.";
   const noStep = hello?.live && step === null ? " No step has come yet." : "";
   return {
@@ -41,8 +41,8 @@ export function stateText(name, { hello, attempts, step, outcome, playOnConnect 
     waiting: `${hello?.live ? "Live." : "A finished run."}${noStep} ${HOW_TO_LISTEN}`,
     listening: hello?.live ? `Listening live.${noStep}` : "Playing.",
     paused: "Paused.",
-    lost: attempts > MANY_ATTEMPTS ? `${lost} This address may belong to ${OLD_ADDRESS}` : lost,
-    over: hello?.live ? `${over} ${NEXT_RUN}` : over,
-    refused: `This address is no longer valid. It belongs to ${OLD_ADDRESS}`,
+    lost: attempts > MANY_ATTEMPTS ? `${lost} ${LOST_FOR_LONG}` : lost,
+    over: hello?.live ? `${over} ${NEXT_RUN}`.trimEnd() : over,
+    refused: REFUSED,
   }[name];
 }

@@ -1,0 +1,100 @@
+"""What a notebook shows of a training: its widget, then the player of the finished run."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from gradsound.web.inline_page import FOLDER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_ELSEWHERE = (
+    "gradsound plays this training in the notebook that runs it. If this is that notebook, "
+    "it shows no widgets: listen with web=8421 instead, which serves a page."
+)
+
+
+def in_notebook() -> bool:
+    """Returns whether a kernel of a notebook runs this code."""
+    return _kernel() is not None
+
+
+def has_widgets() -> bool:
+    """Returns whether anywidget is installed."""
+    return find_spec("anywidget") is not None
+
+
+def _kernel() -> Any:
+    """Returns the kernel that runs this code; None without one."""
+    if (ipython := sys.modules.get("IPython")) is None:
+        return None
+    return getattr(ipython.get_ipython(), "kernel", None)
+
+
+class CellOutput:
+    """The widget of a training, in each cell that shows it.
+
+    Attributes:
+        on_request: Called, in any thread, with the identifier of a page that asks for the
+            past.
+    """
+
+    def __init__(self) -> None:
+        import anywidget
+        import traitlets
+
+        class TrainingWidget(anywidget.AnyWidget):
+            _esm = (FOLDER / "notebook" / "widget.js").read_text(encoding="utf-8")
+            page = traitlets.Unicode().tag(sync=True)  # the page as HTML
+            run = traitlets.List(traitlets.Unicode()).tag(
+                sync=True
+            )  # the texts that describe the run
+
+        def on_message(_: object, content: dict[str, Any], __: object) -> None:
+            self.on_request(str(content.get("history", "")))
+
+        self.on_request: Callable[[str], object] = lambda _: None
+        self._widget = TrainingWidget()
+        self._widget.on_msg(on_message)
+        self._cells: list[str] = []  # identifiers of what they show
+        self._last_request = ""  # the execution of the last cell
+
+    def show(self) -> None:
+        """Shows the widget in the cell that runs, unless this execution has shown it."""
+        from IPython.display import display
+
+        request = _kernel().get_parent().get("header", {}).get("msg_id", "")
+        if request and request == self._last_request:
+            return
+        self._last_request = request
+        self._cells.append(uuid4().hex)
+        display(self._bundle(), raw=True, display_id=self._cells[-1])  # type: ignore[no-untyped-call]
+
+    def _bundle(self) -> dict[str, Any]:
+        """Returns the widget, and a text for where there is none."""
+        bundle: Any = self._widget._repr_mimebundle_()
+        views = bundle[0] if isinstance(bundle, tuple) else bundle
+        return {**views, "text/plain": _ELSEWHERE}
+
+    def pass_on(self, facts: dict[str, Any], buffers: Sequence[bytes]) -> None:
+        """Passes a batch of messages on to the widget's pages, from any thread."""
+        if "page" in facts:
+            with self._widget.hold_sync():
+                self._widget.page, self._widget.run = facts["page"], facts["run"]
+        else:
+            self._widget.send(facts, [*buffers])
+
+    def replace(self, html: str | None) -> None:
+        """Shows the finished run in place of the widget; None leaves its last state."""
+        from IPython.display import HTML, update_display
+
+        if html is not None:
+            for cell in self._cells:
+                # The kernel may be at its end: then nobody looks.
+                with suppress(Exception):
+                    update_display(HTML(html), display_id=cell)  # type: ignore[no-untyped-call]

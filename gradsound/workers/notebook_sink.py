@@ -1,0 +1,115 @@
+"""The destination of live sound in a notebook: a widget that plays the run."""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+from gradsound.errors import MissingExtraError
+from gradsound.music.preset_json import to_data
+from gradsound.runs.file_names import find_renamed
+from gradsound.workers.cell_output import CellOutput, has_widgets
+from gradsound.workers.message_pipe import read_batches
+from gradsound.workers.process import WorkerProcess
+from gradsound.workers.sinks import Player
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gradsound.music.presets import Preset
+
+_THREAD_SECONDS = 1.0  # for the last messages of a process that has ended
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotebookSink:
+    """Plays a run live in the notebook whose kernel trains.
+
+    Raises:
+        MissingExtraError: If anywidget is not installed.
+    """
+
+    def __post_init__(self) -> None:
+        if not has_widgets():
+            raise MissingExtraError("anywidget")
+
+    def start(
+        self, run: Path, run_descriptor: int, preset: Preset, first_step: int = 0
+    ) -> NotebookPlayer:
+        """Starts the process and shows the widget in the cell that runs.
+
+        Arguments and errors are those of `DeviceSink.start`.
+        """
+        output = CellOutput()
+        reading, writing = os.pipe()
+        pipe = open(reading, "rb")  # noqa: PTH123, SIM115 (a descriptor; a thread closes it)
+        inode = os.fstat(run_descriptor).st_ino
+        job = {
+            "run": str(run),
+            "preset": to_data(preset),
+            "first_step": first_step,
+            "pipe": writing,
+        }
+        try:
+            process = WorkerProcess("serve_notebook", job, run_descriptor, writing)
+        except OSError:
+            pipe.close()
+            raise
+        finally:
+            os.close(writing)
+        return NotebookPlayer(process, pipe, output, (run, inode))
+
+
+class NotebookPlayer(Player):
+    """Controls the process, and passes its messages on to the widget.
+
+    Args:
+        process: The worker process.
+        pipe: What the process writes to; a thread reads it and closes it.
+        output: What the notebook shows.
+        log_file: The run file and its inode.
+    """
+
+    def __init__(
+        self,
+        process: WorkerProcess,
+        pipe: BinaryIO,
+        output: CellOutput,
+        log_file: tuple[Path, int],
+    ) -> None:
+        super().__init__(process)
+        self._output, self._log_file, self.is_page = output, log_file, True
+        output.on_request = lambda identifier: self.send(f"history {identifier}")
+        self._thread = threading.Thread(
+            target=_pass_on, args=(pipe, output), name="gradsound notebook", daemon=True
+        )
+        self._thread.start()
+        output.show()
+
+    def show(self) -> bool:
+        """Shows the widget in the cell that runs, too; returns True."""
+        self._output.show()
+        return True
+
+    def close(self) -> str:
+        """Ends the process, and shows the player of the run in place of the widget."""
+        errors = super().close()
+        self._thread.join(_THREAD_SECONDS)
+        from gradsound.rendering.notebook import attachment_html  # slow, and for the end
+
+        if find_renamed(*self._log_file) is not None:
+            self._output.replace(attachment_html(None, self._log_file))
+        return errors
+
+
+def _pass_on(pipe: BinaryIO, output: CellOutput) -> None:
+    """Passes messages on until the process ends; no training waits for it."""
+    with pipe:
+        for facts, buffers in read_batches(pipe):
+            # Whatever the kernel raises, at its end for example: the pages know that they
+            # miss messages, and ask for them.
+            with suppress(Exception):
+                output.pass_on(facts, buffers)
