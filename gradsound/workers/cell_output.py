@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import suppress
 from importlib.util import find_spec
@@ -17,6 +18,16 @@ _ELSEWHERE = (
     "gradsound plays this training in the notebook that runs it. If this is that notebook, "
     "it shows no widgets: listen with web=8421 instead, which serves a page."
 )
+
+_FINISHED = (
+    "The training is over. A browser plays it in this place; so does gradsound play."
+)
+_FRAME = (
+    '<!doctype html><meta charset="utf-8"><meta name="color-scheme" content="light dark">'
+    "<style>body { font-family: system-ui, sans-serif }</style>"
+)
+
+_IDENTIFIER = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 
 def in_notebook() -> bool:
@@ -51,12 +62,12 @@ class CellOutput:
         class TrainingWidget(anywidget.AnyWidget):
             _esm = (FOLDER / "notebook" / "widget.js").read_text(encoding="utf-8")
             page = traitlets.Unicode().tag(sync=True)  # the page as HTML
-            run = traitlets.List(traitlets.Unicode()).tag(
-                sync=True
-            )  # the texts that describe the run
+            run: Any = traitlets.List().tag(sync=True)  # the texts that describe the run
 
         def on_message(_: object, content: dict[str, Any], __: object) -> None:
-            self.on_request(str(content.get("history", "")))
+            identifier = str(content.get("history"))
+            if _IDENTIFIER.fullmatch(identifier):
+                self.on_request(identifier)
 
         self.on_request: Callable[[str], object] = lambda _: None
         self._widget = TrainingWidget()
@@ -66,14 +77,15 @@ class CellOutput:
 
     def show(self) -> None:
         """Shows the widget in the cell that runs, unless this execution has shown it."""
-        from IPython.display import display
+        from IPython import get_ipython
 
         request = _kernel().get_parent().get("header", {}).get("msg_id", "")
         if request and request == self._last_request:
             return
         self._last_request = request
         self._cells.append(uuid4().hex)
-        display(self._bundle(), raw=True, display_id=self._cells[-1])  # type: ignore[no-untyped-call]
+        transient = {"display_id": self._cells[-1]}
+        get_ipython().display_pub.publish(self._bundle(), transient=transient)
 
     def _bundle(self) -> dict[str, Any]:
         """Returns the widget, and a text for where there is none."""
@@ -89,12 +101,17 @@ class CellOutput:
         else:
             self._widget.send(facts, [*buffers])
 
-    def replace(self, html: str | None) -> None:
-        """Shows the finished run in place of the widget; None leaves its last state."""
-        from IPython.display import HTML, update_display
+    def replace(self, html: str) -> None:
+        """Shows the finished run in place of the widget.
 
-        if html is not None:
+        A tab that was opened again does not know what the cells of before show. There, the
+        frame of the widget shows the run.
+        """
+        from IPython import get_ipython
+
+        bundle = {"text/html": html, "text/plain": _FINISHED}
+        with suppress(Exception):  # the kernel may be at its end: then nobody looks
+            publish = get_ipython().display_pub.publish
             for cell in self._cells:
-                # The kernel may be at its end: then nobody looks.
-                with suppress(Exception):
-                    update_display(HTML(html), display_id=cell)  # type: ignore[no-untyped-call]
+                publish(bundle, transient={"display_id": cell}, update=True)
+            self._widget.page = _FRAME + html

@@ -82,7 +82,7 @@ class NotebookPlayer(Player):
     ) -> None:
         super().__init__(process)
         self._output, self._log_file, self.is_page = output, log_file, True
-        output.on_request = lambda identifier: self.send(f"history {identifier}")
+        output.on_request = self._request_history
         self._thread = threading.Thread(
             target=_pass_on, args=(pipe, output), name="gradsound notebook", daemon=True
         )
@@ -94,6 +94,11 @@ class NotebookPlayer(Player):
         self._output.show()
         return True
 
+    def _request_history(self, identifier: str) -> None:
+        """Asks the process for the past, for a page; once it has ended, for nothing."""
+        with suppress(ValueError):
+            self._process.send(f"history {identifier}")
+
     def close(self) -> str:
         """Ends the process, and shows the player of the run in place of the widget."""
         errors = super().close()
@@ -101,7 +106,7 @@ class NotebookPlayer(Player):
         from gradsound.rendering.notebook import attachment_html  # slow, and for the end
 
         if find_renamed(*self._log_file) is not None:
-            self._output.replace(attachment_html(None, self._log_file))
+            self._output.replace(attachment_html(None, self._log_file) or "")
         return errors
 
 

@@ -174,10 +174,6 @@ class Player:
         self._process.send(f"ended {_describe_outcome(self.error)}")
         return self._process.close(_CLOSE_SECONDS)
 
-    def send(self, line: str) -> None:
-        """Sends a line to the process without waiting, from any thread."""
-        self._process.send(line)
-
 
 def _describe_outcome(error: BaseException | None) -> str:
     """Returns how a training ended, in one line; empty if without an exception."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FOLDERS = [Path(web.__file__).with_name(name) for name in ("one_file", "page")]
 # Keeps every block that the synthesizer of a page makes, before volume and mute.
-_TAP = r"""
+TAP = r"""
 window.blocks = [];
 const code = `registerProcessor("tap", class extends AudioWorkletProcessor {
   process([channels]) {
@@ -46,7 +46,7 @@ window.AudioWorkletNode = class extends Plain {
   }
 };
 """
-_READ = """() => [0, 1].map((channel) => {
+READ = """() => [0, 1].map((channel) => {
   const all = new Float32Array(128 * blocks.length);
   blocks.forEach((block, k) => all.set(block[channel], 128 * k));
   const bytes = new Uint8Array(all.buffer);
@@ -65,7 +65,7 @@ def tapped_page(browser: Browser, path: Path) -> Iterator[Page]:
     page, lines = context.new_page(), []
     page.on("console", lambda message: lines.append(message.text))
     page.on("pageerror", lambda error: lines.append(str(error)))
-    page.add_init_script(_TAP)
+    page.add_init_script(TAP)
     page.goto(path.absolute().as_uri())
     expect_state(page, "waiting")
     yield page
@@ -77,7 +77,7 @@ def played(page: Page) -> np.ndarray:
     """Waits for the end of the run; returns all that the page has played, shape (N, 2)."""
     expect_state(page, "over")
     page.wait_for_timeout(100)  # until the last blocks have come
-    channels = page.evaluate(_READ)
+    channels = page.evaluate(READ)
     return np.stack(
         [np.frombuffer(base64.b64decode(one), np.float32) for one in channels], axis=1
     )
