@@ -65,7 +65,7 @@ class Lab:
             "ServerApp.root_dir": folder,
             "ServerApp.disable_check_xsrf": True,
             "IdentityProvider.token": "",
-            "LabApp.news_url": "",
+            "LabApp.expose_app_in_browser": True,
         }
         self._process = subprocess.Popen(
             [
@@ -132,9 +132,10 @@ class Notebook:
         self._lab, self.path, self.page = lab, path, page
 
     def open(self) -> None:
-        """Opens the notebook, and waits until its kernel is idle."""
+        """Opens the notebook, and waits until its kernel answers."""
         self.page.goto(f"{self._lab.url}/lab/tree/{self.path.name}?reset")
-        self.wait_until_idle()
+        self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=_CELL_MS)
+        self.page.evaluate(_READY)
 
     @property
     def status(self) -> str:
@@ -155,17 +156,11 @@ class Notebook:
 
     def start(self, index: int) -> None:
         """Runs a cell, and does not wait for it."""
-        self.cell(index).locator(".jp-InputPrompt").click()
-        self.page.keyboard.press("Shift+Enter")
+        self.page.evaluate(f"(index) => {{ (() => {_RUN})(); }}", index)
 
     def run(self, index: int) -> None:
         """Runs a cell to its end."""
-        self.start(index)
-        self.page.wait_for_function(
-            "(cell) => /[0-9]/.test(cell.querySelector('.jp-InputPrompt').textContent)",
-            arg=self.cell(index).element_handle(),
-            timeout=_CELL_MS,
-        )
+        self.page.evaluate(f"(index) => {_RUN}", index)
 
     def interrupt(self) -> None:
         """Interrupts the cell that runs."""
@@ -188,6 +183,17 @@ class Notebook:
 
 
 _INDICATOR = ".jp-Notebook-ExecutionIndicator"
+_PANEL = "jupyterapp.shell.currentWidget"
+_READY = f"""async () => {{
+  await jupyterapp.restored;
+  await {_PANEL}.context.ready;
+  await {_PANEL}.sessionContext.ready;
+  await {_PANEL}.sessionContext.session.kernel.info;
+}}"""
+_RUN = f"""{{
+  {_PANEL}.content.activeCellIndex = index;
+  return jupyterapp.commands.execute("notebook:run-cell");
+}}"""
 
 
 def _write(path: Path, cells: list[str]) -> None:

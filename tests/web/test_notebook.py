@@ -109,7 +109,7 @@ def test_a_finished_run_is_in_the_place_of_its_widget(lab, browser) -> None:
     with lab.reading(browser, "elsewhere.ipynb") as notebook:
         plays(notebook.page.locator(".jp-Notebook audio").first)
     html, _ = HTMLExporter().from_filename(str(notebook.path))
-    with open_page(browser, "about:blank") as page:
+    with open_page(browser, "about:blank", ".*", offline=True) as page:
         page.set_content(html)
         plays(page.locator("audio").first)
 
