@@ -32,12 +32,15 @@ export class Connection {
     this.#widget = port1;
     port1.onmessage = ({ data }) => this.#receive(data);
     window.parent.postMessage("gradsound", "*", [port2]); // to whatever shows the notebook
+    new ResizeObserver(() => port1.postMessage({ height: document.body.scrollHeight })).observe(
+      document.body,
+    );
     this.#restartSilenceTimer();
   }
 
   // Asks the kernel for what has passed.
   retry() {
-    this.#widget.postMessage("history");
+    this.#widget.postMessage({ wants: "history" });
   }
 
   // Answers a message of the page, without the kernel, which may be busy. Returns true.
@@ -45,7 +48,7 @@ export class Connection {
     setTimeout(() => {
       this.#view = this.#view.opened(message);
       this.#handlers.onText({ kind: "rows", rows: this.#view.rows });
-      this.#widget.postMessage("past");
+      this.#widget.postMessage({ wants: "past" });
     });
     return true;
   }

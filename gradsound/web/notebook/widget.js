@@ -8,12 +8,13 @@ const COLUMNS = 2; // type of a binary message
 const COLUMNS_MAX = 2400; // messages: ten minutes
 const COLUMN_BYTES_MAX = 1 << 25; // of all of them
 const CAPTIONS_MAX = 100;
-const HEIGHT = 640; // pixels, before the page tells its own
+const MIN_HEIGHT = 480; // pixels of the frame; in between, it has the height of the page
+const MAX_HEIGHT = 800;
 
 // The messages of a run, and the pages that show it.
 class Feed {
   #model;
-  #ports = new Map(); // of pages, by their windows
+  #ports = new Map(); // of pages, by their frames
   #columns = []; // messages
   #columnBytes = 0;
   #captions = [];
@@ -35,18 +36,22 @@ class Feed {
     for (const port of this.#ports.values()) port.close();
   }
 
-  // Connects a page by a port; a page that was in the window before is gone.
-  add(page, port) {
-    this.remove(page);
-    this.#ports.set(page, port);
-    port.onmessage = ({ data }) => (data === "past" ? this.#sendPast(port) : this.#ask());
+  // Connects a page by a port; a page that was in the frame before is gone.
+  add(frame, port) {
+    this.remove(frame);
+    this.#ports.set(frame, port);
+    port.onmessage = ({ data: { wants, height } }) => {
+      if (wants === "past") this.#sendPast(port);
+      else if (wants === "history") this.#ask();
+      else frame.style.height = `${Math.max(MIN_HEIGHT, Math.min(height, MAX_HEIGHT))}px`;
+    };
     port.postMessage({ run: this.#model.get("run") });
     this.#sendPast(port);
   }
 
-  remove(page) {
-    this.#ports.get(page)?.close();
-    this.#ports.delete(page);
+  remove(frame) {
+    this.#ports.get(frame)?.close();
+    this.#ports.delete(frame);
   }
 
   // A kernel that is busy answers when its cell is over; the past comes by itself before.
@@ -137,7 +142,7 @@ function scheme(element) {
 function show(model, element, feed) {
   const frame = document.createElement("iframe");
   Object.assign(frame, { title: "gradsound", allow: "autoplay" });
-  frame.style.cssText = `width: 100%; height: ${HEIGHT}px; border: 0; display: block`;
+  frame.style.cssText = `width: 100%; height: ${MIN_HEIGHT}px; border: 0; display: block`;
   const fill = () => {
     frame.style.colorScheme = scheme(element);
     frame.srcdoc = model.get("page");
