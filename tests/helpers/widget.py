@@ -41,13 +41,14 @@ window.receive = (facts, buffers) => {
     tell("change:page");
     return;
   }
-  const bytes = buffers.map((text) => Uint8Array.from(atob(text), (one) => one.charCodeAt(0)));
-  tell("msg:custom", facts, bytes.map((one) => new DataView(one.buffer)));
+  const bytes = (text) => Uint8Array.from(atob(text), (one) => one.charCodeAt(0));
+  tell("msg:custom", facts, buffers.map((text) => new DataView(bytes(text).buffer)));
 };
 window.show = () => {
   const element = document.body.appendChild(document.createElement("div"));
-  return window.hooks.render({ model, el: element });
+  window.hooks.render({ model, el: element });
 };
+null; // Playwright would call a function
 """
 Batch = tuple[dict[str, Any], list[bytes]]
 
@@ -61,11 +62,11 @@ class Widget:
         page.evaluate(_HOST)
         page.evaluate(
             """async (address) => {
-              const { default: make } = await import(`data:text/javascript;base64,${address}`);
+              const { default: make } = await import(address);
               window.hooks = make();
               hooks.initialize({ model });
             }""",
-            address,
+            f"data:text/javascript;base64,{address}",
         )
 
     def receive(self, batch: Batch) -> None:
