@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -184,6 +185,13 @@ class Attachment:
         player = None if self._recorder is None else self._recorder.player
         if player is None or not player.show():
             raise NotImplementedError
+
+    def _display_(self) -> object:
+        """Returns what marimo shows: the player if it plays the run, or the run so far."""
+        player = None if self._recorder is None else self._recorder.player
+        if player is not None and player.widget is not None:
+            return player.widget
+        return sys.modules["marimo"].Html(self._repr_html_() or "")
 
     def _repr_html_(self) -> str | None:
         """Returns, for notebooks, the page that plays the run, or the run so far."""

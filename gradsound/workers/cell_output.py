@@ -31,8 +31,8 @@ _IDENTIFIER = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 
 def in_notebook() -> bool:
-    """Returns whether a kernel of a notebook runs this code."""
-    return _kernel() is not None
+    """Returns whether a notebook runs this code: a kernel of Jupyter's, or marimo."""
+    return _kernel() is not None or _marimo() is not None
 
 
 def has_widgets() -> bool:
@@ -41,16 +41,23 @@ def has_widgets() -> bool:
 
 
 def _kernel() -> Any:
-    """Returns the kernel that runs this code; None without one."""
+    """Returns the kernel of Jupyter's that runs this code; None without one."""
     if (ipython := sys.modules.get("IPython")) is None:
         return None
     return getattr(ipython.get_ipython(), "kernel", None)
+
+
+def _marimo() -> Any:
+    """Returns marimo if one of its notebooks runs this code, else None."""
+    marimo = sys.modules.get("marimo")
+    return marimo if marimo is not None and marimo.running_in_notebook() else None
 
 
 class CellOutput:
     """The widget of a training, in each cell that shows it.
 
     Attributes:
+        widget: The widget.
         on_request: Called, in any thread, with the identifier of a page that asks for the
             past.
     """
@@ -70,13 +77,16 @@ class CellOutput:
                 self.on_request(identifier)
 
         self.on_request: Callable[[str], object] = lambda _: None
-        self._widget = TrainingWidget()
-        self._widget.on_msg(on_message)
+        self.widget = TrainingWidget()
+        self.widget.on_msg(on_message)
         self._cells: list[str] = []  # identifiers of what they show
         self._last_request = ""  # the execution of the last cell
 
     def show(self) -> None:
         """Shows the widget in the cell that runs, unless this execution has shown it."""
+        if (marimo := _marimo()) is not None:
+            marimo.output.append(self.widget)
+            return
         from IPython import get_ipython
 
         request = _kernel().get_parent().get("header", {}).get("msg_id", "")
@@ -89,29 +99,31 @@ class CellOutput:
 
     def _bundle(self) -> dict[str, Any]:
         """Returns the widget, and a text for where there is none."""
-        bundle: Any = self._widget._repr_mimebundle_()
+        bundle: Any = self.widget._repr_mimebundle_()
         views = bundle[0] if isinstance(bundle, tuple) else bundle
         return {**views, "text/plain": _ELSEWHERE}
 
     def pass_on(self, facts: dict[str, Any], buffers: Sequence[bytes]) -> None:
         """Passes a batch of messages on to the widget's pages, from any thread."""
         if "page" in facts:
-            with self._widget.hold_sync():
-                self._widget.page, self._widget.run = facts["page"], facts["run"]
+            with self.widget.hold_sync():
+                self.widget.page, self.widget.run = facts["page"], facts["run"]
         else:
-            self._widget.send(facts, [*buffers])
+            self.widget.send(facts, [*buffers])
 
     def replace(self, html: str) -> None:
         """Shows the finished run in place of the widget.
 
-        A tab that was opened again does not know what the cells of before show. There, the
-        frame of the widget shows the run.
+        A tab that was opened again does not know what the cells of before show, and marimo
+        changes no other cell. There, the frame of the widget shows the run.
         """
-        from IPython import get_ipython
-
         bundle = {"text/html": html, "text/plain": _FINISHED}
         with suppress(Exception):  # the kernel may be at its end: then nobody looks
+            self.widget.page = _FRAME + html
+            if not self._cells:
+                return
+            from IPython import get_ipython
+
             publish = get_ipython().display_pub.publish
             for cell in self._cells:
                 publish(bundle, transient={"display_id": cell}, update=True)
-            self._widget.page = _FRAME + html

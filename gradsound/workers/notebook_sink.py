@@ -82,6 +82,7 @@ class NotebookPlayer(Player):
     ) -> None:
         super().__init__(process)
         self._output, self._log_file, self.is_page = output, log_file, True
+        self.widget = output.widget
         output.on_request = self._request_history
         self._thread = threading.Thread(
             target=_pass_on, args=(pipe, output), name="gradsound notebook", daemon=True

@@ -129,6 +129,7 @@ class Player:
     Attributes:
         url: Address of the page; None on a sound device and in a notebook.
         is_page: Whether a browser plays, which has a volume of its own.
+        widget: The widget that plays in a notebook; None elsewhere.
         error: The exception that ended the training, if any; the page shows it.
     """
 
@@ -137,6 +138,7 @@ class Player:
     ) -> None:
         self._process, self._volume, self.url = process, volume, url
         self.is_page = url is not None
+        self.widget: object = None
         self.error: BaseException | None = None
         self._unsent_line = ""
 
