@@ -618,7 +618,7 @@ def test_bad_input_ends_with_one_line(save, monkeypatch) -> None:
         ("bad.jsonl",): "bad.jsonl: is a text in which no line has a step and the norm",
         (str(empty),): f"{empty}: has no steps, so there is nothing to hear",
         (str(run), "--device", "tuba"): "no output device is called 'tuba'; there are: ",
-        (str(run), "--latency", "no"): "latency must be one of 'low', 'safe', 'high', got 'no'",
+        (str(run), "--latency", "no"): "one of 'low', 'safe', 'high', got 'no'",
         (str(run), "--volume", "3"): "volume must be 0 to 1, got 3.0",
         (str(run), "--preset", "nots"): "no preset 'nots'; did you mean 'notes'?",
         (str(run), "--layers", "x"): "'x'",

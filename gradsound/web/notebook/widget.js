@@ -9,7 +9,7 @@ const COLUMNS_MAX = 2400; // messages: ten minutes
 const COLUMN_BYTES_MAX = 1 << 25; // of all of them
 const CAPTIONS_MAX = 100;
 const MIN_HEIGHT = 480; // pixels of the frame; in between, it has the height of the page
-const MAX_HEIGHT = 800;
+const MAX_HEIGHT = 900;
 
 // The messages of a run, and the pages that show it.
 class Feed {
