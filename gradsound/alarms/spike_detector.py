@@ -117,7 +117,7 @@ class SpikeDetector:
     def _find_early(
         self, decades: NDArray[np.float32]
     ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-        """Returns which layers have a peak among the first steps, and how far above."""
+        """Returns which layers have a peak in the first steps, and the distances above."""
         known = self._early
         self._early = np.concatenate([known, decades[None]])[-EARLY_STEPS:]
         if len(known) < EARLY_MIN:

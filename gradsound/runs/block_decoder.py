@@ -1,6 +1,6 @@
 """Decodes many lines of a run file at once, as arrays.
 
-It decodes what a writer writes. Of anything else it says nothing: `json_lines` then decodes
+It decodes what a writer writes. Of anything else it says nothing: `step_line` then decodes
 line by line, more slowly, and names what is wrong.
 
 Shapes: S steps, L layers.
