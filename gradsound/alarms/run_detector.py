@@ -15,8 +15,8 @@ import numpy as np
 from gradsound.alarms.collapse_detector import CollapseDetector
 from gradsound.alarms.loss_detector import LossDetector
 from gradsound.alarms.norm_detector import NormDetector
-from gradsound.alarms.pause_detector import PauseDetector
 from gradsound.alarms.run_end import end_alarm
+from gradsound.alarms.stall_detector import StallDetector
 from gradsound.alarms.thresholds import SKIP_COUNTS, Alarm
 from gradsound.alarms.watched_values import WatchedValues
 from gradsound.runs.rank_layers import are_ranks
@@ -67,14 +67,14 @@ class RunDetector:
             self._signals = SignalDetector(names)
         self._losses = LossDetector(thresholds.plateau_steps)
         self._experts = CollapseDetector(thresholds.collapsed)
-        self._pauses = PauseDetector(thresholds)
+        self._stalls = StallDetector(thresholds)
         self._values = WatchedValues()
         self._number = -1  # of the last step
 
     @property
     def stalled(self) -> bool:
         """Whether `detect_stall` has reported a stall since the last step."""
-        return self._pauses.stalled
+        return self._stalls.stalled
 
     def detect(self, steps: StepBlock) -> list[tuple[Alarm, ...]]:
         """Returns the alarms of each step."""
@@ -85,7 +85,7 @@ class RunDetector:
         )
         found: dict[int, list[Alarm]] = {}
         for row, alarm in (
-            *self._pauses.detect(steps.numbers, steps.times, self._find_evaluated(steps)),
+            *self._stalls.detect(steps.numbers, steps.times, self._find_evaluated(steps)),
             *loss_alarms,
             *self._experts.detect(steps.numbers, self._values.pick_experts(steps.values)),
             *self._detect_skips(steps),
@@ -111,11 +111,11 @@ class RunDetector:
         Args:
             seconds: Time since the last step.
         """
-        return self._pauses.detect_stall(seconds)
+        return self._stalls.detect_stall(seconds)
 
     def end_alarm(self) -> Alarm:
         """Returns the alarm that announces the end of the run."""
-        return end_alarm(self._number, self.step_count, self._pauses.time)
+        return end_alarm(self._number, self.step_count, self._stalls.time)
 
     def _detect_layers(
         self, steps: StepBlock, losses: LossLevels

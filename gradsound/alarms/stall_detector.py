@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from gradsound.alarms.thresholds import Thresholds
 
 
-class PauseDetector:
+class StallDetector:
     """Finds stalls and a lower throughput.
 
     Args:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from helpers.alarms import LIMITS, detect, kinds, with_intervals, with_values
 
-from gradsound.alarms.pause_detector import PauseDetector
+from gradsound.alarms.stall_detector import StallDetector
 from gradsound.alarms.thresholds import Alarm
 from gradsound.runs.step import Step
 
@@ -21,20 +21,20 @@ def intervals(count: int, seconds: float = 30.0, seed: int = 0) -> np.ndarray:
 
 def watch(
     seconds: Sequence[float], evaluated: Sequence[int] = ()
-) -> tuple[PauseDetector, list[Alarm]]:
+) -> tuple[StallDetector, list[Alarm]]:
     """Returns a detector after such intervals between steps, and its alarms.
 
     Args:
         seconds: Interval before each step but the first.
         evaluated: Numbers of the steps before which the run was evaluated.
     """
-    detector = PauseDetector(LIMITS)
+    detector = StallDetector(LIMITS)
     steps = with_intervals([0, *seconds], np.ones((len(seconds) + 1, 1)))
     return detector, alarms_of(detector, steps, evaluated)
 
 
 def alarms_of(
-    detector: PauseDetector, steps: Sequence[Step], evaluated: Sequence[int] = ()
+    detector: StallDetector, steps: Sequence[Step], evaluated: Sequence[int] = ()
 ) -> list[Alarm]:
     """Returns the alarms of steps, in two blocks."""
     alarms = []
@@ -133,14 +133,14 @@ def test_a_stall_ends_with_the_next_step_whatever_the_interval() -> None:
 
 def test_a_user_may_ask_for_shorter_stalls() -> None:
     """Before the first stall, only the thresholds count."""
-    detector = PauseDetector(replace(LIMITS, stall=4.0, stall_seconds=0.5))
+    detector = StallDetector(replace(LIMITS, stall=4.0, stall_seconds=0.5))
     assert not detector.stalled
     assert alarms_of(detector, with_intervals([0.0625] * 20)) == []
 
     assert detector.detect_stall(0.4375) is None
     assert detector.detect_stall(0.5) is not None
 
-    low = PauseDetector(replace(LIMITS, stall=1.5, stall_seconds=0.5))
+    low = StallDetector(replace(LIMITS, stall=1.5, stall_seconds=0.5))
     steps = with_intervals([0, *[0.25] * 20, 0.5])
     assert [(a.kind, a.step) for a in alarms_of(low, steps)] == [("stall", 21)]
 
