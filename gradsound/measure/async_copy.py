@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
-from gradsound.measure.device_queue import find_queue
+from gradsound.measure.device_streams import find_streams
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,5 +120,5 @@ def _start_copy(tensor: torch.Tensor) -> _Copy:
         return _HostTensor(tensor)
     if tensor.is_meta:
         raise RuntimeError("a tensor on the device 'meta' has no values")
-    queue = find_queue(tensor.device.type)
+    queue = find_streams(tensor.device.type)
     return _LaterCopy(tensor) if queue is None else _QueuedCopy(tensor, queue)

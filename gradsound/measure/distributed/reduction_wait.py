@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from gradsound.measure.device_queue import find_queue
+from gradsound.measure.device_streams import find_streams
 from gradsound.runs.rank_layers import WAIT
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class _Instant:
     def __init__(self, device: torch.device) -> None:
         self._time = 0.0
         self._event: Any = None
-        if (module := find_queue(device.type)) is None:
+        if (module := find_streams(device.type)) is None:
             self._time = time.perf_counter()
             return
         self._event = module.Event(enable_timing=True)

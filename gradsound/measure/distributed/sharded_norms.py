@@ -13,7 +13,7 @@ import torch.distributed as dist
 
 from gradsound.measure.async_copy import AsyncCopy
 from gradsound.measure.deepspeed_engine import is_partitioned
-from gradsound.measure.device_queue import find_queue
+from gradsound.measure.device_streams import find_streams
 from gradsound.measure.layers import is_sharded
 
 if TYPE_CHECKING:
@@ -129,14 +129,14 @@ class ShardedNorms:
         """Moves a tensor to the device of the all-reduce without waiting."""
         if self._device.type == "cpu":
             return tensor
-        if find_queue(self._device.type) is None:
+        if find_streams(self._device.type) is None:
             return tensor.to(self._device)
         return tensor.pin_memory().to(self._device, non_blocking=True)
 
 
 def _collective_device(kind: str) -> torch.device:
     """Returns this rank's device of a kind, such as "cuda"."""
-    if (module := find_queue(kind)) is None:  # host memory, or an accelerator alone
+    if (module := find_streams(kind)) is None:  # host memory, or an accelerator alone
         return torch.device(kind)
     return torch.device(f"{kind}:{module.current_device()}")
 

@@ -133,7 +133,7 @@ def test_on_an_accelerator_the_wait_is_that_of_its_queue(
 ) -> None:
     """The host goes on meanwhile; who asks for the seconds waits for them."""
     queue, device = Queue(), torch.device("cuda:0")
-    monkeypatch.setattr(reduction_wait, "find_queue", lambda _: queue)
+    monkeypatch.setattr(reduction_wait, "find_streams", lambda _: queue)
     instants = []
     for queue.milliseconds in (10.0, 35.0, 40.0, 140.0):
         instants.append(_Instant(device))

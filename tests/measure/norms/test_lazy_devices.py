@@ -15,7 +15,7 @@ from helpers.oracle import assert_steps, true_norms
 from torch import nn
 
 from gradsound.measure.async_copy import AsyncCopy
-from gradsound.measure.device_queue import find_queue
+from gradsound.measure.device_streams import find_streams
 from gradsound.measure.hooks.parts import MonitorParts
 from gradsound.measure.step_queue import StepQueue
 
@@ -125,5 +125,5 @@ def test_a_copy_on_a_device_is_of_the_moment_when_it_was_made() -> None:
 
 def test_only_a_device_with_all_that_a_copy_needs_has_a_queue() -> None:
     """A kind without a module has none, nor one whose host memory cannot be pinned."""
-    assert [find_queue(kind) for kind in ("cpu", "lazy", "xla", "mps")] == [None] * 4
-    assert find_queue("cuda") is (torch.cuda if torch.cuda.is_available() else None)
+    assert [find_streams(kind) for kind in ("cpu", "lazy", "xla", "mps")] == [None] * 4
+    assert find_streams("cuda") is (torch.cuda if torch.cuda.is_available() else None)

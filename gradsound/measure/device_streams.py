@@ -1,4 +1,4 @@
-"""The queue of an accelerator, in which gradsound can copy without waiting."""
+"""The streams of an accelerator, in which gradsound can copy without waiting."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 
 @cache
-def find_queue(kind: str) -> Any | None:
+def find_streams(kind: str) -> Any | None:
     """Returns torch's module of a kind of device, if it can tell when a copy is complete.
 
     For that it needs streams, events and pinned host memory. A device that compiles
