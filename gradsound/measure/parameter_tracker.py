@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.measure.held_parameters import HeldParameters
 from gradsound.measure.layer_changes import LayerWarnings
 from gradsound.measure.layer_names import parameters_by_module
 from gradsound.measure.layers import find_trained_layers, is_sharded, parameter_ids
+from gradsound.measure.optimizer_parameters import OptimizerParameters
 from gradsound.measure.untrained_layers import UntrainedLayers
 from gradsound.name_matching import match_names
 
@@ -110,7 +110,7 @@ class ParameterTracker:
         self._had_gradient = np.zeros(len(self.parameters), bool)  # in some step
         self._lost_gradient = np.zeros(len(self.parameters), bool)  # in a later step
         self._without_gradient: NDArray[np.bool_] | None = None  # in the last step
-        self._held = HeldParameters(self.optimizers)
+        self._held = OptimizerParameters(self.optimizers)
 
     def _current_optimizers(self) -> list[Optimizer]:
         alive = [reference() for reference in self.optimizers]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _EXACT_EVERY = 10  # calls; to compare all parameters takes longer than to read their norms
 
 
-class HeldParameters:
+class OptimizerParameters:
     """The parameters that optimizers hold at one moment, by group. Keeps none alive.
 
     Args:
