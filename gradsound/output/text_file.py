@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gradsound.output.whole_file import whole_file
+from gradsound.output.atomic_file import atomic_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,5 +42,5 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         OSError: If the file cannot be written.
     """
-    with whole_file(path) as part:
+    with atomic_file(path) as part:
         part.write_text(text, encoding="utf-8", newline="\n")

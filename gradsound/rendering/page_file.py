@@ -5,8 +5,8 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import TYPE_CHECKING
 
+from gradsound.output.atomic_file import atomic_file
 from gradsound.output.text_file import as_utf8
-from gradsound.output.whole_file import whole_file
 from gradsound.rendering.recording import Recording
 from gradsound.synth.kernels.javascript import to_javascript
 from gradsound.web.inline_page import FOLDER, inline_page
@@ -34,7 +34,7 @@ def write_page(sound: Sound, path: Path, title: str | None = None) -> None:
     """
     # ASCII is right in whatever encoding a mail program or a host takes for that of a page.
     page = make_page(sound, title).encode("ascii", "xmlcharrefreplace")
-    with whole_file(path) as part:
+    with atomic_file(path) as part:
         part.write_bytes(page)
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from gradsound.music.presets import find_preset
 from gradsound.open_run import open_runs_for_outputs
+from gradsound.output.atomic_file import atomic_file
 from gradsound.output.formats import check_folder
-from gradsound.output.whole_file import whole_file
 from gradsound.rendering.run_figure import RunFigure
 from gradsound.rendering.sweep_figure import SweepFigure
 
@@ -98,5 +98,5 @@ def draw(run: Run, preset: Preset, duration: float | None = None) -> Figure:
 
 def _save(figure: Figure, path: Path) -> None:
     """Writes a picture, which appears when it is complete."""
-    with whole_file(path) as part:
+    with atomic_file(path) as part:
         figure.savefig(part, format=path.suffix[1:].lower())

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from gradsound.errors import MissingExtraError
 from gradsound.name_matching import describe_unknown
+from gradsound.output.atomic_file import atomic_file
 from gradsound.output.formats import check_folder
-from gradsound.output.whole_file import whole_file
 from gradsound.synth.kernels.c_header import MARK, to_c_header
 from gradsound.synth.kernels.native_code import TARGETS, code_suffix, compile_program
 from gradsound.synth.voices.builtin import find_voice
@@ -42,9 +42,9 @@ def write_code(voice: Voice, target: str, path: Path) -> None:
     program = find_voice(voice)
     code = compile_program(program, target)
     header = to_c_header(program).encode()
-    with whole_file(path.with_suffix(HEADER_SUFFIX)) as header_part:
+    with atomic_file(path.with_suffix(HEADER_SUFFIX)) as header_part:
         header_part.write_bytes(header)
-        with whole_file(path) as part:
+        with atomic_file(path) as part:
             part.write_bytes(code)
 
 

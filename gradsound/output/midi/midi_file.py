@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradsound.errors import MissingExtraError
+from gradsound.output.atomic_file import atomic_file
 from gradsound.output.midi.channels import assign_channels, share_channels
 from gradsound.output.midi.timed_notes import TICKS_PER_SECOND, TimedNotes
 from gradsound.output.midi.tones import make_tones
 from gradsound.output.text_file import one_line
-from gradsound.output.whole_file import whole_file
 
 try:
     import mido
@@ -74,7 +74,7 @@ def write_midi(
             f"{path}: a MIDI file has {_TRACKS_MAX:,} tracks at most, got "
             f"{len(file.tracks):,}: choose fewer layers"
         )
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         file.save(temporary)
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path) -> Iterator[Path]:
     """Yields a path to write to, which replaces ``path`` at the end of the context.
 
     After an error, an existing file is as it was, and no part of a new one is left.
