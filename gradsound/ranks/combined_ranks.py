@@ -5,14 +5,15 @@ Shapes: S steps, R ranks, N numbers of steps.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gradsound.ranks.medians import median_of, median_value
-from gradsound.ranks.rank_file import RankFile, sum_layers
+from gradsound.ranks.piecewise_reader import RankFile
 from gradsound.runs.rank_layers import WAIT, RankTimes
+from gradsound.runs.step import NO_SIGNALS
 from gradsound.runs.step_block import StepBlock
 from gradsound.runs.step_stream import StepSource
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _NORMS = 1 << 18  # of a block; with times, values and windows they take some 20 MB
 _STEPS_MIN, _STEPS_MAX = 256, 4096  # of a block
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class AlignedRanks(StepSource):
             OSError: If a file cannot be read.
             RunFormatError: If a line of a file is no step.
         """
-        files = [RankFile(path, str(path), self.header, sum_layers) for path in self.paths]
+        files = [RankFile(path, str(path), self.header, _sum_layers) for path in self.paths]
         size = min(max(_NORMS // len(files), _STEPS_MIN), _STEPS_MAX)
         last_time = 0.0
         while numbers := [n for file in files if (n := file.next_number()) is not None]:
@@ -137,3 +139,26 @@ class _StepTable:
             },
             RankTimes(times, self._waits.T[rows]),
         )
+
+
+def _sum_layers(block: StepBlock) -> StepBlock:
+    """Returns a block with one layer: the gradients of the whole model as one vector.
+
+    Its norm is the root of the sum of the squares of the layers that have a gradient.
+    """
+    if block.norms.shape[1] == 1 and block.raw is None:
+        return block
+    known = np.where(block.absent, 0.0, block.unclipped.astype(np.float64))
+    # Squares of float32 stay in the range of float64; their root may leave that of float32.
+    norms = np.sqrt(np.einsum("sl,sl->s", known, known))
+    norms = np.where(np.isfinite(norms), np.minimum(norms, _FLOAT32_MAX), norms)
+    absent = np.asarray(block.absent.all(axis=1))
+    norms[absent] = np.nan
+    return replace(
+        block,
+        norms=norms.astype(np.float32)[:, None],
+        absent=absent[:, None],
+        raw=None,
+        clipped=np.zeros(len(block), bool),
+        signals=NO_SIGNALS,  # they are ratios, which no sum keeps
+    )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradsound.ranks.medians import median_of, median_value
-from gradsound.ranks.rank_file import RankFile
+from gradsound.ranks.piecewise_reader import RankFile
 from gradsound.runs.step_block import StepBlock, concatenate
 from gradsound.runs.step_stream import StepSource
 

@@ -12,7 +12,7 @@ from helpers.step_lines import encode_step
 import gradsound
 from gradsound.chosen_run import choose_run
 from gradsound.open_run import open_run
-from gradsound.ranks import joined_stages, rank_file
+from gradsound.ranks import joined_stages, piecewise_reader
 from gradsound.ranks.opened_ranks import open_ranks
 from gradsound.runs.step import Step
 
@@ -51,8 +51,8 @@ def test_layers_are_in_the_order_of_stages(
 ) -> None:
     """Each rank may have several stages; the size of pieces changes nothing."""
     monkeypatch.setattr(joined_stages, "_STEPS_MAX", size)
-    monkeypatch.setattr(rank_file, "_LINES", 1)
-    monkeypatch.setattr(rank_file, "_LINE_BYTES", (bytes_, 0))
+    monkeypatch.setattr(piecewise_reader, "_LINES", 1)
+    monkeypatch.setattr(piecewise_reader, "_LINE_BYTES", (bytes_, 0))
     norms = random_norms(50, 5)
     paths = write_stages(tmp_path, norms, [(0, 0, 3), (1, 2)])
     run = open_ranks(reversed(paths))

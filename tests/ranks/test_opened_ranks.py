@@ -13,7 +13,7 @@ import pytest
 from helpers.rank_files import write_rank, write_ranks
 
 import gradsound
-from gradsound.ranks import combined_ranks, rank_file
+from gradsound.ranks import combined_ranks, piecewise_reader
 from gradsound.ranks.opened_ranks import are_rank_files, open_ranks
 from gradsound.runs.restarts import encode_restart
 from gradsound.runs.step_block import concatenate
@@ -90,8 +90,8 @@ def test_the_size_of_pieces_changes_nothing(
     paths = write_ranks(tmp_path, norms, waits=waits)
     monkeypatch.setattr(combined_ranks, "_STEPS_MIN", size)
     monkeypatch.setattr(combined_ranks, "_STEPS_MAX", size)
-    monkeypatch.setattr(rank_file, "_LINES", 1)
-    monkeypatch.setattr(rank_file, "_LINE_BYTES", (bytes_, 0))
+    monkeypatch.setattr(piecewise_reader, "_LINES", 1)
+    monkeypatch.setattr(piecewise_reader, "_LINE_BYTES", (bytes_, 0))
     block = concatenate([*open_ranks(paths).blocks()])
     np.testing.assert_array_equal(block.norms, norms)
     np.testing.assert_array_equal(block.rank_times.waits, waits)

@@ -1,13 +1,10 @@
 """The run file of one rank, read piece by piece, so that no file stays open.
 
 A training may have more ranks than a process may open files.
-
-Shapes: S steps, L layers.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +13,6 @@ from gradsound.runs.block_reader import BlockReader
 from gradsound.runs.compressed_file import is_compressed, open_file
 from gradsound.runs.lines import LINE_MAX, LineGroup
 from gradsound.runs.reader import find_restarts
-from gradsound.runs.step import NO_SIGNALS
 
 if TYPE_CHECKING:
     import io
@@ -28,7 +24,6 @@ if TYPE_CHECKING:
 
 _LINE_BYTES = 100, 12  # of a step, and of a norm in it, about
 _LINES = 224  # read at once, as in `runs.lines`
-_FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 class RankFile:
@@ -129,26 +124,3 @@ class RankFile:
                 yield group
         if self._rest:
             yield LineGroup(self._line, [self._rest], torn=True)
-
-
-def sum_layers(block: StepBlock) -> StepBlock:
-    """Returns a block with one layer: the gradients of the whole model as one vector.
-
-    Its norm is the root of the sum of the squares of the layers that have a gradient.
-    """
-    if block.norms.shape[1] == 1 and block.raw is None:
-        return block
-    known = np.where(block.absent, 0.0, block.unclipped.astype(np.float64))
-    # Squares of float32 stay in the range of float64; their root may leave that of float32.
-    norms = np.sqrt(np.einsum("sl,sl->s", known, known))
-    norms = np.where(np.isfinite(norms), np.minimum(norms, _FLOAT32_MAX), norms)
-    absent = np.asarray(block.absent.all(axis=1))
-    norms[absent] = np.nan
-    return replace(
-        block,
-        norms=norms.astype(np.float32)[:, None],
-        absent=absent[:, None],
-        raw=None,
-        clipped=np.zeros(len(block), bool),
-        signals=NO_SIGNALS,  # they are ratios, which no sum keeps
-    )
