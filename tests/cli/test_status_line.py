@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from gradsound.cli.play import status_texts
+from gradsound.cli.keyboard import status_texts
 from gradsound.cli.status_line import StatusLine
 
 
