@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch.amp import GradScaler
     from torch.optim import Optimizer
 
-    from gradsound.script.noted_loss import NotedLoss
+    from gradsound.script.backward_loss import BackwardLoss
 
 
 class FoundRun:
@@ -111,7 +111,7 @@ class FoundRun:
         if isinstance(self._monitor, OptimizerMonitor | ModelMonitor):
             join_optimizer(self._monitor, optimizer, scaler)
 
-    def log_values(self, optimizer: Optimizer, loss: NotedLoss) -> None:
+    def log_values(self, optimizer: Optimizer, loss: BackwardLoss) -> None:
         """Records the learning rate of an optimizer, and the loss, with the next step."""
         mean = loss.pop()
         if self._monitor is None or not self.records:

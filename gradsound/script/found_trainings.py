@@ -10,10 +10,10 @@ from weakref import WeakKeyDictionary
 
 from gradsound.attachment import is_attached
 from gradsound.measure.hooks.step_hooks import optimizers_in_a_step
+from gradsound.script.backward_loss import BackwardLoss
 from gradsound.script.first_cycle import FirstCycle
 from gradsound.script.found_group import describe_group, describe_refusal, find_group
 from gradsound.script.found_run import FoundRun, parameters_of
-from gradsound.script.noted_loss import NotedLoss
 from gradsound.script.wrapped_torch import WrappedTorch
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class FoundTrainings:
         self.runs_begun, self.given = 0, False
         self.before: Callable[[], bool] | None = None
         self._options, self._tell = options, tell
-        self._loss = NotedLoss()
+        self._loss = BackwardLoss()
         self._made = 0  # optimizers so far
         self._births: WeakKeyDictionary[Optimizer, int] = WeakKeyDictionary()
         # None for an optimizer that is not recorded: another records its steps.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from gradsound.script.noted_loss import NotedLoss
+    from gradsound.script.backward_loss import BackwardLoss
 
 
 class Observer(Protocol):
@@ -68,7 +68,7 @@ class WrappedTorch:
         stopped: Whether nothing is told any more: after an error, or in a forked process.
     """
 
-    def __init__(self, observer: Observer, loss: NotedLoss) -> None:
+    def __init__(self, observer: Observer, loss: BackwardLoss) -> None:
         self._observer, self._loss, self.stopped = observer, loss, False
         self._with_closure: weakref.WeakSet[Optimizer] = weakref.WeakSet()
         os.register_at_fork(after_in_child=_at_fork(weakref.ref(self)))

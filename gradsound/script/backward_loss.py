@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch.amp import GradScaler
 
 
-class NotedLoss(threading.local):
+class BackwardLoss(threading.local):
     """The losses of the batches since the last step; each thread has its own.
 
     Attributes:
