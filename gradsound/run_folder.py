@@ -23,7 +23,7 @@ from gradsound.runs.compressed_file import (
 from gradsound.runs.file_names import RUN_SUFFIX, is_run
 from gradsound.runs.growth import is_growing, is_network
 from gradsound.runs.listed_run import ListedRun
-from gradsound.runs.rank_files import split_rank
+from gradsound.runs.rank_file_names import split_rank
 from gradsound.runs.run_facts import read_facts, read_header
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from gradsound.runs.compressed_file import without_compression
 from gradsound.runs.file_names import RUN_SUFFIX
 from gradsound.runs.layer_differences import describe_difference
 from gradsound.runs.model import Header, Run, find_begin
-from gradsound.runs.rank_files import split_rank
+from gradsound.runs.rank_file_names import split_rank
 from gradsound.runs.rank_layers import RANK_MIN, rank_name
 from gradsound.runs.reader import read_run_file
 from gradsound.runs.step import NO_SIGNALS

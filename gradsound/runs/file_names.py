@@ -19,7 +19,12 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from gradsound.runs.header_line import FORMAT
-from gradsound.runs.rank_files import files_of_ranks, has_others, split_rank, training_of
+from gradsound.runs.rank_file_names import (
+    files_of_ranks,
+    has_others,
+    split_rank,
+    training_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -16,7 +16,7 @@ from gradsound.measure.distributed.layer_mismatch import warn_of_other_layers
 from gradsound.measure.distributed.pipeline_stages import stages_by_parameter
 from gradsound.measure.distributed.ranks import current_rank, rank_count
 from gradsound.measure.distributed.rendezvous import wait_for_ranks
-from gradsound.runs.rank_files import rank_path
+from gradsound.runs.rank_file_names import rank_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
