@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gradsound.errors import NoDeviceError
+from gradsound.errors import GradsoundWarning, NoDeviceError
 from gradsound.output import sound_device
 from gradsound.output.sound_device_process import SoundDevice, find_devices
 
@@ -272,6 +272,33 @@ def test_blocks_are_played_in_order(fake: Fake, open_device: Open) -> None:
             "frames_per_buffer": FRAMES,
         }
     ]
+
+
+def test_a_request_may_get_several_blocks(fake: Fake, open_device: Open) -> None:
+    """All of them are played in one piece, and the device requests the next ones after."""
+    device = open_device()
+    blocks = np.random.default_rng(0).uniform(-1, 1, (7 * FRAMES, 2)).astype(np.float32)
+    play(device, [blocks, blocks[:FRAMES], blocks])
+
+    expected = np.concatenate([blocks, blocks[:FRAMES], blocks])
+    np.testing.assert_array_equal(fake.played()[: len(expected)], expected)
+
+
+def test_many_gaps_are_a_warning_with_a_remedy(open_device: Open) -> None:
+    """Blocks that come when the device has run out of sound are counted; one tells."""
+    device = open_device()
+    device.frames = 512  # as for latency="safe"
+
+    def play_late(count: int) -> None:
+        for _ in range(count):
+            wait(lambda: device.wait_for_request(0.01))
+            time.sleep(0.05)  # the device holds 4 ms of sound
+            device.write(np.zeros((FRAMES, 2), np.float32))
+
+    play_late(5)  # the first block is not late, and the fifth is not heard of yet
+    with pytest.warns(GradsoundWarning, match="busy: choose the latency 'high'") as caught:
+        play_late(8)
+    assert len(caught) == 1
 
 
 def test_a_finished_run_has_a_larger_buffer(fake: Fake) -> None:
