@@ -59,8 +59,8 @@ nitpick_ignore_regex = [
         "py:class",
         r"Axes|GradScaler|Optimizer|Path|NDArray|(nn|np|numpy|torch)\..*|.*Callback",
     ),
-    # Not public: listen() makes these two from its arguments.
-    ("py:class", r"DeviceSink|PageSink"),
+    # Not public: listen() makes it from its arguments.
+    ("py:class", r"LiveSink"),
     ("py:class", r"Layout"),  # not public: Preset.layout() returns it to the composer
 ]
 html_theme = "furo"
