@@ -37,7 +37,7 @@ from torch import nn
 from torch.nn.utils import clip_grad_norm_  # by name: gradsound does not replace it
 
 import gradsound
-from gradsound.measure.norms.batched import BatchedNorms
+from gradsound.measure.norms.gradient_norms import GradientNorms
 from gradsound.measure.parameter_tracker import ParameterTracker
 from gradsound.measure.step_queue import StepQueue
 
@@ -55,7 +55,7 @@ BUDGET_SECONDS = 30.0  # of training with a budget
 CONTROL = "bare again (control)"
 CLIPPING = "clipping"
 PARTS = {  # of the time in the hooks
-    "finding and reading gradients": (BatchedNorms, "compute_of"),
+    "finding and reading gradients": (GradientNorms, "compute_of"),
     "looking for other parameters": (ParameterTracker, "is_due"),
     "emitting": (StepQueue, "emit_ready"),
 }
@@ -185,7 +185,7 @@ def read_seconds(model: nn.Module) -> dict[str, float]:
     """Returns the seconds to compute all norms, and to read as much memory at once."""
     gradients = [parameter.grad for parameter in model.parameters()]
     buffer = torch.randn(sum(g.numel() for g in gradients) // 4096 + 1, 4096)
-    norms = BatchedNorms()
+    norms = GradientNorms()
     functions = {
         "norms alone": lambda: norms.compute(gradients),
         "reading as much memory": lambda: torch.linalg.vector_norm(buffer, dim=1),

@@ -17,39 +17,39 @@ if TYPE_CHECKING:
 # What a command does, by its name; and the module whose function ``add_<name>`` adds its
 # options. It is imported for that command only: no command waits for another's help.
 _COMMANDS: Mapping[str, tuple[str, str | None]] = {
-    "run": ("run a training script, and record or play its training", "training_options"),
-    "attach": ("record or play a training that runs already", "training_options"),
-    "detach": ("end what attach began; the training goes on", "training_options"),
+    "run": ("run a training script, and record or play its training", "training_commands"),
+    "attach": ("record or play a training that runs already", "training_commands"),
+    "detach": ("end what attach began; the training goes on", "training_commands"),
     "demo": (
         "train a small network for seconds, and play its training",
-        "training_options",
+        "training_commands",
     ),
-    "render": ("write the sound of a run, or of several, to a file", "sound_options"),
-    "play": ("play a run on the sound device", "sound_options"),
-    "serve": ("play a run in a browser", "sound_options"),
+    "render": ("write the sound of a run, or of several, to a file", "sound_commands"),
+    "play": ("play a run on the sound device", "sound_commands"),
+    "serve": ("play a run in a browser", "sound_commands"),
     "watch": (
         "print the alarms of a run, without sound; or of one that grows",
-        "text_options",
+        "text_commands",
     ),
     "devices": ("list sound devices", None),
     "voices": (
         "list voices, describe one, or write its demo or its native code",
-        "sound_options",
+        "sound_commands",
     ),
     "plot": (
         "draw a run, or several: norms and pitches, alarms, losses, spectrum",
-        "sound_options",
+        "sound_commands",
     ),
-    "legend": ("write an example of each band's and each alarm's sound", "sound_options"),
+    "legend": ("write an example of each band's and each alarm's sound", "sound_commands"),
     "locate": (
         "find the step at a time of the sound, or the time of a step",
-        "sound_options",
+        "sound_commands",
     ),
     "info": (
         "print what a run, or several, contain and what happened in them",
-        "text_options",
+        "text_commands",
     ),
-    "list": ("list the runs in a folder, the newest first", "text_options"),
+    "list": ("list the runs in a folder, the newest first", "text_commands"),
 }
 
 
@@ -74,7 +74,7 @@ def build_parser(words: Container[str] | None = None) -> argparse.ArgumentParser
     for name, (purpose, module) in _COMMANDS.items():
         command = _add_command(commands, name, purpose)
         if module is not None and (words is None or name in words):
-            options = import_module(f"gradsound.cli.{module}")
+            options = import_module(f"gradsound.cli.options.{module}")
             getattr(options, f"add_{name}")(command)
     completion = _add_command(
         commands, "completion", "print the completion script of a shell"

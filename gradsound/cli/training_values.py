@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gradsound.attach_options import check_options
 from gradsound.cli.choices import PRESETS
-from gradsound.cli.shared_options import DEFAULTS
+from gradsound.cli.options.shared import DEFAULTS
 from gradsound.output.formats import check_path
 from gradsound.script.run_options import RunOptions
 from gradsound.signal_options import check_signals

@@ -10,7 +10,7 @@ from weakref import WeakMethod
 
 from gradsound.measure.distributed.pipeline_stages import warn_of_late_stages
 from gradsound.measure.missing_gradients import MissingGradients
-from gradsound.measure.norms.batched import BatchedNorms
+from gradsound.measure.norms.gradient_norms import GradientNorms
 from gradsound.measure.norms.per_layer import LocalNorms
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class GradientReader:
         self._tracker, self._on_change = tracker, WeakMethod(on_change)
         self._norms_per_layer = norms_per_layer
         self.source: Source | None = None
-        self._batched = BatchedNorms()
+        self._norms = GradientNorms()
         self._sharded: ShardedNorms | None = None
         if tracker.sharded:
             from gradsound.measure.distributed.sharded_norms import (
@@ -77,7 +77,7 @@ class GradientReader:
 
     def update_parameters(self) -> None:
         """Prepares to read the tracker's current parameters."""
-        self._batched = BatchedNorms()
+        self._norms = GradientNorms()
         if self._sharded is not None:
             self._sharded.update_parameters(self._tracker.alive_parameters())
 
@@ -146,8 +146,8 @@ class GradientReader:
 
     def _snapshot(self, fresh: Container[int] | None) -> NormSnapshot:
         if fresh is None and self.source is None and self._sharded is None:
-            return self._batched.compute_of(self._tracker.parameters)
-        return self._batched.compute(self._gradients(fresh))
+            return self._norms.compute_of(self._tracker.parameters)
+        return self._norms.compute(self._gradients(fresh))
 
     def _checked_snapshot(self, step: int, fresh: Container[int] | None) -> NormSnapshot:
         snapshot = self._snapshot(fresh)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from gradsound.cli.opened_runs import open_run_of
 from gradsound.cli.option_values import get_duration, get_preset
+from gradsound.cli.options.shared import DEFAULTS, RUN_OPTIONS
 from gradsound.cli.output import print_line
 from gradsound.cli.progress import Progress
-from gradsound.cli.shared_options import DEFAULTS, RUN_OPTIONS
 from gradsound.durations import parse_time
 from gradsound.music.presets import at_speed
 from gradsound.rendering.locate import (

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from gradsound.measure.norms.batched import BatchedNorms
+from gradsound.measure.norms.gradient_norms import GradientNorms
 from gradsound.measure.signals.moment_averages import MomentStep
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class MomentReader:
         self, moment: FirstMoment, combine: Callable[[NormSnapshot], NormsPerLayer]
     ) -> None:
         self._moment, self._combine = moment, combine
-        self._norms = BatchedNorms()
+        self._norms = GradientNorms()
         self._references: Sequence[Reference] = ()
         self._known: list[int] = []  # ids of the moments after the last step
         self._new: list[int] = []  # parameters whose moment this has not seen
@@ -68,7 +68,7 @@ class MomentReader:
         """
         if references is not self._references:
             known = {id(one()): k for one, k in zip(self._references, self._known)}
-            self._references, self._norms = references, BatchedNorms()
+            self._references, self._norms = references, GradientNorms()
             self._known = [known.get(id(one()), _NO_MOMENT) for one in references]
             self._new = self._without_moment()
         of_groups = [self._moment.weights_of(group) for group in optimizer.param_groups]

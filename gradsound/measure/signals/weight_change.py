@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from gradsound.measure.norms.batched import BatchedNorms
+from gradsound.measure.norms.gradient_norms import GradientNorms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,7 +52,7 @@ class WeightChange:
     """
 
     def __init__(self, combine: Callable[[NormSnapshot], NormsPerLayer]) -> None:
-        self._combine, self._norms = combine, BatchedNorms()
+        self._combine, self._norms = combine, GradientNorms()
         self._references: Sequence[Reference] = ()
         self._copies: list[torch.Tensor] = []
         self._begun = False
@@ -68,7 +68,7 @@ class WeightChange:
         current = [reference() for reference in references]
         weights: list[torch.Tensor] = [p for p in current if p is not None]
         if references is not self._references:
-            self._references, self._norms, self._copies = references, BatchedNorms(), []
+            self._references, self._norms, self._copies = references, GradientNorms(), []
         if len(weights) != len(self._copies):
             self._copies = [p.detach().clone() for p in weights]
         elif weights:

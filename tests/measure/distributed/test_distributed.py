@@ -187,11 +187,11 @@ def test_a_rank_that_closes_alone_stops_no_training(tmp_path: Path, closing: int
 def test_a_rank_that_fails_to_measure_stops_no_training(tmp_path: Path) -> None:
     """If one rank fails to measure, all ranks stop measuring and train on."""
     code = f"""{SHARDED}
-    from gradsound.measure.norms.batched import BatchedNorms
+    from gradsound.measure.norms.gradient_norms import GradientNorms
     attachment = gradsound.attach(model, optimizer)
     for k in range(4):
         if k == 2 and rank == 1:
-            BatchedNorms.compute = None
+            GradientNorms.compute = None
         model(x).square().mean().backward()
         optimizer.step()
     attachment.close()

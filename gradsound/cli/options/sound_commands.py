@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gradsound.cli.argument_types import file_path, osc_address, step_number
 from gradsound.cli.choices import TARGETS
-from gradsound.cli.shared_options import (
+from gradsound.cli.options.shared import (
     DEFAULTS,
     VOICE_HELP,
     add_device,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradsound.cli.argument_types import file_path, process_number, step_number
-from gradsound.cli.shared_options import add_device, add_sound
+from gradsound.cli.options.shared import add_device, add_sound
 from gradsound.output.formats import ENDINGS
 from gradsound.signal_options import SIGNAL_NAMES
 

@@ -37,7 +37,7 @@ def load_object_norms() -> type[ObjectNorms] | None:
     return ObjectNorms
 
 
-class BatchedNorms:
+class GradientNorms:
     """Computes the norms of the same parameters' gradients again and again.
 
     Args:
@@ -45,7 +45,7 @@ class BatchedNorms:
             Called only if there is such a gradient.
 
     Example:
-        >>> norms = BatchedNorms()
+        >>> norms = GradientNorms()
         >>> norms.compute([torch.tensor([3.0, 4.0]), None]).host_norms().tolist()
         [5.0, 0.0]
     """

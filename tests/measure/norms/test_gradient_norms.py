@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from gradsound.measure.norms.batched import BatchedNorms, load_object_norms
+from gradsound.measure.norms.gradient_norms import GradientNorms, load_object_norms
 from gradsound.measure.norms.torch_norms import TorchNorms
 
 
@@ -26,7 +26,7 @@ LOADERS = pytest.mark.parametrize(
 def gradient_norms(
     gradients: object, load_objects: object = load_object_norms
 ) -> np.ndarray:
-    return BatchedNorms(load_objects).compute(gradients).host_norms()
+    return GradientNorms(load_objects).compute(gradients).host_norms()
 
 
 def test_machine_code_is_available() -> None:
@@ -76,7 +76,7 @@ def test_many_small_gradients_of_one_shape(load_objects, dtype: torch.dtype) -> 
     """Norms of any size are right side by side, also when other gradients are None."""
     sizes = [1e-30, 1e-25, 1e-10, 1.0, 1e10, 1e20, 1e30, 0.0, float("inf"), float("nan")]
     gradients = [torch.full((3, 3), size, dtype=dtype) for size in sizes] * 5
-    batched = BatchedNorms(load_objects)
+    batched = GradientNorms(load_objects)
     for absent in ((), (1, 7, 12), ()):
         gradients_or_none = [None if k in absent else g for k, g in enumerate(gradients)]
         expected = [0.0 if g is None else 3 * float(g[0, 0]) for g in gradients_or_none]
@@ -122,7 +122,7 @@ def test_gradients_may_change_their_type(load_objects, other) -> None:
     gradients = [torch.rand(4, 4) for _ in range(6)]
     changed = [*gradients]
     changed[3] = other(gradients[3])
-    batched = BatchedNorms(load_objects)
+    batched = GradientNorms(load_objects)
     for step_gradients in (gradients, changed, gradients):
         expected = [
             float(g.detach().to_dense().abs().double().norm()) for g in step_gradients
@@ -258,7 +258,7 @@ def test_gradients_are_found_by_references_to_parameters(load_objects) -> None:
     parameters[4].grad = torch.full((3, 3), 2.0)
     references = [*map(weakref.ref, parameters), lambda: None]
     del parameters[4]
-    norms = BatchedNorms(load_objects)
+    norms = GradientNorms(load_objects)
     for _ in range(3):
         snapshot = norms.compute_of(references)
         assert snapshot.host_norms().tolist() == [6, 6, 0, 6, 0, 0, 0]
@@ -281,7 +281,7 @@ def test_finding_gradients_keeps_no_object_alive() -> None:
     other.grad = torch.ones(3).to_sparse()
     references = [weakref.ref(parameter), weakref.ref(other), lambda: None]
     counted = (parameter, parameter.grad, other, other.grad, None, torch.Tensor)
-    norms = BatchedNorms()
+    norms = GradientNorms()
     norms.compute_of(references)
     before = [sys.getrefcount(one) for one in counted]
     for _ in range(1000):
@@ -302,7 +302,7 @@ def test_a_parameter_whose_gradient_raises_has_none_by_machine_code() -> None:
     raising, parameter = Raising(), nn.Parameter(torch.zeros(2))
     parameter.grad = torch.ones(2)
     references = [weakref.ref(parameter), weakref.ref(parameter)]
-    norms = BatchedNorms()
+    norms = GradientNorms()
     norms.compute_of(references)
     with pytest.raises(ValueError, match="of the user"):
         norms.compute_of([weakref.ref(raising), weakref.ref(parameter)])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gradsound.cli.argument_types import file_path, row_count
 from gradsound.cli.choices import TOP
-from gradsound.cli.shared_options import add_runs
+from gradsound.cli.options.shared import add_runs
 
 if TYPE_CHECKING:
     from gradsound.cli.usage_errors import Parser
