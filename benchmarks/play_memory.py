@@ -2,8 +2,8 @@
 
 It plays as the process of ``gradsound.listen`` does: it reads a run file that grows, and
 detects, composes and synthesizes. Only the device is another one: it requests its next
-blocks at once. Steps come so that 100 fall into a second of sound; one in 2,000 is a spike,
-which has an alarm sound and a caption.
+blocks as soon as the steps before are read. 100 steps fall into a second of sound; one in
+2,000 is a spike, which has an alarm sound and a caption.
 
     python benchmarks/play_memory.py [--minutes 60]
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import gc
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -32,26 +33,32 @@ from gradsound.synth.sample_rate import SAMPLE_RATE
 
 LAYERS = 8
 STEP_SECONDS = 0.01  # of sound
+AHEAD_SECONDS = 0.1  # of sound, by which the device may be ahead of the steps
+PAUSE_SECONDS = 0.0002  # between polls of the device and of the reader
 SPIKE = 2_000  # steps from one spike to the next
 
 
 class EagerDevice:
-    """A device that requests its next blocks at once.
+    """A device that requests its next blocks as soon as it may.
 
     Attributes:
         name: Name of the device.
         frames: Frames of a block.
         played: Frames that it got.
+        granted: Frames up to which it may request blocks.
     """
 
     name, frames = "eager", 512
 
     def __init__(self) -> None:
-        self.played = 0
+        self.played, self.granted = 0, 0.0
 
-    def wait_for_request(self, seconds: float) -> bool:  # noqa: ARG002 (a device's method)
-        """Returns that it requests blocks."""
-        return True
+    def wait_for_request(self, seconds: float) -> bool:
+        """Waits until it may request blocks; returns whether it does."""
+        end = time.monotonic() + seconds
+        while self.played >= self.granted and time.monotonic() < end:
+            time.sleep(PAUSE_SECONDS)
+        return self.played < self.granted
 
     def write(self, samples: np.ndarray) -> None:
         """Counts frames."""
@@ -78,6 +85,7 @@ class Training:
 
     def write_more(self) -> bool:
         """Writes the steps up to the sound that plays; returns whether any follow."""
+        time.sleep(PAUSE_SECONDS)
         seconds = self._device.played / SAMPLE_RATE
         if seconds >= 60 * self._minute:
             self._print_memory()
@@ -85,10 +93,12 @@ class Training:
             norms = 1 + self._random.random(LAYERS, np.float32)
             if self._count % SPIKE == SPIKE - 1:
                 norms[0] = 1e4
-            time = self._count * STEP_SECONDS
-            self.writer.write([Step(self._count, time, norms, self._absent)])
+            begin = self._count * STEP_SECONDS
+            self.writer.write([Step(self._count, begin, norms, self._absent)])
             self._count += 1
-        return seconds < self._seconds
+        over = seconds >= self._seconds
+        self._device.granted = np.inf if over else (seconds + AHEAD_SECONDS) * SAMPLE_RATE
+        return not over
 
     def _print_memory(self) -> None:
         gc.collect()
@@ -112,8 +122,11 @@ def main() -> None:
         with training.writer.reader_files[0] as file:
             lines = read_lines(file, training.write_more)
             run = parse_run(str(path), lines, [], until_restart=True)
-            DevicePlayback(run, PRESETS["notes"], device, SAMPLE_RATE, live=True).play()
+            playback = DevicePlayback(run, PRESETS["notes"], device, SAMPLE_RATE, live=True)
+            playback.play()
         training.writer.close()
+        if playback.failure is not None:
+            raise playback.failure
 
 
 if __name__ == "__main__":
