@@ -189,7 +189,7 @@ def main() -> None:
                     gaps(load, server, arguments.seconds)
             if "delays" in wanted:
                 print("\nFrom step to sound")
-                for frames in (128, 256, 512):
+                for frames in (128, 256, 512, 1024):
                     delays = latencies(server, frames, arguments.seconds)
                     p50, p99 = np.percentile(delays, [50, 99])
                     print(f"  {frames} frames: p50 {p50:.1f} ms, p99 {p99:.1f} ms")
