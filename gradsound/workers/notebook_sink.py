@@ -102,13 +102,23 @@ class NotebookPlayer(Player):
 
     def close(self) -> str:
         """Ends the process, and shows the player of the run in place of the widget."""
+        failed = self.ended  # in the middle of a training, which must not wait for a player
         errors = super().close()
+        self._output.on_request = lambda _: None  # a widget lives as long as its kernel
         self._thread.join(_THREAD_SECONDS)
+        if not failed and find_renamed(*self._log_file) is not None:
+            errors = errors or self._show_run()
+        return errors
+
+    def _show_run(self) -> str:
+        """Shows the run in place of the widget; returns why it cannot."""
         from gradsound.rendering.notebook import attachment_html  # slow, and for the end
 
-        if find_renamed(*self._log_file) is not None:
+        try:
             self._output.replace(attachment_html(None, self._log_file) or "")
-        return errors
+        except Exception as error:  # noqa: BLE001 (closing an attachment never raises)
+            return str(error)
+        return ""
 
 
 def _pass_on(pipe: BinaryIO, output: CellOutput) -> None:

@@ -94,3 +94,19 @@ def test_another_text_is_refused() -> None:
     model = small()
     with pytest.raises(ValueError, match="must be True, a port, or 'notebook', got 'lab'"):
         gradsound.listen(model, sgd(model), web="lab")
+
+
+def test_a_player_that_is_killed_is_warned_of_and_delays_nothing() -> None:
+    """The training goes on, and draws no picture in between."""
+    listen = LISTEN.replace("LOG", "'run.jsonl'")
+    kill = (
+        "import os, signal, warnings\nwarnings.simplefilter('always')\n"
+        "process = run._recorder.player._process._process\n"
+        "os.kill(process.pid, signal.SIGKILL)\nprocess.wait()\ntrain(1, 0.6)\ntrain(2, 0)\n"
+        "run.close()\nprint(len([*gradsound.read_run('run.jsonl').steps]), 'steps')"
+    )
+    first, second = run_cells(listen, kill)
+    assert shown(first) == [{WIDGET, "text/plain"}]
+    assert "no live sound: the sound process ended with status -9" in printed(second)
+    assert "gradsound serve --follow" in printed(second)
+    assert "3 steps" in printed(second)
