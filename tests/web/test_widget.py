@@ -135,7 +135,7 @@ def test_groups_open_while_the_kernel_is_busy(widget) -> None:
         expect(row).to_contain_text(label)
     page.locator("#picture").press("End")
     group = view.rows[0].group
-    expect(page.locator("#cursor-text")).to_contain_text(f"{group.end}")
+    expect(page.locator("#cursor-text")).to_contain_text(f"layers: norm {group.end}")
     assert widget.asked == asked
 
 
