@@ -131,9 +131,11 @@ class DevicePlayback:
         """
         switch = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH_SECONDS)
+        voices = self.conductor.composer.voices
+        measure_loudness(voices)  # while the device opens; at a first note, a block waits
         self.conductor.start()
-        self._mixer.render_by_numpy(dict.fromkeys(self.conductor.composer.voices))
-        preparation = threading.Thread(target=self._prepare_voices)
+        self._mixer.render_by_numpy(dict.fromkeys(voices))
+        compiler = threading.Thread(target=self._mixer.compile)
         left = tail_seconds
         try:
             while left > 0 and not self.stopped:
@@ -145,9 +147,9 @@ class DevicePlayback:
                     self._device.write(blocks)
                     passed = len(blocks) / self._sample_rate
                     self._request_time = time.monotonic() + passed
-                    if preparation.ident is None:  # earlier, it would delay the sound
-                        preparation.start()
-                    elif not preparation.is_alive():
+                    if compiler.ident is None:  # earlier, it would delay the sound
+                        compiler.start()
+                    elif not compiler.is_alive():
                         self._blocks_at_once = max(
                             1, int(_AHEAD_SECONDS / self._block_seconds)
                         )
@@ -160,14 +162,9 @@ class DevicePlayback:
             if self._device.wait_for_request(2 * _AHEAD_SECONDS):
                 self._device.write(self._blocks(0.0))  # fades out; a cut would click
             self._device.close()
-            if preparation.ident is not None:
-                preparation.join()
+            if compiler.ident is not None:
+                compiler.join()
             sys.setswitchinterval(switch)
-
-    def _prepare_voices(self) -> None:
-        """Measures and compiles the voices; at a first note, that would delay a block."""
-        measure_loudness(self.conductor.composer.voices)
-        self._mixer.compile()
 
     def _skip_without_device(self) -> None:
         """Discards live sound after 3 s without a device, so that captions go on."""

@@ -13,6 +13,7 @@ from playwright.sync_api import expect
 
 from gradsound.music.captions import Caption
 from gradsound.music.presets import find_preset
+from gradsound.runs.step_block import make_block
 from gradsound.runs.writer import RunWriter
 from gradsound.synth.sample_rate import SAMPLE_RATE
 from gradsound.web.columns import Columns
@@ -162,7 +163,7 @@ def test_a_worker_sends_the_past_to_whoever_asks(tmp_path) -> None:
     worker = Worker(tmp_path / "run.jsonl", find_preset("notes", None))
     facts, _ = next(worker.batches)
     assert facts["page"].startswith("<!doctype html>")
-    writer.write(run.steps)
+    writer.write(make_block([*run.steps]))
     last = -1
     while last < 4:  # the number of the last step
         facts, buffers = next(worker.batches)

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -114,7 +115,8 @@ def test_the_process_that_serves(run_file: Path, tmp_path: Path, monkeypatch) ->
     for _ in range(2):
         with run_file.open("rb") as file:
             player = PageSink(port=0).start(run_file, file.fileno(), PRESETS["notes"])
-        report = player.close()
+        with urlopen(f"{player.url}voices.js"):  # then the code of the voices is kept
+            report = player.close()
     check("page", imports_of(report), "gradsound.web.server")
 
 
@@ -128,4 +130,4 @@ def test_a_training(tmp_path: Path) -> None:
         check=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
-    check("training", {*json.loads(process.stdout)}, "gradsound.measure.hooks.base")
+    check("training", {*json.loads(process.stdout)}, "gradsound.measure.hooks.monitor")
