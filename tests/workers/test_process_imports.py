@@ -115,7 +115,7 @@ def test_the_process_that_serves(run_file: Path, tmp_path: Path, monkeypatch) ->
     for _ in range(2):
         with run_file.open("rb") as file:
             player = PageSink(port=0).start(run_file, file.fileno(), PRESETS["notes"])
-        with urlopen(f"{player.url}voices.js"):  # then the code of the voices is kept
+        with urlopen(f"{player.url}voices.js"):  # noqa: S310 (ours)
             report = player.close()
     check("page", imports_of(report), "gradsound.web.server")
 
