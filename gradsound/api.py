@@ -18,8 +18,8 @@ from gradsound.music.presets import find_preset
 from gradsound.recorder import Recorder
 from gradsound.runs.model import Header
 from gradsound.signal_options import check_signal_support, check_signals
+from gradsound.workers.page_or_notebook import LiveSink, make_web_sink
 from gradsound.workers.sinks import DeviceSink
-from gradsound.workers.web_sink import LiveSink, make_web_sink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from gradsound.music.presets import Preset
     from gradsound.runs.model import Header
     from gradsound.runs.step_block import StepBlock
+    from gradsound.workers.page_or_notebook import LiveSink
     from gradsound.workers.process import WorkerProcess
     from gradsound.workers.sinks import Player
-    from gradsound.workers.web_sink import LiveSink
 
 _POLL_SECONDS = 0.5  # seconds between two polls; a poll costs a few system calls
 

@@ -11,7 +11,7 @@ from gradsound.integrations.alarm_actions import AlarmActions, check_stop_on
 from gradsound.music.presets import find_preset
 from gradsound.output.formats import check_path
 from gradsound.signal_options import check_signals
-from gradsound.workers.web_sink import make_web_sink
+from gradsound.workers.page_or_notebook import make_web_sink
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

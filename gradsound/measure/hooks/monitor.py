@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from gradsound.measure.gradient_reader import GradientReader
 from gradsound.measure.hooks.closure import ClosureNorms
+from gradsound.measure.hooks.emitting_monitor import EmittingMonitor
 from gradsound.measure.hooks.guards import never_raises
 from gradsound.measure.hooks.parts import DEFAULT_PARTS, MonitorParts
-from gradsound.measure.hooks.step_recorder import StepRecorder
 from gradsound.measure.loss_scaling import LossScaling
 from gradsound.measure.missing_steps import MissingSteps
 from gradsound.measure.pending_step import PendingStep
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from gradsound.measure.step_queue import Emit
 
 
-class GradientMonitor(StepRecorder):
+class GradientMonitor(EmittingMonitor):
     """Measures the layers of a training at every step, until closed.
 
     Only hooks refer to it. It keeps no parameter alive.
@@ -277,7 +277,7 @@ class GradientMonitor(StepRecorder):
             self.budget.charge(begin)
 
     def close(self) -> None:
-        """Emits all steps and removes the hooks, as `StepRecorder.close`."""
+        """Emits all steps and removes the hooks, as `EmittingMonitor.close`."""
         if self.raw_norms.watch.discarded or self.raw_norms.watch.is_gone():
             self.record_discarded()
         super().close()

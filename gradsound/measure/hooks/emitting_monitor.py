@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gradsound.measure.step_queue import StepQueue
 
 
-class StepRecorder:
+class EmittingMonitor:
     """The part of a monitor that emits its steps and ends it.
 
     Args:
