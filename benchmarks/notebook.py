@@ -53,7 +53,8 @@ def players(
     """Runs the first cell, which attaches players; yields when these listen."""
     (lab.folder / "url").unlink(missing_ok=True)
     with ExitStack() as stack:
-        notebook = stack.enter_context(lab.notebook(browser, IMPORT + first, second))
+        cells = IMPORT + first, second
+        notebook = stack.enter_context(lab.notebook(browser, *cells, recorded=False))
         notebook.run(0)
         if "page" in cases:
             context = browser.new_context()

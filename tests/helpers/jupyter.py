@@ -98,18 +98,29 @@ class Lab:
         self._process.wait(30)
 
     @contextmanager
-    def notebook(self, browser: Browser, *cells: str) -> Iterator[Notebook]:
+    def notebook(
+        self, browser: Browser, *cells: str, recorded: bool = True
+    ) -> Iterator[Notebook]:
         """Opens a new notebook; ends its kernel afterwards."""
         path = self.folder / f"{len([*self.folder.glob('*.ipynb')])}.ipynb"
         _write(path, [cell.replace("LOG", repr(f"{path.stem}.jsonl")) for cell in cells])
-        with self.reading(browser, path.name) as notebook:
+        with self.reading(browser, path.name, recorded=recorded) as notebook:
             yield notebook
 
     @contextmanager
-    def reading(self, browser: Browser, name: str) -> Iterator[Notebook]:
-        """Opens a notebook of the folder; ends its kernel afterwards."""
+    def reading(
+        self, browser: Browser, name: str, *, recorded: bool = True
+    ) -> Iterator[Notebook]:
+        """Opens a notebook of the folder; ends its kernel afterwards.
+
+        Args:
+            browser: The browser.
+            name: Name of the notebook's file.
+            recorded: Whether the tab keeps all samples that it plays, for `READ`.
+        """
         context = browser.new_context(viewport=_SIZE)
-        context.add_init_script(TAP)
+        if recorded:
+            context.add_init_script(TAP)
         notebook = Notebook(self, self.folder / name, context.new_page())
         try:
             notebook.open()
