@@ -39,7 +39,7 @@ from helpers.sound_server import SoundServer
 
 DELAY_STEPS = 200
 BETWEEN_STEPS = 0.25, 0.35  # seconds, the least and the most
-MARGIN_SECONDS = 2.0  # after the last step, for its sound
+MARGIN_SECONDS = 1.0  # after the last step, for its sound; a longer pause has an alarm
 LISTENING_MS = 30_000  # in which a player must listen
 WAIT_SECONDS = 120.0  # in which a cell must write its next file
 HERE = str(Path(__file__).parent)
