@@ -18,10 +18,12 @@ from helpers.runs import make_run, with_signals
 from helpers.sound_server import SoundServer, missing_program
 from hypothesis import HealthCheck, settings
 
+import gradsound
 from gradsound.runs.step_block import make_block
 from gradsound.runs.writer import RunWriter
 
 if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
     from playwright.sync_api import Browser
 
 # Only Python 3.14 and later let code into another process: `make newest` runs these.
@@ -142,3 +144,16 @@ def save(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path / name
 
     return write
+
+
+@pytest.fixture
+def notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
+    """The IPython shell that runs a notebook's cells."""
+    from IPython.core.interactiveshell import InteractiveShell  # slow, and for few tests
+    from traitlets.config import Config
+
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / ".ipython"))
+    shell = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
+    shell.user_ns |= {"gradsound": gradsound}
+    yield shell
+    shell.restore_sys_module_state()

@@ -23,7 +23,6 @@ from matplotlib.figure import Figure
 from playwright.sync_api import Browser, expect
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.tensorboard import SummaryWriter
-from traitlets.config import Config
 
 import gradsound
 from gradsound.errors import MissingExtraError
@@ -31,16 +30,6 @@ from gradsound.errors import MissingExtraError
 pytestmark = pytest.mark.usefixtures("own_folder")
 NASTY = """<script>document.title = "ran"</script>'"><img src=x onerror=alert(1)>"""
 RUN = [[1 / 3, 2 / 3], [1 / 7, np.nan], [1 / 3, None]] * 4
-
-
-@pytest.fixture
-def notebook(tmp_path, monkeypatch) -> Iterator[InteractiveShell]:
-    """The IPython shell that runs a notebook's cells."""
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / ".ipython"))
-    shell = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
-    shell.user_ns |= {"gradsound": gradsound}
-    yield shell
-    shell.restore_sys_module_state()
 
 
 def display(notebook: InteractiveShell, code: str, **names: object) -> dict[str, str]:

@@ -9,6 +9,7 @@ from gradsound.measure.deepspeed_engine import is_engine_optimizer
 from gradsound.measure.distributed.local_gradients import LocalGradients
 from gradsound.measure.distributed.ranks import rank_count
 from gradsound.measure.distributed.reduction_wait import ReductionWait
+from gradsound.measure.hooks.cell_end import CellEnd
 from gradsound.measure.hooks.clipping import ClipHandle
 from gradsound.measure.hooks.deepspeed_steps import DeepSpeedMonitor
 from gradsound.measure.hooks.grad_scaler import GradScalerHandle
@@ -84,6 +85,7 @@ def install_monitor(
     if group is not None:
         monitor.reader.add_up_over(group)
     monitor.handles += [
+        CellEnd(monitor),
         ClipHandle(monitor),
         UnscaleHandle(monitor),
         ZeroGradHandle(monitor),
