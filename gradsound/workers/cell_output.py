@@ -111,13 +111,13 @@ class CellOutput:
         else:
             self.widget.send(facts, [*buffers])
 
-    def replace(self, html: str) -> None:
-        """Shows the finished run in place of the widget.
+    def replace(self, html: str, text: str = _FINISHED) -> None:
+        """Shows the finished run, or what else there is to say, in place of the widget.
 
         A tab that was opened again does not know what the cells of before show, and marimo
         changes no other cell. There, the frame of the widget shows the run.
         """
-        bundle = {"text/html": html, "text/plain": _FINISHED}
+        bundle = {"text/html": html, "text/plain": text}
         with suppress(Exception):  # the kernel may be at its end: then nobody looks
             self.widget.page = _FRAME + html
             if not self._cells:

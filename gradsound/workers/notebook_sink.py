@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
     from gradsound.music.presets import Preset
 
+_FAILED = (
+    "The process that played this training has ended, so its sound has, too. The "
+    "attachment, in the last line of a cell, shows the run so far."
+)
 _THREAD_SECONDS = 1.0  # for the last messages of a process that has ended
 
 
@@ -106,7 +110,9 @@ class NotebookPlayer(Player):
         errors = super().close()
         self._output.on_request = lambda _: None  # a widget lives as long as its kernel
         self._thread.join(_THREAD_SECONDS)
-        if not failed and find_renamed(*self._log_file) is not None:
+        if failed:
+            self._output.replace(f"<p>{_FAILED}</p>", _FAILED)
+        elif find_renamed(*self._log_file) is not None:
             errors = errors or self._show_run()
         return errors
 

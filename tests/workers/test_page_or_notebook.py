@@ -97,7 +97,7 @@ def test_another_text_is_refused() -> None:
 
 
 def test_a_player_that_is_killed_is_warned_of_and_delays_nothing() -> None:
-    """The training goes on, and draws no picture in between."""
+    """The training goes on, and draws no picture in between; the cell says what ended."""
     listen = LISTEN.replace("LOG", "'run.jsonl'")
     kill = (
         "import os, signal, warnings\nwarnings.simplefilter('always')\n"
@@ -106,7 +106,8 @@ def test_a_player_that_is_killed_is_warned_of_and_delays_nothing() -> None:
         "run.close()\nprint(len([*gradsound.read_run('run.jsonl').steps]), 'steps')"
     )
     first, second = run_cells(listen, kill)
-    assert shown(first) == [{WIDGET, "text/plain"}]
+    assert shown(first) == [{"text/html", "text/plain"}]
+    assert "process that played this training has ended" in str(first)
     assert "no live sound: the sound process ended with status -9" in printed(second)
     assert "gradsound serve --follow" in printed(second)
     assert "3 steps" in printed(second)
