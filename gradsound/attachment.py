@@ -57,7 +57,6 @@ class Attachment:
         # at the end of the program, this finishes the files.
         owner = optimizers[0] if len(optimizers) == 1 else model
         self._finish = weakref.finalize(owner, _finish, monitor, recorder)
-        self._log_file = None if recorder is None else recorder.log_file
         self._watch: OtherOptimizerWatch | None = None
         if monitor is not None and optimizers:
             from gradsound.measure.hooks.deepspeed_steps import DeepSpeedMonitor
@@ -199,7 +198,8 @@ class Attachment:
 
         if self._monitor is not None and self._finish.alive:
             self._monitor.flush()
-        return attachment_html(self.url, self._log_file)
+        log_file = None if self._recorder is None else self._recorder.log_file
+        return attachment_html(self.url, log_file)
 
     def _measures(self, optimizers: Sequence[Optimizer]) -> bool:
         """Returns whether this one measures some of what one with these would."""

@@ -83,7 +83,7 @@ class Recorder:
             header,
             preset.thresholds,
             self._file.time_shift,
-            lambda: self._file.place or self._place,
+            lambda: self.log_file,
             self.listener,
         )
         self.player: Player | None = None
@@ -120,7 +120,7 @@ class Recorder:
 
         The inode number finds the file after a later run has taken its name.
         """
-        return self._file.place
+        return self._file.place or self._place
 
     def record(self, block: StepBlock) -> None:
         """Writes steps and wakes the player.

@@ -62,8 +62,9 @@ class FoundRun:
         self._frozen = [weakref.ref(parameter) for parameter in frozen]
         self.sharded = self._monitor is not None and self._monitor.tracker.sharded
         self.last_step, self.file = 0, Path(options["log"])
-        if self._attachment._log_file is not None:  # a rank may have a file of its own
-            self.file = self._attachment._log_file[0]
+        recorder = self._attachment._recorder
+        if recorder is not None and recorder.log_file is not None:
+            self.file = recorder.log_file[0]  # a rank may have a file of its own
         self.name = model.label if isinstance(model, FoundModel) else type(model).__name__
         self.records = self._recorder is not None
         self.layer_count = 0 if self._monitor is None else len(self._monitor.tracker.first)

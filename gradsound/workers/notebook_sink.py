@@ -112,16 +112,25 @@ class NotebookPlayer(Player):
         self._thread.join(_THREAD_SECONDS)
         if failed:
             self._output.replace(f"<p>{_FAILED}</p>", _FAILED)
-        elif find_renamed(*self._log_file) is not None:
-            errors = errors or self._show_run()
+        elif (place := self._find_run()) is not None:
+            errors = errors or self._show_run(place)
         return errors
 
-    def _show_run(self) -> str:
+    def _find_run(self) -> tuple[Path, int] | None:
+        """Returns the run file and its inode; None if there is none any more."""
+        path, inode = self._log_file
+        if find_renamed(path, inode) is not None:
+            return path, inode
+        with suppress(OSError):  # somebody removed it, and the trainer has restored it
+            return path, path.stat().st_ino
+        return None
+
+    def _show_run(self, place: tuple[Path, int]) -> str:
         """Shows the run in place of the widget; returns why it cannot."""
         from gradsound.rendering.notebook import attachment_html  # slow, and for the end
 
         try:
-            self._output.replace(attachment_html(None, self._log_file) or "")
+            self._output.replace(attachment_html(None, place) or "")
         except Exception as error:  # noqa: BLE001 (closing an attachment never raises)
             return str(error)
         return ""

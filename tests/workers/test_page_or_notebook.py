@@ -89,6 +89,17 @@ def test_a_program_without_a_notebook_serves_a_page(
     assert Path("run.jsonl").is_file()
 
 
+def test_a_run_file_that_is_removed_meanwhile_is_shown_all_the_same() -> None:
+    """The trainer restores it; the cell of the widget shows the run, as does its name."""
+    listen = LISTEN.replace("LOG", "'run.jsonl'")
+    quiet = "import os, warnings\nwarnings.simplefilter('ignore')\n"
+    close = f"{quiet}os.remove('run.jsonl')\ntrain(3, 0.6)\nrun.close()\nrun"
+    first, second = run_cells(listen, close)
+    for outputs in (first, second):
+        assert shown(outputs) == [{"text/html", "text/plain"}]
+        assert "<audio" in str(outputs)
+
+
 def test_another_text_is_refused() -> None:
     """The error names what there is."""
     model = small()
