@@ -22,12 +22,11 @@ from helpers.runs import make_run
 from helpers.step_lines import encode_step
 
 import gradsound
-from gradsound.cli import output
-from gradsound.cli import watch as watch_module
+from gradsound.cli import alarm_stream, output
+from gradsound.cli.alarm_stream import find_alarms
 from gradsound.cli.commands import watch as command_module
 from gradsound.cli.commands.watch import get_kinds
 from gradsound.cli.main import main
-from gradsound.cli.watch import find_alarms
 from gradsound.runs.header_line import encode_header
 from gradsound.runs.step_block import make_block
 from gradsound.runs.writer import RunWriter
@@ -278,7 +277,7 @@ def test_a_stall_is_an_alarm(monkeypatch: pytest.MonkeyPatch) -> None:
             yield None
         yield make_block([gradsound.Step(40, 140.0, steps[40].norms, steps[40].absent)])
 
-    monkeypatch.setattr(watch_module, "time", Clock)
+    monkeypatch.setattr(alarm_stream, "time", Clock)
     run = make_run([[1.0, 2.0]])
     alarms = [alarm for alarm in find_alarms(run, blocks()) if alarm is not None]
 

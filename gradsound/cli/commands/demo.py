@@ -69,11 +69,11 @@ def _present(path: Path, options: argparse.Namespace) -> None:
         render(path, options.output, preset=preset)
         print_line(f"Hear it in {options.output}.")
     elif options.web:
-        from gradsound.cli.serve import serve
+        from gradsound.cli.page_server import serve
 
         serve(path, **usual, port=options.port, host="127.0.0.1")
     else:
-        from gradsound.cli.play import play
+        from gradsound.cli.terminal_player import play
         from gradsound.workers.sinks import DeviceSink
 
         play(path, **usual, live=DeviceSink())

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from gradsound.cli.opened_runs import get_choice, get_parts
 from gradsound.cli.option_values import get_preset
-from gradsound.cli.play import play
 from gradsound.cli.playback import OscSink
+from gradsound.cli.terminal_player import play
 from gradsound.workers.sinks import DeviceSink, check_volume
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ def run(options: argparse.Namespace) -> None:
         count = len(options.runs)
         raise ValueError(f"a page plays one run, got {count}; render and plot take several")
     check_port(options.port)  # before the import, which needs the extra that this checks
-    from gradsound.cli.serve import serve, serve_folder
+    from gradsound.cli.page_server import serve, serve_folder
 
     if (folder := find_folder(path)) is not None:
         if options.follow or parts:

@@ -7,10 +7,10 @@ from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
 from gradsound.alarms.thresholds import KINDS
+from gradsound.cli.alarm_stream import find_alarms, watch
 from gradsound.cli.opened_runs import find_kind, get_choice, get_paths, open_run_of
 from gradsound.cli.output import print_error
 from gradsound.cli.progress import Progress
-from gradsound.cli.watch import find_alarms, watch
 from gradsound.name_matching import describe_unknown
 
 if TYPE_CHECKING:

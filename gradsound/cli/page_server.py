@@ -1,4 +1,4 @@
-"""gradsound serve: serves the page of a run to browsers, until Ctrl-C or the run's end."""
+"""Serves the page of a run for gradsound serve, until Ctrl-C or the run's end."""
 
 from __future__ import annotations
 

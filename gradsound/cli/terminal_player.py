@@ -1,4 +1,4 @@
-"""gradsound play: plays a run until its end."""
+"""Plays a run for gradsound play, with its keys, until its end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""gradsound watch: the alarms of a run as they come, printed and handed to a command."""
+"""The alarms of a run as they come, for gradsound watch: printed, given to a command."""
 
 from __future__ import annotations
 
