@@ -32,7 +32,7 @@ LINES = {
     "gradsound voices bell --emit ": ["aarch64", "riscv64", "wasm32", "x86_64"],
     "gradsound legend run.jsonl --preset per": ["perone2019"],
     "gradsound render run.jsonl --scale penta": ["pentatonic"],
-    "gradsound play run.jsonl --latency ": ["low", "safe"],
+    "gradsound play run.jsonl --latency ": ["low", "safe", "high"],
     "gradsound render run.jsonl --subtype ": [
         *("PCM_16", "PCM_24", "FLOAT", "VORBIS", "MPEG_LAYER_III", "OPUS")
     ],

@@ -39,7 +39,8 @@ def write(name: str, rows: list[list[float]], day: int = 1, comment: str = "") -
     start = f"2026-11-{day:02d}T12:00:00+00:00"
     Path("runs", name).parent.mkdir(exist_ok=True)
     writer = RunWriter(Path("runs", name), replace(run.header, start=start))
-    writer.write(make_block([*run.steps]))
+    if rows:
+        writer.write(make_block([*run.steps]))
     return writer
 
 
