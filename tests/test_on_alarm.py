@@ -248,21 +248,24 @@ def test_no_stop_between_two_optimizers_of_one_step(
 
 def test_a_look_in_a_signal_handler(monkeypatch: pytest.MonkeyPatch) -> None:
     """A look while steps are being emitted puts no step out of order."""
-    training, make_step = Training(), PendingStep.step
+    training = Training()
     optimizer, step = plain(training)
     attachment = gradsound.attach(training.model, optimizer)
 
-    def make_interrupted(pending: PendingStep) -> gradsound.Step:
+    def is_interrupted(_: PendingStep) -> bool:
         assert isinstance(attachment.alarms, tuple)  # as by a handler
-        return make_step(pending)
+        looks.append(1)
+        return True
 
-    monkeypatch.setattr(PendingStep, "step", make_interrupted)
+    looks: list[int] = []
+    monkeypatch.setattr(PendingStep, "is_plain", property(is_interrupted))
     attachment._monitor.queue._next_emission = 1e300  # all steps wait
     training.train(step)
     attachment._monitor.emit_ready()
     attachment.close()
     numbers = [step.number for step in gradsound.read_run("run.jsonl").steps]
     assert numbers == [*range(STEPS)]
+    assert len(looks) == STEPS
     assert [alarm.step for alarm in attachment.alarms] == [BAD]
 
 

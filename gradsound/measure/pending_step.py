@@ -68,12 +68,13 @@ class PendingStep:
 
     @property
     def is_plain(self) -> bool:
-        """Whether there is nothing but norms and values."""
+        """Whether there is nothing but norms, and values that are on the host."""
         return not (
             self.raw
             or self.loss_scaling is not None
             or self.skipped_loss_scale is not None
             or self.signals is not None
+            or (self.values and any(type(v) is not float for v in self.values.values()))
         )
 
     @property

@@ -10,7 +10,10 @@ from torch import nn
 
 from gradsound.measure.hooks.parts import MonitorParts
 from gradsound.measure.norms.per_layer import LocalNorms
+from gradsound.measure.norms.snapshot import NormSnapshot
+from gradsound.measure.pending_step import PendingStep
 from gradsound.measure.step_queue import StepQueue
+from gradsound.runs.step import Step
 
 
 class LateNorms(LocalNorms):
@@ -72,3 +75,30 @@ def test_closing_waits_for_norms(training) -> None:
 
     assert [step.number for step in collector.emitted] == [0, 1, 2]
     assert LateNorms.waits == 3
+
+
+class FailedCopy:
+    """A copy from an accelerator that cannot be read."""
+
+    ready = True
+
+    def values(self) -> list[np.ndarray]:
+        """Fails as a device does."""
+        raise RuntimeError("device lost")
+
+
+def test_steps_before_one_that_fails_are_emitted() -> None:
+    """Also if it fails for a logged value, and all steps are emitted together."""
+    emitted: list[Step] = []
+    queue = StepQueue(emitted.extend)
+    first = np.array([0])
+    for number in range(4):
+        snapshot = NormSnapshot(np.array([False]), np.array([[2.0]]), 0)
+        values = {"loss": FailedCopy() if number == 2 else 0.5}
+        norms = LocalNorms(snapshot, first)
+        step = PendingStep(number, float(number), norms, (), None, None, values)
+        queue.pending.append(step)
+    with pytest.raises(RuntimeError, match="device lost"):
+        queue.flush()
+
+    assert [(step.number, step.values["loss"]) for step in emitted] == [(0, 0.5), (1, 0.5)]
