@@ -54,11 +54,9 @@ def encode_block(block: StepBlock) -> bytes:
 
 def _encode_optional(block: StepBlock) -> Iterable[str]:
     """Returns the fields of each step that most have not."""
-    if block.values or block.signals or block.clipped.any() or block.skipped.any():
-        return map(_encode_fields, block)
-    if not np.isnan(block.loss_scales).all():
-        return map(_encode_fields, block)
-    return repeat("")
+    rare = block.clipped | block.skipped | block.discarded | ~np.isnan(block.loss_scales)
+    has_fields = bool(block.values) or bool(block.signals) or bool(rare.any())
+    return map(_encode_fields, block) if has_fields else repeat("")
 
 
 def _encode_fields(step: Step) -> str:

@@ -117,6 +117,7 @@ def test_lines_have_the_keys_that_they_need() -> None:
     )
     assert json.loads(encode_header(replace(header, budget=0.5)))["budget"] == 0.5
     assert encode_step(step) == b'{"step": 3, "time": 1.500000, "norms": [0.5]}\n'
+    assert b'"discarded": true' in encode_step(replace(step, discarded=True))
     assert encode_step(full).decode() == (
         '{"step": 3, "time": 1.500000, "norms": [0.5], "raw": [1.5], "scale": 8.0, '
         '"skipped": true, "discarded": true, '
