@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gradsound.measure.hooks.install import Monitor
     from gradsound.measure.hooks.other_optimizers import OtherOptimizerWatch
     from gradsound.recorder import Recorder
+    from gradsound.workers.sinks import Player
 
 
 class Attachment:
@@ -113,10 +114,14 @@ class Attachment:
         return self._recorder.alarms.look()
 
     @property
+    def _player(self) -> Player | None:
+        """What plays the run live; None if nothing does, or not any more."""
+        return None if self._recorder is None else self._recorder.player
+
+    @property
     def url(self) -> str | None:
         """Address of the page that plays the run; None if no page does."""
-        player = None if self._recorder is None else self._recorder.player
-        return None if player is None else player.url
+        return None if self._player is None else self._player.url
 
     @property
     def volume(self) -> float:
@@ -125,13 +130,12 @@ class Attachment:
         Raises:
             ValueError: If you set it outside 0 to 1, or while a page plays the run.
         """
-        player = None if self._recorder is None else self._recorder.player
-        return 0.0 if player is None else player.volume
+        return 0.0 if self._player is None else self._player.volume
 
     @volume.setter
     def volume(self, volume: float) -> None:
         check_volume(volume)
-        player = None if self._recorder is None else self._recorder.player
+        player = self._player
         if player is not None and player.is_page:
             raise ValueError("volume is not for a page, which has its own")
         if player is not None:
@@ -165,8 +169,8 @@ class Attachment:
         return self
 
     def __exit__(self, _: object, error: BaseException | None, *__: object) -> None:
-        if self._recorder is not None and self._recorder.player is not None:
-            self._recorder.player.error = error
+        if (player := self._player) is not None:
+            player.error = error
         self.close()
 
     def __getattr__(self, name: str) -> Never:
@@ -181,13 +185,13 @@ class Attachment:
         Raises:
             NotImplementedError: If none does: IPython then asks for the HTML.
         """
-        player = None if self._recorder is None else self._recorder.player
+        player = self._player
         if player is None or not player.show():
             raise NotImplementedError
 
     def _display_(self) -> object:
         """Returns what marimo shows: the player if it plays the run, or the run so far."""
-        player = None if self._recorder is None else self._recorder.player
+        player = self._player
         if player is not None and player.widget is not None:
             return player.widget
         return sys.modules["marimo"].Html(self._repr_html_() or "")
