@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gradsound.music.layer_tree import ROWS_MAX, LayerGroup, LayerTree
 from gradsound.runs.run_names import distinct_names
 from gradsound.web.layer_places import LayerPlaces, make_page_tree
-from gradsound.web.layer_view import tree_data
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -66,10 +65,6 @@ class RecordedLayers:
     def name(self, run: int, name: str) -> str:
         """Returns a name in a run; of several runs, it begins with that of the run."""
         return f"{self._short[run]}: {name}" if self._several else name
-
-    def tree_data(self) -> dict[str, Any]:
-        """Returns the tree as data for the page."""
-        return tree_data(self.tree)
 
     def _join(self, trees: Sequence[LayerTree]) -> LayerTree:
         """Returns the tree of all runs."""

@@ -12,6 +12,7 @@ from gradsound.rendering.recorded_layers import RecordedLayers
 from gradsound.rendering.recorded_notes import RecordedNotes
 from gradsound.rendering.recorded_picture import RecordedPicture
 from gradsound.rendering.recorded_signals import RecordedSignals
+from gradsound.web.layer_view import tree_data
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,7 +63,7 @@ class Recording:
         arrays = {name: one for part in parts for name, one in part.arrays().items()}
         facts = {
             "hello": self._hello(),
-            "tree": self._layers.tree_data(),
+            "tree": tree_data(self._layers.tree),
             "alarms": self._picture.alarms,
             "captions": [*map(self._caption, self._sound.captions)],
             "signals": self._signals.facts(),
