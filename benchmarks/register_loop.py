@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from gradsound.llvm import compile_function
+from gradsound.llvm import compile_object, load_functions
 from gradsound.synth.kernels import llvm_ops
 from gradsound.synth.voices.program import Program
 
@@ -19,9 +19,8 @@ PASS_SAMPLES = VECTORS * llvm_ops.LANES  # of one pass of the loop
 
 def render_in_registers(program: Program, samples: int) -> Callable[[], np.ndarray]:
     """Prepares the loop for a number of samples; a call returns the sums of its vectors."""
-    call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(
-        compile_function(to_llvm_ir(program), "bound")
-    )
+    (address,) = load_functions(compile_object(to_llvm_ir(program)), ["bound"])
+    call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(address)
     out = np.zeros(PASS_SAMPLES, np.float32)
 
     def run() -> np.ndarray:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 BARE = "bare"  # label of turns that measure nothing
 LONG_STEP = 0.03  # seconds
-TURN_SECONDS = 0.07  # of short steps
+TURN_SECONDS = 0.25  # of short steps
 Measure = Callable[[int], object]  # called before each step, with its number
 
 
@@ -41,7 +41,7 @@ class Loop:
         self.turn(lambda _: None, 5)
         self.seconds = self.turn(lambda _: None, 5)
         # Short steps need warm-up steps, so that the caches are as in a loop of the case
-        # alone, and long turns: gradsound emits steps together, some ten times a second.
+        # alone, and long turns: gradsound emits steps together, up to ten times a second.
         # Long steps need neither; for ratios near 1, turns must be close in time.
         self.steps, self.warm = 1, 0
         if self.seconds < LONG_STEP:

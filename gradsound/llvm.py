@@ -6,42 +6,46 @@ It needs llvmlite, the extra ``jit``.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import llvmlite
 import llvmlite.binding as llvm
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-def compile_function(code: str, name: str, cpu: str | None = None) -> int:
-    """Returns the address of a compiled function.
+
+def compile_object(code: str, cpu: str | None = None) -> bytes:
+    """Returns the object file of a module.
 
     Args:
-        code: LLVM assembly of a module that contains the function.
-        name: Name of the function; unique in this process.
+        code: LLVM assembly of the module.
         cpu: LLVM's name of a processor to compile for, whose instructions this processor
             has too; this processor if None.
 
     Raises:
         RuntimeError: If LLVM cannot compile the code.
     """
-    return load_function(compile_object(code, cpu), name, cpu)
-
-
-def compile_object(code: str, cpu: str | None = None) -> bytes:
-    """Returns the object file of a module; arguments and errors as `compile_function`."""
     _, machine = _compiler(cpu)
     return bytes(machine.emit_object(parse_module(code)))
 
 
-def load_function(object_file: bytes, name: str, cpu: str | None = None) -> int:
-    """Returns the address of a function in an object file that `compile_object` returned.
+def load_functions(
+    object_file: bytes, names: Sequence[str], cpu: str | None = None
+) -> list[int]:
+    """Returns the addresses of functions in an object file from `compile_object`.
 
     LLVM may end the process if it loads anything else.
+
+    Args:
+        object_file: The object file.
+        names: Names of the functions; unique in this process.
+        cpu: As for `compile_object`.
     """
     engine, _ = _compiler(cpu)
     engine.add_object_file(llvm.ObjectFileRef.from_data(object_file))
     engine.finalize_object()
-    return int(engine.get_function_address(name))
+    return [int(engine.get_function_address(name)) for name in names]
 
 
 def describe_compiler(cpu: str | None = None) -> str:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from gradsound.measure.distributed.sharded_norms import ShardedNorms
+    from gradsound.measure.norms.object_norms import ObjectNorms
     from gradsound.measure.norms.per_layer import NormsPerLayer
     from gradsound.measure.norms.snapshot import NormCollector, NormSnapshot
     from gradsound.measure.parameter_tracker import ParameterTracker
@@ -122,6 +123,20 @@ class GradientReader:
     def combine(self, snapshot: NormSnapshot) -> NormsPerLayer:
         """Returns norms of layers from those of all P parameters, on this rank alone."""
         return self._norms_per_layer(snapshot, self._tracker.first)
+
+    @property
+    def objects(self) -> ObjectNorms | None:
+        """The machine code that reads all gradients; None if something else does."""
+        if self.source is not None or self._sharded is not None:
+            return None
+        objects = self._norms.objects
+        has_parameters = objects and objects.parameters is self._tracker.parameters
+        return objects if has_parameters else None
+
+    @property
+    def without_gradient(self) -> NDArray[np.bool_]:
+        """Which parameters had no gradient when machine code read them, shape (P,)."""
+        return self._norms.without_gradient
 
     def local_gradient(self, parameter: torch.Tensor) -> torch.Tensor | None:
         """Returns this rank's part of a parameter's gradient; None if it has none."""

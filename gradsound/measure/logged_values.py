@@ -40,6 +40,10 @@ class LoggedValues:
         self._values: dict[str, LoggedNumber] = {}
         self._refused: set[str] = set()  # names with a warning
 
+    def __bool__(self) -> bool:
+        """Whether there are values since the last `pop`."""
+        return bool(self._values)
+
     def add(self, values: Mapping[str, object]) -> None:
         """Adds values; leaves out what is no number, with one warning for each name."""
         for name, value in values.items():

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from gradsound.measure.deepspeed_engine import is_engine_optimizer, parameter_groups
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from numpy.typing import NDArray
     from torch.optim import Optimizer
 
 _EXACT_EVERY = 10  # calls; to compare all parameters takes longer than to read their norms
@@ -28,17 +31,28 @@ class OptimizerParameters:
         self._groups, self._parameters = self._find_groups(), self._find_parameters()
         self._calls = 0
 
-    def differ(self) -> bool:
+    def differ(self, *, exactly: bool = False) -> bool:
         """Returns whether the optimizers hold others now.
 
         The first call finds groups and parameters that were added to torch's optimizers or
         removed, and a group in which all have been replaced; the tenth at the latest finds
-        any other change.
+        any other change. The call after one that found a change finds it too.
+
+        Args:
+            exactly: Whether this call finds any change.
         """
         self._calls += 1
-        if self._calls % _EXACT_EVERY == 0:
-            return self._find_parameters() != self._parameters
-        return self._find_groups() != self._groups
+        if self._find_groups() != self._groups:
+            return True
+        if not exactly and self._calls % _EXACT_EVERY:
+            return False
+        if differ := self._find_parameters() != self._parameters:
+            self.compare_all()
+        return differ
+
+    def compare_all(self) -> None:
+        """Lets the next `differ` find any change."""
+        self._calls = -1
 
     def _find_groups(self) -> list[int]:
         """Returns the id and the length of each group, and the id of its last parameter."""
@@ -59,3 +73,16 @@ class OptimizerParameters:
             if (optimizer := reference()) is not None
             for group in parameter_groups(optimizer)
         ]
+
+
+def held_addresses(optimizer: Optimizer) -> NDArray[np.int64]:
+    """Returns the ids of all that an optimizer holds.
+
+    These are the list of its groups, and their number; then for each group the group, the
+    list of its parameters, their number, and these.
+    """
+    held = [id(optimizer.param_groups), len(optimizer.param_groups)]
+    for group in optimizer.param_groups:
+        own = group["params"]
+        held += (id(group), id(own), len(own), *map(id, own))
+    return np.array(held, np.int64)

@@ -54,6 +54,7 @@ class ParameterTracker:
         parameters: Weak references to the parameters, layer by layer, length P; a layer
             without parameters has a reference to None.
         first: Index of each layer's first parameter, shape (L,).
+        held: What the optimizers held when the parameters were looked up.
         optimizers: Weak references to the given optimizers, and to those that joined them.
         sharded: Whether some parameters are divided among ranks.
         stepped: Optimizers that made a step, if none was given.
@@ -76,7 +77,7 @@ class ParameterTracker:
         self._warnings = LayerWarnings()
         self.warned = self._warnings.warned
         self.sharded = any(layer.sharded for layer in layers)
-        self._steps = 0
+        self._steps, self._next_check = 0, _CHECK_STEPS
         self._all_layers = np.ones(len(layers), bool)
         self._by_layer: list[list[Reference]] = []
         self._untrained = UntrainedLayers(layer.name for layer in layers if layer.frozen)
@@ -110,7 +111,7 @@ class ParameterTracker:
         self._had_gradient = np.zeros(len(self.parameters), bool)  # in some step
         self._lost_gradient = np.zeros(len(self.parameters), bool)  # in a later step
         self._without_gradient: NDArray[np.bool_] | None = None  # in the last step
-        self._held = OptimizerParameters(self.optimizers)
+        self.held = OptimizerParameters(self.optimizers)
 
     def _current_optimizers(self) -> list[Optimizer]:
         alive = [reference() for reference in self.optimizers]
@@ -132,10 +133,12 @@ class ParameterTracker:
         """
         self._steps += 1
         due = (
-            self._steps % _CHECK_STEPS == 0
-            or self._held.differ()
+            self._steps >= self._next_check
+            or self.held.differ()
             or (bool(self._frozen) and self.any_thawed())
         )
+        if self._steps >= self._next_check:
+            self._next_check = self._steps + _CHECK_STEPS
         # Plans return the same array at every step: to compare elements costs more.
         if without_gradient is not None and without_gradient is not self._without_gradient:
             self._without_gradient = without_gradient
@@ -144,6 +147,15 @@ class ParameterTracker:
             self._had_gradient |= ~without_gradient
             due |= bool(ceased.any()) or (self._steps == 1 and bool(without_gradient.any()))
         return due
+
+    def count_steps(self, count: int) -> None:
+        """Counts steps that machine code measured, for which `is_due` was not called."""
+        self._steps += count
+
+    @property
+    def any_frozen(self) -> bool:
+        """Whether there are frozen parameters, which may be thawed at any step."""
+        return bool(self._frozen)
 
     def any_thawed(self) -> bool:
         """Returns whether a frozen parameter was thawed since the last `refresh`."""

@@ -59,6 +59,11 @@ class StepQueue:
         self._is_emitting = False
         self._next_emission = 0.0  # seconds on time.perf_counter()
 
+    @property
+    def next_emission(self) -> float:
+        """When `emit_if_due` emits steps again, in seconds of ``time.perf_counter()``."""
+        return self._next_emission
+
     def emit_if_due(self, now: float) -> None:
         """Emits the ready steps unless the last emission was too recent.
 

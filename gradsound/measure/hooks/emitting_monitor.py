@@ -10,10 +10,12 @@ import torch
 
 from gradsound.errors import warn
 from gradsound.measure.hooks.guards import never_raises, uncompiled, warn_of_error
+from gradsound.measure.hooks.repeated_steps import RepeatedSteps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from gradsound.measure.gradient_reader import GradientReader
     from gradsound.measure.logged_values import LoggedValues
     from gradsound.measure.parameter_tracker import ParameterTracker
     from gradsound.measure.step_queue import StepQueue
@@ -26,11 +28,14 @@ class EmittingMonitor:
         tracker: The layers to measure.
         queue: Emits measured steps.
         logged_values: Keeps values for the next measured step.
+        reader: Reads the norms of the layers.
 
     Attributes:
         tracker: As given.
         queue: As given.
         logged_values: As given.
+        reader: As given.
+        repeated: Measures steps by machine code alone, while each is like the one before.
         handles: Handles of hooks, each with a ``remove()``.
         start: When the run began, in seconds of ``time.perf_counter()``.
         joined: Whether the steps are those of other ranks, because this one has no inputs
@@ -40,10 +45,16 @@ class EmittingMonitor:
     """
 
     def __init__(
-        self, tracker: ParameterTracker, queue: StepQueue, logged_values: LoggedValues
+        self,
+        tracker: ParameterTracker,
+        queue: StepQueue,
+        logged_values: LoggedValues,
+        reader: GradientReader,
     ) -> None:
         self.start = time.perf_counter()
         self.tracker, self.queue, self.logged_values = tracker, queue, logged_values
+        self.reader = reader
+        self.repeated = RepeatedSteps(queue, tracker, reader, self.start)
         self.handles: list[Any] = []
         self.joined = False
         self.between_steps: Callable[[], None] | None = None
@@ -58,6 +69,7 @@ class EmittingMonitor:
         """
         if self.handles and not self._stopped:
             self.logged_values.add(values)
+            self.repeated.pause()  # after it, because the training may be in another thread
 
     def call_between_steps(self) -> None:
         """Calls `between_steps`, which may raise an exception."""
@@ -65,13 +77,20 @@ class EmittingMonitor:
             self.between_steps()
 
     @never_raises
+    def end_repetition(self) -> None:
+        """Lets the hook measure the next step, and not machine code alone."""
+        self.repeated.end()
+
+    @never_raises
     def emit_ready(self) -> None:
         """Emits the measured steps that are ready, without waiting."""
+        self.repeated.take()
         self.queue.emit_ready()
 
     @never_raises
     def flush(self) -> None:
         """Emits all measured steps and waits for those still on an accelerator."""
+        self.repeated.take()
         self.queue.flush()
 
     def leave(self) -> None:
@@ -93,6 +112,7 @@ class EmittingMonitor:
 
     def close(self) -> None:
         """Emits all measured steps and removes the hooks. A second call does nothing."""
+        self.end_repetition()
         self.flush()
         while self.handles and not self._left_alone:
             self.handles.pop().remove()
@@ -100,6 +120,7 @@ class EmittingMonitor:
     def stop_after_error(self) -> None:
         """Ends measuring because of the exception in progress, with one warning."""
         with suppress(Exception):  # the queue itself may have failed
+            self.repeated.end()
             self.queue.flush()
         self.queue.pending.clear()
         if self._stopped:

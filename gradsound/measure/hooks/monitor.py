@@ -15,6 +15,7 @@ from gradsound.measure.hooks.guards import never_raises
 from gradsound.measure.hooks.parts import DEFAULT_PARTS, MonitorParts
 from gradsound.measure.loss_scaling import LossScaling
 from gradsound.measure.missing_steps import MissingSteps
+from gradsound.measure.norms.per_layer import LocalNorms
 from gradsound.measure.pending_step import PendingStep
 from gradsound.measure.raw_norms import RawNorms
 
@@ -48,12 +49,12 @@ class GradientMonitor(EmittingMonitor):
         parts: Constructors of the monitor's parts.
 
     Attributes:
-        reader: Reads the norms of the layers.
         raw_norms: Norms from before clipping, for the next step.
         local_gradients: Measured in place of reduced gradients, if not None.
         signals: Reads the signals, if the user asked for some.
         budget: Decides which steps to leave out; None if there is no budget.
-        steps: Number of steps so far, measured or left out.
+        alike: How many steps in a row, to the last one, had norms that machine code read,
+            and nothing else.
         closure_norms: Norms of the gradients that a closure made, for the step.
         missing_steps: What tells why no step was seen.
         in_closure: Whether a step is in progress that calls a closure. It may do so several
@@ -67,12 +68,13 @@ class GradientMonitor(EmittingMonitor):
         budget: float | None = None,
         parts: MonitorParts = DEFAULT_PARTS,
     ) -> None:
-        super().__init__(tracker, parts.queue(emit), parts.logged_values())
         on_change, norms_per_layer = self.update_parameters, parts.norms_per_layer
-        self.reader = GradientReader(tracker, on_change, norms_per_layer)
+        reader = GradientReader(tracker, on_change, norms_per_layer)
+        super().__init__(tracker, parts.queue(emit), parts.logged_values(), reader)
         self.local_gradients: LocalGradients | None = None
         self.signals: SignalReader | None = None
-        self.steps = 0
+        self.alike = 0
+        self._hook_steps = 0
         self.in_closure = False
         self.raw_norms = RawNorms(tracker, self.reader)
         self.missing_steps = MissingSteps(tracker)
@@ -81,6 +83,15 @@ class GradientMonitor(EmittingMonitor):
         self.closure_norms = ClosureNorms(self.reader, self.budget)
         self.handles.append(self.raw_norms)
         self.update_parameters()
+
+    @property
+    def steps(self) -> int:
+        """Number of steps so far, measured or left out."""
+        return self._hook_steps + self.repeated.step_count
+
+    @steps.setter
+    def steps(self, steps: int) -> None:
+        self._hook_steps = steps - self.repeated.step_count
 
     def update_parameters(self) -> None:
         """Moves to the tracker's current parameters."""
@@ -156,6 +167,7 @@ class GradientMonitor(EmittingMonitor):
     @never_raises
     def measure_skipped(self, optimizer: Optimizer, scaler: GradScaler) -> None:
         """Measures a step that a GradScaler skipped."""
+        self.repeated.end()
         # The scaler has waited for the skip flag already: its scale costs no further sync.
         self.measure(optimizer, skipped_loss_scale=scaler.get_scale())
 
@@ -175,6 +187,8 @@ class GradientMonitor(EmittingMonitor):
     @never_raises
     def _measure_unclipped(self, parameters: Iterable[torch.Tensor] | None) -> None:
         begin = time.perf_counter()
+        if self.repeated.active:
+            self.repeated.end()
         # A gradient that is gone was thrown away. Before a step it proves nothing: some
         # trainings drop single gradients there.
         if self.raw_norms.watch.discarded or self.raw_norms.watch.is_gone():
@@ -215,6 +229,7 @@ class GradientMonitor(EmittingMonitor):
             number, seconds, None, clipped.measurements, None, None, clipped.values
         )
         self.queue.pending.append(step)
+        self.alike = 0
         if self.signals is not None:
             self.signals.close()
         self.queue.emit_if_due(time.perf_counter())
@@ -271,6 +286,14 @@ class GradientMonitor(EmittingMonitor):
                 signals,
             )
             self.queue.pending.append(step)
+            is_plain = (
+                not (raw or values or self.signals or self.budget or self.local_gradients)
+                and loss_scaling is None
+                and skipped_loss_scale is None
+                and type(norms) is LocalNorms
+                and norms.snapshot.rows is not None
+            )
+            self.alike = self.alike + 1 if is_plain else 0
         if signals is None:  # else the step is emitted when these are complete
             self.queue.emit_if_due(begin)
         if self.budget is not None:

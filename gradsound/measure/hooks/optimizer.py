@@ -5,7 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from gradsound.measure.distributed.ranks import rank_count
 from gradsound.measure.hooks.closure import has_closure, observe_closure
+from gradsound.measure.hooks.guards import never_raises
 from gradsound.measure.hooks.monitor import GradientMonitor
 from gradsound.measure.hooks.optimizer_wrappers import find_inner_optimizers
 from gradsound.measure.hooks.parts import DEFAULT_PARTS, MonitorParts
@@ -54,6 +56,20 @@ class OptimizerMonitor(GradientMonitor):
         self.steps_may_nest = True
         _StepHooks(self, optimizer, only_own=True)
 
+    @never_raises
+    def begin_repetition(self, optimizer: Optimizer, hook: StepHook) -> None:
+        """Lets machine code alone measure the next steps, if nothing else may change.
+
+        Args:
+            optimizer: The optimizer, which has no closure and nests no steps.
+            hook: The hook on its steps.
+        """
+        scales = getattr(optimizer, "_step_supports_amp_scaling", False)
+        if not self.tracker.any_frozen and not scales and rank_count() == 1:
+            self.repeated.begin(optimizer, hook, self.steps)
+            if self.logged_values:  # since the step that the hook measured
+                self.repeated.pause()
+
 
 class _StepHooks:
     """The hooks on one optimizer.
@@ -72,9 +88,8 @@ class _StepHooks:
         # A subclass of a subclass of Optimizer may call super().step().
         self._calls_super = classes_with_step > 2
         self._has_post_hook = False
-        monitor.handles.append(
-            StepHook(optimizer.register_step_pre_hook, self._before_step)
-        )
+        self._hook = StepHook(optimizer.register_step_pre_hook, self._before_step)
+        monitor.handles.append(self._hook)
 
     @property
     def _may_nest(self) -> bool:
@@ -86,6 +101,8 @@ class _StepHooks:
     ) -> Arguments | None:
         """Measures, or hands on an observed closure, which makes the gradients."""
         monitor, may_nest = self._monitor, self._may_nest
+        if monitor.repeated.active:
+            monitor.end_repetition()
         if may_nest:
             step = frame_of_step()
             outer = monitor.outer_step
@@ -104,6 +121,8 @@ class _StepHooks:
             monitor.measure(optimizer, self._fresh(optimizer) if self._only_own else None)
             if monitor.between_steps is not None:
                 self._call_between_steps()
+            elif monitor.alike > 1 and not may_nest:
+                monitor.begin_repetition(optimizer, self._hook)
         if monitor.signals is not None:
             begin_signals(monitor, optimizer)
         if not closure:

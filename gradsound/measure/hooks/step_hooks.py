@@ -24,19 +24,31 @@ class StepHook:
     Args:
         register: Torch's function that registers the hook.
         hook: The hook.
+
+    Attributes:
+        function: What torch calls.
     """
 
     def __init__(
         self, register: Callable[[Callable[..., Any]], Any], hook: Callable[..., Any]
     ) -> None:
         self._hook: Callable[..., Any] | None = hook
-        self._handle = register(uncompiled(self._call))
+        self.function = uncompiled(self._call)
+        self._handle = register(self.function)
 
     def _call(self, *args: Any) -> Any:
         return None if self._hook is None else self._hook(*args)
 
+    def replace(self, function: Callable[..., Any]) -> None:
+        """Lets torch call another function, which calls `function` if it has to."""
+        hooks = self._handle.hooks_dict_ref()
+        # A dictionary that keeps its keys may change while torch goes through it.
+        if self._hook is not None and hooks is not None and self._handle.id in hooks:
+            hooks[self._handle.id] = function
+
     def remove(self) -> None:
         """Removes the hook. A second call does nothing."""
+        self.replace(self.function)
         self._hook = None
         if not is_any_in_hooks():
             self._handle.remove()

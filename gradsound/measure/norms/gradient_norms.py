@@ -44,6 +44,10 @@ class GradientNorms:
         load_objects: Returns the class for gradients that machine code can read, or None.
             Called only if there is such a gradient.
 
+    Attributes:
+        without_gradient: Which parameters had no gradient when machine code read them,
+            shape (P,).
+
     Example:
         >>> norms = GradientNorms()
         >>> norms.compute([torch.tensor([3.0, 4.0]), None]).host_norms().tolist()
@@ -58,7 +62,12 @@ class GradientNorms:
         self._objects: ObjectNorms | None = None
         self._torch = TorchNorms()
         self._others: list[int] = []  # gradients that torch reads
-        self._without_gradient = np.zeros(0, bool)
+        self.without_gradient = np.zeros(0, bool)
+
+    @property
+    def objects(self) -> ObjectNorms | None:
+        """The machine code, if it read all gradients there were; else None."""
+        return None if self._others else self._objects
 
     def compute(self, gradients: Gradients) -> NormSnapshot:
         """Computes L2 norms without waiting for a device.
@@ -72,11 +81,12 @@ class GradientNorms:
         if (objects := self._objects) is None:
             return self._torch.compute(gradients)
         objects.set_gradients(gradients)
+        objects.make_room()
         if objects.read():
             self._sort(objects)
         if self._others:
             return self._with_others(objects, {k: gradients[k] for k in self._others})
-        return NormSnapshot(self._without_gradient, objects.rows, objects.row)
+        return NormSnapshot(self.without_gradient, objects.rows, objects.row)
 
     def compute_of(
         self, parameters: Sequence[Callable[[], torch.Tensor | None]]
@@ -91,12 +101,13 @@ class GradientNorms:
             return self.compute([_gradient(reference) for reference in parameters])
         if parameters is not objects.parameters:
             objects.set_parameters(parameters)
+        objects.make_room()
         if objects.read():
             self._sort(objects)
         if self._others:
             others = {k: _gradient(parameters[k]) for k in self._others}
             return self._with_others(objects, others)
-        return NormSnapshot(self._without_gradient, objects.rows, objects.row)
+        return NormSnapshot(self.without_gradient, objects.rows, objects.row)
 
     def _choose(self, gradients: Gradients) -> None:
         given = [gradient for gradient in gradients if gradient is not None]
@@ -107,17 +118,17 @@ class GradientNorms:
 
     def _sort(self, objects: ObjectNorms) -> None:
         """Notes which gradients there are, and which of them torch reads."""
-        self._without_gradient = objects.without_gradient()
+        self.without_gradient = objects.without_gradient()
         self._others = objects.unreadable().tolist()
 
     def _with_others(
         self, objects: ObjectNorms, others: Mapping[int, torch.Tensor | None]
     ) -> NormSnapshot:
         """Adds the norms of the gradients that torch reads, by parameter index."""
-        gradients = [others.get(k) for k in range(len(self._without_gradient))]
+        gradients = [others.get(k) for k in range(len(self.without_gradient))]
         rest = self._torch.compute(gradients)
         return NormSnapshot(
-            self._without_gradient,
+            self.without_gradient,
             objects.rows,
             objects.row,
             rest.order,

@@ -3,13 +3,13 @@
 Words in capitals stand for addresses and numbers of this process.
 """
 
-# A request is that of `ObjectNorms`; the next call writes its norms behind these. A
+# A request is that of `ObjectNorms`; the next call writes the next row of norms. A
 # reference stands for: a weak reference to a parameter for its gradient, if `grad` is the
 # name of that attribute; if it is null, the gradient itself; null for none. The states are
 # those of `ObjectNorms`. Returns how many differ from those before.
 NORMS = """\
-%request = type { ptr, i64, ptr, i64, ptr, ptr }
-define i64 @gradsound_norms(ptr %request) {
+%request = type { ptr, i64, ptr, i64, ptr, ptr, i64 }
+define internal i64 @norms(ptr %request) {
 entry:
   %tensor = alloca [48 x i8], align 8
   %all = load %request, ptr %request
@@ -22,6 +22,10 @@ entry:
   %next_norms = getelementptr double, ptr %norms, i64 %count
   %next_norms_at = getelementptr %request, ptr %request, i64 0, i32 4
   store ptr %next_norms, ptr %next_norms_at
+  %row = extractvalue %request %all, 6
+  %next_row = add i64 %row, 1
+  %row_at = getelementptr %request, ptr %request, i64 0, i32 6
+  store i64 %next_row, ptr %row_at
   br label %loop
 loop:
   %k = phi i64 [0, %entry], [%k_next, %store]
@@ -195,5 +199,184 @@ none:
 alive:
   call void INCREASE(ptr %object)
   ret ptr %object
+}
+"""
+
+# The built-in function that reads the norms of a request, which is the memory; returns
+# whether any state differs from that before.
+READ = """\
+define ptr @gradsound_read(ptr %memory, ptr %nothing) {
+  %request = call ptr MEMORY(ptr %memory)
+  %changes = call i64 @norms(ptr %request)
+  %any = icmp ne i64 %changes, 0
+  %flag = zext i1 %any to i64
+  %result = call ptr NEW_BOOL(i64 %flag)
+  ret ptr %result
+}
+"""
+
+# The built-in function that an optimizer calls before a step. The memory is that of
+# `RepeatedSteps`: flag, number of steps, how many there may be, when to call Python again,
+# times of the steps, what the optimizer holds, request, and hook in Python. Arguments are
+# the optimizer, and those of its step. It measures the step alone if the flag is set and
+# the step is like the one before, else it calls the hook. If the optimizer holds others,
+# the flag becomes -1. A gradient of another kind leaves a state that no gradient has, so
+# that the hook sees the change too.
+REPEATED_STEP = """\
+%steps = type { i64, i64, i64, double, ptr, ptr, ptr, ptr }
+define ptr @gradsound_step(ptr %memory, ptr %arguments, i64 %count) {
+entry:
+  %clock = alloca { i64, i64 }
+  %steps_at = call ptr MEMORY(ptr %memory)
+  %steps = load %steps, ptr %steps_at
+  %optimizer = load ptr, ptr %arguments
+  %positional_at = getelementptr ptr, ptr %arguments, i64 1
+  %positional = load ptr, ptr %positional_at
+  %named_at = getelementptr ptr, ptr %arguments, i64 2
+  %named = load ptr, ptr %named_at
+  %flag = extractvalue %steps %steps, 0
+  %repeats = icmp ne i64 %flag, 0
+  br i1 %repeats, label %closure, label %python
+closure:
+  %named_count = call i64 DICT_SIZE(ptr %named)
+  %is_unnamed = icmp eq i64 %named_count, 0
+  br i1 %is_unnamed, label %second, label %python
+second:
+  %positional_count = call i64 TUPLE_SIZE(ptr %positional)
+  %is_alone = icmp eq i64 %positional_count, 1
+  br i1 %is_alone, label %room, label %argument
+argument:
+  %is_pair = icmp eq i64 %positional_count, 2
+  br i1 %is_pair, label %value, label %python
+value:
+  %given = call ptr TUPLE_ITEM(ptr %positional, i64 1)
+  %is_none = icmp eq ptr %given, NONE
+  br i1 %is_none, label %room, label %python
+room:
+  %number = extractvalue %steps %steps, 1
+  %most = extractvalue %steps %steps, 2
+  %has_room = icmp slt i64 %number, %most
+  br i1 %has_room, label %due, label %python
+due:
+  call i32 CLOCK(i32 1, ptr %clock)
+  %whole = load i64, ptr %clock
+  %nanoseconds_at = getelementptr { i64, i64 }, ptr %clock, i64 0, i32 1
+  %nanoseconds = load i64, ptr %nanoseconds_at
+  %whole_nanoseconds = mul i64 %whole, 1000000000
+  %all_nanoseconds = add i64 %whole_nanoseconds, %nanoseconds
+  %float_nanoseconds = sitofp i64 %all_nanoseconds to double
+  %now = fdiv double %float_nanoseconds, 1.0e9
+  %next = extractvalue %steps %steps, 3
+  %is_early = fcmp olt double %now, %next
+  br i1 %is_early, label %held, label %python
+held:
+  %table = extractvalue %steps %steps, 5
+  %is_held = call i1 @holds(ptr %optimizer, ptr %table)
+  br i1 %is_held, label %read, label %other
+other:
+  store i64 -1, ptr %steps_at
+  br label %python
+read:
+  %request = extractvalue %steps %steps, 6
+  %before = load %request, ptr %request
+  %attribute = extractvalue %request %before, 2
+  %has_no_parameters = icmp eq ptr %attribute, null
+  br i1 %has_no_parameters, label %python, label %norms
+norms:
+  %changes = call i64 @norms(ptr %request)
+  %is_like = icmp eq i64 %changes, 0
+  br i1 %is_like, label %keep, label %unlike
+keep:
+  %times = extractvalue %steps %steps, 4
+  %time_at = getelementptr double, ptr %times, i64 %number
+  store double %now, ptr %time_at
+  %number_next = add i64 %number, 1
+  %number_at = getelementptr %steps, ptr %steps_at, i64 0, i32 1
+  store i64 %number_next, ptr %number_at
+  call void INCREASE(ptr NONE)
+  ret ptr NONE
+unlike:
+  %states = extractvalue %request %before, 5
+  store %request %before, ptr %request
+  store i8 -1, ptr %states
+  br label %python
+python:
+  call void CLEAR_ERROR()
+  %hook = extractvalue %steps %steps, 7
+  %result = call ptr (ptr, ...) CALL(ptr %hook, ptr %optimizer, ptr %positional,
+    ptr %named, ptr null)
+  ret ptr %result
+}
+"""
+
+# Whether an optimizer holds the parameters of a table: the list of its groups, and their
+# number; of each group, the group, the list of its parameters, their number, and these.
+HOLDS = """\
+define internal i1 @holds(ptr %optimizer, ptr %table) {
+entry:
+  %groups = call ptr GET_ATTRIBUTE(ptr %optimizer, ptr GROUPS)
+  %is_nothing = icmp eq ptr %groups, null
+  br i1 %is_nothing, label %nothing, label %list
+nothing:
+  ret i1 false
+list:
+  %table_groups = load ptr, ptr %table
+  %is_list = icmp eq ptr %groups, %table_groups
+  br i1 %is_list, label %check_number, label %end
+check_number:
+  %number = call i64 LIST_SIZE(ptr %groups)
+  %number_at = getelementptr i64, ptr %table, i64 1
+  %table_number = load i64, ptr %number_at
+  %is_number = icmp eq i64 %number, %table_number
+  br i1 %is_number, label %groups_begin, label %end
+groups_begin:
+  %first = getelementptr i64, ptr %table, i64 2
+  br label %next
+next:
+  %i = phi i64 [0, %groups_begin], [%i_next, %group_end]
+  %row = phi ptr [%first, %groups_begin], [%row_next, %group_end]
+  %more = icmp slt i64 %i, %number
+  br i1 %more, label %check_group, label %end
+check_group:
+  %group = call ptr LIST_ITEM(ptr %groups, i64 %i)
+  %table_group = load ptr, ptr %row
+  %is_group = icmp eq ptr %group, %table_group
+  br i1 %is_group, label %check_own, label %end
+check_own:
+  %own = call ptr DICT_ITEM(ptr %group, ptr PARAMETERS)
+  %own_at = getelementptr i64, ptr %row, i64 1
+  %table_own = load ptr, ptr %own_at
+  %is_own = icmp eq ptr %own, %table_own
+  br i1 %is_own, label %check_size, label %end
+check_size:
+  %size = call i64 LIST_SIZE(ptr %own)
+  %size_at = getelementptr i64, ptr %row, i64 2
+  %table_size = load i64, ptr %size_at
+  %is_size = icmp eq i64 %size, %table_size
+  %items = getelementptr i64, ptr %row, i64 3
+  br i1 %is_size, label %parameters, label %end
+parameters:
+  %k = phi i64 [0, %check_size], [%k_next, %parameter_end]
+  %left = icmp slt i64 %k, %size
+  br i1 %left, label %check_parameter, label %group_end
+check_parameter:
+  %parameter = call ptr LIST_ITEM(ptr %own, i64 %k)
+  %item_at = getelementptr ptr, ptr %items, i64 %k
+  %table_parameter = load ptr, ptr %item_at
+  %is_parameter = icmp eq ptr %parameter, %table_parameter
+  br i1 %is_parameter, label %parameter_end, label %end
+parameter_end:
+  %k_next = add i64 %k, 1
+  br label %parameters
+group_end:
+  %i_next = add i64 %i, 1
+  %row_next = getelementptr ptr, ptr %items, i64 %size
+  br label %next
+end:
+  %holds = phi i1 [false, %list], [false, %check_number], [true, %next],
+    [false, %check_group], [false, %check_own], [false, %check_size],
+    [false, %check_parameter]
+  call void DECREASE(ptr %groups)
+  ret i1 %holds
 }
 """

@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from gradsound.llvm import compile_function
+from gradsound.llvm import compile_object, load_functions
 from gradsound.measure.norms import machine_code, square_sums
+from gradsound.measure.norms.builtin_function import Memory, make_builtin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -42,6 +43,24 @@ _OPENMP = {
 # the code of memory of the host; those of the type of float32 (kind, bits, lanes).
 _VERSION, _DESCRIBE_AT = 1, 40
 _BLOCK = 2**14  # norms whose memory is allocated at once
+# Of the C library and Python's API.
+_PYTHON = {
+    "GET_ATTRIBUTE": "PyObject_GetAttr",
+    "GET_TYPE": "PyObject_Type",
+    "INCREASE": "Py_IncRef",
+    "DECREASE": "Py_DecRef",
+    "CLEAR_ERROR": "PyErr_Clear",
+    "MEMORY": "PyByteArray_AsString",
+    "NEW_BOOL": "PyBool_FromLong",
+    "TUPLE_SIZE": "PyTuple_Size",
+    "TUPLE_ITEM": "PyTuple_GetItem",
+    "DICT_SIZE": "PyDict_Size",
+    "DICT_ITEM": "PyDict_GetItem",
+    "LIST_SIZE": "PyList_Size",
+    "LIST_ITEM": "PyList_GetItem",
+    "CALL": "PyObject_CallFunctionObjArgs",
+    "CLOCK": "clock_gettime",
+}
 _CPU, _FLOAT32 = 1, 2 | 32 << 8 | 1 << 16
 
 
@@ -58,7 +77,9 @@ class ObjectNorms:
     Attributes:
         parameters: Those of the last `set_parameters`.
         rows: Norms by the last calls, shape (any, P), 0 where they read none.
-        row: Index of the last call. Its row is never changed.
+        read: Reads the gradients to the next row; returns whether any became another kind.
+            Call `make_room` before.
+        request_address: Address of what the machine code is given.
 
     Raises:
         ImportError: If torch has no exchange API of a known version (2.10 has one).
@@ -66,21 +87,20 @@ class ObjectNorms:
     """
 
     def __init__(self, count: int) -> None:
-        self._call = _function()
         self.parameters: Sequence[object] = ()  # alive, as the table has their addresses
         self._table, self._states = np.zeros(count, np.int64), np.full(count, 255, np.uint8)
         # What the machine code is given: to ask an array for its address at each call takes
         # longer than to read a small gradient.
-        self._request = _Request(
-            self._table.ctypes.data,
-            count,
-            largest=sys.maxsize
-            if openmp() or torch.get_num_threads() == 1
-            else _ONE_THREAD_MAX,
-            states=self._states.ctypes.data,
-        )
-        self._request_address = ctypes.addressof(self._request)
-        self.rows, self.row = np.zeros((0, count)), -1
+        memory = Memory(ctypes.sizeof(_Request))
+        memory.kept = self._table, self._states
+        self._request = _Request.from_buffer(memory)
+        self._request.table, self._request.count = self._table.ctypes.data, count
+        several = openmp() or torch.get_num_threads() == 1
+        self._request.largest = sys.maxsize if several else _ONE_THREAD_MAX
+        self._request.states, self._request.row = self._states.ctypes.data, -1
+        self.request_address = ctypes.addressof(self._request)
+        self.read = make_builtin("read", functions()[0], memory, takes_none=True)
+        self.rows = np.zeros((0, count))
 
     def set_gradients(self, gradients: Sequence[torch.Tensor | None]) -> None:
         """Chooses what the next `read` reads: these gradients, length P."""
@@ -99,14 +119,19 @@ class ObjectNorms:
         self._table[:] = [isinstance(one, weakref.ref) and id(one) for one in parameters]
         self._request.attribute = id(_GRAD)
 
-    def read(self) -> bool:
-        """Reads the gradients; returns whether any became another kind."""
-        self.row += 1
-        if self.row == len(self.rows):  # to make room at each step takes longer
+    @property
+    def row(self) -> int:
+        """Index of the last call. Its row is never changed."""
+        return int(self._request.row)
+
+    def make_room(self) -> int:
+        """Returns how many rows there are for the next calls, at least one."""
+        left = len(self.rows) - 1 - self.row
+        if not left:  # to make room at each step takes longer
             count = len(self._table)
-            self.rows, self.row = np.zeros((1 + _BLOCK // max(count, 1), count)), 0
-            self._request.norms = self.rows.ctypes.data
-        return self._call(self._request_address) > 0
+            self.rows = np.zeros((left := 1 + _BLOCK // max(count, 1), count))
+            self._request.norms, self._request.row = self.rows.ctypes.data, -1
+        return left
 
     def without_gradient(self) -> NDArray[np.bool_]:
         """Returns which parameters have no gradient, shape (P,)."""
@@ -121,39 +146,40 @@ class ObjectNorms:
 class _Request(ctypes.Structure):
     _fields_ = [
         (name, ctypes.c_int64)
-        for name in ("table", "count", "attribute", "largest", "norms", "states")
+        for name in ("table", "count", "attribute", "largest", "norms", "states", "row")
     ]
 
 
-_GRAD = sys.intern("grad")
+_GRAD, _GROUPS, _PARAMETERS = map(sys.intern, ("grad", "param_groups", "params"))
 
 
 @lru_cache(maxsize=1)
-def _function() -> Callable[..., int]:
-    """Returns the machine code, which holds the lock of the interpreter."""
+def functions() -> list[int]:
+    """Returns the addresses of the functions that read norms, and that measure a step.
+
+    They hold the lock of the interpreter.
+    """
     get_ref = getattr(ctypes.pythonapi, "PyWeakref_GetRef", None)
+    library = ctypes.CDLL(None)  # has Python's API too
     addresses = {
         "NONE": id(None),
         "TENSOR": id(torch.Tensor),
-        "GET_ATTRIBUTE": _address(ctypes.pythonapi.PyObject_GetAttr),
-        "GET_TYPE": _address(ctypes.pythonapi.PyObject_Type),
-        "INCREASE": _address(ctypes.pythonapi.Py_IncRef),
-        "DECREASE": _address(ctypes.pythonapi.Py_DecRef),
-        "CLEAR_ERROR": _address(ctypes.pythonapi.PyErr_Clear),
+        "GROUPS": id(_GROUPS),
+        "PARAMETERS": id(_PARAMETERS),
         "DEREFERENCE": _address(get_ref or ctypes.pythonapi.PyWeakref_GetObject),
         "DESCRIBE": _exchange_function(),
     }
+    addresses |= {word: _address(getattr(library, name)) for word, name in _PYTHON.items()}
     addresses |= openmp()
     words = {name: f"inttoptr (i64 {one} to ptr)" for name, one in addresses.items()}
     words |= {"CPU": str(_CPU), "FLOAT32": str(_FLOAT32)}
     dereference = machine_code.DEREFERENCE if get_ref else machine_code.DEREFERENCE_BORROWED
     all_squares = square_sums.THREADS if openmp() else square_sums.ONE_THREAD
     finding = machine_code.NORMS, machine_code.DENSE_SIZE, dereference
-    parts = *finding, square_sums.NORM, square_sums.SQUARES, all_squares
+    entries = machine_code.READ, machine_code.REPEATED_STEP, machine_code.HOLDS
+    parts = *finding, *entries, square_sums.NORM, square_sums.SQUARES, all_squares
     code = re.sub(r"\b[A-Z][A-Z_0-9]+\b", lambda word: words[word.group()], "".join(parts))
-    pointer, integer = ctypes.c_void_p, ctypes.c_int64
-    signature = ctypes.PYFUNCTYPE(integer, pointer)
-    return signature(compile_function(code, "gradsound_norms"))
+    return load_functions(compile_object(code), ["gradsound_read", "gradsound_step"])
 
 
 @lru_cache(maxsize=1)

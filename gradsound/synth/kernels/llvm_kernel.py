@@ -9,7 +9,7 @@ import ctypes
 from functools import cache
 from typing import TYPE_CHECKING
 
-from gradsound.llvm import compile_object, describe_compiler, load_function
+from gradsound.llvm import compile_object, describe_compiler, load_functions
 from gradsound.synth.kernels.code_cache import make_key, read_code, write_code
 from gradsound.synth.kernels.llvm_module import to_llvm_ir
 from gradsound.synth.voices.program import PADDING
@@ -74,4 +74,4 @@ def _load_kernel(code: str, cpu: str | None) -> int:
     if object_file is None:
         object_file = compile_object(code.replace(_PLACEHOLDER, name), cpu)
         write_code(key, object_file)
-    return load_function(object_file, name, cpu)
+    return load_functions(object_file, [name], cpu)[0]
