@@ -26,7 +26,7 @@ from runs import make_header, new_log
 from gradsound.live.device_playback import DevicePlayback
 from gradsound.music.presets import PRESETS
 from gradsound.runs.lines import read_lines
-from gradsound.runs.reader import parse_run
+from gradsound.runs.run_file import parse_run
 from gradsound.runs.step import Step
 from gradsound.runs.writer import RunWriter
 from gradsound.synth.sample_rate import SAMPLE_RATE

@@ -14,7 +14,7 @@ from gradsound.runs.file_names import is_run
 from gradsound.runs.joined_parts import join_parts
 from gradsound.runs.log_choice import NO_CHOICE, LogChoice
 from gradsound.runs.model import Run
-from gradsound.runs.reader import read_run_file
+from gradsound.runs.run_file import read_run_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from gradsound.alarms.run_detector import RunDetector
 from gradsound.errors import warn, without_warnings
 from gradsound.runs.file_names import find_renamed
-from gradsound.runs.reader import read_run_file
+from gradsound.runs.run_file import read_run_file
 from gradsound.runs.step_block import concatenate
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from gradsound.runs.compressed_file import is_compressed
 from gradsound.runs.file_names import HEADER_BYTES, is_run, names_format
 from gradsound.runs.lines import read_lines
 from gradsound.runs.log_choice import NO_CHOICE, LogChoice
-from gradsound.runs.reader import find_restarts, parse_run
+from gradsound.runs.run_file import find_restarts, parse_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ from gradsound.live.pipe_spool import PipeSpool
 from gradsound.live.run_source import RunSource
 from gradsound.runs.lines import read_lines
 from gradsound.runs.model import Run
-from gradsound.runs.reader import parse_run
+from gradsound.runs.run_file import parse_run
 from gradsound.runs.step_stream import StepSource
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakMethod
 
 from gradsound.measure.distributed.pipeline_stages import warn_of_late_stages
-from gradsound.measure.missing_gradients import MissingGradients
+from gradsound.measure.no_gradient_warning import NoGradientWarning
 from gradsound.measure.norms.gradient_norms import GradientNorms
 from gradsound.measure.norms.per_layer import LocalNorms
 
@@ -74,7 +74,7 @@ class GradientReader:
         self.expects_no_stages = False
         self._withdrawn = False
         self._without_gradient: NDArray[np.bool_] | None = None  # in the last step
-        self._missing_gradients = MissingGradients()
+        self._no_gradient = NoGradientWarning()
 
     def update_parameters(self) -> None:
         """Prepares to read the tracker's current parameters."""
@@ -183,7 +183,7 @@ class GradientReader:
         if self._without_gradient is None or not self._without_gradient.all():
             return
         if not self._tracker.warned:
-            self._missing_gradients.warn(step)
+            self._no_gradient.warn(step)
 
     def _gradients(self, fresh: Container[int] | None) -> list[torch.Tensor | None]:
         """Returns this rank's gradients, length P; None for a parameter without one."""

@@ -16,10 +16,10 @@ from gradsound.music.alarm_announcer import (
     alarm_notes,
 )
 from gradsound.music.anchor_captions import AnchorCaptions
-from gradsound.music.caption_schedule import CaptionSchedule
 from gradsound.music.captions import Caption, unannounced_text
 from gradsound.music.ducking import Ducking
 from gradsound.music.notes import NoteWriter, pan_tracks
+from gradsound.music.run_captions import RunCaptions
 from gradsound.music.tracks import Tracks
 from gradsound.synth.score import NOTE, Score
 
@@ -78,13 +78,13 @@ class Composer:
             start_hertz=float(preset.pitch.hertz(np.full(1, preset.pitch.norm))[0]),
         )
         self._alarm_pan = pan or 0.0
-        self._schedule = CaptionSchedule(self._tracks.bands, run_name)
+        self._run_captions = RunCaptions(self._tracks.bands, run_name)
         self._announcer = AlarmAnnouncer(preset.alarms, time_limit)
         self._anchor_captions = AnchorCaptions(preset, len(self._tracks.bands))
         self._ducking = Ducking()
         self.layout, self.drones = self._writer.layout, self._writer.drones
         self.voices = (*self._tracks.programs, *PROGRAMS)
-        self.captions = self._schedule.captions
+        self.captions = self._run_captions.captions
 
     def track_descriptions(self) -> list[str]:
         """Returns `Tracks.descriptions`."""
@@ -122,7 +122,7 @@ class Composer:
         """
         states = self._tracks.states(moments)
         for caption in self._anchor_captions.make(states.anchor_norms, begins, moments):
-            self._schedule.add_shared(caption)
+            self._run_captions.add_shared(caption)
         alarm_sounds = self._announce_moments(moments, begins, durations)
         factors = durations / self.layout.duration
         onsets = begins[:, None] + self.layout.onsets * factors[:, None]
@@ -152,7 +152,7 @@ class Composer:
             alarm: A new alarm, if any.
             begin: Time in seconds.
         """
-        self._schedule.add_pause(begin)
+        self._run_captions.add_pause(begin)
         alarms = [] if alarm is None else [alarm]
         if not (alarms or self._announcer.due(begin)):
             return None
@@ -171,7 +171,7 @@ class Composer:
         silence = self._writer.hold(fade, silent=True) if fade else np.zeros(0, NOTE)
         alarm_sounds = self._announce(alarms, 0, begin + fade, begin)
         if counts := self._announcer.uncaptioned_counts():
-            self._schedule.add(Caption(begin, unannounced_text(counts), "minute"))
+            self._run_captions.add(Caption(begin, unannounced_text(counts), "minute"))
         sounds_end = self._announcer.sounds_end if self._announcer.level else begin
         duration = max(fade, sounds_end - begin)
         notes = np.concatenate([silence, *alarm_sounds])
@@ -187,7 +187,7 @@ class Composer:
         alarm_sounds, share = [], self.layout.notes_end / self.layout.duration
         for k, moment in enumerate(moments):
             begin = float(begins[k])
-            self._schedule.add_moment(moment, begin)
+            self._run_captions.add_moment(moment, begin)
             notes_end = begin + share * float(durations[k])
             if moment.alarms or self._announcer.due(notes_end):
                 alarm_sounds += self._announce(moment.alarms, k, notes_end, begin)
@@ -215,5 +215,5 @@ class Composer:
             notes["onset"] += begin - step_begin
             alarm_sounds.append(notes)
         for caption in captions:
-            self._schedule.add(caption)
+            self._run_captions.add(caption)
         return alarm_sounds

@@ -15,7 +15,7 @@ from gradsound.runs.layer_differences import describe_difference
 from gradsound.runs.model import Header, Run, find_begin
 from gradsound.runs.rank_file_names import split_rank
 from gradsound.runs.rank_layers import RANK_MIN, rank_name
-from gradsound.runs.reader import read_run_file
+from gradsound.runs.run_file import read_run_file
 from gradsound.runs.step import NO_SIGNALS
 
 if TYPE_CHECKING:

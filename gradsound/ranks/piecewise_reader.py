@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.runs.block_reader import BlockReader
 from gradsound.runs.compressed_file import is_compressed, open_file
 from gradsound.runs.lines import LINE_MAX, LineGroup
-from gradsound.runs.reader import find_restarts
+from gradsound.runs.run_file import find_restarts
+from gradsound.runs.step_reader import StepReader
 
 if TYPE_CHECKING:
     import io
@@ -57,7 +57,7 @@ class RankFile:
         self._line, self._rest = 2, b""  # number of the next line, and its beginning
         step, norm = _LINE_BYTES
         self._bytes = _LINES * (step + norm * len(header.layers))  # read at once
-        self._reader = BlockReader(name, len(header.layers), restarts, until_restart=True)
+        self._reader = StepReader(name, len(header.layers), restarts, until_restart=True)
         self._ahead: list[StepBlock] = []  # steps that were read, and not taken yet
         self._ended = False
 

@@ -20,7 +20,7 @@ from gradsound.output.formats import (
 )
 from gradsound.output.webvtt import VTT_SUFFIX, write_captions
 from gradsound.rendering.sound import Sound
-from gradsound.rendering.stems import check_stems, write_stems
+from gradsound.rendering.stem_files import check_stems, write_stems
 from gradsound.runs.compare import divide_norms
 from gradsound.runs.model import repeatable
 

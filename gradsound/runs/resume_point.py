@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, BinaryIO
 from gradsound.errors import RunFormatError
 from gradsound.runs.layer_differences import describe_difference
 from gradsound.runs.lines import LINE_MAX
-from gradsound.runs.reader import parse_header
 from gradsound.runs.restarts import (
     PAUSES,
     StepClock,
     decode_restart,
     decode_total,
 )
+from gradsound.runs.run_file import parse_header
 from gradsound.runs.step_line import decode_step
 
 if TYPE_CHECKING:

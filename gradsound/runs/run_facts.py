@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from gradsound.errors import RunFormatError
 from gradsound.runs.lines import LINE_MAX
-from gradsound.runs.reader import parse_header
+from gradsound.runs.run_file import parse_header
 from gradsound.runs.strict_json import decode_object, is_number
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ def _play(job: dict[str, Any]) -> None:
     from gradsound.live.device_playback import DevicePlayback
     from gradsound.music.preset_json import from_data
     from gradsound.runs.lines import read_lines
-    from gradsound.runs.reader import find_restarts, parse_run
+    from gradsound.runs.run_file import find_restarts, parse_run
 
     def on_line(line: str) -> None:
         name, _, value = line.partition(" ")

@@ -20,7 +20,7 @@ from gradsound.runs.file_locks import lock_folders
 from gradsound.runs.file_names import number_of, numbered
 from gradsound.runs.lines import read_lines
 from gradsound.runs.opened_file import take_name
-from gradsound.runs.reader import find_restarts, parse_run
+from gradsound.runs.run_file import find_restarts, parse_run
 from gradsound.runs.step_stream import StepSource, StepStream
 from gradsound.workers.process import ParentLink, run_job
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradsound.music.preset_json import from_data
 from gradsound.runs.lines import read_lines
-from gradsound.runs.reader import find_restarts, parse_run
+from gradsound.runs.run_file import find_restarts, parse_run
 from gradsound.web.live_stream import LiveStream
 from gradsound.workers.caption_log import log_caption
 from gradsound.workers.process import ParentLink

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from gradsound.alarms.thresholds import Alarm
 from gradsound.durations import format_duration
-from gradsound.music.caption_schedule import CaptionSchedule
 from gradsound.music.captions import (
     Caption,
     alarm_text,
@@ -26,6 +25,7 @@ from gradsound.music.composer import Composer
 from gradsound.music.layer_groups import each_layer, find_bands
 from gradsound.music.moments import Moment
 from gradsound.music.presets import PRESETS
+from gradsound.music.run_captions import RunCaptions
 from gradsound.runs.step import Step
 
 VALUES = {"accuracy": 0.5, "epoch": 2.0, "lr": 3e-4, "loss": 1 / 3}
@@ -68,13 +68,13 @@ def test_a_minute_has_the_signals() -> None:
 
 def test_a_minute_has_the_last_signals() -> None:
     """A step without a measurement has the numbers of an earlier one."""
-    schedule = CaptionSchedule(each_layer(["a"]), "")
+    run_captions = RunCaptions(each_layer(["a"]), "")
     one = np.array([0.25], np.float32)
     step = replace(step_of([1.0]), values={})
-    schedule.add_moment(Moment(7, replace(step, signals={"snr": one})), 0.0)
-    schedule.add_moment(Moment(8, step), 61.0)
+    run_captions.add_moment(Moment(7, replace(step, signals={"snr": one})), 0.0)
+    run_captions.add_moment(Moment(8, step), 61.0)
 
-    (caption,) = schedule.captions
+    (caption,) = run_captions.captions
     assert caption.text == "step 1,234: norm 1, snr 0.25"
 
 

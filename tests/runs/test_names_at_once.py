@@ -10,7 +10,7 @@ import pytest
 from helpers.runs import make_run
 
 from gradsound.runs.file_locks import is_locked
-from gradsound.runs.reader import read_run_file
+from gradsound.runs.run_file import read_run_file
 from gradsound.runs.writer import RunWriter
 
 pytestmark = pytest.mark.usefixtures("own_folder")

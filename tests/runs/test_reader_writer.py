@@ -17,7 +17,7 @@ from helpers.runs import make_run
 
 from gradsound import read_run
 from gradsound.errors import GradsoundWarning, RunFormatError
-from gradsound.runs.reader import parse_run, read_lines
+from gradsound.runs.run_file import parse_run, read_lines
 from gradsound.runs.step_block import make_block
 from gradsound.runs.writer import RunWriter
 

@@ -14,8 +14,8 @@ from helpers.runs import make_run
 
 from gradsound import Run, Step, read_run
 from gradsound.errors import GradsoundWarning, RunFormatError
-from gradsound.runs.reader import find_restarts, parse_run, read_lines
 from gradsound.runs.restarts import StepClock
+from gradsound.runs.run_file import find_restarts, parse_run, read_lines
 from gradsound.runs.step_block import make_block
 from gradsound.runs.writer import RunWriter
 

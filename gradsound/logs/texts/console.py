@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from gradsound.logs.names.unread_norms import report_unread_cell
 from gradsound.logs.scalars import make_scalars
 from gradsound.logs.texts.code_examples import blank_examples
-from gradsound.logs.texts.console_form import may_have_norm
 from gradsound.logs.texts.console_rows import ConsoleRows
+from gradsound.logs.texts.console_step import may_have_norm
 from gradsound.logs.texts.text_lines import TextLines, read_text_lines
 from gradsound.runs.file_names import names_format
 

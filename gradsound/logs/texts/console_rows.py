@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gradsound.logs.row import Row
-from gradsound.logs.texts.console_form import (
+from gradsound.logs.texts.console_step import (
     describe_form,
     find_epoch,
     find_form,
@@ -24,7 +24,7 @@ from gradsound.runs.value_roles import EPOCH_NAMES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gradsound.logs.texts.console_form import ConsoleForm
+    from gradsound.logs.texts.console_step import ConsoleForm
     from gradsound.logs.texts.text_lines import TextLines
 
 _LINE_MAX = 1 << 16  # characters; a longer line has no metrics

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gradsound.logs.texts.console_form import find_norms
+from gradsound.logs.texts.console_step import find_norms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -19,7 +19,7 @@ from gradsound.logs.numbers import parse_number
 from gradsound.logs.row import Row
 from gradsound.logs.tables.long_table import check_runs
 from gradsound.logs.tables.table_header import KEYS, RUNS, VALUES
-from gradsound.logs.texts.console_form import find_norms
+from gradsound.logs.texts.console_step import find_norms
 from gradsound.logs.texts.epoch_steps import EpochSteps
 from gradsound.name_matching import list_some
 from gradsound.runs.step_line import STEP_MAX

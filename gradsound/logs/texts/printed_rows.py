@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from gradsound.logs.names.step_names import find_step_name
 from gradsound.logs.numbers import parse_number
-from gradsound.logs.texts.console_form import find_norms, may_have_norm
+from gradsound.logs.texts.console_step import find_norms, may_have_norm
 from gradsound.logs.texts.line_prefix import COLOURS, text_start
 from gradsound.logs.texts.named_entries import parse_step
 

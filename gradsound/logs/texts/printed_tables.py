@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradsound.logs.scalars import make_scalars
-from gradsound.logs.texts.console_form import find_norms, may_have_norm
+from gradsound.logs.texts.console_step import find_norms, may_have_norm
 from gradsound.logs.texts.named_entries import NamedEntries, has_step
 from gradsound.logs.texts.printed_rows import PrintedRows
 from gradsound.logs.texts.text_lines import TextLines, read_text_lines

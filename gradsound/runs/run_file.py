@@ -1,4 +1,4 @@
-"""Reads run files step by step, in bounded memory, also while they grow."""
+"""Reads a run file: its header, its restarts, and its steps, also while it grows."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from gradsound.errors import RunFormatError
-from gradsound.runs.block_reader import BlockReader
 from gradsound.runs.compressed_file import open_file
 from gradsound.runs.header_line import decode_header
 from gradsound.runs.lines import LINE_MAX, contains, read_lines
 from gradsound.runs.model import Header, Run
 from gradsound.runs.restarts import RESTART, decode_restart, decode_total
+from gradsound.runs.step_reader import StepReader
 from gradsound.runs.step_stream import StepSource, StepStream, merge_blocks
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def parse_run(
         RunFormatError: As `read_run_file`.
     """
     header = parse_header(source, next((group.lines[0] for group in lines), b""))
-    reader = BlockReader(source, len(header.layers), restarts, until_restart)
+    reader = StepReader(source, len(header.layers), restarts, until_restart)
     return Run(header, StepStream(reader.read(lines)), source)
 
 

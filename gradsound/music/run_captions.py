@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _STATE_SECONDS = 60.0  # between captions of the state of the run
 
 
-class CaptionSchedule:
+class RunCaptions:
     """Keeps the captions of a run in order, and adds those of epochs and minutes.
 
     Args:

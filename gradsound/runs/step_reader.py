@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gradsound.runs.step_block import StepBlock
 
 
-class BlockReader:
+class StepReader:
     """Decodes the lines of a run after its header.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gradsound import errors
 
 
-class MissingGradients:
+class NoGradientWarning:
     """Gives this warning once."""
 
     def __init__(self) -> None:
