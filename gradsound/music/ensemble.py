@@ -14,6 +14,7 @@ import numpy as np
 from gradsound.music.composer import Composer
 from gradsound.music.notes import pan_tracks
 from gradsound.music.run_layout import lay_out_runs
+from gradsound.music.stems import Stems
 from gradsound.music.timeline import Timeline
 from gradsound.synth.score import SLOTS_PER_RUN, Score
 
@@ -85,25 +86,13 @@ class Ensemble:
         return Timeline.for_layout(tracks, layout)
 
     @property
-    def stems(self) -> list[str]:
-        """Names of the stems: each track of each run, then the alarm sounds of all."""
+    def stems(self) -> Stems:
+        """The stems: each track of each run, then the alarm sounds of all."""
         tracks = [
-            f"{name} {track}".strip()
+            [f"{name} {track}".strip() for track, _ in composer.layers_by_track()]
             for name, composer in zip(self._names, self._composers)
-            for track, _ in composer.layers_by_track()
         ]
-        return [*tracks, "alarms"]
-
-    def split(self, score: Score) -> list[Score]:
-        """Returns the part of a score that each of `stems` plays."""
-        counts = [len(composer.layers_by_track()) for composer in self._composers]
-        firsts = np.cumsum([0, *counts])  # stems of the runs
-        tracks, runs = score.notes["track"], score.notes["slot"] // SLOTS_PER_RUN
-        stems = np.where(tracks < 0, firsts[-1], firsts[runs] + tracks)
-        return [
-            replace(score, notes=score.notes[stems == stem])
-            for stem in range(firsts[-1] + 1)
-        ]
+        return Stems(tracks)
 
     @property
     def captions(self) -> list[Caption]:

@@ -169,7 +169,7 @@ class Sound:
     @property
     def stems(self) -> list[str]:
         """Names of the stems."""
-        return self._ensemble.stems
+        return self._ensemble.stems.names
 
     def blocks_with_stems(self) -> Iterator[list[Samples]]:
         """Yields blocks of shape (N, C): of the whole sound, then of each stem.
@@ -177,9 +177,9 @@ class Sound:
         Raises:
             ValueError, RunFormatError: As `scores`.
         """
-        ensemble = self._ensemble
-        count = 1 + len(ensemble.stems)
-        return self._mix(count, lambda score: [score, *ensemble.split(score)])
+        stems = self._ensemble.stems
+        count = 1 + len(stems.names)
+        return self._mix(count, lambda score: [score, *stems.split(score)])
 
     def _mix(
         self, count: int, split: Callable[[Score], list[Score]]

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradsound.logs.tensorboard.crc32c import masked_crc32c
 from gradsound.logs.tensorboard.event_layouts import EventLayout
 from gradsound.logs.tensorboard.event_parser import Event, parse_event
-from gradsound.logs.tensorboard.tfrecords import HEAD_BYTES, TAIL_BYTES
+from gradsound.logs.tensorboard.tfrecords import HEAD_BYTES, TAIL_BYTES, has_checksum
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,7 +129,7 @@ class EventDecoder:
             event = parse_event(data)
         except ValueError:
             return None
-        if not EventLayout.is_possible(event) or not _is_right(record):
+        if not EventLayout.is_possible(event) or not has_checksum(record):
             return None
         return EventLayout(data, event, self._find_place)
 
@@ -142,7 +141,7 @@ class EventDecoder:
             event = parse_event(record[:-TAIL_BYTES])
             if not event.scalars and not event.starts:
                 return None
-            if _is_right(record):  # only now, because the checksum takes longer
+            if has_checksum(record):  # only now, because the checksum takes longer
                 return event
         except ValueError:
             pass
@@ -196,9 +195,3 @@ class _Entries:
         for restart, begin, end in zip(steps, begins, [*begins[1:], len(order)]):
             if restart is not None or end > begin:
                 yield EventScalars(restart, *(column[begin:end] for column in columns[1:]))
-
-
-def _is_right(record: bytes) -> bool:
-    """Returns whether data have the checksum that follows them."""
-    checksum = int.from_bytes(record[-TAIL_BYTES:], "little")
-    return masked_crc32c(record[:-TAIL_BYTES]) == checksum

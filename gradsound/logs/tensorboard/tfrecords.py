@@ -131,3 +131,9 @@ def is_record_file(head: bytes) -> bool:
     return (
         0 < int(length) <= _RECORD_MAX and masked_crc32c(head[:_LENGTH_BYTES]) == checksum
     )
+
+
+def has_checksum(record: bytes) -> bool:
+    """Returns whether a record without its head has the checksum of its data."""
+    checksum = int.from_bytes(record[-TAIL_BYTES:], "little")
+    return masked_crc32c(record[:-TAIL_BYTES]) == checksum

@@ -12,8 +12,8 @@ import numpy as np
 from gradsound.measure.signals.first_moment import find_moment
 from gradsound.measure.signals.moment_reader import MomentReader
 from gradsound.measure.signals.pending_signals import OptimizerStep
-from gradsound.measure.signals.weight_change import WeightChange
-from gradsound.measure.signals.zero_shares import ZeroShares
+from gradsound.measure.signals.weight_change import UPDATE_STEPS, WeightChange
+from gradsound.measure.signals.zero_shares import ZEROS_STEPS, ZeroShares
 from gradsound.signal_options import SNR, UPDATE_RATIO, ZEROS
 
 if TYPE_CHECKING:
@@ -24,11 +24,6 @@ if TYPE_CHECKING:
     from gradsound.measure.norms.per_layer import NormsPerLayer
     from gradsound.measure.norms.snapshot import NormSnapshot
     from gradsound.measure.parameter_tracker import ParameterTracker, Reference
-
-# Steps of an optimizer from one measuring to the next. A copy of all weights takes a tenth
-# of a short step, a count of zeros a thirtieth.
-UPDATE_STEPS = 4
-ZEROS_STEPS = 10
 
 
 class OptimizerSignals:

@@ -15,12 +15,10 @@ import torch
 from gradsound.errors import warn
 from gradsound.measure.signals.first_moment import why_no_moment
 from gradsound.measure.signals.moment_averages import MomentAverages
-from gradsound.measure.signals.optimizer_signals import (
-    UPDATE_STEPS,
-    ZEROS_STEPS,
-    OptimizerSignals,
-)
+from gradsound.measure.signals.optimizer_signals import OptimizerSignals
 from gradsound.measure.signals.pending_signals import PendingSignals
+from gradsound.measure.signals.weight_change import UPDATE_STEPS
+from gradsound.measure.signals.zero_shares import ZEROS_STEPS
 from gradsound.signal_options import SNR, UPDATE_RATIO, ZEROS
 
 if TYPE_CHECKING:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from gradsound.measure.norms.snapshot import NormSnapshot
     from gradsound.measure.parameter_tracker import Reference
 
+# Steps of an optimizer from one copy to the next; it takes a tenth of a short step.
+UPDATE_STEPS = 4
+
 
 class UpdateRatios:
     """The norms of changes by the norms of the weights before, of layers.

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from gradsound.measure.norms.compute import Gradients
 
+# Steps of an optimizer from one count to the next; it takes a thirtieth of a short step.
+ZEROS_STEPS = 10
+
 
 class ZeroShares:
     """The shares of zeros in the gradients of layers.
