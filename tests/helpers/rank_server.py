@@ -43,7 +43,8 @@ def main() -> None:
         port = _free_port()
         pids: list[int] = []
         for rank in range(job["ranks"]):
-            with warnings.catch_warnings(action="ignore"):  # threads of torch do not matter
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # threads of torch do not matter
                 pid = os.fork()
             if pid == 0:
                 os.close(answers)
