@@ -148,7 +148,9 @@ def test_a_night_before_a_restart_is_no_stall() -> None:
     for parts in range(2):
         loop = Loop(resume=True)
         if parts:
-            loop.attachment._monitor.start -= 30_000  # seconds
+            monitor = loop.attachment._monitor
+            for part in (monitor, monitor.repeated):
+                part.start -= 30_000  # seconds
         assert loop.attachment.alarms == ()
         loop.train(40)
         loop.attachment.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import time
 from threading import RLock
+from types import BuiltinFunctionType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,6 +50,7 @@ class RepeatedSteps:
         start: When the run began, in seconds of ``time.perf_counter()``.
 
     Attributes:
+        start: As given.
         active: Whether there may be steps that `take` has to queue.
     """
 
@@ -60,7 +62,7 @@ class RepeatedSteps:
         start: float,
     ) -> None:
         self._queue, self._tracker, self._reader = queue, tracker, reader
-        self._start = start
+        self.start = start
         self._lock = RLock()  # a notebook emits steps from another thread
         self._memory = Memory(ctypes.sizeof(_Steps))
         self._steps = _Steps.from_buffer(self._memory)
@@ -87,7 +89,9 @@ class RepeatedSteps:
             hook: The hook on its steps, which has measured the last one just now.
             number: Number of the next step.
         """
-        objects = self._reader.objects if self._is_possible else None
+        # A test may have replaced the clock.
+        is_possible = self._is_possible and type(time.perf_counter) is BuiltinFunctionType
+        objects = self._reader.objects if is_possible else None
         if objects is None or (room := objects.make_room()) < _STEPS_MIN:
             return
         with self._lock:
@@ -126,7 +130,7 @@ class RepeatedSteps:
             begin, end = self._taken, self._steps.count
             if begin >= end:
                 return
-            times = (self._times[begin:end] - self._start).tolist()
+            times = (self._times[begin:end] - self.start).tolist()
             steps = [self._pending_step(k, time) for k, time in enumerate(times, begin)]
             pending = self._queue.pending
             # A signal handler may run at any call: its exception comes before both lines
