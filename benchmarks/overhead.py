@@ -1,6 +1,6 @@
 """Measures what recording costs at every step, compared with a bare loop and other tools.
 
-It trains one model in one process. Cases take turns of 0.25 s, in random order. It
+It trains one model in one process. Cases take turns of 0.12 s, in random order. It
 compares each turn with the bare turn of the same round and prints medians over all rounds.
 The control is a second bare turn: a difference as small as the control's means nothing.
 

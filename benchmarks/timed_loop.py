@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 BARE = "bare"  # label of turns that measure nothing
 LONG_STEP = 0.03  # seconds
-TURN_SECONDS = 0.25  # of short steps
+TURN_SECONDS = 0.12  # of short steps
 Measure = Callable[[int], object]  # called before each step, with its number
 
 
