@@ -45,6 +45,14 @@ def osc_address(text: str) -> tuple[str, int]:
     return bare, int(port)
 
 
+def band_glob(text: str) -> tuple[str, str]:
+    """Returns the name of a band and the glob of NAME=GLOB."""
+    name, equals, glob = text.partition("=")
+    if not (name and equals and glob):
+        raise argparse.ArgumentTypeError(f"must be NAME=GLOB, got {text!r}")
+    return name, glob
+
+
 def row_count(text: str) -> int:
     """Returns a number of rows, 0 or more."""
     if not text.isdecimal():

@@ -36,10 +36,7 @@ def get_preset(options: argparse.Namespace) -> Preset:
         changes["baseline"] = options.baseline
     if options.band is not None:
         bands: dict[str, tuple[str, ...]] = {}
-        for band in options.band:
-            name, equals, glob = band.partition("=")
-            if not (name and equals and glob):
-                raise ValueError(f"--band must be NAME=GLOB, got {band!r}")
+        for name, glob in options.band:
             bands[name] = (*bands.get(name, ()), glob)
         if preset.texture == "scan":
             raise ValueError(f"preset {preset.name!r} sounds every layer, and has no bands")

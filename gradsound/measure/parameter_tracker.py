@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.measure.layer_changes import LayerWarnings
 from gradsound.measure.layer_names import parameters_by_module
+from gradsound.measure.layer_warnings import LayerWarnings
 from gradsound.measure.layers import find_trained_layers, is_sharded, parameter_ids
 from gradsound.measure.optimizer_parameters import OptimizerParameters
 from gradsound.measure.untrained_layers import UntrainedLayers

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import sys
 from contextlib import suppress
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from gradsound.web.inline_page import FOLDER
+from gradsound.workers.notebook_kernel import find_kernel, find_marimo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,29 +27,6 @@ _FRAME = (
 )
 
 _IDENTIFIER = re.compile(r"[\w.-]{1,64}", re.ASCII)
-
-
-def in_notebook() -> bool:
-    """Returns whether a notebook runs this code: a kernel of Jupyter's, or marimo."""
-    return _kernel() is not None or _marimo() is not None
-
-
-def has_widgets() -> bool:
-    """Returns whether anywidget is installed."""
-    return find_spec("anywidget") is not None
-
-
-def _kernel() -> Any:
-    """Returns the kernel of Jupyter's that runs this code; None without one."""
-    if (ipython := sys.modules.get("IPython")) is None:
-        return None
-    return getattr(ipython.get_ipython(), "kernel", None)
-
-
-def _marimo() -> Any:
-    """Returns marimo if one of its notebooks runs this code, else None."""
-    marimo = sys.modules.get("marimo")
-    return marimo if marimo is not None and marimo.running_in_notebook() else None
 
 
 class CellOutput:
@@ -84,12 +60,12 @@ class CellOutput:
 
     def show(self) -> None:
         """Shows the widget in the cell that runs, unless this execution has shown it."""
-        if (marimo := _marimo()) is not None:
+        if (marimo := find_marimo()) is not None:
             marimo.output.append(self.widget)
             return
         from IPython import get_ipython
 
-        request = _kernel().get_parent().get("header", {}).get("msg_id", "")
+        request = find_kernel().get_parent().get("header", {}).get("msg_id", "")
         if request and request == self._last_request:
             return
         self._last_request = request

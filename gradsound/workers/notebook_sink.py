@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, BinaryIO
 from gradsound.errors import MissingExtraError
 from gradsound.music.preset_json import to_data
 from gradsound.runs.file_names import find_renamed
-from gradsound.workers.cell_output import CellOutput, has_widgets
+from gradsound.workers.cell_output import CellOutput
 from gradsound.workers.message_pipe import read_batches
+from gradsound.workers.notebook_kernel import has_widgets
 from gradsound.workers.process import WorkerProcess
 from gradsound.workers.sinks import Player
 

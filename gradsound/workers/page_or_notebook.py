@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from gradsound.workers.cell_output import has_widgets, in_notebook
+from gradsound.workers.notebook_kernel import has_widgets, in_notebook
 from gradsound.workers.notebook_sink import NotebookSink
 from gradsound.workers.sinks import DeviceSink, PageSink
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gradsound.cli.argument_types import file_path
+from gradsound.cli.argument_types import band_glob, file_path
 from gradsound.cli.choices import LATENCIES, PRESETS, SCALES
 
 if TYPE_CHECKING:
@@ -129,6 +129,7 @@ def add_sound(command: argparse._ActionsContainer) -> None:
     )
     command.add_argument(
         "--band",
+        type=band_glob,
         action="append",
         metavar="NAME=GLOB",
         help="group the layers that match into a band: 'mlp=*.mlp.*'; repeatable",

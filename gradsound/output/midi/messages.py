@@ -1,7 +1,5 @@
 """The messages of a MIDI file, each with its tick. Importing the module needs mido.
 
-Velocities and expression are those of General MIDI: the level is their square.
-
 Shapes: K notes.
 """
 
@@ -16,12 +14,11 @@ from gradsound.output.midi.channels import PERCUSSION, order_parts
 from gradsound.output.midi.instruments import find_program
 from gradsound.output.midi.timed_notes import TICKS_PER_SECOND
 from gradsound.output.midi.tones import bend_range
+from gradsound.output.midi.velocities import VELOCITY_MAX, loudness_values
 from gradsound.output.text_file import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-    from numpy.typing import NDArray
 
     from gradsound.music.captions import Caption
     from gradsound.output.midi.timed_notes import TimedNotes
@@ -34,7 +31,6 @@ _OFF, _SET, _ON = range(3)
 
 _BEAT_MICROSECONDS = 1_000_000  # a beat is a second, so that a program's ruler shows time
 _MAX = 127  # of a controller
-_VELOCITY = 100  # of the loudest note: beyond, many instruments change their timbre
 _BEND_STEPS = 8192  # of the range of bends
 _PAN, _EXPRESSION = 10, 11  # controllers
 # Controllers that set the range of bends, a registered parameter: its number, the range in
@@ -61,7 +57,7 @@ def percussion_messages(timed: TimedNotes) -> Messages:
     """Returns the notes without a pitch: alarm sounds, clangs of NaN, breaths of 0."""
     notes = timed.notes[timed.notes["key"] >= 0]
     levels = notes["level"].max(axis=1)
-    velocities = _controls(levels, levels.max(initial=0), _VELOCITY)
+    velocities = loudness_values(levels, levels.max(initial=0), VELOCITY_MAX)
     messages: Messages = []
     for key, begin, end, velocity in zip(
         *(notes[name].tolist() for name in ("key", "begin", "end")), velocities
@@ -124,9 +120,11 @@ class _Channel:
             loudest: The highest level of all tones of its voice.
         """
         if len(tone.ticks) > 1:
-            velocity, expressions = _VELOCITY, _controls(tone.levels, loudest, _MAX)
+            velocity = VELOCITY_MAX
+            expressions = loudness_values(tone.levels, loudest, _MAX)
         else:
-            [velocity], expressions = _controls(tone.levels, loudest, _VELOCITY), [_MAX]
+            [velocity] = loudness_values(tone.levels, loudest, VELOCITY_MAX)
+            expressions = [_MAX]
         bends = np.rint(tone.bends / self._semitones * _BEND_STEPS)
         bends = np.clip(bends, -_BEND_STEPS, _BEND_STEPS - 1).astype(int).tolist()
         pan = round((tone.pan + 1) / 2 * _MAX)
@@ -161,10 +159,3 @@ class _Channel:
 
 def _note(kind: str, channel: int, key: int, velocity: int) -> mido.Message:
     return mido.Message(kind, channel=channel, note=key, velocity=velocity)
-
-
-def _controls(levels: NDArray[np.float64], loudest: float, highest: int) -> list[int]:
-    """Returns velocities or expressions of levels, 1 to that of the loudest level."""
-    values = np.rint(highest * np.sqrt(levels / (loudest or 1.0)))
-    controls: list[int] = np.clip(values, 1, highest).astype(int).tolist()
-    return controls

@@ -2,7 +2,7 @@
 // widget around it, which has the kernel's messages.
 
 import { ofRows } from "./layer_columns.js";
-import { COLUMNS, messageType } from "./messages.js";
+import { COLUMNS, messageType } from "./binary_messages.js";
 import { showCountdown } from "./readout.js";
 import { RowView } from "./row_view.js";
 

@@ -1,6 +1,6 @@
 // Columns with a norm for each layer, as the columns of a page's rows (docs/web.md).
 
-import { COLUMNS } from "./messages.js";
+import { COLUMNS } from "./binary_messages.js";
 
 const HEADER = 8; // bytes of a message before its columns
 const COLUMN = 16; // bytes of a column before its norms

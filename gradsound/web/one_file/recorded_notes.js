@@ -1,6 +1,6 @@
 // The note events of a recording, as the messages that a server would send (docs/web.md).
 
-import { EVENTS } from "./messages.js";
+import { EVENTS } from "./binary_messages.js";
 import { restoreLevels } from "./predicted_levels.js";
 import { addUp } from "./recording.js";
 

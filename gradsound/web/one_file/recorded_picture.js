@@ -1,6 +1,6 @@
 // The picture of a recording, as the messages that a server would send (docs/web.md).
 
-import { COLUMNS } from "./messages.js";
+import { COLUMNS } from "./binary_messages.js";
 import { addUp } from "./recording.js";
 
 const HEADER = 8; // bytes of a message before its columns

@@ -1,17 +1,8 @@
-// The worklet's modules inside of this file, and why a browser may not run them.
+// The worklet's modules inside of this file.
 
 import { inlineAddresses } from "./inline_modules.js";
-
-export const LOAD_FAILURE =
-  "The browser does not run the synthesizer in this page. Use a newer browser to hear the run.";
 
 // Returns the addresses of the modules, in the order in which they must run.
 export function moduleAddresses() {
   return inlineAddresses();
-}
-
-// Returns what a user can do where a browser gives the page no AudioWorklet.
-export function insecureReason() {
-  return "A browser plays this page from a file or from an https address only. " +
-    "Save the page, and open the file.";
 }

@@ -8,7 +8,7 @@ import { DisplaySchedule } from "./display_schedule.js";
 import { formatSteps } from "./format.js";
 import { drawColourBar, setUpLegend } from "./legend.js";
 import { Losses } from "./losses.js";
-import { COLUMNS, EVENTS, messageType, parseColumns, parseSteps } from "./messages.js";
+import { COLUMNS, EVENTS, messageType, parseColumns, parseSteps } from "./binary_messages.js";
 import { Picture } from "./picture.js";
 import { state } from "./page_state.js";
 import * as readout from "./readout.js";

@@ -1,6 +1,7 @@
 // The sound of a run: opens the browser's audio output and passes note events to the worklet.
 
-import { LOAD_FAILURE, insecureReason, moduleAddresses } from "./synthesizer.js";
+import { LOAD_FAILURE, insecureReason } from "./sound_errors.js";
+import { moduleAddresses } from "./synthesizer.js";
 
 const GAIN_SECONDS = 0.01; // time constant of volume and mute; a jump would click
 const SILENT_MS = 60; // until a muted output is silent: six time constants
