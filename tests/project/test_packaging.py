@@ -64,7 +64,7 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]
     source = folder / "source"
     shutil.copytree(ROOT, source, ignore=unpublished)
     output = run(sys.executable, "-m", "build", folder=source)
-    assert not re.search("warning|deprecat", output, re.IGNORECASE), output
+    assert not re.search("warning:|deprecat", output, re.IGNORECASE), output
     (sdist,) = source.glob("dist/*.tar.gz")
     (wheel,) = source.glob("dist/*.whl")
     return sdist, wheel
