@@ -64,3 +64,12 @@ def expect_state(page: Page, name: str) -> None:
     from playwright.sync_api import expect
 
     expect(page.locator("body")).to_have_attribute("data-state", name, timeout=15_000)
+
+
+def point_at_first_step(page: Page) -> None:
+    """Moves the picture's cursor to the first step, as soon as the picture has it."""
+    for _ in range(300):  # 15 seconds
+        page.locator("#picture").press("Home")
+        page.wait_for_timeout(50)
+        if "hint" not in (page.locator("#cursor-text").get_attribute("class") or ""):
+            break

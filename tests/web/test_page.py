@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from helpers.browser import chromium, expect_state, open_page
+from helpers.browser import chromium, expect_state, open_page, point_at_first_step
 from helpers.models import sgd, small, train
 from helpers.pages import GRADSOUND, served
 from helpers.pages import Page as Listener
@@ -317,6 +317,7 @@ def test_the_page_shows_the_state_of_its_run(browser) -> None:
     def train_and_fail(page: Page) -> None:
         expect_state(page, "waiting")
         expect(text).to_contain_text("No step has come yet.")
+        page.locator("#picture").press("Home")  # there is no column to point at
         page.keyboard.press("Space")
         expect_state(page, "listening")
         expect(text).to_contain_text("Listening live. No step has come yet.")
@@ -474,9 +475,7 @@ def test_the_picture_shows_every_norm(browser, scheme: str) -> None:
     options = {"color_scheme": scheme, "viewport": {"width": 900, "height": 700}}
     with served(run) as (url, _), open_page(browser, url, **options) as page:
         expect_state(page, "waiting")
-        expect(page.locator("#picture")).to_be_visible()
-        page.locator("#picture").focus()
-        page.keyboard.press("Home")
+        point_at_first_step(page)
         expect(page.locator("#cursor-text")).to_contain_text("tep 0")
         image = page.locator("#picture").screenshot()
         page.keyboard.press("End")
@@ -515,9 +514,7 @@ def test_zero_is_dark_in_any_number_of_layers(browser, save, layers: int) -> Non
         served(save([[0.0] * layers] * 5)) as (url, _),
         open_page(browser, url, viewport={"width": 900, "height": 700}) as page,
     ):
-        expect_state(page, "waiting")
-        page.locator("#picture").focus()
-        page.keyboard.press("Home")
+        point_at_first_step(page)
         expect(page.locator("#cursor-text")).to_contain_text("exactly 0")
         page.keyboard.press("Escape")
         image = pixels(page.locator("#picture").screenshot())
@@ -534,8 +531,7 @@ def test_numbered_layers_get_the_word_layer(browser, save) -> None:
     with served(run) as (url, _), open_page(browser, url) as page:
         names = ["layer 0", "layer 2.1", "head"]
         expect(page.locator("#bands button span")).to_have_text(names)
-        page.locator("#picture").focus()
-        page.keyboard.press("Home")
+        point_at_first_step(page)
         expect(page.locator("#cursor-text")).to_contain_text(", layer 0: norm 1")
         page.keyboard.press("ArrowUp")
         expect(page.locator("#cursor-text")).to_contain_text(", layer 2.1: norm 2")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from helpers.browser import expect_state, open_page
+from helpers.browser import expect_state, open_page, point_at_first_step
 from helpers.pages import served
 from playwright.sync_api import Browser, Locator, Page, expect
 
@@ -51,8 +51,7 @@ def test_few_layers_have_no_tree(browser: Browser, save) -> None:
     """With 48 layers at most, the picture has a row for each, and names on the canvas."""
     run = save([[1.0] * 48] * 3, layers=tuple(f"h.{k}.attn" for k in range(48)))
     with served(run) as (url, _), open_page(browser, url) as page:
-        expect_state(page, "waiting")
-        page.locator("#picture").press("Home")
+        point_at_first_step(page)
         page.locator("#picture").press("ArrowUp")
         expect(page.locator("#cursor-text")).to_contain_text("h.1.attn: norm 1")
         expect(page.locator("#rows")).to_be_hidden()
@@ -106,7 +105,7 @@ def test_a_group_shows_its_largest_norm(browser: Browser, deep_run: Path) -> Non
     with served(deep_run) as (url, _), open_page(browser, url) as page:
         expect_state(page, "waiting")
         text = page.locator("#cursor-text")
-        page.locator("#picture").press("Home")
+        point_at_first_step(page)
         expect(text).to_contain_text("attention, largest of 40 layers: norm 1.78")
         page.locator("#picture").press("ArrowUp")
         expect(text).to_contain_text("mlp, largest of 40 layers: norm 1.79")
@@ -115,7 +114,7 @@ def test_a_group_shows_its_largest_norm(browser: Browser, deep_run: Path) -> Non
         expect(text).to_contain_text("mlp, largest of 40 layers: NaN")
         row_of(page, "attention").click()
         expect(row_of(page, "attention")).to_have_attribute("aria-expanded", "true")
-        page.locator("#picture").press("Home")
+        point_at_first_step(page)
         expect(text).to_contain_text("h.0 to 7, largest of 8 layers: norm 1.14")
 
 

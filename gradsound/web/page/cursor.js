@@ -11,8 +11,8 @@ export class Cursor {
   #target = null; // {x, y} from the pointer, or {column, row} from the keys
   #onChange;
 
-  // onChange(): the cursor moved. keyStart(): returns the target of the first arrow key.
-  // moveTarget(target, byColumns, byRows): returns a neighbour of a target. onChoose(): the
+  // onChange(): the cursor moved. keyStart(): returns the target of the first arrow
+  // key; null for none yet. moveTarget(target, byColumns, byRows): returns a neighbour of a target. onChoose(): the
   // user clicked or pressed Enter.
   constructor(canvas, { onChange, keyStart, moveTarget, onChoose }) {
     this.#onChange = onChange;
@@ -78,7 +78,7 @@ export class Cursor {
       // The first arrow key only shows the cursor; Home and End go to a known place at once.
       const onlyShows = !this.byKeys && event.key.startsWith("Arrow");
       const from = this.byKeys ? this.#target : keyStart();
-      this.#setTarget(onlyShows ? from : moveTarget(from, ...moves[event.key]));
+      if (from !== null) this.#setTarget(onlyShows ? from : moveTarget(from, ...moves[event.key]));
     } else if (event.key === "Escape") this.#setTarget(null);
     else if (event.key === "Enter") onChoose();
     else return;

@@ -234,10 +234,12 @@ export class Picture {
     return heatmap;
   }
 
-  // Returns the target of the first arrow key: the step that sounds, or the newest.
+  // Returns the target of the first arrow key: the step that sounds, or the newest;
+  // null before the first column.
   #keyStart() {
     const playing = this.#playingStep === null ? null : this.#columns.columnOf(this.#playingStep);
-    return { column: playing ?? this.#columns.newest, row: 0 };
+    const column = playing ?? this.#columns.newest;
+    return column && { column, row: 0 };
   }
 
   #choose() {
