@@ -99,7 +99,7 @@ def short_turns(loop: Loop, rounds: int) -> dict[str, list[float]]:
         del cases["the 2019 script's lines"]
     seconds: dict[str, list[float]] = {case: [] for case in cases}
     with gradsound.attach(model, optimizer, log=new_log()):
-        loop.turn(nothing, loop.steps)  # the first steps load what they need
+        loop.first_turn()
         hooks = Hooks(optimizer)
         for _ in range(rounds):
             for case in random.sample([*cases], len(cases)):
@@ -113,7 +113,7 @@ def hook_seconds(loop: Loop, rounds: int) -> float:
     """Returns the median over turns of the seconds that a step spends in the hooks."""
     seconds = []
     with gradsound.attach(loop.model, loop.optimizer, log=new_log()):
-        loop.turn(lambda _: None, loop.steps)
+        loop.first_turn()
         hooks = Hooks(loop.optimizer)
         hooks.set(on=True, timed=True)
         for _ in range(rounds):
@@ -127,7 +127,7 @@ def part_seconds(loop: Loop, steps: int) -> dict[str, float]:
     """Returns the mean seconds a step of the parts of the hooks; a timer takes 0.2 us."""
     seconds: dict[str, float] = {}
     with gradsound.attach(loop.model, loop.optimizer, log=new_log()), ExitStack() as stack:
-        loop.turn(lambda _: None, loop.steps)  # the first step loads what it needs
+        loop.first_turn()
         for part, (owner, name) in PARTS.items():
             stack.enter_context(timed_method(owner, name, seconds, part))
         loop.turn(lambda _: None, steps)
@@ -173,6 +173,7 @@ def budget_result(loop: Loop, seconds: float) -> str:
     """Returns the share of the time in gradsound's hooks under a budget of one percent."""
     log, steps = new_log(), 0
     with gradsound.attach(loop.model, loop.optimizer, log=log, budget=0.01):
+        loop.first_turn()
         hooks = Hooks(loop.optimizer)
         hooks.set(on=True, timed=True)
         begin = time.perf_counter()

@@ -46,6 +46,7 @@ def attached(loop: Loop, *, logs: bool = False) -> Callable[[], Recording]:
         logs: Whether it logs the loss and the learning rate with each step.
     """
     attachment = gradsound.attach(loop.model, loop.optimizer, log=f"attached{logs}.jsonl")
+    loop.first_turn()
     hooks = Hooks(loop.optimizer)
     hooks.set(on=False)
 
@@ -64,7 +65,7 @@ def attached(loop: Loop, *, logs: bool = False) -> Callable[[], Recording]:
 def found(loop: Loop) -> Callable[[], Recording]:
     """Returns what records the steps within its block, as `run` does."""
     trainings = FoundTrainings(RunOptions(Path("found.jsonl").absolute()))
-    loop.turn(_measure_nothing, 5)
+    loop.first_turn()
     hooks = Hooks(loop.optimizer)
     hooks.set(on=False)
     trainings.end()

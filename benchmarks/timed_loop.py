@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 BARE = "bare"  # label of turns that measure nothing
 LONG_STEP = 0.03  # seconds
 TURN_SECONDS = 0.12  # of short steps
+FIRST_STEPS = 6  # of a recording; from then on machine code measures, where it can
 Measure = Callable[[int], object]  # called before each step, with its number
 
 
@@ -47,6 +48,10 @@ class Loop:
         if self.seconds < LONG_STEP:
             self.steps, self.warm = max(6, round(TURN_SECONDS / self.seconds)), 2
 
+    def first_turn(self) -> None:
+        """Trains the first steps of a recording, which load what it needs."""
+        self.turn(lambda _: None, max(FIRST_STEPS, self.steps))
+
     def turn(self, measure: Measure, steps: int) -> float:
         """Trains a turn; returns the seconds that a step takes."""
         for step in range(-self.warm, steps):
@@ -65,7 +70,7 @@ class Hooks:
     """Switches the hooks of an optimizer on and off, and times them.
 
     Args:
-        optimizer: An optimizer with hooks.
+        optimizer: An optimizer with hooks, which has made the first turn of the recording.
 
     Attributes:
         seconds: Time spent in timed hooks so far.

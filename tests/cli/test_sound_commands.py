@@ -142,8 +142,8 @@ WRONG = {
     "render run.jsonl -o x.wav --scale major --preset perone2019": (
         "preset 'perone2019' has neither scale nor invert"
     ),
-    "render run.jsonl -o x.wav --band mlp": "gradsound: --band: must be NAME=GLOB, got 'mlp'",
-    "render run.jsonl -o x.wav --band =x": "gradsound: --band: must be NAME=GLOB, got '=x'",
+    "render run.jsonl -o x.wav --band mlp": "--band: must be NAME=GLOB, got 'mlp'",
+    "render run.jsonl -o x.wav --band =x": "--band: must be NAME=GLOB, got '=x'",
     "render run.jsonl -o x.wav --band a=no*": "no layer matches 'no*'",
     "render run.jsonl -o x.wav --band a=layer0 --band b=layer1 --band c=layer2 "
     "--band d=layer3 --band e=layer4": "cannot follow more than 4",
