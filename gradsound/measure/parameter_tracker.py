@@ -133,11 +133,11 @@ class ParameterTracker:
         """
         self._steps += 1
         due = (
-            self._steps >= self._next_check
+            (is_check := self.check_is_due)
             or self.held.differ()
             or (bool(self._frozen) and self.any_thawed())
         )
-        if self._steps >= self._next_check:
+        if is_check:
             self._next_check = self._steps + _CHECK_STEPS
         # Plans return the same array at every step: to compare elements costs more.
         if without_gradient is not None and without_gradient is not self._without_gradient:
@@ -151,6 +151,11 @@ class ParameterTracker:
     def count_steps(self, count: int) -> None:
         """Counts steps that machine code measured, for which `is_due` was not called."""
         self._steps += count
+
+    @property
+    def check_is_due(self) -> bool:
+        """Whether the next `is_due` is the one of every 100 steps."""
+        return self._steps >= self._next_check
 
     @property
     def any_frozen(self) -> bool:

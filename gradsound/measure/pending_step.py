@@ -1,6 +1,6 @@
 """Measured steps whose norms may still be on an accelerator.
 
-Shapes: S steps, L layers.
+Shapes: S steps, L layers, P parameters.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradsound.measure.norms.per_layer import combined_norms
+from gradsound.measure.norms.per_layer import combine_rows, combined_norms
 from gradsound.runs.step import NO_SIGNALS, Step
 from gradsound.runs.step_block import StepBlock, gather_values
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gradsound.measure.norms.per_layer import NormsPerLayer
     from gradsound.measure.raw_norms import RawMeasurement
     from gradsound.measure.signals.pending_signals import PendingSignals
+    from gradsound.runs.step_block import LoggedValue
 
 
 @dataclass(slots=True)
@@ -139,6 +140,43 @@ class PendingStep:
         return {name: _to_float(value) for name, value in self.values.items()}
 
 
+@dataclass(slots=True)
+class PendingBlock:
+    """Successive steps that have nothing but norms, all of them on the host.
+
+    Attributes:
+        number: Index of the first of these steps.
+        times: Seconds since the start of the run, shape (S,).
+        norms: Norms of the parameters, shape (S, P).
+        without_gradient: Which parameters have no gradient, shape (P,).
+        first: Index of each layer's first parameter, shape (L,).
+    """
+
+    number: int
+    times: NDArray[np.float64]
+    norms: NDArray[np.float64]
+    without_gradient: NDArray[np.bool_]
+    first: NDArray[np.intp]
+
+    @property
+    def ready(self) -> bool:
+        """True, as `PendingStep.ready` of steps on the host."""
+        return True
+
+    @property
+    def exact(self) -> bool:
+        """True, as `PendingStep.exact` of steps on the host."""
+        return True
+
+    def block(self) -> StepBlock:
+        """Returns the steps."""
+        norms = combine_rows(self.norms, self.first)
+        absent = np.empty(norms.shape, bool)
+        absent[:] = np.logical_and.reduceat(self.without_gradient, self.first)
+        numbers = np.arange(self.number, self.number + len(norms))
+        return _plain_block(numbers, self.times, norms, absent, {})
+
+
 def gather_plain(pending: Sequence[PendingStep]) -> StepBlock | None:
     """Returns steps as one block, in a fraction of the time that they take one by one.
 
@@ -153,20 +191,32 @@ def gather_plain(pending: Sequence[PendingStep]) -> StepBlock | None:
     norms = combined_norms([step.norms for step in pending])
     if norms is None:
         return None
-    rows, absent = norms
-    unlike = np.zeros(len(pending), bool)
     values = [step.float_values() if step.values else None for step in pending]
+    numbers = np.array([step.number for step in pending], np.int64)
+    times = np.array([step.time for step in pending])
+    return _plain_block(numbers, times, *norms, gather_values(values))
+
+
+def _plain_block(
+    numbers: NDArray[np.int64],
+    times: NDArray[np.float64],
+    norms: NDArray[np.float64],
+    absent: NDArray[np.bool_],
+    values: dict[str, LoggedValue],
+) -> StepBlock:
+    """Returns a block of steps that have nothing but norms and values."""
+    unlike = np.zeros(len(numbers), bool)
     return StepBlock(
-        np.array([step.number for step in pending], np.int64),
-        np.array([step.time for step in pending]),
-        _unscale(rows, None, absent),
+        numbers,
+        times,
+        _unscale(norms, None, absent),
         absent,
-        loss_scales=np.full(len(pending), np.nan),
+        loss_scales=np.full(len(numbers), np.nan),
         skipped=unlike,
         discarded=unlike,
         raw=None,
         clipped=unlike,
-        values=gather_values(values),
+        values=values,
     )
 
 

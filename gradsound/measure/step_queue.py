@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from gradsound.measure.pending_step import gather_plain
-from gradsound.runs.step_block import make_block
+from gradsound.measure.pending_step import PendingBlock, gather_plain
+from gradsound.runs.step_block import concatenate, make_block
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from gradsound.measure.pending_step import PendingStep
     from gradsound.runs.step import Step
@@ -52,7 +52,7 @@ class StepQueue:
 
     def __init__(self, emit: Emit, *, max_delay: float = _MAX_DELAY_SECONDS) -> None:
         self.emit = emit
-        self.pending: deque[PendingStep] = deque()
+        self.pending: deque[PendingStep | PendingBlock] = deque()
         self._max_delay = max_delay
         # A notebook flushes from another thread than the one that trains.
         self._emit_lock = RLock()
@@ -96,7 +96,7 @@ class StepQueue:
             return
         try:
             self._is_emitting = True
-            ready: list[PendingStep] = []
+            ready: list[PendingStep | PendingBlock] = []
             while self.pending and (wait or self._is_ready(self.pending[0])):
                 ready.append(self.pending.popleft())
             if ready:
@@ -105,17 +105,37 @@ class StepQueue:
             self._is_emitting = False
             self._emit_lock.release()
 
-    def _emit(self, ready: list[PendingStep]) -> None:
+    def _emit(self, ready: list[PendingStep | PendingBlock]) -> None:
         """Emits steps; if one fails, the steps before it."""
-        if (block := gather_plain(ready)) is not None:
-            self.emit(block)
-            return
-        steps: list[Step] = []
+        blocks: list[StepBlock] = []
+        steps: list[PendingStep] = []
         try:
-            steps.extend(step.step() for step in ready)
+            for one in ready:
+                if isinstance(one, PendingBlock):
+                    _complete(steps, blocks)
+                    steps = []
+                    blocks.append(one.block())
+                else:
+                    steps.append(one)
+            _complete(steps, blocks)
         finally:
-            if steps:
-                self.emit(make_block(steps))
+            if blocks:
+                self.emit(concatenate(blocks))
 
-    def _is_ready(self, oldest: PendingStep) -> bool:
+    def _is_ready(self, oldest: PendingStep | PendingBlock) -> bool:
         return (oldest.exact or len(self.pending) > _STEPS_BEHIND) and oldest.ready
+
+
+def _complete(pending: Sequence[PendingStep], blocks: list[StepBlock]) -> None:
+    """Adds steps to blocks; if one fails, the steps before it."""
+    if not pending:
+        return
+    if (block := gather_plain(pending)) is not None:
+        blocks.append(block)
+        return
+    steps: list[Step] = []
+    try:
+        steps.extend(step.step() for step in pending)
+    finally:
+        if steps:
+            blocks.append(make_block(steps))

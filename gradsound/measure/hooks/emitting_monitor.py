@@ -54,7 +54,9 @@ class EmittingMonitor:
         self.start = time.perf_counter()
         self.tracker, self.queue, self.logged_values = tracker, queue, logged_values
         self.reader = reader
-        self.repeated = RepeatedSteps(queue, tracker, reader, self.start)
+        self.repeated = RepeatedSteps(
+            queue, tracker, reader, self.start, self.emit_repeated
+        )
         self.handles: list[Any] = []
         self.joined = False
         self.between_steps: Callable[[], None] | None = None
@@ -80,6 +82,11 @@ class EmittingMonitor:
     def end_repetition(self) -> None:
         """Lets the hook measure the next step, and not machine code alone."""
         self.repeated.end()
+
+    @never_raises
+    def emit_repeated(self) -> None:
+        """Emits the steps that machine code has measured, if that is due."""
+        self.repeated.emit()
 
     @never_raises
     def emit_ready(self) -> None:

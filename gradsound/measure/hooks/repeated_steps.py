@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import ctypes
 import time
+from functools import partial
 from threading import RLock
 from types import BuiltinFunctionType
 from typing import TYPE_CHECKING
+from weakref import WeakMethod
 
 import numpy as np
 
+from gradsound.measure.hooks.guards import uncompiled
 from gradsound.measure.norms.builtin_function import Memory, make_builtin
-from gradsound.measure.norms.per_layer import LocalNorms
-from gradsound.measure.norms.snapshot import NormSnapshot
 from gradsound.measure.optimizer_parameters import held_addresses
-from gradsound.measure.pending_step import PendingStep
+from gradsound.measure.pending_step import PendingBlock
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
     from torch.optim import Optimizer
 
@@ -39,15 +42,16 @@ class RepeatedSteps:
     """The steps of one optimizer that machine code measures while nothing changes.
 
     It takes the place of a hook. At each step it looks whether the hook would find what it
-    found at the step before: the same parameters, the same kinds of gradients, no closure,
-    and no emission that is due. Then it reads the norms and the clock. Else it calls the
-    hook, which measures the step.
+    found at the step before: the same parameters, the same kinds of gradients, no closure.
+    Then it reads the norms and the clock, and calls `emit` if that is due. Else it calls
+    the hook, which measures the step.
 
     Args:
         queue: Gets the steps, and says when it emits the next ones.
         tracker: The parameters.
         reader: Reads their gradients, and has the machine code for that.
         start: When the run began, in seconds of ``time.perf_counter()``.
+        emit: A method that calls `emit` and raises nothing.
 
     Attributes:
         start: As given.
@@ -60,9 +64,11 @@ class RepeatedSteps:
         tracker: ParameterTracker,
         reader: GradientReader,
         start: float,
+        emit: Callable[[], None],
     ) -> None:
         self._queue, self._tracker, self._reader = queue, tracker, reader
         self.start = start
+        self._emit = uncompiled(partial(_call, WeakMethod(emit)))  # weak, to make no cycle
         self._lock = RLock()  # a notebook emits steps from another thread
         self._memory = Memory(ctypes.sizeof(_Steps))
         self._steps = _Steps.from_buffer(self._memory)
@@ -116,13 +122,13 @@ class RepeatedSteps:
         self._steps.request = objects.request_address
         if self._hook is not hook:
             self._hook = hook
-            self._steps.hook = id(hook.function)
+            self._steps.hook, self._steps.emit = id(hook.function), id(self._emit)
             from gradsound.measure.norms.object_norms import functions
 
             hook.replace(
                 make_builtin("step", functions()[1], self._memory, takes_none=False)
             )
-        self._memory.kept = self._times, held, objects, hook.function
+        self._memory.kept = self._times, held, objects, hook.function, self._emit
 
     def take(self) -> None:
         """Queues the steps that machine code has measured."""
@@ -130,20 +136,28 @@ class RepeatedSteps:
             begin, end = self._taken, self._steps.count
             if begin >= end:
                 return
-            times = (self._times[begin:end] - self.start).tolist()
-            steps = [self._pending_step(k, time) for k, time in enumerate(times, begin)]
+            steps = PendingBlock(
+                self._number + begin,
+                self._times[begin:end] - self.start,
+                self._rows[self._row + begin : self._row + end],
+                self._without_gradient,
+                self._first,
+            )
             pending = self._queue.pending
             # A signal handler may run at any call: its exception comes before both lines
             # or after both, and it may have taken the steps itself.
             if self._taken == begin:
                 self._taken = end
-                pending.extend(steps)
+                pending.append(steps)
                 self._tracker.count_steps(end - begin)
 
-    def _pending_step(self, k: int, seconds: float) -> PendingStep:
-        snapshot = NormSnapshot(self._without_gradient, self._rows, self._row + k)
-        norms = LocalNorms(snapshot, self._first)
-        return PendingStep(self._number + k, seconds, norms, (), None, None, {})
+    def emit(self) -> None:
+        """Emits the steps that machine code has measured, if that is due."""
+        self.take()
+        self._queue.emit_if_due(time.perf_counter())
+        self._steps.due = self._queue.next_emission
+        if self._tracker.check_is_due:
+            self.pause()
 
     def pause(self) -> None:
         """Lets the hook measure the next step."""
@@ -169,4 +183,11 @@ class _Steps(ctypes.Structure):
         ("held", ctypes.c_int64),
         ("request", ctypes.c_int64),
         ("hook", ctypes.c_int64),
+        ("emit", ctypes.c_int64),
     ]
+
+
+def _call(method: WeakMethod[Callable[[], None]]) -> None:
+    """Calls a method of an object that may be gone."""
+    if (alive := method()) is not None:
+        alive()

@@ -216,14 +216,14 @@ define ptr @gradsound_read(ptr %memory, ptr %nothing) {
 """
 
 # The built-in function that an optimizer calls before a step. The memory is that of
-# `RepeatedSteps`: flag, number of steps, how many there may be, when to call Python again,
-# times of the steps, what the optimizer holds, request, and hook in Python. Arguments are
-# the optimizer, and those of its step. It measures the step alone if the flag is set and
-# the step is like the one before, else it calls the hook. If the optimizer holds others,
-# the flag becomes -1. A gradient of another kind leaves a state that no gradient has, so
-# that the hook sees the change too.
+# `RepeatedSteps`: flag, number of steps, how many there may be, when to emit them, times
+# of the steps, what the optimizer holds, request, and in Python the hook and the function
+# that emits. Arguments are the optimizer, and those of its step. It measures the step alone
+# if the flag is set and the step is like the one before, else it calls the hook. If the
+# optimizer holds others, the flag becomes -1. A gradient of another kind leaves a state
+# that no gradient has, so that the hook sees the change too.
 REPEATED_STEP = """\
-%steps = type { i64, i64, i64, double, ptr, ptr, ptr, ptr }
+%steps = type { i64, i64, i64, double, ptr, ptr, ptr, ptr, ptr }
 define ptr @gradsound_step(ptr %memory, ptr %arguments, i64 %count) {
 entry:
   %clock = alloca { i64, i64 }
@@ -256,8 +256,8 @@ room:
   %number = extractvalue %steps %steps, 1
   %most = extractvalue %steps %steps, 2
   %has_room = icmp slt i64 %number, %most
-  br i1 %has_room, label %due, label %python
-due:
+  br i1 %has_room, label %time, label %python
+time:
   call i32 CLOCK(i32 1, ptr %clock)
   %whole = load i64, ptr %clock
   %nanoseconds_at = getelementptr { i64, i64 }, ptr %clock, i64 0, i32 1
@@ -266,10 +266,6 @@ due:
   %all_nanoseconds = add i64 %whole_nanoseconds, %nanoseconds
   %float_nanoseconds = sitofp i64 %all_nanoseconds to double
   %now = fdiv double %float_nanoseconds, 1.0e9
-  %next = extractvalue %steps %steps, 3
-  %is_early = fcmp olt double %now, %next
-  br i1 %is_early, label %held, label %python
-held:
   %table = extractvalue %steps %steps, 5
   %is_held = call i1 @holds(ptr %optimizer, ptr %table)
   br i1 %is_held, label %read, label %other
@@ -293,6 +289,14 @@ keep:
   %number_next = add i64 %number, 1
   %number_at = getelementptr %steps, ptr %steps_at, i64 0, i32 1
   store i64 %number_next, ptr %number_at
+  %due = extractvalue %steps %steps, 3
+  %is_due = fcmp oge double %now, %due
+  br i1 %is_due, label %emit, label %done
+emit:
+  %emission = extractvalue %steps %steps, 8
+  %emitted = call ptr (ptr, ...) CALL(ptr %emission, ptr null)
+  ret ptr %emitted
+done:
   call void INCREASE(ptr NONE)
   ret ptr NONE
 unlike:

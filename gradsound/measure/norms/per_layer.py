@@ -81,6 +81,19 @@ class LocalNorms:
         return norms, absent
 
 
+def combine_rows(
+    norms: NDArray[np.float64], first: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Returns the norms of layers, shape (S, L), from those of parameters.
+
+    Args:
+        norms: Norms of the parameters, shape (S, P).
+        first: Index of each layer's first parameter, shape (L,).
+    """
+    layers: NDArray[np.float64] = np.sqrt(np.add.reduceat(np.square(norms), first, axis=1))
+    return layers
+
+
 def combined_norms(
     steps: Sequence[NormsPerLayer | None],
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]] | None:
@@ -98,8 +111,7 @@ def combined_norms(
     first = local[0].first if local else None
     if first is None or [one.first is first for one in local].count(True) < len(steps):
         return None
-    squares = np.square(stack_host_norms([one.snapshot for one in local]))  # (S, P)
-    norms = np.sqrt(np.add.reduceat(squares, first, axis=1))
+    norms = combine_rows(stack_host_norms([one.snapshot for one in local]), first)
     absent = np.empty(norms.shape, bool)
     of_last: NDArray[np.bool_] | None = None  # steps have the same array, until it changes
     for row, one in enumerate(local):

@@ -7,7 +7,7 @@ import time
 import weakref
 from collections.abc import Callable
 from contextlib import nullcontext
-from functools import reduce
+from functools import partial
 from itertools import count
 from pathlib import Path
 from types import BuiltinFunctionType
@@ -20,7 +20,9 @@ from helpers.monitors import StepCollector
 from torch import nn
 
 import gradsound
+from gradsound.measure.hooks import repeated_steps
 from gradsound.measure.hooks.repeated_steps import RepeatedSteps
+from gradsound.measure.step_queue import StepQueue
 
 STEPS = 30
 
@@ -251,28 +253,27 @@ def emit(training: Training) -> None:
 
 
 @pytest.mark.parametrize("handle", [raise_interrupt, emit])
-@pytest.mark.parametrize(
-    ("name", "call"),
-    [("take", 1), ("_pending_step", 3), ("_tracker.count_steps", 1)],
-    ids=["before", "amid", "after"],
-)
+@pytest.mark.parametrize("when", ["before", "amid", "after"])
 def test_a_signal_while_steps_are_queued(
-    name: str, call: int, handle: Callable[[Training], None]
+    when: str, handle: Callable[[Training], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All steps but one that an exception ends arrive once and in order."""
     training = Training()
     training.run(10)
     assert training.repeated
-    *path, name = name.split(".")
-    owner = reduce(getattr, path, training.monitor.repeated)
-    method, calls = getattr(owner, name), count(1)
+    owner, name = {
+        "before": (training.monitor.repeated, "take"),
+        "amid": (repeated_steps, "PendingBlock"),
+        "after": (training.monitor.tracker, "count_steps"),
+    }[when]
+    function, calls = getattr(owner, name), count()
 
     def interrupted(*args: object) -> object:
-        if next(calls) == call:
+        if not next(calls):
             handle(training)
-        return method(*args)
+        return function(*args)
 
-    setattr(owner, name, interrupted)
+    monkeypatch.setattr(owner, name, interrupted)
     training.monitor.log_values({"loss": 1.0})  # ends the repetition at the next step
     with pytest.raises(KeyboardInterrupt) if handle is raise_interrupt else nullcontext():
         training.run(1)
@@ -282,7 +283,8 @@ def test_a_signal_while_steps_are_queued(
     assert [step.number for step in steps if step.values] == [10]
 
 
-def test_an_error_of_the_emission() -> None:
+@pytest.mark.parametrize("by_hook", [True, False])
+def test_an_error_of_the_emission(*, by_hook: bool) -> None:
     """Machine code measures nothing for a monitor that has stopped."""
     training = Training()
     training.run(10)
@@ -292,10 +294,12 @@ def test_an_error_of_the_emission() -> None:
 
     training.monitor.queue.emit = fail
     training.monitor.queue._next_emission = 0.0
-    repeated = training.repeated
-    training.monitor.log_values({"loss": 1.0})
+    training.monitor.repeated._steps.due = 0.0
+    if by_hook:
+        training.monitor.log_values({"loss": 1.0})
     with pytest.warns(gradsound.GradsoundWarning, match="no space left"):
         train(training.model, training.optimizer, 1)
+    repeated = training.repeated
     train(training.model, training.optimizer, 10)
     assert training.repeated == repeated
     hooks = training.optimizer._optimizer_step_pre_hooks.values()
@@ -447,12 +451,30 @@ def test_another_clock_than_that_of_the_machine_code(
 
 
 def test_an_emission_that_is_due() -> None:
-    """Python measures the step at which the next emission is due, and emits."""
+    """Machine code emits the step at which that is due, with those before it."""
     training = Training()
     training.monitor.queue._next_emission = time.perf_counter() + 0.1
     train(training.model, training.optimizer, 10)
-    assert training.repeated
+    assert training.repeated == 8
     assert not training.collector.emitted
     time.sleep(0.1)
     train(training.model, training.optimizer, 1)
-    assert len(training.collector.emitted) == 11
+    assert training.repeated == 9
+    assert [step.number for step in training.collector.emitted] == [*range(11)]
+
+
+def test_the_look_at_the_model_every_100_steps() -> None:
+    """The hook finds what only the model tells, also if machine code emits each step."""
+    training = Training()
+    training.monitor.queue = training.monitor.repeated._queue = StepQueue(
+        training.monitor.queue.emit, max_delay=0.0
+    )
+    # So the gradients of the layer that is replaced stay, and it alone is no longer there.
+    zero_grad = training.optimizer.zero_grad
+    training.optimizer.zero_grad = partial(zero_grad, set_to_none=False)
+    training.run(50)
+    old = training.model[0]
+    training.model[0] = nn.Linear(old.in_features, old.out_features)
+    with pytest.warns(gradsound.GradsoundWarning, match="layer '0': replaced in the model"):
+        training.run(60)
+    assert training.repeated > 90
