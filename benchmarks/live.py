@@ -1,8 +1,9 @@
 """Measures what live sound costs the training, how much of it is lost, and its delay.
 
-It plays on a sound server of its own without hardware (PulseAudio's null sink). A monitor
-records every sample. There are two loads: a CNN in training; and the same CNN with calls of
-50 to 100 ms that hold Python's lock (the GIL). Both cores are busy, in one of two ways:
+It plays on a sound server of its own without hardware, PulseAudio or PipeWire with a null
+sink. A monitor records every sample. There are two loads: a CNN in training; and the same
+CNN with calls of 50 to 100 ms that hold Python's lock (the GIL). Both cores are busy, in
+one of two ways:
 
 - A second training uses the other core.
 - The training has two threads. They wait for each other at every operation, in loops that
@@ -12,6 +13,7 @@ Besides ``gradsound.listen``, it measures two simpler players: the training loop
 the device, as the script of 2019 does; and a thread of the training process does.
 
     python benchmarks/live.py [--seconds 60] [times gaps delays start]
+    python benchmarks/live.py --server pipewire gaps
     python benchmarks/live.py --seconds 3600 soak
 
 It needs ``pip install '.[live]'``, pulseaudio and pulseaudio-utils.
@@ -35,6 +37,7 @@ from cpu_load import Load, second_training
 from live_players import DENSE, PLAYERS
 from live_start import print_start
 from machine import check_choices, machine, threads
+from pipewire_server import PipeWireServer
 from player_process import (
     SHORT,
     processor_seconds,
@@ -58,6 +61,7 @@ if TYPE_CHECKING:
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from helpers.sound_server import RATE, SoundServer
 
+SERVERS = {"pulseaudio": SoundServer, "pipewire": PipeWireServer}
 TURN_SECONDS = 3.0  # of a measurement
 SETTLE_SECONDS = 3.0  # of training before it; a player has compiled its voices then
 DRAIN_SECONDS = 1.0  # of training after it, until the device has played its last block
@@ -164,13 +168,14 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", metavar="part", help=", ".join(parts))
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--server", choices=SERVERS, default="pulseaudio")
     arguments = parser.parse_args()
     wanted = arguments.parts or parts[:-1]
     check_choices(parser, "part", wanted, parts)
     print(machine(threads()))
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        server = SoundServer()
+        server = SERVERS[arguments.server]()
         os.environ.update(server.environment)
         try:
             loads = {"CNN": False, "CNN and Python's lock": True}

@@ -118,8 +118,10 @@ class DevicePlayback:
             sequencer.frames_left / self._sample_rate, self.conductor.pause(sequencer)
         )
         left += self._request_time - time.monotonic()
-        if left > _READ_AHEAD_SECONDS:
-            return left - _READ_AHEAD_SECONDS
+        # A device may request a block early: PipeWire takes blocks of a size of its own.
+        spare = left - self._block_seconds - _READ_AHEAD_SECONDS
+        if spare > 0:
+            return spare
         # Later steps would join the one that waits: they may as well join the next one.
         return max(0.0, left) + self._block_seconds if self.conductor.has_next else 0.0
 
