@@ -29,14 +29,14 @@ class OptimizerParameters:
             (reference, is_engine_optimizer(reference())) for reference in optimizers
         ]
         self._groups, self._parameters = self._find_groups(), self._find_parameters()
-        self._calls = 0
+        self.compare_all()  # a training that replaces parameters may do so at each step
 
     def differ(self, *, exactly: bool = False) -> bool:
         """Returns whether the optimizers hold others now.
 
-        The first call finds groups and parameters that were added to torch's optimizers or
-        removed, and a group in which all have been replaced; the tenth at the latest finds
-        any other change. The call after one that found a change finds it too.
+        Any call finds groups and parameters that were added to torch's optimizers or
+        removed, and a group in which all have been replaced. The very first call, and each
+        tenth one, finds any other change too, and so does the call after one that found it.
 
         Args:
             exactly: Whether this call finds any change.

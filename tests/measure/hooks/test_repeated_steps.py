@@ -244,6 +244,23 @@ def test_a_parameter_that_was_replaced_before_the_repetition_begins(at: int) -> 
     assert training.repeated > 20
 
 
+@pytest.mark.filterwarnings("ignore::gradsound.GradsoundWarning")
+def test_parameters_that_are_replaced_at_two_steps_in_a_row() -> None:
+    """Both are measured at once, although the old ones live on."""
+    old = []
+
+    def replace(training: Training, number: int) -> None:
+        if number in {20, 21}:
+            old.append(training.model[0].bias)
+            replace_parameter(training, number)
+
+    training = Training(replace)
+    training.run(STEPS)
+
+    np.testing.assert_allclose(training.collector.norms, training.expected, rtol=1e-6)
+    assert training.repeated > 20
+
+
 def raise_interrupt(_: Training) -> None:
     raise KeyboardInterrupt
 
